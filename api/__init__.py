@@ -1,0 +1,1 @@
+"""HTTP, settings, command line and client: the only package that knows the web."""

@@ -1,0 +1,103 @@
+"""The HTTP application: routes, errors, limits, and the service's life around them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import errors, metrics
+from api.auth import Authenticator
+from api.limits import LimitBodies
+from api.routes import certificates, enrolments, grants, log, lookups
+from api.routes.certificates import ImportJobs
+from api.service import Service
+from api.settings import Settings
+
+DESCRIPTION = """A permissioned-blockchain ledger for a city's electronic certificates.
+
+Writes are statements signed by enrolled keys; reads carry a short-lived signed token. Every lookup
+is on the chain before its answer leaves."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; its lifespan starts and stops the service."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = Service(settings)
+        await asyncio.to_thread(service.start)
+        app.state.service = service
+        app.state.authenticator = Authenticator(service.ring, service.database)
+        app.state.imports = ImportJobs()
+        await service.bootstrap()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(service.stop)
+
+    app = FastAPI(
+        title="certledger",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    errors.install(app)
+    for module in (enrolments, certificates, grants, lookups, log):
+        app.include_router(module.router)
+    app.add_middleware(
+        LimitBodies,
+        limit=settings.max_body,
+        by_path={
+            "/v1/imports": settings.max_import,
+            "/v1/certificates": 64 << 20,
+        },
+    )
+    app.add_middleware(CountResponses)
+    return app
+
+
+class CountResponses:
+    """Counts answers by route template."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = scope.get("route")
+                path = getattr(route, "path", "unmatched")
+                metrics.responses[scope["method"], path, message["status"]] += 1
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C. One process: the committer's order is in it."""
+    import uvicorn
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        # Paths hold identifiers, so there is no access log.
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=20,
+    )

@@ -1,0 +1,75 @@
+"""Who is asking: statements and read tokens, checked against the enrolled keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from ledger import store
+from ledger.database import Database
+from ledger.directory import Enrolled, KeyRing, Role
+from ledger.statements import Kind, Statement, StatementError, read_header, verify
+
+FRESH_SECONDS = 60
+#: The longest life of a read token, seconds.
+TOKEN_SECONDS = 300
+
+
+class Authenticator:
+    def __init__(self, ring: KeyRing, database: Database) -> None:
+        self._ring, self._database = ring, database
+
+    def statement(self, token: str, kinds: Collection[Kind]) -> tuple[Statement, Enrolled]:
+        """A verified, fresh statement and its signer; raises StatementError.
+
+        Freshness is waived for a statement that is recorded already: sent again, it gets its one
+        answer, however late.
+        """
+        header = read_header(token)
+        if header.kind not in kinds:
+            raise StatementError("statement.kind", f"expected typ {' or '.join(sorted(kinds))}")
+        found = self._ring.find(header.kid)
+        if found is None:
+            raise StatementError("key.unknown", "the key is not enrolled")
+        enrolled, key = found
+        statement = verify(token, key)
+        if abs(time.time() - statement.issued_at) > FRESH_SECONDS and not self._recorded(statement):
+            raise StatementError(
+                "statement.stale", f"iat must be within {FRESH_SECONDS} s of the server's time"
+            )
+        return statement, enrolled
+
+    def _recorded(self, statement: Statement) -> bool:
+        key = statement.request_key
+        with self._database.read() as connection:
+            known = store.recorded(connection, [key])
+        return key in known and known[key][1] == statement.token
+
+    def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
+        """The enrolled key behind ``Authorization: Bearer <access token>``.
+
+        The token's payload is ``{iat, exp, jti}``, at most 300 s apart. Raises StatementError.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise StatementError("token.missing", "this needs a signed access token (Bearer)")
+        header = read_header(token.strip())
+        found = self._ring.find(header.kid)
+        if header.kind is not Kind.ACCESS:
+            raise StatementError("token.malformed", "the bearer is not an access token")
+        if found is None:
+            raise StatementError("key.unknown", "the key is not enrolled")
+        enrolled, key = found
+        statement = verify(token.strip(), key)
+        now, expires = time.time(), statement.payload.get("exp")
+        if type(expires) is not int or not 0 < expires - statement.issued_at <= TOKEN_SECONDS:
+            raise StatementError(
+                "token.malformed", f"exp must be within {TOKEN_SECONDS} s after iat"
+            )
+        if not statement.issued_at - FRESH_SECONDS <= now < expires:
+            raise StatementError("token.expired", "the access token is not valid now")
+        if not enrolled.valid_at(int(now * 1000)):
+            raise StatementError("key.not_valid", "the key is revoked or outside its validity")
+        if enrolled.role not in roles:
+            raise StatementError("actor.role", f"{enrolled.role} keys may not read this")
+        return enrolled

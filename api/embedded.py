@@ -1,0 +1,142 @@
+"""Starts and supervises the embedded node when no chain URL is set.
+
+The node outlives a killed API, so at start a running one is taken over; one that died is started
+again on the same port, so that the chain client's URL stays good.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class NodeDidNotStart(Exception):
+    """The node ended or did not answer in time; the message quotes its last words."""
+
+
+class EmbeddedNode:
+    def __init__(self, folder: Path, *, chain_id: int, senders: Sequence[str]) -> None:
+        self._folder = folder
+        self._chain_id = chain_id
+        self._senders = list(senders)
+        self._port = 0
+        self._pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._watcher: threading.Thread | None = None
+        self.restarts = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Have the node answering; raises NodeDidNotStart."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._adopt():
+            self._launch(timeout)
+        self._watcher = threading.Thread(target=self._watch, name="node-watch", daemon=True)
+        self._watcher.start()
+
+    def stop(self, timeout: float = 15.0) -> None:
+        self._stopping.set()
+        if self._watcher is not None:
+            self._watcher.join(5)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
+        deadline = time.monotonic() + timeout
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _adopt(self) -> bool:
+        known = self._read_node_file()
+        if known is None:
+            return False
+        pid, self._port = known
+        if self._answers() and self._read_node_file() == known:
+            self._pid = pid
+            log.info("took over the running node %d", pid)
+            return True
+        return False
+
+    def _read_node_file(self) -> tuple[int, int] | None:
+        try:
+            value = json.loads((self._folder / "node.json").read_text())
+            return int(value["pid"]), int(value["url"].rsplit(":", 1)[1].strip("/"))
+        except (OSError, ValueError, KeyError, IndexError):
+            return None
+
+    def _launch(self, timeout: float) -> None:
+        command = [sys.executable, "-m", "ledger.node", "--data", str(self._folder)]
+        command += ["--port", str(self._port), "--chain-id", str(self._chain_id)]
+        for sender in self._senders:
+            command += ["--sender", sender]
+        output = self._folder / "node.log"
+        with output.open("ab") as sink:
+            # Its own session: a Ctrl-C at the terminal is the API's to handle, in order.
+            self._process = subprocess.Popen(
+                command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        self._pid = self._process.pid
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            known = self._read_node_file()
+            if known is not None and known[0] == self._pid:
+                self._port = known[1]
+                if self._answers():
+                    return
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        words = output.read_bytes()[-2000:].decode("utf-8", "replace").strip()
+        raise NodeDidNotStart(f"the embedded node did not start: {words or 'no output'}")
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.1):
+            if self._alive():
+                continue
+            log.warning("the node ended; starting it again")
+            self.restarts += 1
+            try:
+                self._launch(60.0)
+            except (NodeDidNotStart, OSError) as error:
+                log.error("%s", error)
+                self._stopping.wait(2.0)
+
+    def _alive(self) -> bool:
+        if self._process is not None and self._process.pid == self._pid:
+            return self._process.poll() is None
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _answers(self) -> bool:
+        body = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
+        request = urllib.request.Request(  # noqa: S310 - our own loopback address
+            self.url, body, {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
+                return int(json.load(answer)["result"], 16) == self._chain_id
+        except (OSError, ValueError, KeyError, TypeError):
+            return False

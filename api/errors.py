@@ -1,0 +1,167 @@
+"""One table from what can go wrong to HTTP: RFC 9457 problems with a stable ``code``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from authz.codes import CodeError
+from authz.grants import PayloadError
+from authz.requests import IllegalMove
+from ledger.committer import Busy, NotServing, Replayed
+from ledger.intake import ExportError
+from ledger.merkle import ProofError
+from ledger.statements import StatementError
+
+log = logging.getLogger(__name__)
+
+#: HTTP status of a StatementError by its code; what is not here is 400 (form).
+STATUS = {
+    "statement.signature": 401,
+    "statement.stale": 401,
+    "statement.too_large": 413,
+    "key.unknown": 401,
+    "key.not_valid": 401,
+    "token.missing": 401,
+    "token.malformed": 401,
+    "token.expired": 401,
+    "actor.role": 403,
+    "issuer.type": 403,
+    "history.not_yours": 403,
+    "certificate.unknown": 404,
+    "grant.unknown": 404,
+    "request.unknown": 404,
+    "institution.unknown": 404,
+    "site.unknown": 404,
+    "import.unknown": 404,
+    "duplicate": 409,
+    "certificate.exists": 409,
+    "certificate.transition": 409,
+    "certificate.erased": 409,
+    "grant.exists": 409,
+    "grant.revoked": 409,
+    "request.exists": 409,
+    "key.enrolled": 409,
+    "key.revoked": 409,
+    "key.own": 409,
+}
+TITLES = {
+    400: "The request is malformed",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    409: "In conflict with what is recorded",
+    413: "Too large",
+    422: "The request cannot be carried out",
+    503: "Not available now",
+}
+
+
+class ProblemResponse(Response):
+    media_type = "application/problem+json"
+
+
+def problem(
+    status: int, code: str, detail: str, *, retry_after: int | None = None, **members: Any
+) -> ProblemResponse:
+    """``members`` are extensions, such as the receipt of a refusal."""
+    body = {
+        "type": f"urn:certledger:problem:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **members,
+    }
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    return ProblemResponse(orjson.dumps(body), status, headers)
+
+
+class AnchorPending(Exception):
+    """The entry is committed, its anchor is not there yet."""
+
+
+def describe(error: Exception) -> tuple[int, str, str, int | None]:
+    """Status, code, detail and Retry-After of any error that a request may meet."""
+    match error:
+        case StatementError():
+            return STATUS.get(error.code, 400), error.code, str(error), None
+        case PayloadError():
+            return 400, error.code, f"the member {error.field} is not acceptable", None
+        case IllegalMove():
+            return 409, error.code, str(error), None
+        case CodeError():
+            return 400, "code.malformed", str(error), None
+        case ExportError():
+            return 400, error.code, str(error), None
+        case ProofError():
+            return 400, "proof.range", str(error), None
+        case Replayed():
+            return 409, "statement.replayed", str(error), None
+        case Busy():
+            return 503, "busy", "too many requests are waiting; send it again shortly", 1
+        case AnchorPending():
+            detail = "recorded, not yet anchored; send the same request again for its answer"
+            return 503, "anchor.pending", detail, 2
+        case NotServing():
+            return 503, "not_serving", str(error), 5
+        case SQLAlchemyError():
+            return 503, "storage.unavailable", "the database does not answer", 5
+        case _:
+            return 500, "internal", "an unexpected error; it is in the service's log", None
+
+
+HANDLED = (
+    StatementError,
+    PayloadError,
+    IllegalMove,
+    CodeError,
+    ExportError,
+    ProofError,
+    Replayed,
+    Busy,
+    AnchorPending,
+    NotServing,
+    SQLAlchemyError,
+)
+
+
+def install(app: FastAPI) -> None:
+    async def handled(_: Request, error: Exception) -> Response:
+        status, code, detail, retry_after = describe(error)
+        return problem(status, code, detail, retry_after=retry_after)
+
+    async def unexpected(_: Request, error: Exception) -> Response:
+        log.exception("unexpected error", exc_info=error)
+        return problem(500, *describe(error)[1:3])
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # Where, not what: the values may be personal.
+        places = [
+            {"at": "/".join(str(part) for part in item["loc"]), "expected": item["type"]}
+            for item in error.errors()[:20]
+        ]
+        broken = any(item["expected"] == "json_invalid" for item in places)
+        status, code = (400, "request.malformed") if broken else (422, "request.invalid")
+        return problem(status, code, "the request does not have the expected form", errors=places)
+
+    async def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = {404: "route.unknown", 405: "method.not_allowed"}.get(error.status_code, "http")
+        response = problem(error.status_code, code, str(error.detail))
+        for name, value in (error.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    for kind in HANDLED:
+        app.add_exception_handler(kind, handled)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)

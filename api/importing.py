@@ -1,0 +1,161 @@
+"""From a department's export to issued certificates: read, sign, submit, report.
+
+Used on both sides: the command line signs with the department's own key and submits over HTTP,
+the service signs with the key it keeps for the department. Streams: what is in memory is a few
+chunks, whatever the file's length.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from joserfc.jwk import ECKey
+
+from ledger.catalogue import CertificateType
+from ledger.certificates import city_date, sign_certificate
+from ledger.encoding import b64url
+from ledger.identifiers import CertificateIdentifier
+from ledger.intake import (
+    ImportReport,
+    Prepared,
+    PreparedRows,
+    RowRefusal,
+    file_sha256,
+    open_export,
+    source_ref,
+)
+
+CHUNK = 250
+_ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of one submitted certificate: no code means it is issued."""
+
+    certificate_id: str | None
+    already: bool = False
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import is; ``bytes_total`` is None for a stream of unknown length."""
+
+    bytes_read: int
+    bytes_total: int | None
+    accepted: int
+    refused: int
+
+
+#: Takes signed certificates, gives a result each; may be called from several threads.
+Submit = Callable[[Sequence[str]], Sequence[RowResult]]
+
+
+class Signer:
+    """Signs prepared rows as certificates of one department and type."""
+
+    def __init__(self, key: ECKey, issuer: str, kind: CertificateType) -> None:
+        self._key, self._kid = key, key.thumbprint()
+        self._issuer, self.kind = issuer, kind
+
+    def sign(self, row: Prepared, source: str | None) -> str:
+        serial = "".join(secrets.choice(_ALPHABET) for _ in range(20))
+        identifier = CertificateIdentifier(self.kind.type_code, self._issuer, serial, "001")
+        return sign_certificate(
+            fields=row.fields,
+            certificate_id=str(identifier),
+            type_code=self.kind.type_code,
+            issuer=self._issuer,
+            valid_from=row.valid_from,
+            valid_until=row.valid_until,
+            iat=int(time.time()),
+            jti=uuid.uuid4().hex,
+            source=source,
+            key=self._key,
+            kid=self._kid,
+            salt=os.urandom,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOutcome:
+    """``issued`` now; ``already`` were issued by an earlier run of the same file. The report
+    counts both as accepted."""
+
+    report: ImportReport
+    issued: int
+    already: int
+
+    def to_json(self) -> dict[str, object]:
+        return {**self.report.to_json(), "issued": self.issued, "already_issued": self.already}
+
+
+def import_export(
+    path: Path,
+    filename: str,
+    signer: Signer,
+    submit: Submit,
+    *,
+    synthetic_allowed: bool,
+    progress: Callable[[Progress], None] = lambda _: None,
+    refused_rows: IO[str] | None = None,
+    in_flight: int = 3,
+) -> ImportOutcome:
+    """Issue every good row of an export; the report names every refused one.
+
+    Raises ExportError for a file that cannot be read, and whatever ``submit`` raises: rows
+    submitted before that stay issued, and running the file again goes on from there.
+    """
+    digest = file_sha256(path)
+    waiting: deque[tuple[list[Prepared], Future[Sequence[RowResult]]]] = deque()
+    with open_export(path, filename, signer.kind) as export, ThreadPoolExecutor(in_flight) as pool:
+        today = city_date(time.time_ns() // 1_000_000)
+        rows = PreparedRows(signer.kind, export, on=today, synthetic_allowed=synthetic_allowed)
+        report = ImportReport(filename, digest, signer.kind.code, rows.scheme, refused_rows)
+        already = 0
+
+        def settle() -> None:
+            nonlocal already
+            chunk, future = waiting.popleft()
+            for row, result in zip(chunk, future.result(), strict=True):
+                if result.code is None:
+                    report.accept()
+                    already += result.already
+                else:
+                    report.refuse(RowRefusal(row.line, result.code, None))
+            refused = sum(report.refused.values())
+            progress(Progress(export.bytes_read, export.bytes_total, report.accepted, refused))
+
+        for chunk in _chunks(rows, report):
+            signed = [signer.sign(row, b64url(source_ref(digest, row.line))) for row in chunk]
+            waiting.append((chunk, pool.submit(submit, signed)))
+            while len(waiting) > in_flight:
+                settle()
+        while waiting:
+            settle()
+    return ImportOutcome(report, report.accepted - already, already)
+
+
+def _chunks(rows: PreparedRows, report: ImportReport) -> Iterator[list[Prepared]]:
+    """Good rows in chunks; refused ones go to the report on the way."""
+    chunk: list[Prepared] = []
+    for row in rows:
+        if isinstance(row, RowRefusal):
+            report.refuse(row)
+            continue
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,50 @@
+"""A bound on request bodies, enforced while they arrive."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem
+
+
+class BodyTooLarge(Exception):
+    pass
+
+
+class LimitBodies:
+    """Answers 413 as soon as a body is longer than its path may have."""
+
+    def __init__(self, app: ASGIApp, *, limit: int, by_path: dict[str, int]) -> None:
+        self._app, self._limit, self._by_path = app, limit, by_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        limit = self._by_path.get(scope["path"], self._limit)
+        response = problem(413, "body.too_large", f"a body here is at most {limit} bytes")
+        for name, value in scope["headers"]:
+            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+                await response(scope, receive, send)
+                return
+        seen = 0
+        started = False
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise BodyTooLarge
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, watched)
+        except BodyTooLarge:
+            if not started:
+                await response(scope, receive, send)

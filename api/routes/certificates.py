@@ -1,0 +1,377 @@
+"""Certificates: issuing, importing exports, status, life cycle; the catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Form, Response, UploadFile
+from fastapi import Request as HttpRequest
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from api.auth import Authenticator
+from api.errors import describe
+from api.importing import ImportOutcome, Progress, RowResult, Signer, import_export
+from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.service import Service
+from ledger import store
+from ledger.catalogue import UnknownType
+from ledger.certificates import split
+from ledger.committer import Answer, Request
+from ledger.directory import Enrolled, Role
+from ledger.exports import ExportError, file_sha256
+from ledger.issuing import read_certificate
+from ledger.statements import Kind, StatementError
+
+router = APIRouter(prefix="/v1", tags=["certificates"])
+
+MAX_BULK = 500
+#: One certificate as issued: JWT and all disclosures.
+SdJwt = Annotated[str, Field(max_length=65_536)]
+
+
+class Issue(BaseModel):
+    """One certificate, or up to 500; each an SD-JWT signed by the issuing department."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    certificate: SdJwt | None = None
+    certificates: Annotated[list[SdJwt] | None, Field(min_length=1, max_length=MAX_BULK)] = None
+    receipts: bool = False
+
+
+@router.get("/catalogue")
+async def catalogue(service: ServiceDep) -> Response:
+    """Certificate types and service items, and the enrolled institutions and sites."""
+    with service.database.read() as connection:
+        institutions = connection.execute(select(store.institutions)).all()
+        sites = connection.execute(select(store.sites)).all()
+    return reply(
+        {
+            **service.catalogue.to_public(),
+            "service_items": service.items.to_public(),
+            "institutions": [
+                {
+                    "code": row.code,
+                    "name": {"zh-CN": row.name_zh, "en": row.name_en},
+                    "types": orjson.loads(row.types),
+                }
+                for row in institutions
+            ],
+            "sites": [
+                {
+                    "site": row.site,
+                    "department": row.department,
+                    "name": {"zh-CN": row.name_zh, "en": row.name_en},
+                }
+                for row in sites
+            ],
+            "log": {"origin": service.settings.origin, "verifier": str(service.log_verifier)},
+        }
+    )
+
+
+@router.post("/certificates", status_code=201)
+async def issue(body: Issue, service: ServiceDep, auth: AuthDep) -> Response:
+    """Issue. One certificate answers with its receipt, several with a result each."""
+    if (body.certificate is None) == (body.certificates is None):
+        raise StatementError("request.malformed", "give either certificate or certificates")
+    if body.certificate is not None:
+        (answer,) = await issue_all(service, auth, [body.certificate])
+        if isinstance(answer, Exception):
+            raise answer
+        issued = answer.result
+        value = {
+            "certificate_id": issued.certificate_id,
+            "already_issued": issued.already,
+            "receipt": answer.receipt.to_json(),
+        }
+        return reply(value, status_of(answer.receipt, 200 if issued.already else 201))
+    answers = await issue_all(service, auth, body.certificates or [])
+    _raise_if_unavailable(answers)
+    return reply({"results": [_bulk_result(item, body.receipts) for item in answers]})
+
+
+async def issue_all(
+    service: Service, auth: Authenticator, certificates: Sequence[str]
+) -> list[Answer | Exception]:
+    """Check and record signed certificates; each gets an answer or its error."""
+
+    def check(text: str) -> Request | StatementError:
+        try:
+            token, disclosures = split(text)
+            statement, actor = auth.statement(token, (Kind.CERTIFICATE,))
+            issuance = read_certificate(
+                statement,
+                disclosures,
+                catalogue=service.catalogue,
+                master=service.master,
+                synthetic_allowed=service.settings.synthetic_identities,
+            )
+        except StatementError as error:
+            return error
+        return Request(statement, actor, issuance)
+
+    def check_all() -> list[Request | StatementError]:
+        return [check(text) for text in certificates]
+
+    # Several hundred signatures would hold up the event loop.
+    checked = check_all() if len(certificates) == 1 else await asyncio.to_thread(check_all)
+    requests = [item for item in checked if isinstance(item, Request)]
+    answers = iter(await service.record_all("issue", requests) if requests else [])
+    return [next(answers) if isinstance(item, Request) else item for item in checked]
+
+
+def _raise_if_unavailable(answers: Sequence[Answer | Exception]) -> None:
+    """A bulk request is answered as a whole or not: 503 when any of it is not done yet."""
+    for answer in answers:
+        if isinstance(answer, Exception) and describe(answer)[0] >= 500:
+            raise answer
+
+
+def _bulk_result(answer: Answer | Exception, receipts: bool) -> dict[str, Any]:
+    if isinstance(answer, Exception):
+        _, code, detail, _ = describe(answer)
+        return {"status": "refused", "code": code, "detail": detail}
+    issued = answer.result
+    shown = {
+        "status": "already_issued" if issued.already else "issued",
+        "certificate_id": issued.certificate_id,
+        "seq": answer.receipt.entry.seq,
+    }
+    return {**shown, "receipt": answer.receipt.to_json()} if receipts else shown
+
+
+@router.get("/certificates")
+async def own_certificates(
+    service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(Role.HOLDER))]
+) -> Response:
+    """The holder's own certificates with their state; no field values."""
+    table = store.certificates
+    query = select(table).where(table.c.holder == reader.holder).order_by(table.c.seq.desc())
+    with service.database.read() as connection:
+        rows = connection.execute(query.limit(500)).all()
+    return reply({"certificates": [_show_state(row) for row in rows]})
+
+
+@router.get("/certificates/{certificate_id}")
+async def status(certificate_id: str, service: ServiceDep) -> Response:
+    """State and receipts, no fields: what anybody who has the identifier may check."""
+    table = store.certificates
+    with service.database.read() as connection:
+        row = connection.execute(
+            select(table).where(table.c.certificate_id == certificate_id)
+        ).one_or_none()
+        if row is None:
+            raise StatementError("certificate.unknown", "no such certificate")
+        issued = store.entry_at(connection, row.seq)
+        changed = store.entry_at(connection, row.state_seq)
+    assert issued is not None
+    assert changed is not None
+    receipt_of = service.committer.receipt_of
+    value = {
+        **_show_state(row),
+        "as_of_ms": time.time_ns() // 1_000_000,
+        "receipt": receipt_of(issued[0]).to_json(),
+    }
+    if row.state_seq != row.seq:
+        value["status_receipt"] = receipt_of(changed[0]).to_json()
+    return reply(value)
+
+
+def _show_state(row: Any) -> dict[str, Any]:
+    now = time.time_ns() // 1_000_000
+    expired = row.valid_until_ms is not None and now >= row.valid_until_ms
+    early = row.valid_from_ms is not None and now < row.valid_from_ms
+    shown = row.state
+    if shown == "active" and (expired or early):
+        shown = "expired" if expired else "not_yet_valid"
+    return {
+        "certificate_id": row.certificate_id,
+        "type": row.type,
+        "issuer": row.issuer,
+        "state": shown,
+        "valid_from_ms": row.valid_from_ms,
+        "valid_until_ms": row.valid_until_ms,
+        "successor": row.successor,
+        "content": "erased" if row.content is None else "sealed",
+    }
+
+
+@router.post("/certificates/{certificate_id}/status")
+async def change_status(
+    certificate_id: str, body: Signed, service: ServiceDep, auth: AuthDep
+) -> Response:
+    """Suspend, restore, revoke, supersede, or erase the content; signed by the issuer."""
+    statement, actor = auth.statement(body.statement, (Kind.STATUS,))
+    if statement.payload.get("certificate_id") != certificate_id:
+        raise StatementError("statement.member", "the statement names another certificate")
+    answer = await service.record("status", Request(statement, actor))
+    return reply(
+        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
+    )
+
+
+# --- imports ----------------------------------------------------------------------------------
+
+
+@dataclass
+class ImportJob:
+    """A running or finished import; lives in this process. The ledger remembers what is issued,
+    so an import that was cut off is simply started again."""
+
+    import_id: str
+    issuer: str
+    state: str = "running"
+    progress: Progress = field(default_factory=lambda: Progress(0, None, 0, 0))
+    outcome: ImportOutcome | None = None
+    problem: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        progress = self.progress
+        return {
+            "import_id": self.import_id,
+            "state": self.state,
+            "progress": {
+                "bytes_read": progress.bytes_read,
+                "bytes_total": progress.bytes_total,
+                "accepted": progress.accepted,
+                "refused": progress.refused,
+            },
+            "report": None if self.outcome is None else self.outcome.to_json(),
+            "problem": self.problem,
+        }
+
+
+class ImportJobs:
+    """The newest jobs of this process."""
+
+    def __init__(self, keep: int = 200) -> None:
+        self._keep = keep
+        self._jobs: dict[str, ImportJob] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, issuer: str) -> ImportJob:
+        job = ImportJob(uuid.uuid4().hex, issuer)
+        self._jobs[job.import_id] = job
+        while len(self._jobs) > self._keep:
+            self._jobs.pop(next(iter(self._jobs)))
+        return job
+
+    def find(self, import_id: str, issuer: str | None) -> ImportJob:
+        job = self._jobs.get(import_id)
+        if job is None or job.issuer != issuer:
+            raise StatementError("import.unknown", "no such import of this department")
+        return job
+
+
+@router.post("/imports", status_code=202)
+async def start_import(
+    request: HttpRequest,
+    service: ServiceDep,
+    auth: AuthDep,
+    statement: Annotated[str, Form(max_length=65_536)],
+    file: UploadFile,
+) -> Response:
+    """Issue an export's rows with the key that the service keeps for the department.
+
+    ``statement`` is the department's ``{v, type, file_sha256, iat, jti}``; the answer names the
+    job, whose progress and report are at ``GET /v1/imports/{import_id}``.
+    """
+    signed, actor = auth.statement(statement, (Kind.IMPORT,))
+    try:
+        kind = service.catalogue.type(str(signed.payload.get("type")))
+    except UnknownType:
+        raise StatementError("certificate.type", "the type is not in the catalogue") from None
+    path = service.settings.data / "uploads" / f"{uuid.uuid4().hex}.upload"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        await asyncio.to_thread(_spool, file, path)
+        digest = await asyncio.to_thread(file_sha256, path)
+        if digest.hex() != signed.payload.get("file_sha256"):
+            raise StatementError("import.digest", "the file is not the one that was signed for")
+        extra = service.kept_key
+        answer = await service.record("import", Request(signed, actor, extra))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    assert actor.institution is not None
+    key = await asyncio.to_thread(service.open_kept_key, answer.result["kid"])
+    jobs: ImportJobs = request.app.state.imports
+    job = jobs.add(actor.institution)
+    signer = Signer(key, actor.institution, kind)
+    name = Path(file.filename or "export").name
+    task = asyncio.create_task(_run_import(service, auth, job, path, name, signer))
+    jobs.tasks.add(task)
+    task.add_done_callback(jobs.tasks.discard)
+    return reply(
+        {**job.to_json(), "receipt": answer.receipt.to_json()},
+        202,
+        Location=f"/v1/imports/{job.import_id}",
+    )
+
+
+def _spool(file: UploadFile, path: Path) -> None:
+    with path.open("xb") as target:
+        while block := file.file.read(1 << 20):
+            target.write(block)
+
+
+@router.get("/imports/{import_id}")
+async def read_import(
+    import_id: str,
+    request: HttpRequest,
+    reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
+) -> Response:
+    """Progress and, at the end, the report with every refused row by line and reason."""
+    jobs: ImportJobs = request.app.state.imports
+    return reply(jobs.find(import_id, reader.institution).to_json())
+
+
+async def _run_import(
+    service: Service, auth: Authenticator, job: ImportJob, path: Path, name: str, signer: Signer
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    def submit(signed: Sequence[str]) -> list[RowResult]:
+        future = asyncio.run_coroutine_threadsafe(issue_all(service, auth, signed), loop)
+        answers = future.result()
+        _raise_if_unavailable(answers)
+        return [_row_result(answer) for answer in answers]
+
+    def show(progress: Progress) -> None:
+        job.progress = progress
+
+    try:
+        job.outcome = await asyncio.to_thread(
+            import_export,
+            path,
+            name,
+            signer,
+            submit,
+            synthetic_allowed=service.settings.synthetic_identities,
+            progress=show,
+        )
+        job.state = "done"
+    except ExportError as error:
+        job.state, job.problem = "failed", {"code": error.code, "detail": str(error)}
+    except Exception as error:  # noqa: BLE001 - the job is where it is told
+        _, code, detail, _ = describe(error)
+        job.state, job.problem = "failed", {"code": code, "detail": detail}
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _row_result(answer: Answer | Exception) -> RowResult:
+    if isinstance(answer, Exception):
+        return RowResult(None, code=describe(answer)[1])
+    return RowResult(answer.result.certificate_id, already=answer.result.already)

@@ -1,0 +1,307 @@
+"""Grants, their codes, revocation; requests from kiosks and the holder's yes or no."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import insert, select
+
+from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.service import Service
+from authz import store
+from authz.codes import (
+    SPOKEN_LIFETIME_MS,
+    SPOKEN_TRIES,
+    STEP_MS,
+    CodeKind,
+    check_code,
+    code_expires_ms,
+    make_code,
+    parse_code,
+    show_spoken,
+    spoken_code,
+)
+from authz.codes import CodeCheck as Check
+from authz.granting import code_handle, code_secret, load_requests
+from authz.grants import Grant, GrantMode
+from authz.qr import qr_png, qr_svg
+from authz.requests import OpenRequest
+from ledger.committer import Request
+from ledger.directory import Enrolled, Role
+from ledger.encoding import b64url
+from ledger.statements import Kind, StatementError
+
+router = APIRouter(prefix="/v1", tags=["grants"])
+
+Holder = Annotated[Enrolled, Depends(Reader(Role.HOLDER))]
+HolderOrTerminal = Annotated[Enrolled, Depends(Reader(Role.HOLDER, Role.TERMINAL))]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@router.post("/grants", status_code=201)
+async def grant(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record a grant signed by the holder's device."""
+    statement, actor = auth.statement(body.statement, (Kind.GRANT,))
+    answer = await service.record("grant", Request(statement, actor))
+    value = {**answer.result, "receipt": answer.receipt.to_json()}
+    if statement.payload.get("mode") == GrantMode.SCAN:
+        value["code"] = code_material(service, "grant", answer.result["grant_id"])
+    return reply(value, status_of(answer.receipt, 201))
+
+
+def code_material(service: Service, purpose: str, identifier: str) -> dict[str, Any]:
+    """What a device needs to make codes by itself, also while it is offline."""
+    return {
+        "handle": b64url(code_handle(service.master, purpose, identifier)),
+        "secret": b64url(code_secret(service.master, purpose, identifier)),
+        "step_seconds": STEP_MS // 1000,
+        "server_time_ms": now_ms(),
+    }
+
+
+@router.get("/grants")
+async def grants(
+    service: ServiceDep,
+    reader: Holder,
+    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """The holder's own grants, newest first."""
+    table = store.grants
+    query = (
+        select(table)
+        .where(table.c.holder == reader.holder)
+        .order_by(table.c.seq.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(table.c.seq < before)
+    with service.database.read() as connection:
+        rows = connection.execute(query).all()
+        parsed = service.grants.load(connection, {row.grant_id: row.seq for row in rows})
+    shown = [_show_grant(parsed[row.grant_id], row) for row in rows]
+    return reply({"grants": shown, "next_before": rows[-1].seq if len(rows) == limit else None})
+
+
+def _show_grant(parsed: Grant, row: Any) -> dict[str, Any]:
+    now = now_ms()
+    state = "active"
+    if row.revoked_ms is not None:
+        state = "revoked"
+    elif row.frozen:
+        state = "frozen"
+    elif now >= parsed.not_after_ms:
+        state = "expired"
+    elif row.uses_left <= 0:
+        state = "used_up"
+    elif now < parsed.not_before_ms:
+        state = "not_yet_valid"
+    members = parsed.to_payload()
+    del members["jti"]
+    return {**members, "state": state, "uses_left": row.uses_left, "seq": row.seq}
+
+
+@router.get("/grants/{grant_id}/code")
+async def code(
+    grant_id: str,
+    service: ServiceDep,
+    reader: Holder,
+    format: Literal["json", "svg", "png"] = "json",
+) -> Response:
+    """The code to show now: JSON with what the device needs to renew it, or the QR itself."""
+    row = _own_grant(service, reader, grant_id)
+    with service.database.read() as connection:
+        parsed = service.grants.load(connection, {grant_id: row.seq})[grant_id]
+    if parsed.mode is not GrantMode.SCAN:
+        raise StatementError("grant.no_code", "only a grant by scan has a code to show")
+    handle = code_handle(service.master, "grant", grant_id)
+    text = make_code(
+        CodeKind.GRANT, handle, code_secret(service.master, "grant", grant_id), now_ms()
+    )
+    if format == "svg":
+        return Response(qr_svg(text), media_type="image/svg+xml", headers=_PRIVATE)
+    if format == "png":
+        return Response(qr_png(text), media_type="image/png", headers=_PRIVATE)
+    return reply(
+        {
+            "code": text,
+            "expires_ms": code_expires_ms(parse_code(text)),
+            **code_material(service, "grant", grant_id),
+        },
+        **_PRIVATE,
+    )
+
+
+_PRIVATE = {"Cache-Control": "no-store"}
+
+
+class SpokenCode(BaseModel):
+    """The site at whose counters the digits are to be good."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: Annotated[str, Field(max_length=64)]
+
+
+@router.post("/grants/{grant_id}/spoken-code", status_code=201)
+async def spoken(grant_id: str, body: SpokenCode, service: ServiceDep, reader: Holder) -> Response:
+    """Eight digits to say at one site: three minutes, one use, five tries."""
+    row = _own_grant(service, reader, grant_id)
+    table, now = store.spoken_codes, now_ms()
+    with service.database.write() as connection:
+        parsed = service.grants.load(connection, {grant_id: row.seq})[grant_id]
+        if parsed.mode is not GrantMode.SCAN or body.site not in parsed.site_set:
+            raise StatementError("grant.no_code", "the grant has no code for this site")
+        store.forget_old_codes(connection, now, now // STEP_MS - 10)
+        digits = spoken_code(os.urandom(16))
+        while connection.execute(
+            select(table.c.site).where(table.c.site == body.site, table.c.digits == digits)
+        ).first():
+            digits = spoken_code(os.urandom(16))
+        connection.execute(
+            insert(table),
+            {
+                "site": body.site,
+                "digits": digits,
+                "grant_id": grant_id,
+                "expires_ms": now + SPOKEN_LIFETIME_MS,
+                "tries": 0,
+                "used": False,
+            },
+        )
+    return reply(
+        {
+            "spoken": show_spoken(digits),
+            "site": body.site,
+            "expires_ms": now + SPOKEN_LIFETIME_MS,
+            "tries": SPOKEN_TRIES,
+        },
+        201,
+        **_PRIVATE,
+    )
+
+
+def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
+    table = store.grants
+    with service.database.read() as connection:
+        row = connection.execute(select(table).where(table.c.grant_id == grant_id)).one_or_none()
+    if row is None or row.holder != reader.holder:
+        raise StatementError("grant.unknown", "no such grant of this holder")
+    return row
+
+
+@router.post("/grants/{grant_id}/revocation")
+async def revoke(grant_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record the holder's revocation; no lookup is released under the grant any more."""
+    statement, actor = auth.statement(body.statement, (Kind.REVOCATION,))
+    if statement.payload.get("grant_id") != grant_id:
+        raise StatementError("statement.member", "the statement names another grant")
+    answer = await service.record("revocation", Request(statement, actor))
+    return reply(
+        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
+    )
+
+
+@router.post("/requests", status_code=201)
+async def open_request(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """A terminal asks for access; the answer has the code and the matching number to show."""
+    statement, actor = auth.statement(body.statement, (Kind.REQUEST,))
+    answer = await service.record("request", Request(statement, actor))
+    request_id = answer.result["request_id"]
+    return reply(
+        {
+            **_show_request(service, request_id, with_code=True),
+            "receipt": answer.receipt.to_json(),
+        },
+        status_of(answer.receipt, 201),
+        **_PRIVATE,
+    )
+
+
+@router.get("/requests/{request_id}")
+async def read_request(request_id: str, service: ServiceDep, reader: HolderOrTerminal) -> Response:
+    """State of a request: for the terminal that asked, and for a holder who has its id."""
+    shown = _show_request(service, request_id, with_code=False)
+    if reader.role is Role.TERMINAL and shown["terminal"] != reader.terminal:
+        raise StatementError("request.unknown", "no such request of this terminal")
+    return reply(shown, **_PRIVATE)
+
+
+class FindRequest(BaseModel):
+    """The code on the kiosk's screen; in the body, because codes never stand in URLs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: Annotated[str, Field(max_length=256)]
+
+
+@router.post("/requests/find")
+async def find_request(body: FindRequest, service: ServiceDep, reader: Holder) -> Response:
+    """The request behind a kiosk's code: who asks, where, for what, which fields."""
+    scanned = parse_code(body.code)
+    table = store.access_requests
+    with service.database.read() as connection:
+        request_id = connection.execute(
+            select(table.c.request_id).where(table.c.handle == scanned.handle)
+        ).scalar()
+    unknown = StatementError("request.unknown", "no open request has this code")
+    if request_id is None or scanned.kind is not CodeKind.REQUEST:
+        raise unknown
+    secret = code_secret(service.master, "request", request_id)
+    # A request's code lives as long as the request; only its tag must be right.
+    if check_code(scanned, secret, now_ms()) is Check.INVALID:
+        raise unknown
+    return reply(_show_request(service, request_id, with_code=False), **_PRIVATE)
+
+
+@router.post("/requests/{request_id}/refusal")
+async def refuse(request_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """The holder says no."""
+    statement, actor = auth.statement(body.statement, (Kind.REFUSAL,))
+    if statement.payload.get("request_id") != request_id:
+        raise StatementError("statement.member", "the statement names another request")
+    answer = await service.record("refusal", Request(statement, actor))
+    return reply(
+        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
+    )
+
+
+def _show_request(service: Service, request_id: str, *, with_code: bool) -> dict[str, Any]:
+    table = store.access_requests
+    with service.database.read() as connection:
+        opened = load_requests(connection, [request_id]).get(request_id)
+        number = connection.execute(
+            select(table.c.matching_number).where(table.c.request_id == request_id)
+        ).scalar()
+    if opened is None:
+        raise StatementError("request.unknown", "no such request")
+    current: OpenRequest = opened.at(now_ms())
+    asked = current.request
+    shown = {
+        "request_id": request_id,
+        "state": current.state,
+        "terminal": current.terminal,
+        "department": current.department,
+        "site": current.site,
+        "service_item": asked.service_item,
+        "certificates": [
+            {"type": item.type, "fields": list(item.fields)} for item in asked.certificates
+        ],
+        "text": asked.text,
+        "staff": asked.staff,
+        "matching_number": number,
+        "expires_ms": current.expires_ms,
+        "grant_id": current.grant_id,
+    }
+    if with_code:
+        handle = code_handle(service.master, "request", request_id)
+        secret = code_secret(service.master, "request", request_id)
+        shown["code"] = make_code(CodeKind.REQUEST, handle, secret, now_ms())
+    return shown

@@ -1,0 +1,193 @@
+"""The log to the outside: checkpoint, tiles, proofs, history; health and metrics."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import PlainTextResponse
+
+from api.errors import problem
+from api.metrics import render
+from api.replies import Reader, ServiceDep, reply
+from audit.history import MAX_PAGE, Scope, history
+from ledger import store
+from ledger.committer import NotServing
+from ledger.directory import Enrolled, Role
+from ledger.entries import Entry
+from ledger.merkle import HASH_BYTES, ProofError, inclusion_proof
+from ledger.statements import StatementError
+from ledger.tiles import NodeReader, parse_tile_path
+
+router = APIRouter(tags=["log"])
+
+Seq = Annotated[int, Query(ge=0, le=2**53)]
+Name = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("/log/checkpoint", response_class=PlainTextResponse)
+async def checkpoint(service: ServiceDep) -> Response:
+    """The newest anchored checkpoint, a C2SP signed note."""
+    published = service.committer.published
+    if published is None:
+        raise NotServing("nothing is anchored yet")
+    return PlainTextResponse(published.note, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/log/tile/{path:path}")
+async def tile(path: str, service: ServiceDep) -> Response:
+    """A hash tile (C2SP tlog-tiles); entries are private, so there are no entry bundles."""
+    coordinate = parse_tile_path(path)
+    published = service.committer.published
+    missing = problem(404, "tile.unknown", "no such tile in the anchored log")
+    if coordinate is None or published is None:
+        return missing
+    at_level = published.checkpoint.size >> (8 * coordinate.level)
+    if coordinate.index * 256 + coordinate.width > at_level:
+        return missing
+    with service.database.read() as connection:
+        hashes = store.read_tile(connection, coordinate.level, coordinate.index)
+    if hashes is None or len(hashes) < coordinate.width * HASH_BYTES:
+        return missing
+    # Any width of a tile is final, because the log only grows.
+    return Response(
+        hashes[: coordinate.width * HASH_BYTES],
+        media_type="application/octet-stream",
+        headers={"Cache-Control": "public, max-age=31536000, immutable"},
+    )
+
+
+@router.get("/v1/proofs/inclusion")
+async def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Response:
+    """The path from leaf ``seq`` to the root over ``size`` leaves (default: newest anchored)."""
+    anchored = service.committer.status.anchored
+    size = anchored if size is None else size
+    if size > anchored:
+        raise ProofError(f"only {anchored} entries are anchored")
+    with service.database.read() as connection:
+        reader = NodeReader(lambda level, index: _tile(connection, level, index))
+        proof = inclusion_proof(seq, size, reader)
+    return reply({"seq": seq, "size": size, "proof": _base64(proof)})
+
+
+@router.get("/v1/proofs/consistency")
+async def consistency(service: ServiceDep, first: Seq, second: Seq) -> Response:
+    """Proof that the log of ``second`` entries extends that of ``first``."""
+    anchored = service.committer.status.anchored
+    if second > anchored:
+        raise ProofError(f"only {anchored} entries are anchored")
+    proof = service.committer.proof_between(first, second)
+    return reply({"first": first, "second": second, "proof": _base64(proof)})
+
+
+def _tile(connection: Any, level: int, index: int) -> bytes:
+    hashes = store.read_tile(connection, level, index)
+    if hashes is None:
+        raise NotServing(f"tile {level}/{index} is missing")
+    return hashes
+
+
+def _base64(hashes: list[bytes]) -> list[str]:
+    return [base64.b64encode(item).decode("ascii") for item in hashes]
+
+
+@router.get("/v1/history")
+async def read_history(
+    service: ServiceDep,
+    reader: Annotated[
+        Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
+    ],
+    certificate: Name = None,
+    grant: Name = None,
+    holder: Name = None,
+    terminal: Name = None,
+    site: Name = None,
+    department: Name = None,
+    service_item: Name = None,
+    staff: Name = None,
+    kind: Name = None,
+    since_ms: Seq | None = None,
+    until_ms: Seq | None = None,
+    before: Seq | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+    receipts: bool = False,
+) -> Response:
+    """Every use and refusal, newest first: holders see their own, auditors all, institutions
+    their own lookups. ``receipts`` adds to each line what proves it."""
+    filters = {
+        "certificate": certificate,
+        "grant": grant,
+        "holder": holder,
+        "terminal": terminal,
+        "site": site,
+        "department": department,
+        "service_item": service_item,
+        "staff": staff,
+    }
+    with service.database.read() as connection:
+        page = history(
+            connection,
+            {name: value for name, value in filters.items() if value is not None},
+            _scope(reader),
+            before=before,
+            limit=limit,
+            kind=kind,
+            since_ms=since_ms,
+            until_ms=until_ms,
+        )
+    return reply(
+        {
+            "lines": [_line(service, entry, receipts) for entry in page.lines],
+            "next_before": page.next_before,
+            "anchored_size": service.committer.status.anchored,
+            "as_of_ms": time.time_ns() // 1_000_000,
+        }
+    )
+
+
+def _scope(reader: Enrolled) -> Scope:
+    if reader.role is Role.AUDITOR:
+        return Scope()
+    if reader.role is Role.HOLDER:
+        return Scope(holder=reader.holder)
+    if reader.institution is None:
+        raise StatementError("history.not_yours", "the key belongs to no institution")
+    return Scope(department=reader.institution, kinds=("lookup", "request"))
+
+
+def _line(service: Any, entry: Entry, receipts: bool) -> dict[str, Any]:
+    proven = entry.seq < service.committer.status.anchored
+    shown = {**entry.to_json(), "proof_state": "anchored" if proven else "pending"}
+    if receipts:
+        shown["receipt"] = service.committer.receipt_of(entry).to_json()
+    return shown
+
+
+@router.get("/healthz")
+async def health() -> Response:
+    """The process is alive."""
+    return reply({"status": "ok"})
+
+
+@router.get("/readyz")
+async def ready(service: ServiceDep) -> Response:
+    """Whether requests would be served now: database, chain and committer."""
+    status = service.committer.status
+    trouble = status.broken or status.chain_trouble
+    try:
+        with service.database.read() as connection:
+            store.head_size(connection, service.log_id)
+    except SQLAlchemyError:
+        trouble = "the database does not answer"
+    if trouble is not None:
+        return problem(503, "not_ready", trouble, retry_after=5)
+    return reply({"status": "ready", "size": status.size, "anchored": status.anchored})
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(service: ServiceDep) -> Response:
+    """Prometheus text format."""
+    return PlainTextResponse(render(service), media_type="text/plain; version=0.0.4")

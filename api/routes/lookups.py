@@ -1,0 +1,57 @@
+"""The lookup: the hot path of the service."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api.errors import problem
+from api.replies import AuthDep, ServiceDep, Signed, reply, status_of
+from authz.lookups import Release, read_lookup
+from authz.policy import Refusal
+from authz.reasons import REASONS
+from ledger.committer import Request
+from ledger.statements import Kind
+
+router = APIRouter(prefix="/v1", tags=["lookups"])
+
+
+@router.post(
+    "/lookups",
+    responses={
+        202: {"description": "decided, the anchor is pending (release = durable)"},
+        403: {"description": "refused: the stable reason code and the receipt"},
+        503: {"description": "not released; send the same request again for its one answer"},
+    },
+)
+async def look_up(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Look up under a grant: exactly the granted fields and a receipt, or a refusal with one."""
+    statement, actor = auth.statement(body.statement, (Kind.LOOKUP,))
+    lookup = read_lookup(statement, actor)
+    answer = await service.record("lookup", Request(statement, actor, lookup))
+    receipt = answer.receipt.to_json()
+    result: Release | Refusal = answer.result
+    if isinstance(result, Refusal):
+        reason = REASONS[result.code]
+        return problem(
+            403,
+            result.code,
+            reason.en,
+            decision="refused",
+            reason=reason.to_public(),
+            receipt=receipt,
+        )
+    return reply(
+        {
+            "decision": "released",
+            "certificate_id": result.certificate_id,
+            "type": result.type,
+            "issuer": result.issuer,
+            "fields": result.fields,
+            "presentation": result.presentation,
+            "valid_from_ms": result.valid_from_ms,
+            "valid_until_ms": result.valid_until_ms,
+            "as_of_ms": answer.receipt.entry.time_ms,
+            "receipt": receipt,
+        },
+        status_of(answer.receipt, 200),
+    )

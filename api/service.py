@@ -1,0 +1,267 @@
+"""The service assembled: settings in, running parts out. No HTTP here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from eth_account import Account
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, select
+
+from api.embedded import EmbeddedNode
+from api.errors import AnchorPending
+from api.keyfiles import (
+    load_log_key,
+    load_or_create_secret,
+    load_signing_key,
+    new_signing_key,
+    save_signing_key,
+    write_new,
+)
+from api.settings import Settings
+from authz.granting import (
+    GrantHandler,
+    Grants,
+    RefusalHandler,
+    RequestHandler,
+    RevocationHandler,
+)
+from authz.lookups import LookupHandler
+from authz.service_items import load_service_items
+from ledger import store
+from ledger.catalogue import load_catalogue
+from ledger.chain import ChainClient, ChainUnavailable, Deployment, DirectoryEntry
+from ledger.committer import Answer, Committer, CommitterSettings, Handler, Request
+from ledger.database import Database
+from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
+from ledger.encoding import b64url_decode, sha256
+from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
+from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
+from ledger.notes import NoteKey
+from ledger.sealing import MasterKey, Sealed
+from ledger.statements import Kind, sign, verify
+
+log = logging.getLogger(__name__)
+
+#: The institution that runs the service, until the operator enrols others.
+OPERATOR_INSTITUTION = "operator"
+
+
+def initialise(settings: Settings) -> None:
+    """Create the data folder's keys and the database where they are missing; idempotent."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    load_or_create_secret(settings.keys / "master.key")
+    load_log_key(settings.keys / "log.key")
+    load_or_create_secret(settings.keys / "chain.key")
+    operator = settings.keys / "operator.jwk"
+    if not operator.exists():
+        save_signing_key(operator, new_signing_key())
+    database = Database(settings.database_url)
+    database.create_tables()
+    database.close()
+
+
+class Service:
+    """Database, chain and committer, started and stopped together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        initialise(settings)
+        self.master = MasterKey(load_or_create_secret(settings.keys / "master.key"))
+        self.catalogue = load_catalogue()
+        self.items = load_service_items()
+        self.database = Database(settings.database_url)
+        self.ring = KeyRing(self.database)
+        self.node: EmbeddedNode | None = None
+        self.chain: ChainClient
+        self.committer: Committer
+        log_key = load_log_key(settings.keys / "log.key")
+        self._log_key = log_key
+        self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
+        self.log_id = sha256(b"certledger log\0" + settings.origin.encode())
+        self.grants = Grants()
+
+    def start(self) -> None:
+        """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart; nothing is served then."""
+        settings = self.settings
+        account_key = load_or_create_secret(settings.keys / "chain.key")
+        account = Account.from_key(account_key).address
+        url = settings.chain_url
+        if not url:
+            self.node = EmbeddedNode(
+                settings.data / "node", chain_id=settings.chain_id, senders=[account]
+            )
+            self.node.start()
+            url = self.node.url
+        try:
+            self.chain = self._connect(url, account_key)
+            self.committer = Committer(
+                self.database,
+                self.chain,
+                self._log_key,
+                self._handlers(),
+                CommitterSettings(
+                    origin=settings.origin,
+                    log_id=self.log_id,
+                    release_anchored=settings.release == "anchored",
+                    max_batch=settings.max_batch,
+                    max_queue=settings.max_queue,
+                ),
+            )
+            self.committer.start()
+        except BaseException:
+            if self.node is not None:
+                self.node.stop()
+            raise
+
+    def stop(self) -> None:
+        self.committer.stop()
+        if self.node is not None:
+            self.node.stop()
+        self.database.close()
+
+    def _connect(self, url: str, account_key: bytes) -> ChainClient:
+        """A client of the deployed contracts; deploys them once, at the first start."""
+        path = self.settings.data / "deployment.json"
+        deployment = None
+        if path.exists():
+            deployment = Deployment.from_json(orjson.loads(path.read_bytes()))
+        chain = ChainClient(
+            url,
+            account_key=account_key,
+            deployment=deployment,
+            timeout=self.settings.chain_timeout,
+        )
+        if deployment is None:
+            deployment = chain.deploy()
+            write_new(path, orjson.dumps(deployment.to_json(), option=orjson.OPT_INDENT_2))
+        self._check(chain)
+        chain.open_log(self.log_id)
+        return chain
+
+    @staticmethod
+    def _check(chain: ChainClient) -> None:
+        for attempt in range(20):
+            try:
+                chain.check()
+                return
+            except ChainUnavailable:
+                if attempt == 19:
+                    raise
+                time.sleep(0.25)
+
+    def _handlers(self) -> dict[str, Handler]:
+        """In the order they run in a batch: what forbids comes before what it forbids."""
+        forget = self.ring.forget
+        return {
+            "enrolment": EnrolmentHandler(self.master, forget),
+            "import": ImportHandler(forget),
+            "status": StatusHandler(),
+            "issue": IssueHandler(),
+            "revocation": RevocationHandler(),
+            "refusal": RefusalHandler(),
+            "request": RequestHandler(self.master, self.items),
+            "grant": GrantHandler(self.master, self.catalogue, self.items),
+            "lookup": LookupHandler(self.master, self.items, self.grants),
+        }
+
+    async def bootstrap(self) -> None:
+        """Enrol the operator's own institution and key, once, by the operator's signature."""
+        key = load_signing_key(self.settings.keys / "operator.jwk")
+        kid = key.thumbprint()
+        if self.ring.find(kid) is not None:
+            return
+        actor = Enrolled(kid=kid, role=Role.OPERATOR, institution=OPERATOR_INSTITUTION)
+        now = int(time.time())
+        jwk = key.as_dict(private=False)
+        for payload in (
+            {
+                "what": "institution",
+                "code": OPERATOR_INSTITUTION,
+                "name_zh": "运营方",
+                "name_en": "Operator",
+            },
+            {
+                "what": "key",
+                "role": "operator",
+                "institution": OPERATOR_INSTITUTION,
+                "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")},
+            },
+        ):
+            members = {"v": 1, **payload, "iat": now, "jti": uuid.uuid4().hex}
+            statement = verify(sign(Kind.ENROLMENT, members, key, kid), key)
+            await self.record("enrolment", Request(statement, actor))
+
+    async def record(self, handler: str, request: Request) -> Answer:
+        """One request through the committer: its answer, once it may leave."""
+        (answer,) = await self.record_all(handler, [request])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def record_all(
+        self, handler: str, requests: Sequence[Request]
+    ) -> list[Answer | Exception]:
+        """Many requests; each gets an answer or its error. Raises Busy and NotServing."""
+        futures = self.committer.submit(handler, requests)
+        await asyncio.wait(futures, timeout=self.settings.anchor_wait)
+        return [_outcome(future) for future in futures]
+
+    def kept_key(self, connection: Connection, department: str) -> Any:
+        """The key the service keeps for a department: its thumbprint, and what to enrol if new."""
+        keys = store.keys
+        kid = connection.execute(
+            select(keys.c.kid).where(
+                keys.c.institution == department,
+                keys.c.sealed_private.is_not(None),
+                keys.c.revoked_ms.is_(None),
+            )
+        ).scalar()
+        if kid is not None:
+            return kid, None
+        key = new_signing_key()
+        kid = key.thumbprint()
+        sealed = self.master.seal(orjson.dumps(key.as_dict(private=True)), kid.encode())
+        row = {
+            "kid": kid,
+            "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
+            "role": Role.ISSUER,
+            "institution": department,
+            "not_before": 0,
+            "not_after": NEVER,
+            "sealed_private": sealed.ciphertext,
+            "wrapped_key": sealed.wrapped_key,
+        }
+        entry = DirectoryEntry(
+            thumbprint=b64url_decode(kid),
+            institution=institution_id(department),
+            role=CHAIN_ROLE[Role.ISSUER],
+            not_before=0,
+            not_after=NEVER,
+        )
+        return kid, (row, entry)
+
+    def open_kept_key(self, kid: str) -> ECKey:
+        """The private key behind `kept_key`."""
+        with self.database.read() as connection:
+            row = connection.execute(select(store.keys).where(store.keys.c.kid == kid)).one()
+        sealed = Sealed(row.wrapped_key, row.sealed_private)
+        return ECKey.import_key(orjson.loads(self.master.open(sealed, kid.encode())))
+
+
+def _outcome(future: asyncio.Future[Any]) -> Answer | Exception:
+    if not future.done():
+        # Nobody waits any more; the entry may still be made, and a request sent again finds it.
+        future.cancel()
+        return AnchorPending()
+    error = future.exception()
+    if isinstance(error, Exception):
+        return error
+    answer: Answer = future.result()
+    return answer

@@ -1,0 +1,54 @@
+"""Settings: environment ``CERTLEDGER_*``, read here and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting of the service, with its default and what it means."""
+
+    model_config = SettingsConfigDict(env_prefix="CERTLEDGER_", extra="ignore")
+
+    data: Path = Field(Path("certledger-data"), description="folder for keys, database and node")
+    database: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    host: str = Field("127.0.0.1", description="address the API listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port the API listens on; 0: any free one")
+    url: str = Field("", description="where clients find the API; empty: host and port")
+    chain_url: str = Field("", description="Ethereum JSON-RPC; empty: an embedded node is started")
+    chain_id: int = Field(440300, gt=0, description="chain id of the embedded node")
+    chain_timeout: float = Field(
+        10.0, gt=0, description="seconds until the chain counts as stalled"
+    )
+    origin: str = Field("certledger.example/log", description="the log's name in its checkpoints")
+    release: Literal["anchored", "durable"] = Field(
+        "anchored", description="when answers leave: after the anchor, or after the commit"
+    )
+    anchor_wait: float = Field(
+        15.0, gt=0, description="seconds a request waits for its anchor before it gets a 503"
+    )
+    max_batch: int = Field(512, ge=1, le=2000, description="requests committed in one batch")
+    max_queue: int = Field(4096, ge=1, description="requests that may wait; beyond: 503")
+    max_body: int = Field(1 << 20, ge=1024, description="bytes of a JSON body")
+    max_import: int = Field(512 << 20, ge=1024, description="bytes of an uploaded export")
+    synthetic_identities: bool = Field(
+        True,
+        description="accept sample populations whose identity numbers are no real person's; "
+        "set to false where real certificates are issued",
+    )
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data / 'certledger.db'}"
+
+    @property
+    def keys(self) -> Path:
+        return self.data / "keys"
+
+    @property
+    def client_url(self) -> str:
+        return self.url or f"http://{self.host}:{self.port}"

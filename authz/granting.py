@@ -1,0 +1,355 @@
+"""Grants, their revocation, and requests from kiosks: what handlers do about these statements.
+
+A grant's words are its signed statement; the tables keep only what changes (uses left, revoked,
+frozen) and what it is found by.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+
+from authz import store
+from authz.codes import matching_number
+from authz.grants import Grant, GrantError, GrantMode, PayloadError
+from authz.requests import AccessRequest, IllegalMove, OpenRequest, RequestState, covers
+from authz.service_items import ServiceItems
+from ledger import store as ledger_store
+from ledger.catalogue import Catalogue
+from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
+from ledger.directory import Role
+from ledger.encoding import b64url_decode
+from ledger.entries import Draft, Entry, EventKind
+from ledger.payloads import expect_members
+from ledger.sealing import MasterKey
+from ledger.statements import Statement, StatementError
+
+
+def payload_of(token: str) -> dict[str, Any]:
+    """The payload of a stored statement, whose signature was checked when it came in."""
+    payload: dict[str, Any] = orjson.loads(b64url_decode(token.split(".")[1]))
+    return payload
+
+
+def code_handle(master: MasterKey, purpose: str, identifier: str) -> bytes:
+    """16 bytes that name a grant or request in a screen code and tell nothing about it."""
+    return master.derive(b"certledger code handle v1", f"{purpose}\0{identifier}".encode())[:16]
+
+
+def code_secret(master: MasterKey, purpose: str, identifier: str) -> bytes:
+    """What the holder's device makes codes with; derived, so that it is never stored."""
+    return master.derive(b"certledger code secret v1", f"{purpose}\0{identifier}".encode())
+
+
+class Grants:
+    """Parsed grants by id. A grant never changes, so what was parsed once is kept."""
+
+    def __init__(self, keep: int = 50_000) -> None:
+        self._keep = keep
+        self._known: dict[str, Grant] = {}
+        self._lock = threading.Lock()
+
+    def load(self, connection: Connection, seqs: Mapping[str, int]) -> dict[str, Grant]:
+        """Grants by id, for ids with the sequence number of their entry."""
+        missing = {id_: seq for id_, seq in seqs.items() if id_ not in self._known}
+        if missing:
+            tokens = ledger_store.tokens_at(connection, missing.values())
+            with self._lock:
+                if len(self._known) + len(missing) > self._keep:
+                    self._known = {id_: self._known[id_] for id_ in seqs if id_ in self._known}
+                for id_, seq in missing.items():
+                    self._known[id_] = Grant.parse(payload_of(tokens[seq]))
+        return {id_: self._known[id_] for id_ in seqs}
+
+
+def require_holder(request: Request, now_ms: int) -> str:
+    actor = request.actor
+    if actor.role is not Role.HOLDER or actor.holder is None:
+        raise StatementError("actor.role", "only a holder's device may do this")
+    if not actor.valid_at(now_ms):
+        raise StatementError("key.not_valid", "the device key is revoked")
+    return actor.holder
+
+
+class GrantHandler:
+    def __init__(self, master: MasterKey, catalogue: Catalogue, items: ServiceItems) -> None:
+        self._master, self._catalogue, self._items = master, catalogue, items
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._grant(batch, request))
+            except (StatementError, PayloadError, IllegalMove) as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return {"grant_id": entry.grant}
+
+    def _grant(self, batch: Batch, request: Request) -> Recorded:
+        holder = require_holder(request, batch.now_ms)
+        grant = Grant.parse(dict(request.statement.payload))
+        self._check_names(batch.connection, grant)
+        types = self._check_certificates(batch.connection, grant, holder)
+        table = store.grants
+        if batch.connection.execute(
+            select(table.c.grant_id).where(table.c.grant_id == grant.grant_id)
+        ).first():
+            raise StatementError("grant.exists", "this grant_id is taken")
+        if grant.not_after_ms <= batch.now_ms:
+            raise GrantError.of("window", "when.not_after")
+        if grant.mode is GrantMode.REQUEST:
+            self._approve(batch, grant, types)
+        first = grant.certificates[0].certificate_id if len(grant.certificates) == 1 else None
+        done = batch.record(
+            request,
+            Draft(
+                kind=EventKind.GRANT,
+                certificate=first,
+                grant=grant.grant_id,
+                holder=holder,
+                department=grant.department,
+                service_item=grant.service_item,
+            ),
+            {"grant_id": grant.grant_id},
+        )
+        batch.connection.execute(
+            insert(table),
+            {
+                "grant_id": grant.grant_id,
+                "seq": done.entry.seq,
+                "holder": holder,
+                "handle": code_handle(self._master, "grant", grant.grant_id),
+                "uses_left": grant.max_uses,
+                "frozen": False,
+            },
+        )
+        batch.connection.execute(
+            insert(store.grant_certificates),
+            [
+                {"grant_id": grant.grant_id, "certificate_id": item.certificate_id}
+                for item in grant.certificates
+            ],
+        )
+        return done
+
+    def _check_names(self, connection: Connection, grant: Grant) -> None:
+        if grant.service_item not in self._items:
+            raise GrantError.of("unknown_service_item", "purpose.service_item")
+        sites = ledger_store.rows_by(connection, ledger_store.sites, "site", grant.sites)
+        if len(sites) != len(grant.sites):
+            raise GrantError.of("unknown_site", "where.sites")
+        institutions = ledger_store.institutions
+        if not connection.execute(
+            select(institutions.c.code).where(institutions.c.code == grant.department)
+        ).first():
+            raise GrantError.of("unknown_department", "grantee.department")
+        keys = ledger_store.keys
+        if (
+            grant.terminal is not None
+            and not connection.execute(
+                select(keys.c.kid).where(keys.c.terminal == grant.terminal)
+            ).first()
+        ):
+            raise GrantError.of("unknown_terminal", "grantee.terminal")
+
+    def _check_certificates(
+        self, connection: Connection, grant: Grant, holder: str
+    ) -> dict[str, str]:
+        """Types by certificate id, once all are the holder's own and have the fields."""
+        table = ledger_store.certificates
+        rows = ledger_store.rows_by(connection, table, "certificate_id", grant.fields_of)
+        for certificate_id, fields in grant.fields_of.items():
+            row = rows.get(certificate_id)
+            if row is None or row.holder != holder:
+                # One answer for both: whether a certificate exists is not the asker's business.
+                raise GrantError.of("unknown_certificate", "certificates.certificate_id")
+            if not fields.issubset(self._catalogue.type(row.type).field_names):
+                raise GrantError.of("unknown_field", "certificates.fields")
+        return {certificate_id: row.type for certificate_id, row in rows.items()}
+
+    @staticmethod
+    def _approve(batch: Batch, grant: Grant, types: Mapping[str, str]) -> None:
+        assert grant.request_id is not None
+        opened = load_requests(batch.connection, [grant.request_id]).get(grant.request_id)
+        if opened is None:
+            raise GrantError.of("unknown_request", "request_id")
+        if code := covers(opened, grant, types):
+            raise GrantError(code, "request_id")
+        approved = opened.approve(grant.grant_id, batch.now_ms)
+        set_request_state(batch.connection, approved)
+
+
+class RevocationHandler:
+    """Payload ``{v, grant_id, iat, jti}``, by any device of the holder who granted."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._revoke(batch, request))
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return {"grant_id": entry.grant, "state": "revoked"}
+
+    @staticmethod
+    def _revoke(batch: Batch, request: Request) -> Recorded:
+        holder = require_holder(request, batch.now_ms)
+        payload, table = request.statement.payload, store.grants
+        expect_members(payload, {"v", "grant_id", "iat", "jti"}, set())
+        row = batch.connection.execute(
+            select(table).where(table.c.grant_id == str(payload["grant_id"]))
+        ).one_or_none()
+        if row is None or row.holder != holder:
+            raise StatementError("grant.unknown", "no such grant of this holder")
+        if row.revoked_ms is not None:
+            raise StatementError("grant.revoked", "the grant is revoked already")
+        done = batch.record(
+            request,
+            Draft(kind=EventKind.REVOCATION, grant=row.grant_id, holder=holder, state="revoked"),
+            {"grant_id": row.grant_id, "state": "revoked"},
+        )
+        batch.connection.execute(
+            update(table).where(table.c.grant_id == row.grant_id).values(revoked_ms=batch.now_ms)
+        )
+        return done
+
+
+class RequestHandler:
+    """A kiosk or counter asks: `AccessRequest`, by an enrolled terminal."""
+
+    def __init__(self, master: MasterKey, items: ServiceItems) -> None:
+        self._master, self._items = master, items
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._open(batch, request))
+            except (StatementError, PayloadError) as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return {"request_id": entry.subject}
+
+    def _open(self, batch: Batch, request: Request) -> Recorded:
+        actor, table = request.actor, store.access_requests
+        if actor.role is not Role.TERMINAL or not actor.terminal or not actor.site:
+            raise StatementError("actor.role", "only a terminal may ask")
+        if not actor.valid_at(batch.now_ms):
+            raise StatementError("key.not_valid", "the terminal's key is revoked or not valid now")
+        asked = AccessRequest.parse(dict(request.statement.payload))
+        if not asked.allowed_by(self._items.get(asked.service_item)):
+            raise StatementError(
+                "request.not_allowed", "the service item may not ask for these fields"
+            )
+        if batch.connection.execute(
+            select(table.c.request_id).where(table.c.request_id == asked.request_id)
+        ).first():
+            raise StatementError("request.exists", "this request_id is taken")
+        done = batch.record(
+            request,
+            Draft(
+                kind=EventKind.REQUEST,
+                subject=asked.request_id,
+                terminal=actor.terminal,
+                site=actor.site,
+                department=actor.institution,
+                service_item=asked.service_item,
+                staff=asked.staff,
+            ),
+            {"request_id": asked.request_id},
+        )
+        batch.connection.execute(
+            insert(table),
+            {
+                "request_id": asked.request_id,
+                "seq": done.entry.seq,
+                "terminal": actor.terminal,
+                "department": actor.institution,
+                "site": actor.site,
+                "opened_ms": batch.now_ms,
+                "state": RequestState.PENDING,
+                "handle": code_handle(self._master, "request", asked.request_id),
+                "matching_number": matching_number(done.entry.salt),
+            },
+        )
+        return done
+
+
+class RefusalHandler:
+    """The holder says no to a request. Payload ``{v, request_id, iat, jti}``."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._refuse(batch, request))
+            except (StatementError, IllegalMove) as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return {"request_id": entry.subject, "state": RequestState.DENIED}
+
+    @staticmethod
+    def _refuse(batch: Batch, request: Request) -> Recorded:
+        holder = require_holder(request, batch.now_ms)
+        payload = request.statement.payload
+        expect_members(payload, {"v", "request_id", "iat", "jti"}, set())
+        request_id = str(payload["request_id"])
+        opened = load_requests(batch.connection, [request_id]).get(request_id)
+        if opened is None:
+            raise StatementError("request.unknown", "no such request")
+        denied = opened.deny(batch.now_ms)
+        done = batch.record(
+            request,
+            Draft(
+                kind=EventKind.REFUSAL,
+                subject=request_id,
+                holder=holder,
+                terminal=opened.terminal,
+                site=opened.site,
+                department=opened.department,
+                service_item=opened.request.service_item,
+                state=RequestState.DENIED,
+            ),
+            {"request_id": request_id, "state": RequestState.DENIED},
+        )
+        set_request_state(batch.connection, denied)
+        return done
+
+
+def load_requests(connection: Connection, request_ids: Collection[str]) -> dict[str, OpenRequest]:
+    rows = ledger_store.rows_by(connection, store.access_requests, "request_id", request_ids)
+    tokens = ledger_store.tokens_at(connection, [row.seq for row in rows.values()])
+    return {
+        request_id: OpenRequest(
+            request=AccessRequest.parse(payload_of(tokens[row.seq])),
+            terminal=row.terminal,
+            department=row.department,
+            site=row.site,
+            opened_ms=row.opened_ms,
+            state=RequestState(row.state),
+            grant_id=row.grant_id,
+        )
+        for request_id, row in rows.items()
+    }
+
+
+def set_request_state(connection: Connection, opened: OpenRequest) -> None:
+    table = store.access_requests
+    connection.execute(
+        update(table)
+        .where(table.c.request_id == opened.request.request_id)
+        .values(state=opened.state, grant_id=opened.grant_id)
+    )

@@ -1,0 +1,407 @@
+"""The lookup itself: a terminal's signed request, decided in a batch, with one entry each.
+
+Payload: ``{v, presented, certificate_id?, fields[], service_item, business_number, staff?, iat,
+jti}`` with ``presented`` one of ``{code}`` (scanned), ``{spoken}`` (8 digits), ``{grant_id}``
+(direct) or ``{request_id}`` (approved on the phone). Terminal, site and department come from the
+enrolment of the key that signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from authz import store
+from authz.codes import (
+    SPOKEN_LIFETIME_MS,
+    SPOKEN_TRIES,
+    STEP_MS,
+    Code,
+    CodeCheck,
+    CodeError,
+    CodeKind,
+    check_code,
+    parse_code,
+    parse_spoken,
+)
+from authz.granting import Grants, code_secret
+from authz.grants import GrantMode, Members
+from authz.policy import (
+    CERTIFICATE_UNREADABLE,
+    CertificateFacts,
+    Facts,
+    LookupRequest,
+    LookupRequestError,
+    Permit,
+    Presented,
+    Refusal,
+    certificate_of,
+    decide,
+)
+from authz.requests import RequestState
+from authz.service_items import ServiceItems
+from ledger import store as ledger_store
+from ledger.certificates import FieldValue, open_disclosure, present, unpack_disclosures
+from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
+from ledger.database import upsert
+from ledger.directory import Enrolled, Role
+from ledger.entries import Decision, Draft, Entry, EventKind
+from ledger.lifecycle import State
+from ledger.sealing import MasterKey, Sealed, SealError
+from ledger.statements import Statement, StatementError
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A lookup as read from its statement: what is asked, and what the holder showed."""
+
+    request: LookupRequest
+    shown: Code | str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The granted fields, and the SD-JWT presentation that proves them."""
+
+    certificate_id: str
+    type: str
+    issuer: str
+    fields: Mapping[str, FieldValue]
+    presentation: str
+    valid_from_ms: int | None
+    valid_until_ms: int | None
+
+
+LookupResult = Release | Refusal
+
+
+def read_lookup(statement: Statement, actor: Enrolled) -> Lookup:
+    """Read the payload strictly; raises LookupRequestError or StatementError (no entry then)."""
+    if actor.role is not Role.TERMINAL or not (actor.terminal and actor.site and actor.institution):
+        raise StatementError("actor.role", "only an enrolled terminal may look up")
+    error = LookupRequestError
+    top = Members(
+        dict(statement.payload),
+        error,
+        required=("v", "presented", "fields", "service_item", "business_number", "iat", "jti"),
+        optional=("certificate_id", "staff"),
+    )
+    top.version_1()
+    shown_as = top.member(
+        "presented", required=(), optional=("code", "spoken", "grant_id", "request_id")
+    )
+    shown = {
+        name: value
+        for name in ("code", "spoken", "grant_id", "request_id")
+        if (value := shown_as.optional_text(name)) is not None
+    }
+    if len(shown) != 1:
+        raise error.of("malformed", "presented")
+    ((name, value),) = shown.items()
+    presented = _PRESENTED[name]
+    what: Code | str = value
+    try:
+        if presented is Presented.SCREEN_CODE:
+            what = parse_code(value)
+        elif presented is Presented.SPOKEN_CODE:
+            what = parse_spoken(value)
+    except CodeError:
+        raise error.of("code", f"presented.{name}") from None
+    if len(value) > 300:
+        raise error.of("malformed", f"presented.{name}")
+    return Lookup(
+        LookupRequest(
+            certificate_id=top.optional_text("certificate_id"),
+            fields=top.texts("fields", 64),
+            service_item=top.text("service_item"),
+            business_number=top.text("business_number"),
+            staff=top.optional_text("staff"),
+            presented=presented,
+            terminal=actor.terminal,
+            department=actor.institution,
+            site=actor.site,
+        ),
+        what,
+    )
+
+
+_PRESENTED = {
+    "code": Presented.SCREEN_CODE,
+    "spoken": Presented.SPOKEN_CODE,
+    "grant_id": Presented.NOTHING,
+    "request_id": Presented.REQUEST,
+}
+
+
+class LookupHandler:
+    """`Request.extra` is a `Lookup`."""
+
+    def __init__(self, master: MasterKey, items: ServiceItems, grants: Grants) -> None:
+        self._master, self._items, self._grants = master, items, grants
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        shelf = _Shelf(self._master, self._grants, batch, [request.extra for request in requests])
+        outcomes: list[Outcome] = []
+        for request in requests:
+            if not request.actor.valid_at(batch.now_ms):
+                # Not authenticated, so no lookup and no entry.
+                outcomes.append(
+                    Rejected(StatementError("key.not_valid", "the terminal's key is not valid now"))
+                )
+                continue
+            outcomes.append(self._look_up(batch, request, shelf))
+        shelf.save()
+        return outcomes
+
+    def _look_up(self, batch: Batch, request: Request, shelf: _Shelf) -> Recorded:
+        lookup: Lookup = request.extra
+        asked = lookup.request
+        grant_id, code = shelf.resolve(lookup)
+        grant = shelf.grants.get(grant_id) if grant_id else None
+        facts = certificate = None
+        if grant is not None:
+            certificate = shelf.certificates.get(certificate_of(asked, grant) or "")
+            row = shelf.grant_rows[grant.grant_id]
+            facts = Facts(
+                uses_left=shelf.uses_left[grant.grant_id],
+                certificate=None if certificate is None else _facts(certificate),
+                service_item=self._items.get(grant.service_item),
+                code=code,
+                grant_revoked_ms=row.revoked_ms,
+                frozen=row.frozen,
+            )
+        verdict = decide(asked, grant, facts, now_ms=batch.now_ms)
+        result: LookupResult
+        if isinstance(verdict, Permit):
+            assert certificate is not None
+            try:
+                result = _release(self._master, certificate, asked.fields)
+            except SealError:
+                result = Refusal(CERTIFICATE_UNREADABLE)
+        else:
+            result = verdict
+        released = isinstance(result, Release)
+        shelf.settle(lookup, grant_id, code, released=released)
+        return batch.record(
+            request,
+            Draft(
+                kind=EventKind.LOOKUP,
+                certificate=None if certificate is None else certificate.certificate_id,
+                grant=None if grant is None else grant.grant_id,
+                holder=None if grant is None else shelf.grant_rows[grant.grant_id].holder,
+                terminal=asked.terminal,
+                site=asked.site,
+                department=asked.department,
+                service_item=asked.service_item,
+                staff=asked.staff,
+                decision=Decision.RELEASED if released else Decision.REFUSED,
+                reason=result.code if isinstance(result, Refusal) else None,
+            ),
+            result,
+        )
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> LookupResult:
+        if entry.decision is Decision.REFUSED:
+            return Refusal(entry.reason or "")
+        assert entry.certificate is not None
+        row = load_certificates(connection, [entry.certificate])[entry.certificate]
+        if row.content is None:
+            return Refusal("certificate_erased")
+        return _release(self._master, row, statement.payload["fields"])
+
+
+class _Shelf:
+    """Everything the lookups of one batch may need, read at once, and what they change."""
+
+    def __init__(
+        self, master: MasterKey, grants: Grants, batch: Batch, lookups: Sequence[Lookup]
+    ) -> None:
+        self._master, self._batch = master, batch
+        connection = self._connection = batch.connection
+        codes = [item.shown for item in lookups if isinstance(item.shown, Code)]
+        by = _by_presented(lookups)
+        table = store.grants
+        self._by_handle = {
+            handle: row.grant_id
+            for handle, row in ledger_store.rows_by(
+                connection, table, "handle", [code.handle for code in codes]
+            ).items()
+        }
+        self._spoken = store.live_spoken_codes(
+            connection,
+            [
+                (item.request.site, str(item.shown))
+                for item in lookups
+                if item.request.presented is Presented.SPOKEN_CODE
+            ],
+        )
+        self._requests = ledger_store.rows_by(
+            connection, store.access_requests, "request_id", by[Presented.REQUEST]
+        )
+        wanted = {
+            *self._by_handle.values(),
+            *(row.grant_id for row in self._spoken.values()),
+            *(row.grant_id for row in self._requests.values() if row.grant_id),
+            *by[Presented.NOTHING],
+        }
+        self.grant_rows = ledger_store.rows_by(connection, table, "grant_id", wanted)
+        self.grants = grants.load(
+            connection, {id_: row.seq for id_, row in self.grant_rows.items()}
+        )
+        self.uses_left = {id_: row.uses_left for id_, row in self.grant_rows.items()}
+        self.certificates = load_certificates(
+            connection,
+            {item.certificate_id for grant in self.grants.values() for item in grant.certificates},
+        )
+        self._codes_used = store.codes_used(
+            connection, [(code.handle, code.step) for code in codes]
+        )
+        self._new_codes: set[tuple[bytes, int]] = set()
+        self._touched: set[str] = set()
+
+    def resolve(self, lookup: Lookup) -> tuple[str | None, CodeCheck | None]:
+        """The grant that was shown, and what is to be said of the code."""
+        shown, presented = lookup.shown, lookup.request.presented
+        if isinstance(shown, Code):
+            return self._resolve_screen_code(shown)
+        if presented is Presented.SPOKEN_CODE:
+            return self._resolve_spoken(lookup)
+        if presented is Presented.REQUEST:
+            row = self._requests.get(shown)
+            if row is None or row.state != RequestState.APPROVED:
+                return None, None
+            return row.grant_id, None
+        grant = self.grants.get(shown)
+        # A request's grant is shown by its request only, so that the kiosk which asked is the one.
+        if grant is not None and grant.mode is GrantMode.REQUEST:
+            return None, None
+        return shown, None
+
+    def _resolve_screen_code(self, code: Code) -> tuple[str | None, CodeCheck | None]:
+        grant_id = self._by_handle.get(code.handle)
+        if grant_id is None or code.kind is not CodeKind.GRANT:
+            return None, None
+        secret = code_secret(self._master, "grant", grant_id)
+        check = check_code(code, secret, self._batch.now_ms)
+        if check is CodeCheck.OK and (code.handle, code.step) in self._codes_used:
+            check = CodeCheck.USED
+        return grant_id, check
+
+    def _resolve_spoken(self, lookup: Lookup) -> tuple[str | None, CodeCheck | None]:
+        asked = lookup.request
+        row = self._spoken.get((asked.site, str(lookup.shown)))
+        tries = _spoken_tries(self._connection, asked.terminal, self._batch.now_ms)
+        if row is None or tries >= SPOKEN_TRIES:
+            _count_wrong(self._connection, asked.terminal, self._batch.now_ms)
+            return None, None
+        if row.tries >= SPOKEN_TRIES or self._batch.now_ms >= row.expires_ms:
+            return row.grant_id, CodeCheck.STALE
+        return row.grant_id, CodeCheck.USED if row.used else CodeCheck.OK
+
+    def settle(
+        self, lookup: Lookup, grant_id: str | None, code: CodeCheck | None, *, released: bool
+    ) -> None:
+        """Take what a release takes, and count a try on a spoken code."""
+        if released:
+            assert grant_id is not None
+            self.uses_left[grant_id] -= 1
+            self._touched.add(grant_id)
+            if isinstance(lookup.shown, Code):
+                used = (lookup.shown.handle, lookup.shown.step)
+                self._codes_used.add(used)
+                self._new_codes.add(used)
+        if lookup.request.presented is Presented.SPOKEN_CODE and grant_id is not None:
+            key = (lookup.request.site, str(lookup.shown))
+            table = store.spoken_codes
+            where = (table.c.site == key[0]) & (table.c.digits == key[1])
+            row = self._spoken[key]
+            self._connection.execute(
+                update(table)
+                .where(where)
+                .values(tries=row.tries + (not released), used=row.used or released)
+            )
+            self._spoken[key] = self._connection.execute(select(table).where(where)).one()
+
+    def save(self) -> None:
+        if self._touched:
+            store.set_uses_left(
+                self._connection, {id_: self.uses_left[id_] for id_ in self._touched}
+            )
+        if self._new_codes:
+            store.remember_codes(self._connection, self._new_codes)
+            now_ms = self._batch.now_ms
+            store.forget_old_codes(self._connection, now_ms, now_ms // STEP_MS - 10)
+
+
+def _by_presented(lookups: Sequence[Lookup]) -> dict[Presented, list[str]]:
+    by: dict[Presented, list[str]] = {kind: [] for kind in Presented}
+    for item in lookups:
+        if isinstance(item.shown, str):
+            by[item.request.presented].append(item.shown)
+    return by
+
+
+def load_certificates(
+    connection: Connection, certificate_ids: set[str] | list[str]
+) -> dict[str, Row[Any]]:
+    """Certificates with the issuer's token, by id."""
+    table, tokens = ledger_store.certificates, ledger_store.statements
+    found: dict[str, Row[Any]] = {}
+    for chunk in ledger_store.in_chunks(certificate_ids):
+        query = (
+            select(table, tokens.c.token)
+            .join(tokens, tokens.c.seq == table.c.seq)
+            .where(table.c.certificate_id.in_(chunk))
+        )
+        found.update((row.certificate_id, row) for row in connection.execute(query))
+    return found
+
+
+def _facts(row: Row[Any]) -> CertificateFacts:
+    return CertificateFacts(
+        type=row.type,
+        state=State(row.state),
+        valid_from_ms=row.valid_from_ms if row.valid_from_ms is not None else 0,
+        valid_until_ms=row.valid_until_ms,
+        successor=row.successor,
+        erased=row.content is None,
+    )
+
+
+def _release(master: MasterKey, row: Row[Any], fields: Sequence[str]) -> Release:
+    sealed = Sealed(row.wrapped_key, row.content)
+    disclosures = unpack_disclosures(master.open(sealed, row.certificate_id.encode("ascii")))
+    chosen = [disclosures[name] for name in fields if name in disclosures]
+    return Release(
+        certificate_id=row.certificate_id,
+        type=row.type,
+        issuer=row.issuer,
+        fields={item.name: item.value for item in map(open_disclosure, chosen)},
+        presentation=present(row.token, chosen),
+        valid_from_ms=row.valid_from_ms,
+        valid_until_ms=row.valid_until_ms,
+    )
+
+
+def _spoken_tries(connection: Connection, terminal: str, now_ms: int) -> int:
+    table = store.spoken_tries
+    row = connection.execute(select(table).where(table.c.terminal == terminal)).one_or_none()
+    if row is None or now_ms - row.since_ms >= SPOKEN_LIFETIME_MS:
+        return 0
+    wrong: int = row.wrong
+    return wrong
+
+
+def _count_wrong(connection: Connection, terminal: str, now_ms: int) -> None:
+    """Eight digits can be guessed, so a terminal may be wrong only so often."""
+    wrong = _spoken_tries(connection, terminal, now_ms)
+    table = store.spoken_tries
+    values: dict[str, Any] = {"terminal": terminal, "wrong": wrong + 1}
+    changed = ["wrong"]
+    if wrong == 0:
+        changed.append("since_ms")
+    values["since_ms"] = now_ms
+    connection.execute(upsert(connection, table, keys=["terminal"], values=changed), values)

@@ -1,0 +1,269 @@
+"""A kiosk's or counter's request for a grant, from shown to decided: a pure state machine.
+
+The terminal opens a request and shows its code; the holder's phone shows who asks, where, for
+what, which fields, and the matching number; approving signs a grant of mode `request`, refusing
+is one touch. States as RFC 8628 (device authorisation) has them:
+
+    pending --approve--> approved      final
+    pending --deny-----> denied        final
+    pending --expire---> expired       final, by time alone
+
+`covers` holds an approving grant against the request: whatever the terminal asked is the most
+that the grant may give, and only to that terminal, at that place.
+
+Not its job: signatures, storage, the code, the holder's identity, the clock.
+
+`AccessRequest.parse` raises `RequestError`: `request.malformed`, `.version`, `.member_unknown`,
+`.member_missing`, `.text`, `.empty`, `.too_many`, `.duplicate`, `.ttl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, ClassVar, Final
+
+from authz.grants import (
+    ID_PATTERN,
+    JTI_PATTERN,
+    MAX_CERTIFICATES,
+    MAX_FIELDS,
+    MAX_NAME,
+    MAX_TEXT,
+    SERVICE_ITEM_PATTERN,
+    TYPE_PATTERN,
+    Grant,
+    GrantMode,
+    Members,
+    PayloadError,
+    check_fields,
+    check_length,
+    check_pattern,
+    check_text,
+)
+from authz.service_items import ServiceItem
+
+MIN_TTL_S: Final = 30
+MAX_TTL_S: Final = 600
+
+
+class RequestError(PayloadError):
+    """The terminal's request is broken; nothing of it may be stored."""
+
+    kind: ClassVar[str] = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCertificate:
+    """A kind of certificate and the fields wanted of it; which one, the holder chooses."""
+
+    type: str
+    fields: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        check_pattern(self.type, "certificates.type", TYPE_PATTERN, RequestError)
+        check_fields(self.fields, "certificates.fields", RequestError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRequest:
+    """What the terminal signed. `ttl_s` counts from when the server took it in."""
+
+    request_id: str
+    service_item: str
+    business_number: str
+    certificates: tuple[AskedCertificate, ...]
+    text: str | None = None
+    ttl_s: int
+    staff: str | None = None
+    issued_at_ms: int
+    jti: str
+
+    def __post_init__(self) -> None:
+        error = RequestError
+        check_pattern(self.request_id, "request_id", ID_PATTERN, error)
+        check_pattern(self.service_item, "service_item", SERVICE_ITEM_PATTERN, error)
+        check_text(self.business_number, "business_number", MAX_NAME, error)
+        check_length(self.certificates, "certificates", MAX_CERTIFICATES, error)
+        if len({asked.type for asked in self.certificates}) != len(self.certificates):
+            raise error.of("duplicate", "certificates")
+        if self.text is not None:
+            check_text(self.text, "text", MAX_TEXT, error)
+        if not MIN_TTL_S <= self.ttl_s <= MAX_TTL_S:
+            raise error.of("ttl", "ttl")
+        if self.staff is not None:
+            check_text(self.staff, "staff", MAX_NAME, error)
+        if self.issued_at_ms % 1000:
+            raise error.of("malformed", "iat")
+        check_pattern(self.jti, "jti", JTI_PATTERN, error)
+
+    @classmethod
+    def parse(cls, payload: object) -> AccessRequest:
+        """Read a verified statement's payload. Raises `RequestError` and nothing else."""
+        top = Members(payload, RequestError, required=_REQUIRED, optional=("text", "staff"))
+        top.version_1()
+        asked = top.members("certificates", MAX_CERTIFICATES, required=("type", "fields"))
+        return cls(
+            request_id=top.text("request_id"),
+            service_item=top.text("service_item"),
+            business_number=top.text("business_number"),
+            certificates=tuple(
+                AskedCertificate(one.text("type"), one.texts("fields", MAX_FIELDS)) for one in asked
+            ),
+            text=top.optional_text("text"),
+            ttl_s=top.integer("ttl"),
+            staff=top.optional_text("staff"),
+            issued_at_ms=top.seconds_as_ms("iat"),
+            jti=top.text("jti"),
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """The payload to sign; `AccessRequest.parse(request.to_payload()) == request`."""
+        payload: dict[str, Any] = {
+            "v": 1,
+            "request_id": self.request_id,
+            "service_item": self.service_item,
+            "business_number": self.business_number,
+            "certificates": [
+                {"type": asked.type, "fields": list(asked.fields)} for asked in self.certificates
+            ],
+            "ttl": self.ttl_s,
+            "iat": self.issued_at_ms // 1000,
+            "jti": self.jti,
+        }
+        if self.text is not None:
+            payload["text"] = self.text
+        if self.staff is not None:
+            payload["staff"] = self.staff
+        return payload
+
+    def allowed_by(self, item: ServiceItem | None) -> bool:
+        """Whether the service item may ask for all of this: checked when the request is opened,
+        so that no holder is asked to agree to what could never be released."""
+        return (
+            item is not None
+            and item.code == self.service_item
+            and all(item.allows(asked.type, asked.fields) for asked in self.certificates)
+        )
+
+
+_REQUIRED: Final = (
+    "v",
+    "request_id",
+    "service_item",
+    "business_number",
+    "certificates",
+    "ttl",
+    "iat",
+    "jti",
+)
+
+
+class RequestState(StrEnum):
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+
+
+class RequestMove(StrEnum):
+    APPROVE = "approve"
+    DENY = "deny"
+    EXPIRE = "expire"
+
+
+#: Every legal move; what is not here raises `IllegalMove`.
+MOVES: Final[Mapping[tuple[RequestState, RequestMove], RequestState]] = {
+    (RequestState.PENDING, RequestMove.APPROVE): RequestState.APPROVED,
+    (RequestState.PENDING, RequestMove.DENY): RequestState.DENIED,
+    (RequestState.PENDING, RequestMove.EXPIRE): RequestState.EXPIRED,
+}
+
+
+class IllegalMove(Exception):
+    """The request is not in a state for this; it is unchanged. `code` is stable."""
+
+    def __init__(self, state: RequestState, move: RequestMove) -> None:
+        super().__init__(f"a request that is {state} cannot {move}")
+        self.state, self.move = state, move
+        self.code = f"request.{state}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequest:
+    """A request as the server keeps it. `terminal`, `department` and `site` come from the
+    terminal's enrolment. Frozen: a move gives a new value, so a failed one changes nothing."""
+
+    request: AccessRequest
+    terminal: str
+    department: str
+    site: str
+    opened_ms: int
+    state: RequestState = RequestState.PENDING
+    grant_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.grant_id is not None) != (self.state is RequestState.APPROVED):
+            raise ValueError("exactly an approved request has a grant")
+
+    @property
+    def expires_ms(self) -> int:
+        """The first instant at which it is too late to decide."""
+        return self.opened_ms + self.request.ttl_s * 1000
+
+    def at(self, now_ms: int) -> OpenRequest:
+        """The request as of now: a pending one whose time is over is expired, stored so or not."""
+        if self.state is RequestState.PENDING and now_ms >= self.expires_ms:
+            return replace(self, state=_after(self.state, RequestMove.EXPIRE))
+        return self
+
+    def approve(self, grant_id: str, now_ms: int) -> OpenRequest:
+        """Raises `IllegalMove`. The caller has made sure that `covers` objects to nothing."""
+        current = self.at(now_ms)
+        state = _after(current.state, RequestMove.APPROVE)
+        return replace(current, state=state, grant_id=grant_id)
+
+    def deny(self, now_ms: int) -> OpenRequest:
+        """Raises `IllegalMove`."""
+        current = self.at(now_ms)
+        return replace(current, state=_after(current.state, RequestMove.DENY))
+
+
+def _after(state: RequestState, move: RequestMove) -> RequestState:
+    try:
+        return MOVES[state, move]
+    except KeyError:
+        raise IllegalMove(state, move) from None
+
+
+def covers(opened: OpenRequest, grant: Grant, types: Mapping[str, str]) -> str | None:
+    """Why this grant does not answer this request, as a stable code; None if it does.
+
+    `types` maps the grant's certificate ids to their types. Less than asked is fine (the holder
+    decides), more never is: a phone that signs more than its screen showed must not succeed."""
+    request = opened.request
+    if grant.mode is not GrantMode.REQUEST or grant.request_id != request.request_id:
+        return "request.other_request"
+    if grant.department != opened.department:
+        return "request.department"
+    if grant.sites != (opened.site,):
+        return "request.site"
+    if grant.service_item != request.service_item:
+        return "request.service_item"
+    if grant.terminal != opened.terminal:
+        return "request.terminal"
+    if grant.staff is not None and grant.staff != request.staff:
+        return "request.staff"
+    asked = {one.type: frozenset(one.fields) for one in request.certificates}
+    for certificate in grant.certificates:
+        # Taken out once used: one certificate of each kind that was asked for, not several.
+        fields = asked.pop(types.get(certificate.certificate_id, ""), None)
+        if fields is None:
+            return "request.certificate_not_asked"
+        if not fields.issuperset(certificate.fields):
+            return "request.field_not_asked"
+    if grant.max_uses > len(grant.certificates):
+        # A lookup takes one certificate: more uses than certificates is more than one visit.
+        return "request.uses"
+    return None

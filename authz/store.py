@@ -1,0 +1,131 @@
+"""The tables of grants, codes and requests, and the SQL on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    bindparam,
+    delete,
+    select,
+    tuple_,
+    update,
+)
+
+from ledger.database import Int64, insert_ignoring_conflicts, metadata
+from ledger.store import in_chunks
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("grant_id", String, primary_key=True),
+    Column("seq", Int64, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("handle", LargeBinary, nullable=False, unique=True),
+    Column("uses_left", Int64, nullable=False),
+    Column("revoked_ms", Int64),
+    Column("frozen", Boolean, nullable=False),
+    Index("grants_holder", "holder"),
+)
+
+grant_certificates = Table(
+    "grant_certificates",
+    metadata,
+    Column("certificate_id", String, primary_key=True),
+    Column("grant_id", String, primary_key=True),
+)
+
+code_uses = Table(
+    "code_uses",
+    metadata,
+    Column("handle", LargeBinary, primary_key=True),
+    Column("step", Int64, primary_key=True, autoincrement=False),
+)
+
+spoken_codes = Table(
+    "spoken_codes",
+    metadata,
+    Column("site", String, primary_key=True),
+    Column("digits", String, primary_key=True),
+    Column("grant_id", String, nullable=False),
+    Column("expires_ms", Int64, nullable=False),
+    Column("tries", Int64, nullable=False),
+    Column("used", Boolean, nullable=False),
+)
+
+spoken_tries = Table(
+    "spoken_tries",
+    metadata,
+    Column("terminal", String, primary_key=True),
+    Column("since_ms", Int64, nullable=False),
+    Column("wrong", Int64, nullable=False),
+)
+
+access_requests = Table(
+    "access_requests",
+    metadata,
+    Column("request_id", String, primary_key=True),
+    Column("seq", Int64, nullable=False),
+    Column("terminal", String, nullable=False),
+    Column("department", String, nullable=False),
+    Column("site", String, nullable=False),
+    Column("opened_ms", Int64, nullable=False),
+    Column("state", String, nullable=False),
+    Column("grant_id", String),
+    Column("handle", LargeBinary, nullable=False, unique=True),
+    Column("matching_number", String, nullable=False),
+)
+
+
+def codes_used(
+    connection: Connection, codes: Collection[tuple[bytes, int]]
+) -> set[tuple[bytes, int]]:
+    found: set[tuple[bytes, int]] = set()
+    key = tuple_(code_uses.c.handle, code_uses.c.step)
+    for chunk in in_chunks(set(codes), 300):
+        query = select(code_uses.c.handle, code_uses.c.step).where(key.in_(chunk))
+        found.update((row.handle, row.step) for row in connection.execute(query))
+    return found
+
+
+def remember_codes(connection: Connection, codes: Collection[tuple[bytes, int]]) -> None:
+    connection.execute(
+        insert_ignoring_conflicts(connection, code_uses),
+        [{"handle": handle, "step": step} for handle, step in codes],
+    )
+
+
+def set_uses_left(connection: Connection, uses_left: Mapping[str, int]) -> None:
+    connection.execute(
+        update(grants)
+        .where(grants.c.grant_id == bindparam("of_grant"))
+        .values(uses_left=bindparam("now_left")),
+        [{"of_grant": grant_id, "now_left": left} for grant_id, left in uses_left.items()],
+    )
+
+
+def live_spoken_codes(
+    connection: Connection, asked: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Row[Any]]:
+    """Spoken codes by (site, digits)."""
+    found: dict[tuple[str, str], Row[Any]] = {}
+    key = tuple_(spoken_codes.c.site, spoken_codes.c.digits)
+    for chunk in in_chunks(set(asked), 300):
+        for row in connection.execute(select(spoken_codes).where(key.in_(chunk))):
+            found[row.site, row.digits] = row
+    return found
+
+
+def forget_old_codes(connection: Connection, now_ms: int, step: int) -> None:
+    """Drop what can no longer be presented, so that these tables stay small."""
+    connection.execute(delete(spoken_codes).where(spoken_codes.c.expires_ms < now_ms))
+    connection.execute(delete(code_uses).where(code_uses.c.step < step))

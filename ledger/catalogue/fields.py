@@ -1,0 +1,270 @@
+"""Checks the fields of a certificate and derives its yes/no fields.
+
+On the hot path of bulk issue: each type is compiled once into a table of small functions.
+
+Not this module's job: reading what exports write (`ledger.intake` brings that to canonical form),
+signatures, who may issue what.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import lru_cache
+
+from ledger.catalogue.model import (
+    OPEN,
+    CertificateType,
+    Derived,
+    Field,
+    FieldValue,
+    Format,
+    Rule,
+)
+from ledger.identifiers import (
+    IdentityScheme,
+    is_credit_code,
+    is_identity_number,
+    looks_like_identity_number,
+)
+
+# C0, C1, soft hyphen, Arabic letter mark, zero-width and direction marks, line separators,
+# overrides and isolates, byte-order mark, annotation marks, noncharacters, surrogates, tags:
+# nothing a certificate needs, and each can make one text look like another.
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "\ufdd0-\ufdef\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+
+Check = Callable[[FieldValue], str | None]
+"""None when the value is canonical, else the reason code."""
+
+
+class FieldError(ValueError):
+    """A certificate's field that cannot stand. The message never holds the value."""
+
+    def __init__(self, code: str, field: str) -> None:
+        super().__init__(f"{code}: {field}")
+        self.code = code
+        self.field = field
+
+
+def is_plain_text(text: str) -> bool:
+    """NFC, trimmed, and free of characters that hide or reorder others."""
+    if text.isascii():
+        return text.isprintable() and text == text.strip()
+    return (
+        _FORBIDDEN.search(text) is None
+        and unicodedata.is_normalized("NFC", text)
+        and text == text.strip()
+    )
+
+
+@lru_cache(maxsize=65_536)
+def canonical_date(text: str) -> date | None:
+    """The date that ``YYYY-MM-DD`` names, or None."""
+    if not _DATE.fullmatch(text):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def canonical_end(text: str) -> tuple[bool, date | None]:
+    """Whether ``text`` is a canonical end of a period, and its date if it has one."""
+    if text == OPEN:
+        return True, None
+    day = canonical_date(text)
+    return day is not None, day
+
+
+def split_period(text: str) -> tuple[date | None, date | None] | None:
+    """First and last day of a canonical period (None = open), or None if it is not one."""
+    start_text, slash, end_text = text.partition("/")
+    start_ok, start = canonical_end(start_text)
+    end_ok, end = canonical_end(end_text)
+    if not slash or not start_ok or not end_ok or (start and end and start > end):
+        return None
+    return start, end
+
+
+def whole_years(since: date, on: date) -> int:
+    """Completed years; who is born on 29 February completes one on 1 March of common years."""
+    return on.year - since.year - ((on.month, on.day) < (since.month, since.day))
+
+
+def _checker(field: Field, synthetic_allowed: bool) -> Check:
+    longest, values, low, high = field.max_length, field.values, field.minimum, field.maximum
+
+    def identity(value: str) -> bool:
+        return is_identity_number(value, IdentityScheme.NATIONAL) or (
+            synthetic_allowed and is_identity_number(value, IdentityScheme.SYNTHETIC)
+        )
+
+    def text(value: FieldValue) -> str | None:
+        fine = type(value) is str and 0 < len(value) <= longest and is_plain_text(value)
+        return None if fine else "field.invalid"
+
+    def enum(value: FieldValue) -> str | None:
+        return None if type(value) is str and value in values else "field.invalid"
+
+    def day(value: FieldValue) -> str | None:
+        return None if type(value) is str and canonical_date(value) else "date.invalid"
+
+    def until(value: FieldValue) -> str | None:
+        return None if type(value) is str and canonical_end(value)[0] else "date.invalid"
+
+    def period(value: FieldValue) -> str | None:
+        return None if type(value) is str and split_period(value) else "date.invalid"
+
+    def identity_number(value: FieldValue) -> str | None:
+        return None if type(value) is str and identity(value) else "identity_number.check_digit"
+
+    def credit_code(value: FieldValue) -> str | None:
+        return None if type(value) is str and is_credit_code(value) else "credit_code.check_digit"
+
+    def holder_number(value: FieldValue) -> str | None:
+        if type(value) is str and looks_like_identity_number(value):
+            # A credit code may be all digits too, so either reading will do.
+            return None if identity(value) or is_credit_code(value) else _IDENTITY_CODE
+        return credit_code(value)
+
+    def integer(value: FieldValue) -> str | None:
+        return None if type(value) is int and low <= value <= high else "field.invalid"
+
+    return {
+        Format.TEXT: text,
+        Format.ENUM: enum,
+        Format.DATE: day,
+        Format.UNTIL: until,
+        Format.PERIOD: period,
+        Format.IDENTITY_NUMBER: identity_number,
+        Format.CREDIT_CODE: credit_code,
+        Format.HOLDER_NUMBER: holder_number,
+        Format.INTEGER: integer,
+    }[field.format]
+
+
+_IDENTITY_CODE = "identity_number.check_digit"
+
+Derive = Callable[[FieldValue, date], bool]
+
+
+def _deriver(item: Derived, source: Field) -> Derive:
+    years, texts = item.years, item.texts
+    if item.rule is Rule.AGE_AT_LEAST:
+        if source.format is Format.IDENTITY_NUMBER:
+            return lambda value, on: whole_years(_embedded_date(str(value)), on) >= years
+        return lambda value, on: whole_years(date.fromisoformat(str(value)), on) >= years
+    if item.rule is Rule.ONE_OF:
+        return lambda value, on: value in texts
+    if item.rule is Rule.STARTS_WITH:
+        return lambda value, on: str(value).startswith(texts)
+    return lambda value, on: any(text in str(value) for text in texts)
+
+
+def _embedded_date(number: str) -> date:
+    return date.fromisoformat(number[6:14])
+
+
+class _Compiled:
+    """A type's checks, in a shape that costs little per certificate."""
+
+    __slots__ = ("checks", "derivers", "names", "required")
+
+    def __init__(self, item: CertificateType, synthetic_allowed: bool) -> None:
+        self.checks = tuple(
+            (f.name, _checker(f, synthetic_allowed), f.required) for f in item.fields
+        )
+        self.derivers = tuple(
+            (d.name, d.source, _deriver(d, item.field_by_name[d.source])) for d in item.derived
+        )
+        self.names = frozenset(item.field_names)
+
+
+@lru_cache(maxsize=256)
+def _compiled(item: CertificateType, synthetic_allowed: bool) -> _Compiled:
+    return _Compiled(item, synthetic_allowed)
+
+
+def derive(item: CertificateType, fields: Mapping[str, FieldValue], on: date) -> dict[str, bool]:
+    """The yes/no fields that follow from canonical ``fields`` for a certificate issued ``on``."""
+    return {name: rule(fields[source], on) for name, source, rule in _compiled(item, True).derivers}
+
+
+def validate_fields(
+    item: CertificateType,
+    fields: Mapping[str, FieldValue],
+    *,
+    on: date,
+    synthetic_allowed: bool = True,
+) -> None:
+    """Check every field of a certificate issued ``on``; raises FieldError for the first.
+
+    ``on`` decides the derived fields: someone who comes of age later keeps a truthful 'no' until
+    the certificate is issued again.
+    """
+    compiled = _compiled(item, synthetic_allowed)
+    known = 0
+    for name, check, required in compiled.checks:
+        value = fields.get(name)
+        if value is None:
+            if required:
+                raise FieldError("field.missing", name)
+            # A name with the value null is neither a value nor an absence.
+            if name in fields:
+                raise FieldError("field.invalid", name)
+            continue
+        known += 1
+        code = check(value)
+        if code is not None:
+            raise FieldError(code, name)
+    for name, source, rule in compiled.derivers:
+        if name not in fields:
+            raise FieldError("field.missing", name)
+        known += 1
+        # `is`: the integer 1 equals True and would be signed as something else.
+        if fields[name] is not rule(fields[source], on):
+            raise FieldError("field.derived", name)
+    if known != len(fields):
+        unknown = next(name for name in fields if name not in compiled.names)
+        raise FieldError("field.unknown", unknown)
+
+
+def validity_of(
+    item: CertificateType, fields: Mapping[str, FieldValue]
+) -> tuple[date | None, date | None]:
+    """First and last day (inclusive) on which a certificate with canonical ``fields`` holds.
+
+    None means no bound. Raises FieldError when the last day comes before the first.
+    """
+    rule = item.validity
+    start = end = None
+    named = rule.start or item.subject.name
+    if rule.start is not None and rule.start in fields:
+        start = date.fromisoformat(str(fields[rule.start]))
+    if rule.period is not None and rule.period in fields:
+        named = rule.period
+        first, end = split_period(str(fields[rule.period])) or (None, None)
+        start = first or start
+    if rule.until is not None and rule.until in fields:
+        named = rule.until
+        end = canonical_end(str(fields[rule.until]))[1]
+    if end is None and rule.years is not None and start is not None:
+        end = _years_later(start, rule.years)
+    if start is not None and end is not None and end < start:
+        raise FieldError("date.invalid", named)
+    return start, end
+
+
+def _years_later(start: date, years: int) -> date | None:
+    if start.year + years > 9999:
+        return None
+    try:
+        return start.replace(year=start.year + years)
+    except ValueError:  # 29 February into a common year
+        return date(start.year + years, 3, 1)

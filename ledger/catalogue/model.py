@@ -1,0 +1,224 @@
+"""What a certificate type is: frozen values, valid once built.
+
+A type says which fields a certificate carries, how each is written in its one canonical form,
+which field names the holder, what makes a certificate unique, which yes/no fields are derived and
+until when it holds. The data files in ``types/`` are read by `ledger.catalogue.load`.
+
+Canonical forms (always a JSON string, integer or boolean):
+
+=================  ==========================================================================
+text, enum         NFC, trimmed, no control or direction-changing character
+date               ``YYYY-MM-DD``
+until              ``YYYY-MM-DD`` or ``..`` (长期: no expiry; ISO 8601-2 open end)
+period             ``<start>/<end>``, either a date or ``..``
+identity_number    18 characters, GB 11643
+credit_code        18 characters, GB 32100
+holder_number      an identity number or a credit code, where person or body may hold
+integer            JSON integer
+=================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+OPEN = ".."
+"""The open end of a period, as ISO 8601-2 writes it."""
+
+FieldValue = str | int | bool
+
+
+class Format(StrEnum):
+    TEXT = "text"
+    ENUM = "enum"
+    DATE = "date"
+    UNTIL = "until"
+    PERIOD = "period"
+    IDENTITY_NUMBER = "identity_number"
+    CREDIT_CODE = "credit_code"
+    HOLDER_NUMBER = "holder_number"
+    INTEGER = "integer"
+
+
+HOLDER_FORMATS = frozenset({Format.IDENTITY_NUMBER, Format.CREDIT_CODE, Format.HOLDER_NUMBER})
+DATED_FORMATS = frozenset({Format.DATE, Format.IDENTITY_NUMBER})
+
+
+class Rule(StrEnum):
+    """How a yes/no field follows from another. Yes must stay yes while the certificate holds."""
+
+    AGE_AT_LEAST = "age_at_least"  # whole years since the date, on the day of issue
+    ONE_OF = "one_of"
+    CONTAINS_ANY = "contains_any"
+    STARTS_WITH = "starts_with"
+
+
+class CatalogueError(ValueError):
+    """A data file of the catalogue that cannot be used; the message names file and place."""
+
+
+class UnknownType(KeyError):
+    """No certificate type has this code, alias or type code."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"no certificate type is called {self.name!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    label: Names
+    format: Format
+    required: bool
+    personal: bool
+    subject: bool
+    max_length: int
+    minimum: int
+    maximum: int
+    values: tuple[str, ...]
+    spellings: Mapping[str, str]
+    """For an enum: what exports write, to the canonical value."""
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    name: str
+    label: Names
+    source: str
+    rule: Rule
+    years: int
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Where the first and last day of a certificate come from; no field, no bound."""
+
+    period: str | None = None
+    start: str | None = None
+    until: str | None = None
+    years: int | None = None
+
+
+_BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"]+")
+
+
+def normalise_column(header: str) -> str:
+    """One spelling for a column header: width, case, blanks and marks do not count."""
+    return _BLANK_OR_MARK.sub("", unicodedata.normalize("NFKC", header)).casefold()
+
+
+def _normalise_name(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold().replace("_", "-")
+
+
+@dataclass(frozen=True, eq=False)
+class CertificateType:
+    """One type. Compared and hashed by identity: the catalogue holds one of each."""
+
+    code: str
+    type_code: str
+    names: Names
+    aliases: tuple[str, ...]
+    fields: tuple[Field, ...]
+    derived: tuple[Derived, ...]
+    key: tuple[str, ...]
+    validity: Validity
+    subject: Field = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subject", next(f for f in self.fields if f.subject))
+
+    @cached_property
+    def field_by_name(self) -> Mapping[str, Field]:
+        return {item.name: item for item in self.fields}
+
+    @cached_property
+    def field_names(self) -> tuple[str, ...]:
+        """Every field a certificate of this type may carry, derived ones last."""
+        return tuple(item.name for item in self.fields) + tuple(item.name for item in self.derived)
+
+    @cached_property
+    def columns(self) -> Mapping[str, str]:
+        """Normalised column header to field name."""
+        return {normalise_column(text): item.name for item in self.fields for text in item.columns}
+
+    def key_of(self, fields: Mapping[str, FieldValue]) -> tuple[str, ...]:
+        """What makes a certificate of this type unique for its issuer."""
+        return tuple(str(fields.get(name, "")) for name in self.key)
+
+    def to_public(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "type_code": self.type_code,
+            "names": {"zh-CN": self.names.zh, "en": self.names.en},
+            "aliases": list(self.aliases),
+            "subject": self.subject.name,
+            "fields": [
+                {
+                    "name": item.name,
+                    "label": {"zh-CN": item.label.zh, "en": item.label.en},
+                    "format": item.format.value,
+                    "required": item.required,
+                    "personal": item.personal,
+                }
+                | ({"values": list(item.values)} if item.values else {})
+                for item in self.fields
+            ],
+            "derived": [
+                {
+                    "name": item.name,
+                    "label": {"zh-CN": item.label.zh, "en": item.label.en},
+                    "from": item.source,
+                    "rule": item.rule.value,
+                    "value": item.years if item.rule is Rule.AGE_AT_LEAST else list(item.texts),
+                }
+                for item in self.derived
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    types: tuple[CertificateType, ...]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, CertificateType]:
+        found: dict[str, CertificateType] = {}
+        for item in self.types:
+            names = (item.code, item.type_code, item.names.zh, *item.aliases)
+            for name in {_normalise_name(name) for name in names}:
+                if name in found:
+                    raise CatalogueError(
+                        f"{item.code}: the name {name!r} is taken by {found[name].code}"
+                    )
+                found[name] = item
+        return found
+
+    def type(self, name: str) -> CertificateType:
+        """By code, alias, Chinese name or type code; raises UnknownType."""
+        try:
+            return self._by_name[_normalise_name(name)]
+        except KeyError:
+            raise UnknownType(name) from None
+
+    def to_public(self) -> dict[str, Any]:
+        """The body of ``GET /v1/catalogue``."""
+        return {"types": [item.to_public() for item in self.types]}

@@ -1,0 +1,197 @@
+"""Certificates as SD-JWT VC (RFC 9901, ES256): every field a salted digest of its own.
+
+A lookup discloses exactly the granted fields; any SD-JWT verifier can check them against the
+issuer's signature. Claims that are always visible: ``iss`` (URN of the issuing department),
+``vct`` (URN of the type), ``certificate_id``, ``iat``, ``jti``, ``nbf``/``exp`` (validity) and
+``source`` (which row of which export it came from, so that an import can be run again).
+
+Not this module's job: what fields a type has (the catalogue), who may issue (the directory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Any
+
+import orjson
+from joserfc.jwk import ECKey
+
+from ledger.encoding import EncodingError, b64url, b64url_decode, canonical_json, sha256
+from ledger.statements import Kind, Statement, StatementError, sign
+
+VCT_PREFIX = "urn:certledger:type:"
+ISSUER_PREFIX = "urn:certledger:department:"
+SALT_BYTES = 16
+_CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
+
+FieldValue = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One disclosed field: its value and the encoded disclosure that hashes to its digest."""
+
+    name: str
+    value: FieldValue
+    encoded: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as issued: the issuer's verified statement and all disclosures by name."""
+
+    statement: Statement
+    certificate_id: str
+    type_code: str
+    issuer: str
+    valid_from_ms: int | None
+    valid_until_ms: int | None
+    source: str | None
+    disclosures: Mapping[str, Disclosure]
+
+    @property
+    def commitment(self) -> bytes:
+        """SHA-256 of the issuer-signed JWT: how the certificate is named on chain."""
+        return self.statement.digest
+
+    def fields(self) -> dict[str, FieldValue]:
+        return {name: item.value for name, item in self.disclosures.items()}
+
+
+def first_instant(day: date) -> int:
+    """Unix seconds at which ``day`` begins in the city."""
+    return int(datetime.combine(day, time(), _CITY_TIME).timestamp())
+
+
+def city_date(at_ms: int) -> date:
+    """The day it is in the city at ``at_ms``."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(_CITY_TIME).date()
+
+
+def sign_certificate(
+    *,
+    fields: Mapping[str, FieldValue],
+    certificate_id: str,
+    type_code: str,
+    issuer: str,
+    valid_from: date | None,
+    valid_until: date | None,
+    iat: int,
+    jti: str,
+    source: str | None,
+    key: ECKey,
+    kid: str,
+    salt: Callable[[int], bytes],
+) -> str:
+    """Issue: ``<issuer-signed JWT>~<disclosure>~…~``. ``valid_until`` is the last valid day."""
+    encoded = [
+        b64url(orjson.dumps([b64url(salt(SALT_BYTES)), name, value]))
+        for name, value in fields.items()
+    ]
+    payload: dict[str, Any] = {
+        "iss": ISSUER_PREFIX + issuer,
+        "vct": VCT_PREFIX + type_code,
+        "certificate_id": certificate_id,
+        "iat": iat,
+        "jti": jti,
+        "_sd_alg": "sha-256",
+        # Sorted, so that the order tells nothing about which digest is which field.
+        "_sd": sorted(b64url(sha256(item.encode("ascii"))) for item in encoded),
+    }
+    if valid_from is not None:
+        payload["nbf"] = first_instant(valid_from)
+    if valid_until is not None:
+        payload["exp"] = first_instant(valid_until + timedelta(days=1))
+    if source is not None:
+        payload["source"] = source
+    return "~".join([sign(Kind.CERTIFICATE, payload, key, kid), *encoded, ""])
+
+
+def split(sd_jwt: str) -> tuple[str, list[str]]:
+    """The issuer-signed JWT and the encoded disclosures; raises StatementError."""
+    token, *disclosures = sd_jwt.split("~")
+    if not disclosures or disclosures.pop() != "":
+        raise StatementError("certificate.malformed", "an SD-JWT without key binding ends in '~'")
+    return token, disclosures
+
+
+def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certificate:
+    """Hold every disclosure against the signed digests; raises StatementError.
+
+    All fields must be disclosed (the ledger keeps them sealed), each name once.
+    """
+    claims = statement.payload
+    digests = claims.get("_sd")
+    if (
+        statement.kind is not Kind.CERTIFICATE
+        or claims.get("_sd_alg") != "sha-256"
+        or not isinstance(digests, list)
+        or len(set(map(str, digests))) != len(digests)
+    ):
+        raise StatementError("certificate.malformed", "not an SD-JWT with SHA-256 digests")
+    opened: dict[str, Disclosure] = {}
+    remaining = set(digests)
+    for encoded in disclosures:
+        disclosure = open_disclosure(encoded)
+        digest = b64url(sha256(encoded.encode("ascii")))
+        if digest not in remaining or disclosure.name in opened:
+            raise StatementError(
+                "certificate.disclosure", "a disclosure does not match the signed digests"
+            )
+        remaining.remove(digest)
+        opened[disclosure.name] = disclosure
+    if remaining:
+        raise StatementError("certificate.disclosure", "a signed field is not disclosed")
+    for name, prefix in (("iss", ISSUER_PREFIX), ("vct", VCT_PREFIX), ("certificate_id", "")):
+        value = claims.get(name)
+        if not isinstance(value, str) or not value.startswith(prefix):
+            raise StatementError("certificate.malformed", f"{name} is missing or malformed")
+    nbf, exp, source = claims.get("nbf"), claims.get("exp"), claims.get("source")
+    for name, instant in (("nbf", nbf), ("exp", exp)):
+        if instant is not None and (type(instant) is not int or abs(instant) > 10**11):
+            raise StatementError("certificate.malformed", f"{name} must be Unix seconds")
+    if source is not None and (not isinstance(source, str) or len(source) > 64):
+        raise StatementError("certificate.malformed", "source must be a short text")
+    return Certificate(
+        statement=statement,
+        certificate_id=claims["certificate_id"],
+        type_code=claims["vct"].removeprefix(VCT_PREFIX),
+        issuer=claims["iss"].removeprefix(ISSUER_PREFIX),
+        valid_from_ms=None if nbf is None else nbf * 1000,
+        valid_until_ms=None if exp is None else exp * 1000,
+        source=source,
+        disclosures=opened,
+    )
+
+
+def open_disclosure(encoded: str) -> Disclosure:
+    """Decode ``[salt, name, value]``; raises StatementError."""
+    try:
+        salt, name, value = orjson.loads(b64url_decode(encoded))
+    except (EncodingError, ValueError, TypeError):
+        raise StatementError("certificate.disclosure", "a disclosure is malformed") from None
+    if (
+        not isinstance(salt, str)
+        or len(salt) < 22
+        or not isinstance(name, str)
+        or not isinstance(value, str | int | bool)
+    ):
+        raise StatementError("certificate.disclosure", "a disclosure is malformed")
+    return Disclosure(name, value, encoded)
+
+
+def present(token: str, encoded: Iterable[str]) -> str:
+    """The presentation that discloses exactly ``encoded`` (RFC 9901 §4, without key binding)."""
+    return "~".join([token, *encoded, ""])
+
+
+def pack_disclosures(certificate: Certificate) -> bytes:
+    """What is sealed at rest: field name to encoded disclosure."""
+    return canonical_json({name: item.encoded for name, item in certificate.disclosures.items()})
+
+
+def unpack_disclosures(packed: bytes) -> dict[str, str]:
+    disclosures: dict[str, str] = orjson.loads(packed)
+    return disclosures

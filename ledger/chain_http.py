@@ -1,0 +1,92 @@
+"""A web3 provider over HTTP that costs little: one kept connection a thread at work, no sessions.
+
+web3's own HTTPProvider spends several times more interpreter time a request (it goes through
+`requests`), and the chain client shares its interpreter with the API server. Not its job: asking
+again, or what an answer means (`ledger.chain`).
+"""
+
+import http.client
+from base64 import b64encode
+from threading import Lock
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import orjson
+from web3.providers import JSONBaseProvider
+from web3.types import RPCEndpoint, RPCResponse
+
+# Kept for reuse; more threads than this at once open connections of their own.
+MAX_IDLE = 4
+
+
+class Unreachable(Exception):
+    """No reply, or none that is JSON. The request may or may not have arrived."""
+
+
+class KeepAliveProvider(JSONBaseProvider):
+    """For `http://` and `https://` URLs, with a path and a user if they have one."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """`timeout`: seconds for connecting, and for each pause while reading a reply."""
+        super().__init__()
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http(s) URL")
+        self._secure = parts.scheme == "https"
+        self._host, self._port, self._timeout = parts.hostname, parts.port, timeout
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._headers = {"Content-Type": "application/json"}
+        if parts.username is not None:
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._headers["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
+        self._idle: list[http.client.HTTPConnection] = []
+        self._idle_lock = Lock()
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        with self._idle_lock:
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            return self._exchange(self._connect(), body)
+        try:
+            return self._exchange(connection, body)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            # The server had closed the idle connection, as it may at any time. Whether it read
+            # this request first cannot be told, but every request is safe to repeat: reads change
+            # nothing, and a signed transaction is the same transaction.
+            return self._exchange(self._connect(), body)
+
+    def is_connected(self, show_traceback: bool = False) -> bool:
+        try:
+            return "result" in self.make_request(RPCEndpoint("eth_chainId"), [])
+        except (Unreachable, OSError):
+            return False
+
+    def _connect(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=self._timeout)
+
+    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> RPCResponse:
+        try:
+            connection.request("POST", self._path, body, self._headers)
+            reply = connection.getresponse()
+            content = reply.read()
+        except (http.client.RemoteDisconnected, OSError):
+            connection.close()
+            raise
+        except http.client.HTTPException as error:
+            connection.close()
+            raise Unreachable(f"broken reply: {error!r}") from error
+        if reply.will_close:
+            connection.close()
+        else:
+            with self._idle_lock:
+                if len(self._idle) < MAX_IDLE:
+                    self._idle.append(connection)
+                else:
+                    connection.close()
+        try:
+            response: RPCResponse = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            raise Unreachable(f"HTTP status {reply.status}, and no JSON") from error
+        return response

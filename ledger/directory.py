@@ -1,0 +1,111 @@
+"""Who is enrolled: keys with their role, and the ring that finds a key by its thumbprint.
+
+Institutional keys (operator, issuer, terminal, auditor) are also in the directory contract, which
+is what outsiders trust; this table is what the service reads. Holders' device keys are only here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+from joserfc.jwk import ECKey
+from sqlalchemy import Row, select
+
+from ledger import store
+from ledger.database import Database
+from ledger.sealing import MasterKey
+from ledger.statements import load_public_key
+
+#: No end: far beyond any key's life, and still a safe integer everywhere.
+NEVER = 253_402_300_799
+
+
+class Role(StrEnum):
+    OPERATOR = "operator"
+    ISSUER = "issuer"
+    TERMINAL = "terminal"
+    AUDITOR = "auditor"
+    SEQUENCER = "sequencer"
+    HOLDER = "holder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """An enrolled key. Times are Unix seconds, ``revoked_ms`` is milliseconds."""
+
+    kid: str
+    role: Role
+    institution: str | None = None
+    terminal: str | None = None
+    site: str | None = None
+    holder: str | None = None
+    not_before: int = 0
+    not_after: int = NEVER
+    revoked_ms: int | None = None
+
+    def valid_at(self, now_ms: int) -> bool:
+        if self.revoked_ms is not None and now_ms >= self.revoked_ms:
+            return False
+        return self.not_before * 1000 <= now_ms < self.not_after * 1000
+
+
+def holder_id(master: MasterKey, identity_number: str) -> str:
+    """A holder's pseudonym: the same for the same person, meaningless without the master key."""
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    number = int.from_bytes(
+        master.derive(b"certledger holder v1", identity_number.encode("utf-8"))[:16], "big"
+    )
+    return "H" + "".join(alphabet[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def institution_id(code: str) -> bytes:
+    """How an institution is named in the directory contract: SHA-256 of its public code."""
+    return hashlib.sha256(b"certledger institution\0" + code.encode("utf-8")).digest()
+
+
+class KeyRing:
+    """Finds keys by thumbprint, keeping what it found until `forget` (after an enrolment)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[Enrolled, ECKey]] = {}
+
+    def find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
+        known = self._known.get(kid)
+        if known is not None:
+            return known
+        with self._database.read() as connection:
+            row = connection.execute(
+                select(store.keys).where(store.keys.c.kid == kid)
+            ).one_or_none()
+        if row is None:
+            return None
+        found = enrolled_from_row(row), load_public_key(orjson.loads(row.jwk))
+        with self._lock:
+            if len(self._known) >= 100_000:
+                self._known.clear()
+            self._known[kid] = found
+        return found
+
+    def forget(self) -> None:
+        with self._lock:
+            self._known.clear()
+
+
+def enrolled_from_row(row: Row[tuple[object, ...]]) -> Enrolled:
+    return Enrolled(
+        kid=row.kid,
+        role=Role(row.role),
+        institution=row.institution,
+        terminal=row.terminal,
+        site=row.site,
+        holder=row.holder,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        revoked_ms=row.revoked_ms,
+    )

@@ -1,0 +1,51 @@
+"""Byte encodings that every signed or hashed format shares.
+
+Canonical JSON is RFC 8785 restricted to what our formats use: objects with ASCII keys, strings,
+integers up to 2**53 - 1, booleans, null and arrays; floats do not occur. Inside that subset the
+output of ``orjson`` with sorted keys is byte for byte that of RFC 8785 (a property test holds it
+against the ``rfc8785`` package), at a fiftieth of the time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from typing import Any
+
+import orjson
+
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+
+
+class EncodingError(ValueError):
+    """The bytes are not what their format says."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """RFC 8785 bytes of ``value``; raises EncodingError for what the subset excludes."""
+    try:
+        return orjson.dumps(value, option=_CANONICAL)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise EncodingError(f"not canonical JSON: {error}") from None
+
+
+def b64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515 §2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def b64url_decode(text: str) -> bytes:
+    """Strict inverse of `b64url`: one text per byte string, or EncodingError."""
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise EncodingError("not base64url") from None
+    # Unused low bits of the last character would let one value have several spellings.
+    if b64url(data) != text:
+        raise EncodingError("not canonical base64url")
+    return data
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

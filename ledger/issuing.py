@@ -1,0 +1,344 @@
+"""Issuing certificates, changing their state, erasing their content.
+
+A certificate is its own statement: the issuer-signed SD-JWT. What the department's key signed is
+checked against the catalogue before it comes here (`read_certificate`), and against the ledger's
+state inside the batch. The same row of the same export (``source``) issues once; a second live
+certificate of one type, issuer and key is a ``duplicate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import or_ as any_of
+
+from ledger import store
+from ledger.catalogue import Catalogue, CertificateType, FieldError, UnknownType, validate_fields
+from ledger.certificates import Certificate, city_date, open_certificate, pack_disclosures
+from ledger.chain import StatusChange
+from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
+from ledger.directory import Role, holder_id
+from ledger.entries import Draft, Entry, EventKind
+from ledger.identifiers import CertificateIdentifier, IdentifierError
+from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
+from ledger.payloads import expect_members, one_of, text
+from ledger.sealing import MasterKey, Sealed
+from ledger.statements import Statement, StatementError
+
+
+@dataclass(frozen=True, slots=True)
+class Issuance:
+    """A certificate ready for the log: checked against the catalogue, its content sealed."""
+
+    certificate: Certificate
+    type: CertificateType
+    holder: str
+    uniqueness: bytes
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """``already`` is true when this row of this export had been issued before."""
+
+    certificate_id: str
+    already: bool
+
+
+def read_certificate(
+    statement: Statement,
+    disclosures: Sequence[str],
+    *,
+    catalogue: Catalogue,
+    master: MasterKey,
+    synthetic_allowed: bool,
+) -> Issuance:
+    """Check a signed certificate against its type and seal its content; raises StatementError."""
+    certificate = open_certificate(statement, disclosures)
+    fields = certificate.fields()
+    try:
+        kind = catalogue.type(certificate.type_code)
+        identifier = CertificateIdentifier.parse(certificate.certificate_id)
+        issued_on = city_date(statement.issued_at * 1000)
+        validate_fields(kind, fields, on=issued_on, synthetic_allowed=synthetic_allowed)
+    except UnknownType:
+        raise StatementError("certificate.type", "the type is not in the catalogue") from None
+    except IdentifierError as error:
+        raise StatementError(
+            "certificate.identifier", f"not a GB/T 36904 identifier: {error}"
+        ) from None
+    except FieldError as error:
+        raise StatementError(error.code, f"field {error.field}: {error.code}") from None
+    if (identifier.type_code, identifier.issuer) != (certificate.type_code, certificate.issuer):
+        raise StatementError(
+            "certificate.identifier", "the identifier names another type or issuer"
+        )
+    if str(identifier) != certificate.certificate_id:
+        raise StatementError("certificate.identifier", "the identifier is not in its one form")
+    subject = str(fields[kind.subject.name])
+    name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])
+    return Issuance(
+        certificate=certificate,
+        type=kind,
+        holder=holder_id(master, subject),
+        uniqueness=master.derive(b"certledger uniqueness v1", name.encode("utf-8"))[:16],
+        sealed=master.seal(
+            pack_disclosures(certificate), certificate.certificate_id.encode("ascii")
+        ),
+    )
+
+
+class IssueHandler:
+    """`Request.extra` is an `Issuance`."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        issuances: list[Issuance] = [request.extra for request in requests]
+        allowed = _types_allowed(batch.connection, {item.certificate.issuer for item in issuances})
+        known = _Known(batch.connection, issuances)
+        outcomes: list[Outcome] = []
+        rows: list[dict[str, Any]] = []
+        for request, issuance in zip(requests, issuances, strict=True):
+            certificate = issuance.certificate
+            try:
+                self._check_issuer(request, certificate, allowed, batch.now_ms)
+                earlier = known.by_source(certificate)
+                if earlier is not None:
+                    outcomes.append(Recorded(earlier[0], Issued(earlier[1], already=True)))
+                    continue
+                known.check(issuance)
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+                continue
+            done = batch.record(
+                request,
+                Draft(
+                    kind=EventKind.ISSUE,
+                    certificate=certificate.certificate_id,
+                    holder=issuance.holder,
+                    department=certificate.issuer,
+                    state=State.ACTIVE,
+                ),
+                Issued(certificate.certificate_id, already=False),
+            )
+            known.add(issuance, done.entry)
+            outcomes.append(done)
+            rows.append(_certificate_row(issuance, done.entry.seq))
+        if rows:
+            batch.connection.execute(insert(store.certificates), rows)
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Issued:
+        return Issued(entry.certificate or "", already=True)
+
+    @staticmethod
+    def _check_issuer(
+        request: Request, certificate: Certificate, allowed: Mapping[str, set[str]], now_ms: int
+    ) -> None:
+        actor = request.actor
+        if actor.role is not Role.ISSUER or actor.institution != certificate.issuer:
+            raise StatementError("actor.role", "only the issuing department's key may issue this")
+        if not actor.valid_at(now_ms):
+            raise StatementError("key.not_valid", "the key is revoked or outside its validity")
+        if certificate.type_code not in allowed.get(certificate.issuer, ()):
+            raise StatementError("issuer.type", "the department is not enrolled to issue this type")
+
+
+class _Known:
+    """What is issued already among the identifiers, sources and keys of a batch."""
+
+    def __init__(self, connection: Connection, issuances: Sequence[Issuance]) -> None:
+        table = store.certificates
+        columns = (table.c.certificate_id, table.c.seq, table.c.source, table.c.uniqueness)
+        self._ids: set[str] = set()
+        self._sources: dict[str, tuple[Entry, str]] = {}
+        self._unique: set[bytes] = set()
+        rows: list[Row[Any]] = []
+        for chunk in store.in_chunks(issuances, 300):
+            query = select(*columns).where(
+                any_of(
+                    table.c.certificate_id.in_([i.certificate.certificate_id for i in chunk]),
+                    table.c.source.in_(
+                        [i.certificate.source for i in chunk if i.certificate.source]
+                    ),
+                    table.c.uniqueness.in_([i.uniqueness for i in chunk]),
+                )
+            )
+            rows += connection.execute(query).all()
+        sources = {i.certificate.source for i in issuances}
+        for row in rows:
+            self._ids.add(row.certificate_id)
+            if row.uniqueness is not None:
+                self._unique.add(row.uniqueness)
+        entries = store.rows_by(
+            connection, store.entries, "seq", [r.seq for r in rows if r.source in sources]
+        )
+        for row in rows:
+            if row.source is not None and row.seq in entries:
+                entry = store.entry_from_row(entries[row.seq])
+                self._sources[row.source] = (entry, row.certificate_id)
+
+    def by_source(self, certificate: Certificate) -> tuple[Entry, str] | None:
+        if certificate.source is None:
+            return None
+        return self._sources.get(certificate.source)
+
+    def check(self, issuance: Issuance) -> None:
+        if issuance.certificate.certificate_id in self._ids:
+            raise StatementError("certificate.exists", "this identifier is taken")
+        if issuance.uniqueness in self._unique:
+            raise StatementError(
+                "duplicate", "the holder has a live certificate of this type by this issuer"
+            )
+
+    def add(self, issuance: Issuance, entry: Entry) -> None:
+        certificate = issuance.certificate
+        self._ids.add(certificate.certificate_id)
+        self._unique.add(issuance.uniqueness)
+        if certificate.source is not None:
+            self._sources[certificate.source] = (entry, certificate.certificate_id)
+
+
+def _types_allowed(connection: Connection, issuers: set[str]) -> dict[str, set[str]]:
+    rows = store.rows_by(connection, store.institutions, "code", issuers)
+    return {code: set(orjson.loads(row.types)) for code, row in rows.items()}
+
+
+def _certificate_row(issuance: Issuance, seq: int) -> dict[str, Any]:
+    certificate = issuance.certificate
+    return {
+        "certificate_id": certificate.certificate_id,
+        "type": issuance.type.code,
+        "issuer": certificate.issuer,
+        "holder": issuance.holder,
+        "commitment": certificate.commitment,
+        "seq": seq,
+        "state": State.ACTIVE,
+        "state_seq": seq,
+        "valid_from_ms": certificate.valid_from_ms,
+        "valid_until_ms": certificate.valid_until_ms,
+        "successor": None,
+        "uniqueness": issuance.uniqueness,
+        "source": certificate.source,
+        "wrapped_key": issuance.sealed.wrapped_key,
+        "content": issuance.sealed.ciphertext,
+    }
+
+
+class StatusHandler:
+    """Payload ``{v, certificate_id, action, reason, successor?, iat, jti}``, by the issuer."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            # One at a time: two changes of one certificate in a batch must see each other.
+            try:
+                outcomes.append(self._change(batch, request))
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return {"certificate_id": entry.certificate, "state": entry.state}
+
+    def _change(self, batch: Batch, request: Request) -> Recorded:
+        payload, actor, table = request.statement.payload, request.actor, store.certificates
+        expect_members(
+            payload, {"v", "certificate_id", "action", "reason", "iat", "jti"}, {"successor"}
+        )
+        action = Action(one_of(payload, "action", set(Action)))
+        text(payload, "reason")
+        successor = None
+        if action is Action.SUPERSEDE:
+            try:
+                successor = str(CertificateIdentifier.parse(str(payload.get("successor"))))
+            except IdentifierError:
+                raise StatementError(
+                    "certificate.successor", "superseding names the successor's identifier"
+                ) from None
+        row = batch.connection.execute(
+            select(table).where(table.c.certificate_id == str(payload["certificate_id"]))
+        ).one_or_none()
+        if row is None:
+            raise StatementError("certificate.unknown", "no such certificate")
+        if actor.role is not Role.ISSUER or actor.institution != row.issuer:
+            raise StatementError("actor.role", "only the issuing department may do this")
+        if not actor.valid_at(batch.now_ms):
+            raise StatementError("key.not_valid", "the key is revoked or outside its validity")
+        state = State(row.state)
+        try:
+            new = after(state, action)
+        except IllegalTransition as error:
+            raise StatementError("certificate.transition", str(error)) from None
+        if action is Action.ERASE and row.content is None:
+            raise StatementError("certificate.erased", "the content is erased already")
+        shown = "erased" if action is Action.ERASE else new.value
+        done = batch.record(
+            request,
+            Draft(
+                kind=EventKind.STATUS,
+                certificate=row.certificate_id,
+                holder=row.holder,
+                department=row.issuer,
+                state=shown,
+                reason=action.value,
+            ),
+            {"certificate_id": row.certificate_id, "state": shown},
+        )
+        if action is Action.ERASE:
+            values: dict[str, Any] = {"wrapped_key": None, "content": None}
+        else:
+            values = {"state": new, "state_seq": done.entry.seq, "successor": successor}
+            if new in FINAL:
+                values["uniqueness"] = None
+            change = StatusChange(row.commitment, CHAIN_STATE[new], request.statement.digest)
+            batch.to_chain(done, change)
+        batch.connection.execute(
+            update(table).where(table.c.certificate_id == row.certificate_id).values(**values)
+        )
+        return done
+
+
+class ImportHandler:
+    """A department has the service issue an export for it, with a key the service keeps.
+
+    Payload ``{v, type, file_sha256, iat, jti}``, by the issuer. The first one enrols the
+    department's kept key; `Request.extra` makes that key: called with the connection and the
+    department, it returns the row for ``keys`` and the directory entry, or None when there is one.
+    """
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            payload, actor = request.statement.payload, request.actor
+            try:
+                expect_members(payload, {"v", "type", "file_sha256", "iat", "jti"}, set())
+                if actor.role is not Role.ISSUER or actor.institution is None:
+                    raise StatementError("actor.role", "only an issuer's key may import")
+                if not actor.valid_at(batch.now_ms):
+                    raise StatementError("key.not_valid", "the key is revoked or out of validity")
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+                continue
+            kid, new = request.extra(batch.connection, actor.institution)
+            done = batch.record(
+                request,
+                Draft(kind=EventKind.IMPORT, department=actor.institution, subject=kid),
+                {"kid": kid},
+            )
+            if new is not None:
+                row, action = new
+                batch.connection.execute(insert(store.keys), {**row, "seq": done.entry.seq})
+                batch.to_chain(done, action)
+            outcomes.append(done)
+        self._on_change()
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return {"kid": entry.subject}

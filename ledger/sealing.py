@@ -1,0 +1,61 @@
+"""Encryption at rest: a key per certificate, wrapped by the master key (AES-256-GCM).
+
+Destroying a certificate's wrapped key erases its content for good; the log keeps verifying,
+because it never held the content. The certificate's identifier is bound as associated data, so a
+ciphertext moved to another row does not open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class SealError(Exception):
+    """Sealed content does not open: it was altered, or another master key sealed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A wrapped key and the ciphertext under it, each with its nonce in front."""
+
+    wrapped_key: bytes
+    ciphertext: bytes
+
+
+class MasterKey:
+    """The key that wraps all others. Derived secrets are separated by purpose (HMAC-SHA256)."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != _KEY_BYTES:
+            raise ValueError("the master key is 32 bytes")
+        self._key = key
+        self._wrapping = AESGCM(self.derive(b"certledger wrap v1"))
+
+    def derive(self, purpose: bytes, value: bytes = b"") -> bytes:
+        """32 bytes that only the holder of the master key can compute."""
+        return hmac.digest(self._key, purpose + b"\0" + value, hashlib.sha256)
+
+    def seal(self, plaintext: bytes, name: bytes) -> Sealed:
+        key = os.urandom(_KEY_BYTES)
+        # The content key is used once, so its nonce may be fixed; the wrapping key is not.
+        ciphertext = AESGCM(key).encrypt(bytes(_NONCE_BYTES), plaintext, name)
+        nonce = os.urandom(_NONCE_BYTES)
+        return Sealed(nonce + self._wrapping.encrypt(nonce, key, name), ciphertext)
+
+    def open(self, sealed: Sealed, name: bytes) -> bytes:
+        """The plaintext; raises SealError."""
+        nonce, wrapped = sealed.wrapped_key[:_NONCE_BYTES], sealed.wrapped_key[_NONCE_BYTES:]
+        try:
+            key = self._wrapping.decrypt(nonce, wrapped, name)
+            return AESGCM(key).decrypt(bytes(_NONCE_BYTES), sealed.ciphertext, name)
+        except (InvalidTag, ValueError):
+            raise SealError("the sealed content does not open") from None

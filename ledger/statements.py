@@ -1,0 +1,156 @@
+"""Statements: what an actor signed, as a compact JWS (RFC 7515, ES256).
+
+A statement's ``typ`` names its kind, ``kid`` is the RFC 7638 thumbprint of the signer's key,
+``iat`` (Unix seconds) and ``jti`` are in the payload. They are stored whole, so nobody, the
+operator included, can have made one up.
+
+Not this module's job: whether the key may do what the statement asks (the directory and the
+handlers know), freshness policy, storage.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from ledger.encoding import EncodingError, b64url_decode, canonical_json, sha256
+
+ALGORITHM = "ES256"
+MAX_TOKEN = 64 * 1024
+_JTI = re.compile(r"[A-Za-z0-9_-]{16,64}")
+# A signed number beyond 2**53 reads differently in different languages; times stay far below.
+_LAST_SECOND = 253_402_300_799
+
+
+class Kind(StrEnum):
+    """Wire names of statements (JWS ``typ``); fixed for ever."""
+
+    CERTIFICATE = "dc+sd-jwt"  # SD-JWT VC: the issuer's statement is the certificate itself
+    ENROLMENT = "certledger-enrolment+jwt"
+    STATUS = "certledger-status+jwt"
+    IMPORT = "certledger-import+jwt"
+    GRANT = "certledger-grant+jwt"
+    REVOCATION = "certledger-revocation+jwt"
+    REQUEST = "certledger-request+jwt"
+    REFUSAL = "certledger-refusal+jwt"
+    LOOKUP = "certledger-lookup+jwt"
+    DISPUTE = "certledger-dispute+jwt"
+    ACCESS = "certledger-access+jwt"  # short-lived read token; never an entry
+
+
+class StatementError(Exception):
+    """A statement that cannot be taken. ``code`` is stable; the message says what to mend."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    kind: Kind
+    kid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement whose signature has been verified with the key ``kid`` names."""
+
+    kind: Kind
+    kid: str
+    payload: Mapping[str, Any]
+    token: str
+
+    @property
+    def digest(self) -> bytes:
+        return sha256(self.token.encode("ascii"))
+
+    @property
+    def jti(self) -> str:
+        return str(self.payload["jti"])
+
+    @property
+    def issued_at(self) -> int:
+        """Unix seconds."""
+        return int(self.payload["iat"])
+
+    @property
+    def request_key(self) -> bytes:
+        """16 bytes that are the same exactly when signer and ``jti`` are: the replay key."""
+        return sha256(f"{self.kid}\0{self.jti}".encode("ascii"))[:16]
+
+
+@lru_cache(maxsize=16_384)
+def _parse_header(segment: str) -> Header:
+    # One signer's statements of one kind share this segment, hence the cache.
+    try:
+        header = orjson.loads(b64url_decode(segment))
+    except (EncodingError, orjson.JSONDecodeError):
+        raise StatementError(
+            "statement.malformed", "the JWS header is not base64url JSON"
+        ) from None
+    if not isinstance(header, dict) or set(header) != {"alg", "typ", "kid"}:
+        raise StatementError(
+            "statement.malformed", "the JWS header must hold exactly alg, typ and kid"
+        )
+    if header["alg"] != ALGORITHM:
+        raise StatementError("statement.algorithm", f"the algorithm must be {ALGORITHM}")
+    kid = header["kid"]
+    if not isinstance(kid, str) or not re.fullmatch(r"[A-Za-z0-9_-]{43}", kid):
+        raise StatementError("statement.malformed", "kid must be an RFC 7638 SHA-256 thumbprint")
+    try:
+        return Header(Kind(header["typ"]), kid)
+    except ValueError:
+        raise StatementError("statement.kind", "typ names no kind of statement") from None
+
+
+def read_header(token: str) -> Header:
+    """Kind and key id of a token, before any check of its signature."""
+    if len(token) > MAX_TOKEN:
+        raise StatementError("statement.too_large", f"a statement is at most {MAX_TOKEN} bytes")
+    if not token.isascii() or token.count(".") != 2:
+        raise StatementError("statement.malformed", "a statement is a compact JWS: three segments")
+    return _parse_header(token.partition(".")[0])
+
+
+def verify(token: str, key: ECKey) -> Statement:
+    """Verify ``token`` with ``key`` and return the statement; raises StatementError."""
+    header = read_header(token)
+    try:
+        payload = orjson.loads(jws.deserialize_compact(token, key, [ALGORITHM]).payload)
+    except (JoseError, ValueError):
+        raise StatementError("statement.signature", "the signature does not verify") from None
+    if not isinstance(payload, dict):
+        raise StatementError("statement.malformed", "the payload must be a JSON object")
+    jti, iat = payload.get("jti"), payload.get("iat")
+    if not isinstance(jti, str) or not _JTI.fullmatch(jti):
+        raise StatementError("statement.jti", "jti must be 16 to 64 url-safe characters")
+    if type(iat) is not int or not 0 <= iat <= _LAST_SECOND:
+        raise StatementError("statement.iat", "iat must be a whole number of Unix seconds")
+    return Statement(header.kind, header.kid, payload, token)
+
+
+def sign(kind: Kind, payload: Mapping[str, Any], key: ECKey, kid: str) -> str:
+    """Sign ``payload`` (which must carry ``iat`` and ``jti``) as a compact JWS."""
+    return jws.serialize_compact(
+        {"alg": ALGORITHM, "typ": kind.value, "kid": kid}, canonical_json(payload), key
+    )
+
+
+def load_public_key(jwk: Mapping[str, Any]) -> ECKey:
+    """A P-256 public key from its JWK; raises StatementError for anything else."""
+    if not isinstance(jwk, Mapping) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
+        raise StatementError("key.unsupported", "keys are P-256 (kty EC, crv P-256)")
+    try:
+        return ECKey.import_key({name: str(jwk[name]) for name in ("kty", "crv", "x", "y")})
+    except (KeyError, ValueError, JoseError):
+        raise StatementError("key.malformed", "the JWK is not a point on P-256") from None

@@ -1,0 +1,317 @@
+"""The ledger's tables and the SQL on them; set at a time, no decisions.
+
+An entry is its row: the hashed bytes are made from these columns, so that there is no second copy
+that could differ. ``statements`` keeps the signed tokens apart, so that scans of history stay
+narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from ledger.database import Int64, metadata, upsert
+from ledger.entries import OPTIONAL, Decision, Entry, EventKind
+from ledger.merkle import HASH_BYTES
+
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("log_id", LargeBinary, primary_key=True),
+    Column("size", Int64, nullable=False),
+)
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("time_ms", Int64, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("statement_digest", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    *(Column(name, String) for name in OPTIONAL),
+    Column("holder", String),
+    Column("request_key", LargeBinary, nullable=False, unique=True),
+)
+#: What history can be asked by; each newest first.
+TRACEABLE = (
+    "certificate",
+    "grant",
+    "holder",
+    "terminal",
+    "site",
+    "department",
+    "service_item",
+    "staff",
+)
+for _name in TRACEABLE:
+    # Partial: most entries leave most of these empty.
+    Index(
+        f"entries_{_name}",
+        entries.c[_name],
+        entries.c.seq,
+        sqlite_where=entries.c[_name].is_not(None),
+        postgresql_where=entries.c[_name].is_not(None),
+    )
+
+statements = Table(
+    "statements",
+    metadata,
+    Column("seq", Int64, ForeignKey("entries.seq"), primary_key=True, autoincrement=False),
+    Column("token", Text, nullable=False),
+)
+
+tiles = Table(
+    "tiles",
+    metadata,
+    Column("level", Int64, primary_key=True, autoincrement=False),
+    Column("tile_index", Int64, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Int64, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("chain_id", Int64, nullable=False),
+    Column("contract", String, nullable=False),
+    Column("tx_hash", LargeBinary, nullable=False),
+    Column("block_number", Int64, nullable=False),
+    Column("block_hash", LargeBinary, nullable=False),
+)
+
+chain_outbox = Table(
+    "chain_outbox",
+    metadata,
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("action", String, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("done", Boolean, nullable=False),
+)
+
+institutions = Table(
+    "institutions",
+    metadata,
+    Column("code", String, primary_key=True),
+    Column("name_zh", String, nullable=False),
+    Column("name_en", String, nullable=False),
+    Column("types", Text, nullable=False),  # JSON array of type codes it may issue
+    Column("seq", Int64, nullable=False),
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("site", String, primary_key=True),
+    Column("department", String, nullable=False),
+    Column("name_zh", String, nullable=False),
+    Column("name_en", String, nullable=False),
+    Column("seq", Int64, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("kid", String, primary_key=True),
+    Column("jwk", Text, nullable=False),
+    Column("role", String, nullable=False),
+    Column("institution", String),
+    Column("terminal", String),
+    Column("site", String),
+    Column("holder", String),
+    Column("not_before", Int64, nullable=False),
+    Column("not_after", Int64, nullable=False),
+    Column("revoked_ms", Int64),
+    Column("sealed_private", LargeBinary),  # only for keys the service signs with itself
+    Column("wrapped_key", LargeBinary),
+    Column("seq", Int64, nullable=False),
+    Index("keys_holder", "holder"),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("certificate_id", String, primary_key=True),
+    Column("type", String, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("seq", Int64, nullable=False),
+    Column("state", String, nullable=False),
+    Column("state_seq", Int64, nullable=False),
+    Column("valid_from_ms", Int64),
+    Column("valid_until_ms", Int64),
+    Column("successor", String),
+    # Who holds which certificate of which issuer, keyed; empty once a state is final, so that the
+    # next one can be issued.
+    Column("uniqueness", LargeBinary, unique=True),
+    Column("source", String, unique=True),
+    Column("wrapped_key", LargeBinary),
+    Column("content", LargeBinary),
+    Index("certificates_holder", "holder"),
+)
+
+
+T = TypeVar("T")
+
+
+def in_chunks(items: Collection[T], size: int = 500) -> Iterable[list[T]]:
+    """SQLite bounds the number of parameters of a statement."""
+    listed = list(items)
+    for start in range(0, len(listed), size):
+        yield listed[start : start + size]
+
+
+def rows_by(
+    connection: Connection, table: Table, column: str, values: Collection[Any]
+) -> dict[Any, Row[Any]]:
+    """Rows whose unique ``column`` is among ``values``, by that column."""
+    found: dict[Any, Row[Any]] = {}
+    for chunk in in_chunks(set(values)):
+        for row in connection.execute(select(table).where(table.c[column].in_(chunk))):
+            found[getattr(row, column)] = row
+    return found
+
+
+def head_size(connection: Connection, log_id: bytes, *, lock: bool = False) -> int | None:
+    query = select(log_head.c.size).where(log_head.c.log_id == log_id)
+    return connection.execute(query.with_for_update() if lock else query).scalar()
+
+
+def create_head(connection: Connection, log_id: bytes) -> None:
+    connection.execute(insert(log_head).values(log_id=log_id, size=0))
+
+
+def append_entries(
+    connection: Connection,
+    log_id: bytes,
+    new: Sequence[tuple[Entry, bytes, str]],
+    changed_tiles: Mapping[tuple[int, int], bytes],
+) -> None:
+    """Store entries with replay key and token, the tiles they changed, and move the head."""
+    connection.execute(
+        insert(entries),
+        [
+            {
+                "seq": entry.seq,
+                "time_ms": entry.time_ms,
+                "kind": entry.kind,
+                "actor": entry.actor,
+                "statement_digest": entry.statement_digest,
+                "salt": entry.salt,
+                "request_key": request_key,
+                "holder": entry.holder,
+                **{name: getattr(entry, name) for name in OPTIONAL},
+            }
+            for entry, request_key, _ in new
+        ],
+    )
+    connection.execute(
+        insert(statements), [{"seq": entry.seq, "token": token} for entry, _, token in new]
+    )
+    connection.execute(
+        upsert(connection, tiles, keys=["level", "tile_index"], values=["hashes"]),
+        [
+            {"level": level, "tile_index": index, "hashes": hashes}
+            for (level, index), hashes in changed_tiles.items()
+        ],
+    )
+    connection.execute(
+        update(log_head).where(log_head.c.log_id == log_id).values(size=new[-1][0].seq + 1)
+    )
+
+
+def entry_from_row(row: Row[Any]) -> Entry:
+    """The entry that a row of ``entries`` is; raises ValueError for an unknown kind."""
+    decision = row.decision
+    return Entry(
+        seq=row.seq,
+        time_ms=row.time_ms,
+        kind=EventKind(row.kind),
+        actor=row.actor,
+        statement_digest=row.statement_digest,
+        salt=row.salt,
+        certificate=row.certificate,
+        grant=row.grant,
+        holder=row.holder,
+        terminal=row.terminal,
+        site=row.site,
+        department=row.department,
+        service_item=row.service_item,
+        staff=row.staff,
+        subject=row.subject,
+        state=row.state,
+        decision=None if decision is None else Decision(decision),
+        reason=row.reason,
+    )
+
+
+def recorded(
+    connection: Connection, request_keys: Collection[bytes]
+) -> dict[bytes, tuple[Entry, str]]:
+    """Entries and tokens already recorded under these replay keys."""
+    found: dict[bytes, tuple[Entry, str]] = {}
+    for chunk in in_chunks(request_keys):
+        query = (
+            select(entries, statements.c.token)
+            .join(statements, statements.c.seq == entries.c.seq)
+            .where(entries.c.request_key.in_(chunk))
+        )
+        for row in connection.execute(query):
+            found[row.request_key] = (entry_from_row(row), row.token)
+    return found
+
+
+def entry_at(connection: Connection, seq: int) -> tuple[Entry, str] | None:
+    query = (
+        select(entries, statements.c.token)
+        .join(statements, statements.c.seq == entries.c.seq)
+        .where(entries.c.seq == seq)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (entry_from_row(row), row.token)
+
+
+def tokens_at(connection: Connection, seqs: Collection[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for chunk in in_chunks(set(seqs)):
+        query = select(statements.c.seq, statements.c.token).where(statements.c.seq.in_(chunk))
+        found.update((row.seq, row.token) for row in connection.execute(query))
+    return found
+
+
+def read_tile(connection: Connection, level: int, index: int) -> bytes | None:
+    query = select(tiles.c.hashes).where(tiles.c.level == level, tiles.c.tile_index == index)
+    hashes: bytes | None = connection.execute(query).scalar()
+    if hashes is not None and len(hashes) % HASH_BYTES:
+        raise ValueError(f"tile {level}/{index} is not a whole number of hashes")
+    return hashes
+
+
+def newest_checkpoint(connection: Connection) -> Row[Any] | None:
+    query = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
+    return connection.execute(query).one_or_none()
+
+
+def count(connection: Connection, table: Table) -> int:
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()

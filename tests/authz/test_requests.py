@@ -1,0 +1,260 @@
+"""A kiosk's request: its form, its states, and the grants that answer it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authz.grants import Grant, GrantedCertificate, GrantMode
+from authz.requests import (
+    MOVES,
+    AccessRequest,
+    IllegalMove,
+    OpenRequest,
+    RequestError,
+    RequestMove,
+    RequestState,
+    covers,
+)
+from authz.service_items import ServiceItem
+
+CARD = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U"
+LICENCE = "1.2.156.3005.2.11100000000013338W032.11220000013544541J.2430599.001.F"
+SECOND_CARD = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000404.001.Y"
+TYPES = {
+    CARD: "resident-identity-card",
+    SECOND_CARD: "resident-identity-card",
+    LICENCE: "business-licence",
+}
+REQUEST_ID = "0123456789ABCDEFGHJKMNPQRS"
+GRANT_ID = "ZZZZZZZZZZZZZZZZZZZZZZZZZZ"
+NOW = 1_800_000_000_000
+
+
+def payload() -> dict[str, Any]:
+    return {
+        "v": 1,
+        "request_id": REQUEST_ID,
+        "service_item": "food-business-permit-application",
+        "business_number": "SP-2027-0001",
+        "certificates": [
+            {"type": "resident-identity-card", "fields": ["name", "identity_number"]},
+            {"type": "business-licence", "fields": ["credit_code"]},
+        ],
+        "ttl": 120,
+        "iat": NOW // 1000,
+        "jti": "a-b_c0123456789d",
+    }
+
+
+REQUEST = AccessRequest.parse(payload())
+OPEN = OpenRequest(
+    request=REQUEST,
+    terminal="kiosk-1",
+    department="market-regulation",
+    site="futian-hall",
+    opened_ms=NOW,
+)
+GRANT = Grant(
+    grant_id=GRANT_ID,
+    mode=GrantMode.REQUEST,
+    request_id=REQUEST_ID,
+    certificates=(
+        GrantedCertificate(CARD, ("name",)),
+        GrantedCertificate(LICENCE, ("credit_code",)),
+    ),
+    department="market-regulation",
+    terminal="kiosk-1",
+    service_item="food-business-permit-application",
+    not_before_ms=NOW,
+    not_after_ms=NOW + 600_000,
+    sites=("futian-hall",),
+    max_uses=2,
+    issued_at_ms=NOW,
+    jti="a-b_c0123456789d",
+)
+
+
+@pytest.mark.parametrize(
+    "extra", [{}, {"text": "食品经营许可"}, {"staff": "s-1"}, {"ttl": 30}, {"ttl": 600}]
+)
+def test_request_round_trips(extra: dict[str, Any]) -> None:
+    signed = payload() | extra
+    request = AccessRequest.parse(signed)
+    assert request.to_payload() == signed
+    assert AccessRequest.parse(request.to_payload()) == request
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"v": 2}, "request.version"),
+        ({"request_id": "x"}, "request.malformed"),
+        ({"site": "futian-hall"}, "request.member_unknown"),
+        ({"service_item": "a b"}, "request.malformed"),
+        ({"business_number": "\u202e1"}, "request.text"),
+        ({"certificates": []}, "request.empty"),
+        ({"certificates": [{"type": "a", "fields": []}]}, "request.empty"),
+        ({"certificates": [{"type": "A", "fields": ["x"]}]}, "request.malformed"),
+        ({"certificates": [{"type": "a", "fields": ["x"]}] * 2}, "request.duplicate"),
+        ({"certificates": [{"type": "a", "fields": ["x", "x"]}]}, "request.duplicate"),
+        ({"certificates": [{"type": "a"}]}, "request.member_missing"),
+        (
+            {"certificates": [{"type": f"t{n}", "fields": ["x"]} for n in range(21)]},
+            "request.too_many",
+        ),
+        ({"text": ""}, "request.text"),
+        ({"ttl": 29}, "request.ttl"),
+        ({"ttl": 601}, "request.ttl"),
+        ({"ttl": "120"}, "request.malformed"),
+        ({"staff": None}, "request.malformed"),
+        ({"iat": 0}, "request.malformed"),
+        ({"jti": "short"}, "request.malformed"),
+    ],
+)
+def test_broken_request_is_refused_by_code(change: dict[str, Any], code: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        AccessRequest.parse(payload() | change)
+    assert refused.value.code == code
+
+
+def test_request_within_its_service_item_is_allowed_and_beyond_it_is_not() -> None:
+    asks = {
+        "resident-identity-card": frozenset({"name", "identity_number"}),
+        "business-licence": frozenset({"credit_code"}),
+    }
+    item = ServiceItem(
+        "food-business-permit-application", "食品经营许可", "Food business permit", asks
+    )
+    assert REQUEST.allowed_by(item)
+    assert not REQUEST.allowed_by(None)
+    assert not REQUEST.allowed_by(replace(item, code="notarisation"))
+    assert not REQUEST.allowed_by(
+        replace(item, asks=asks | {"business-licence": frozenset({"name"})})
+    )
+
+
+def test_approved_in_time_and_not_after() -> None:
+    assert OPEN.expires_ms == NOW + 120_000
+    approved = OPEN.approve(GRANT_ID, OPEN.expires_ms - 1)
+    assert (approved.state, approved.grant_id) == (RequestState.APPROVED, GRANT_ID)
+    with pytest.raises(IllegalMove) as refused:
+        OPEN.approve(GRANT_ID, OPEN.expires_ms)
+    assert refused.value.code == "request.expired"
+    assert OPEN.at(OPEN.expires_ms).state is RequestState.EXPIRED
+    assert OPEN.at(OPEN.expires_ms - 1) is OPEN
+
+
+def test_decided_request_stays_decided() -> None:
+    late = OPEN.expires_ms + 1
+    denied = OPEN.deny(NOW)
+    approved = OPEN.approve(GRANT_ID, NOW)
+    assert denied.at(late) is denied
+    assert approved.at(late) is approved
+    for decided in (denied, approved, OPEN.at(late)):
+        before = replace(decided)
+        with pytest.raises(IllegalMove) as refused:
+            decided.approve(GRANT_ID, NOW)
+        assert refused.value.code == f"request.{decided.state}"
+        with pytest.raises(IllegalMove):
+            decided.deny(NOW)
+        assert decided == before
+
+
+def test_an_approved_request_has_its_grant_and_no_other_has_one() -> None:
+    for state, grant_id in ((RequestState.APPROVED, None), (RequestState.DENIED, GRANT_ID)):
+        with pytest.raises(ValueError, match="grant"):
+            replace(OPEN, state=state, grant_id=grant_id)
+
+
+MOVE_LISTS = st.lists(
+    st.tuples(st.sampled_from(["approve", "deny", "wait"]), st.integers(0, 150_000))
+)
+
+
+@given(MOVE_LISTS)
+@settings(deadline=None)
+def test_any_course_of_events_follows_the_table(events: list[tuple[str, int]]) -> None:
+    now, current, model = NOW, OPEN, "pending"
+    for event, after_ms in events:
+        now += after_ms
+        if model == "pending" and now - NOW >= 120_000:
+            model = "expired"
+        before = current
+        try:
+            if event == "approve":
+                current = current.approve(GRANT_ID, now)
+            elif event == "deny":
+                current = current.deny(now)
+        except IllegalMove:
+            assert model != "pending"
+            assert current is before
+        else:
+            if event != "wait":
+                assert model == "pending"
+                model = "approved" if event == "approve" else "denied"
+        assert current.at(now).state == model
+
+
+def test_table_leaves_only_pending() -> None:
+    assert {state for state, _ in MOVES} == {RequestState.PENDING}
+    assert set(MOVES.values()) == set(RequestState) - {RequestState.PENDING}
+    assert {move for _, move in MOVES} == set(RequestMove)
+
+
+def test_grant_for_what_was_asked_or_less_covers() -> None:
+    assert covers(OPEN, GRANT, TYPES) is None
+    assert covers(OPEN, replace(GRANT, certificates=GRANT.certificates[:1], max_uses=1), TYPES) is (
+        None
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"mode": GrantMode.SCAN, "request_id": None}, "request.other_request"),
+        ({"request_id": GRANT_ID}, "request.other_request"),
+        ({"department": "civil-affairs"}, "request.department"),
+        ({"sites": ("nanshan-hall",)}, "request.site"),
+        ({"sites": ("futian-hall", "nanshan-hall")}, "request.site"),
+        ({"service_item": "notarisation"}, "request.service_item"),
+        ({"terminal": "kiosk-2"}, "request.terminal"),
+        ({"terminal": None}, "request.terminal"),
+        ({"staff": "s-1"}, "request.staff"),
+        (
+            {"certificates": (GrantedCertificate("1.2.3", ("name",)),)},
+            "request.certificate_not_asked",
+        ),
+        (
+            {
+                "certificates": (
+                    GrantedCertificate(CARD, ("name",)),
+                    GrantedCertificate(SECOND_CARD, ("name",)),
+                )
+            },
+            "request.certificate_not_asked",
+        ),
+        (
+            {"certificates": (GrantedCertificate(CARD, ("name", "address")),)},
+            "request.field_not_asked",
+        ),
+        (
+            {"certificates": (GrantedCertificate(LICENCE, ("name",)),)},
+            "request.field_not_asked",
+        ),
+        ({"max_uses": 3}, "request.uses"),
+    ],
+)
+def test_grant_beyond_the_request_does_not_cover(change: dict[str, Any], code: str) -> None:
+    assert covers(OPEN, replace(GRANT, **change), TYPES) == code
+
+
+def test_grant_to_a_member_of_staff_covers_only_a_request_that_names_the_same() -> None:
+    named = replace(OPEN, request=replace(REQUEST, staff="s-1"))
+    assert covers(named, replace(GRANT, staff="s-1"), TYPES) is None
+    assert covers(named, GRANT, TYPES) is None
+    assert covers(named, replace(GRANT, staff="s-2"), TYPES) == "request.staff"

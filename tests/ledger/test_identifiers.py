@@ -1,0 +1,188 @@
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stdnum.cn import uscc
+from stdnum.iso7064 import mod_11_2, mod_37_36
+
+from ledger.identifiers import (
+    CertificateIdentifier,
+    IdentifierError,
+    IdentityScheme,
+    birth_date,
+    credit_code_check,
+    identity_check_digit,
+    is_credit_code,
+    is_identity_number,
+    judge_scheme,
+    normalise,
+    parse_credit_code,
+    parse_identity_number,
+)
+
+VECTORS = json.loads(
+    (Path(__file__).parents[1] / "vectors" / "identifiers.json").read_text("utf-8")
+)
+NATIONAL, SYNTHETIC = IdentityScheme.NATIONAL, IdentityScheme.SYNTHETIC
+USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+credit_codes = st.builds(
+    lambda head, tail: head + tail + credit_code_check(head + tail),
+    st.from_regex(r"[159][1239][0-9]{6}", fullmatch=True),
+    st.text(USCC_ALPHABET, min_size=9, max_size=9),
+)
+identifiers = st.builds(
+    CertificateIdentifier,
+    st.builds(lambda code, n: f"{code}{n:03}", credit_codes, st.integers(0, 999)),
+    credit_codes | st.from_regex(r"[1-9][0-9]{5}", fullmatch=True),
+    st.text(ALPHABET, min_size=7, max_size=32),
+    st.from_regex(r"[0-9]{3}", fullmatch=True),
+)
+
+
+@pytest.mark.parametrize("text", VECTORS["certificate_identifiers"]["valid"])
+def test_public_sample_identifier_reads_and_writes_back(text: str) -> None:
+    assert str(CertificateIdentifier.parse(text)) == text
+
+
+@pytest.mark.parametrize("case", VECTORS["certificate_identifiers"]["refused"])
+def test_wrong_identifier_is_refused_with_its_code(case: dict[str, str]) -> None:
+    with pytest.raises(IdentifierError) as caught:
+        CertificateIdentifier.parse(case["text"])
+    assert caught.value.code == case["code"]
+
+
+@given(identifiers)
+def test_check_character_is_that_of_iso_7064(identifier: CertificateIdentifier) -> None:
+    body = identifier.type_code + identifier.issuer + identifier.serial + identifier.version
+    assert identifier.check == mod_37_36.calc_check_digit(body)
+
+
+@given(identifiers)
+def test_identifier_survives_its_text(identifier: CertificateIdentifier) -> None:
+    assert CertificateIdentifier.parse(str(identifier)) == identifier
+
+
+@given(identifiers)
+def test_full_width_and_stray_blanks_read_as_the_same(identifier: CertificateIdentifier) -> None:
+    text = str(identifier)
+    wide = "".join(chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in text)
+    assert CertificateIdentifier.parse(f"\u3000{wide} ") == identifier
+
+
+@given(identifiers, st.data())
+def test_one_wrong_character_of_the_serial_is_noticed(
+    identifier: CertificateIdentifier, data: st.DataObject
+) -> None:
+    parts = str(identifier).split(".")
+    at = data.draw(st.integers(0, len(parts[7]) - 1))
+    other = data.draw(st.sampled_from([c for c in ALPHABET if c != parts[7][at]]))
+    parts[7] = parts[7][:at] + other + parts[7][at + 1 :]
+    with pytest.raises(IdentifierError, match=r"identifier\.check_character"):
+        CertificateIdentifier.parse(".".join(parts))
+
+
+@given(st.text(max_size=150))
+def test_arbitrary_text_raises_only_its_own_error(text: str) -> None:
+    for read in (CertificateIdentifier.parse, parse_identity_number, parse_credit_code):
+        with contextlib.suppress(IdentifierError):
+            read(text)
+
+
+@pytest.mark.parametrize("number", VECTORS["identity_numbers"]["national"])
+def test_national_number_is_valid_and_its_neighbour_is_not(number: str) -> None:
+    assert parse_identity_number(number) == number
+    wrong = number[:17] + ("0" if number[17] != "0" else "1")
+    with pytest.raises(IdentifierError, match=r"identity_number\.check_digit"):
+        parse_identity_number(wrong)
+
+
+@pytest.mark.parametrize("number", VECTORS["identity_numbers"]["synthetic"])
+def test_synthetic_number_is_valid_only_where_synthetic_is_meant(number: str) -> None:
+    assert parse_identity_number(number, SYNTHETIC) == number
+    wrong = number[:17] + ("0" if number[17] != "0" else "1")
+    assert not is_identity_number(wrong, SYNTHETIC)
+
+
+@given(st.from_regex(r"[1-9][0-9]{16}", fullmatch=True))
+def test_check_digits_are_those_of_iso_7064(body: str) -> None:
+    assert identity_check_digit(body) == mod_11_2.calc_check_digit(body)
+    assert identity_check_digit(body, SYNTHETIC) == mod_11_2.calc_check_digit(body[:16])
+
+
+@given(st.from_regex(r"[0-9]{8}", fullmatch=True), st.text(USCC_ALPHABET, min_size=9, max_size=9))
+def test_credit_code_check_is_that_of_gb_32100(head: str, tail: str) -> None:
+    code = head + tail + credit_code_check(head + tail)
+    assert uscc.is_valid(code)
+    assert is_credit_code(code)
+
+
+def test_number_with_full_width_digits_blanks_and_small_x_is_normalised() -> None:
+    assert normalise("　１１０１０５ 19491231 002x ") == "11010519491231002X"
+    assert parse_identity_number("'11010519491231002x") == "11010519491231002X"
+
+
+@pytest.mark.parametrize("day", ["19900230", "19901301", "00010101", "17991231"])
+def test_impossible_birth_date_is_refused_whatever_the_check_digit(day: str) -> None:
+    body = f"440309{day}001"
+    number = body + identity_check_digit(body)
+    assert not is_identity_number(number, NATIONAL)
+    with pytest.raises(IdentifierError):
+        parse_identity_number(number)
+
+
+def test_new_counties_are_not_refused() -> None:
+    for region in ("440309", "440310", "440311"):
+        body = f"{region}19900307147"
+        assert parse_identity_number(body + identity_check_digit(body))
+
+
+def test_birth_date_is_read_from_the_number() -> None:
+    assert birth_date("11010519491231002X").isoformat() == "1949-12-31"
+    with pytest.raises(IdentifierError):
+        birth_date("11010519491331002X")
+
+
+@pytest.mark.parametrize("text", VECTORS["credit_codes"]["valid"])
+def test_credit_code_is_valid(text: str) -> None:
+    assert parse_credit_code(f" {text.lower()}\u3000") == text
+
+
+@pytest.mark.parametrize("case", VECTORS["credit_codes"]["refused"])
+def test_wrong_credit_code_is_refused(case: dict[str, str]) -> None:
+    with pytest.raises(IdentifierError) as caught:
+        parse_credit_code(case["text"])
+    assert caught.value.code == case["code"]
+
+
+def population(scheme: IdentityScheme, size: int) -> list[str]:
+    numbers: list[str] = []
+    index = 0
+    while len(numbers) < size:
+        body = f"4403091990{1 + index % 12:02}{1 + index % 28:02}{index % 1000:03}"
+        index += 1
+        digit, other = identity_check_digit(body, scheme), identity_check_digit(body, NATIONAL)
+        if scheme is NATIONAL or digit != other:
+            numbers.append(body + digit)
+    return numbers
+
+
+def test_population_is_judged_as_a_whole() -> None:
+    assert judge_scheme(population(SYNTHETIC, 50)) is SYNTHETIC
+    assert judge_scheme(population(NATIONAL, 50)) is NATIONAL
+    assert judge_scheme(population(SYNTHETIC, 41) + population(NATIONAL, 9)) is SYNTHETIC
+    assert judge_scheme(population(SYNTHETIC, 30) + population(NATIONAL, 20)) is NATIONAL
+
+
+def test_few_numbers_prove_no_synthetic_population() -> None:
+    assert judge_scheme(population(SYNTHETIC, 8)) is SYNTHETIC
+    assert judge_scheme(population(SYNTHETIC, 7)) is NATIONAL
+    assert judge_scheme([]) is NATIONAL
+
+
+def test_synthetic_is_never_chosen_where_it_is_not_allowed() -> None:
+    assert judge_scheme(population(SYNTHETIC, 50), synthetic_allowed=False) is NATIONAL
