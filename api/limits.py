@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem
@@ -22,10 +23,9 @@ class LimitBodies:
             await self._app(scope, receive, send)
             return
         limit = self._by_path.get(scope["path"], self._limit)
-        response = problem(413, "body.too_large", f"a body here is at most {limit} bytes")
         for name, value in scope["headers"]:
             if name == b"content-length" and (not value.isdigit() or int(value) > limit):
-                await response(scope, receive, send)
+                await _too_large(limit)(scope, receive, send)
                 return
         seen = 0
         started = False
@@ -47,4 +47,8 @@ class LimitBodies:
             await self._app(scope, counted, watched)
         except BodyTooLarge:
             if not started:
-                await response(scope, receive, send)
+                await _too_large(limit)(scope, receive, send)
+
+
+def _too_large(limit: int) -> Response:
+    return problem(413, "body.too_large", f"a body here is at most {limit} bytes")

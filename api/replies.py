@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import Depends, Header, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.auth import Authenticator
 from api.service import Service
@@ -34,8 +36,27 @@ def authenticator_of(request: Request) -> Authenticator:
     return authenticator
 
 
-ServiceDep = Annotated[Service, Depends(service_of)]
-AuthDep = Annotated[Authenticator, Depends(authenticator_of)]
+# Asynchronous although they wait for nothing: FastAPI runs plain functions in a thread.
+async def _service(request: Request) -> Service:
+    return service_of(request)
+
+
+async def _authenticator(request: Request) -> Authenticator:
+    return authenticator_of(request)
+
+
+ServiceDep = Annotated[Service, Depends(_service)]
+AuthDep = Annotated[Authenticator, Depends(_authenticator)]
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+async def read_body(request: Request, model: type[Body]) -> Body:
+    """The JSON body as ``model``; raises RequestValidationError as FastAPI would."""
+    try:
+        return model.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_input=False)) from None
 
 
 class Reader:
@@ -44,13 +65,13 @@ class Reader:
     def __init__(self, *roles: Role) -> None:
         self._roles = roles
 
-    def __call__(
+    async def __call__(
         self, auth: AuthDep, authorization: Annotated[str | None, Header()] = None
     ) -> Enrolled:
         return auth.reader(authorization, self._roles)
 
 
-def reply(value: Any, status: int = 200, **headers: str) -> Response:
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(value), status, headers, media_type=JSON)
 
 

@@ -44,7 +44,7 @@ from authz.policy import (
 from authz.requests import RequestState
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
-from ledger.certificates import FieldValue, open_disclosure, present, unpack_disclosures
+from ledger.certificates import FieldValue, disclosed_value, present, unpack_disclosures
 from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
 from ledger.database import upsert
 from ledger.directory import Enrolled, Role
@@ -374,13 +374,13 @@ def _facts(row: Row[Any]) -> CertificateFacts:
 def _release(master: MasterKey, row: Row[Any], fields: Sequence[str]) -> Release:
     sealed = Sealed(row.wrapped_key, row.content)
     disclosures = unpack_disclosures(master.open(sealed, row.certificate_id.encode("ascii")))
-    chosen = [disclosures[name] for name in fields if name in disclosures]
+    chosen = {name: disclosures[name] for name in fields if name in disclosures}
     return Release(
         certificate_id=row.certificate_id,
         type=row.type,
         issuer=row.issuer,
-        fields={item.name: item.value for item in map(open_disclosure, chosen)},
-        presentation=present(row.token, chosen),
+        fields={name: disclosed_value(encoded) for name, encoded in chosen.items()},
+        presentation=present(row.token, chosen.values()),
         valid_from_ms=row.valid_from_ms,
         valid_until_ms=row.valid_until_ms,
     )

@@ -10,6 +10,7 @@ Not this module's job: what fields a type has (the catalogue), who may issue (th
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -180,6 +181,12 @@ def open_disclosure(encoded: str) -> Disclosure:
     ):
         raise StatementError("certificate.disclosure", "a disclosure is malformed")
     return Disclosure(name, value, encoded)
+
+
+def disclosed_value(encoded: str) -> FieldValue:
+    """The value in a disclosure that was checked when it came in (`open_disclosure`)."""
+    value: FieldValue = orjson.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))[2]
+    return value
 
 
 def present(token: str, encoded: Iterable[str]) -> str:

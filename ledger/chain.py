@@ -257,6 +257,11 @@ class ChainClient:
         self._nonce: int | None = None
         self._fees: tuple[int, int] | None = None
 
+    def close(self) -> None:
+        """Close kept connections. The client still works, and opens new ones."""
+        if isinstance(self._provider, KeepAliveProvider):
+            self._provider.close()
+
     # Set-up
 
     def deploy(self) -> Deployment:

@@ -62,6 +62,13 @@ class KeepAliveProvider(JSONBaseProvider):
         except (Unreachable, OSError):
             return False
 
+    def close(self) -> None:
+        """Close the kept connections; the provider still works."""
+        with self._idle_lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         return kind(self._host, self._port, timeout=self._timeout)

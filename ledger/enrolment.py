@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from sqlalchemy import Connection, insert, select, update
@@ -74,7 +74,8 @@ class EnrolmentHandler:
         role = request.actor.role
         if role is not Role.OPERATOR and not (what == "holder" and role is Role.ISSUER):
             raise StatementError("actor.role", f"{role} keys may not enrol this: {what}")
-        return self._KINDS[what](self, batch, request, payload)
+        recorded: Recorded = self._KINDS[what](self, batch, request, payload)
+        return recorded
 
     def _institution(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
         expect_members(payload, _COMMON | {"code", "name_zh"}, {"name_en", "types"})
@@ -264,7 +265,7 @@ class EnrolmentHandler:
         if connection.execute(select(store.keys.c.kid).where(store.keys.c.kid == kid)).first():
             raise StatementError("key.enrolled", "the key is enrolled already")
 
-    _KINDS = {
+    _KINDS: ClassVar[dict[str, Any]] = {
         "institution": _institution,
         "site": _site,
         "key": _key,

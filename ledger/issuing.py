@@ -167,7 +167,7 @@ class _Known:
                     table.c.uniqueness.in_([i.uniqueness for i in chunk]),
                 )
             )
-            rows += connection.execute(query).all()
+            rows.extend(connection.execute(query))
         sources = {i.certificate.source for i in issuances}
         for row in rows:
             self._ids.add(row.certificate_id)
@@ -326,7 +326,8 @@ class ImportHandler:
             except StatementError as error:
                 outcomes.append(Rejected(error))
                 continue
-            kid, new = request.extra(batch.connection, actor.institution)
+            keep_key = request.extra
+            kid, new = keep_key(batch.connection, actor.institution)
             done = batch.record(
                 request,
                 Draft(kind=EventKind.IMPORT, department=actor.institution, subject=kid),

@@ -18,6 +18,10 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -25,6 +29,7 @@ from joserfc.jwk import ECKey
 from ledger.encoding import EncodingError, b64url_decode, canonical_json, sha256
 
 ALGORITHM = "ES256"
+_ES256 = ec.ECDSA(SHA256())
 MAX_TOKEN = 64 * 1024
 _JTI = re.compile(r"[A-Za-z0-9_-]{16,64}")
 # A signed number beyond 2**53 reads differently in different languages; times stay far below.
@@ -69,24 +74,20 @@ class Statement:
     kid: str
     payload: Mapping[str, Any]
     token: str
-
-    @property
-    def digest(self) -> bytes:
-        return sha256(self.token.encode("ascii"))
-
-    @property
-    def jti(self) -> str:
-        return str(self.payload["jti"])
+    digest: bytes
+    """SHA-256 of the token."""
+    request_key: bytes
+    """16 bytes that are the same exactly when signer and ``jti`` are: the replay key."""
 
     @property
     def issued_at(self) -> int:
         """Unix seconds."""
         return int(self.payload["iat"])
 
-    @property
-    def request_key(self) -> bytes:
-        """16 bytes that are the same exactly when signer and ``jti`` are: the replay key."""
-        return sha256(f"{self.kid}\0{self.jti}".encode("ascii"))[:16]
+
+def request_key(kid: str, jti: str) -> bytes:
+    """See `Statement.request_key`."""
+    return sha256(f"{kid}\0{jti}".encode("ascii"))[:16]
 
 
 @lru_cache(maxsize=16_384)
@@ -125,9 +126,16 @@ def read_header(token: str) -> Header:
 def verify(token: str, key: ECKey) -> Statement:
     """Verify ``token`` with ``key`` and return the statement; raises StatementError."""
     header = read_header(token)
+    signed, _, signature = token.rpartition(".")
     try:
-        payload = orjson.loads(jws.deserialize_compact(token, key, [ALGORITHM]).payload)
-    except (JoseError, ValueError):
+        # joserfc would do, at 80 microseconds more a statement; this is on the way of every lookup.
+        raw = b64url_decode(signature)
+        if len(raw) != 64:
+            raise InvalidSignature
+        r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+        _public(key).verify(encode_dss_signature(r, s), signed.encode("ascii"), _ES256)
+        payload = orjson.loads(b64url_decode(signed.partition(".")[2]))
+    except (InvalidSignature, EncodingError, orjson.JSONDecodeError):
         raise StatementError("statement.signature", "the signature does not verify") from None
     if not isinstance(payload, dict):
         raise StatementError("statement.malformed", "the payload must be a JSON object")
@@ -136,7 +144,15 @@ def verify(token: str, key: ECKey) -> Statement:
         raise StatementError("statement.jti", "jti must be 16 to 64 url-safe characters")
     if type(iat) is not int or not 0 <= iat <= _LAST_SECOND:
         raise StatementError("statement.iat", "iat must be a whole number of Unix seconds")
-    return Statement(header.kind, header.kid, payload, token)
+    digest = sha256(token.encode("ascii"))
+    key_of_request = request_key(header.kid, jti)
+    return Statement(header.kind, header.kid, payload, token, digest, key_of_request)
+
+
+def _public(key: ECKey) -> ec.EllipticCurvePublicKey:
+    public = key.public_key
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    return public
 
 
 def sign(kind: Kind, payload: Mapping[str, Any], key: ECKey, kid: str) -> str:

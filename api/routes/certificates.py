@@ -315,7 +315,7 @@ async def start_import(
     return reply(
         {**job.to_json(), "receipt": answer.receipt.to_json()},
         202,
-        Location=f"/v1/imports/{job.import_id}",
+        {"Location": f"/v1/imports/{job.import_id}"},
     )
 
 

@@ -135,7 +135,7 @@ async def code(
             "expires_ms": code_expires_ms(parse_code(text)),
             **code_material(service, "grant", grant_id),
         },
-        **_PRIVATE,
+        headers=_PRIVATE,
     )
 
 
@@ -184,7 +184,7 @@ async def spoken(grant_id: str, body: SpokenCode, service: ServiceDep, reader: H
             "tries": SPOKEN_TRIES,
         },
         201,
-        **_PRIVATE,
+        headers=_PRIVATE,
     )
 
 
@@ -221,7 +221,7 @@ async def open_request(body: Signed, service: ServiceDep, auth: AuthDep) -> Resp
             "receipt": answer.receipt.to_json(),
         },
         status_of(answer.receipt, 201),
-        **_PRIVATE,
+        headers=_PRIVATE,
     )
 
 
@@ -231,7 +231,7 @@ async def read_request(request_id: str, service: ServiceDep, reader: HolderOrTer
     shown = _show_request(service, request_id, with_code=False)
     if reader.role is Role.TERMINAL and shown["terminal"] != reader.terminal:
         raise StatementError("request.unknown", "no such request of this terminal")
-    return reply(shown, **_PRIVATE)
+    return reply(shown, headers=_PRIVATE)
 
 
 class FindRequest(BaseModel):
@@ -258,7 +258,7 @@ async def find_request(body: FindRequest, service: ServiceDep, reader: Holder) -
     # A request's code lives as long as the request; only its tag must be right.
     if check_code(scanned, secret, now_ms()) is Check.INVALID:
         raise unknown
-    return reply(_show_request(service, request_id, with_code=False), **_PRIVATE)
+    return reply(_show_request(service, request_id, with_code=False), headers=_PRIVATE)
 
 
 @router.post("/requests/{request_id}/refusal")

@@ -13,6 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -74,29 +75,27 @@ class Node:
         self._pool_lock = Lock()
         self._mine_lock = Lock()
         self._nonces: dict[bytes, int] = {}
+        options = {} if map_size is None else {"map_size": map_size}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock_file = _lock(folder)
-            self._key = _authority_key(folder)
         except OSError as error:
             raise NodeError(f"cannot use the node's folder {folder}: {error}") from error
-        self.authority = seal.address_of(self._key)
-        options = {} if map_size is None else {"map_size": map_size}
-        try:
-            self.store = Store(folder / "chain", self._decode, **options)
+        with ExitStack() as undo:
+            undo.callback(self._lock_file.close)
             try:
+                self._key = _authority_key(folder)
+                self.authority = seal.address_of(self._key)
+                self.store = Store(folder / "chain", self._decode, **options)
+                undo.callback(self.store.close)
                 self.head = self._open()
                 self._check_newest()
                 self._enrol(senders)
-            except BaseException:
-                self.store.close()
-                raise
-        except StoreError as error:
-            self._lock_file.close()
-            raise NodeError(str(error)) from error
-        except BaseException:
-            self._lock_file.close()
-            raise
+            except StoreError as error:
+                raise NodeError(str(error)) from error
+            except OSError as error:
+                raise NodeError(f"cannot use the node's folder {folder}: {error}") from error
+            undo.pop_all()
 
     def close(self) -> None:
         """Waits for a block that is being mined; what it acknowledged is on disk already."""

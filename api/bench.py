@@ -1,0 +1,287 @@
+"""Measures this machine: lookups, issuing, history; each beside a baseline in the same run.
+
+Machines are shared and noisy, so the ratios say more than the figures.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from api.city import HALLS, POLICE, City, found_city
+from api.client import Client
+from api.load import Measured, http_post, run_load
+from api.process import ServiceProcess, free_port
+from ledger.chain import ChainClient
+from ledger.samples import CARDS, write_samples
+
+ITEM = "hotel-check-in"
+FIELDS = ["name", "identity_number"]
+GRANTS = 64
+#: A node that answers one transaction at a time would look slow for want of company.
+CHAIN_CONNECTIONS = 32
+
+
+def measure_lookups(seconds: float) -> dict[str, Any]:
+    """Lookups at 256 and 8 clients, the no-op POST, one transaction a lookup; two rounds each."""
+    with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
+        data = Path(folder)
+        with ServiceProcess(data / "service") as service, _no_op_server() as no_op_port:
+            city = found_city(service.url, service.operator_key())
+            with contextlib.closing(city):
+                grants = _prepare_grants(city, data)
+                terminal = city.terminals["counter-east-1"]
+                rounds = []
+                for _ in range(2):
+                    rounds.append(
+                        {
+                            "no_op": _no_op(no_op_port, terminal, grants, seconds),
+                            "lookups_256": _lookups(service, terminal, grants, 256, seconds),
+                            "lookups_8": _lookups(service, terminal, grants, 8, seconds / 2),
+                            "transactions": _transactions(data, seconds / 2),
+                        }
+                    )
+                memory = _resident(service.pid)
+    best: dict[str, dict[str, Any]] = {
+        name: max((item[name] for item in rounds), key=lambda value: value["per_second"])
+        for name in rounds[0]
+    }
+    rate = best["lookups_256"]["per_second"]
+    return {
+        "rounds": rounds,
+        "best": best,
+        "ratio_to_no_op": rate / best["no_op"]["per_second"],
+        "ratio_to_transactions": rate / best["transactions"]["per_second"],
+        "api_memory_mb": memory,
+    }
+
+
+def _prepare_grants(city: City, folder: Path) -> list[tuple[str, str]]:
+    """Direct grants with many uses, of certificates of different holders: (grant, certificate)."""
+    write_samples(folder / "samples", cards=GRANTS + 16, licences=10, drivers=10)
+    path = folder / "samples" / CARDS
+    issuer = city.issuers[POLICE]
+    issuer.import_file(path, "resident-identity-card", POLICE)
+    numbers = _identity_numbers(issuer, path)
+    grants = []
+    for number in numbers[:GRANTS]:
+        with contextlib.closing(city.holder(number)) as holder:
+            (certificate,) = holder.my_certificates()
+            for _ in range(4):
+                answer = holder.grant(
+                    {certificate["certificate_id"]: FIELDS},
+                    department=HALLS,
+                    service_item=ITEM,
+                    sites=["hall-east"],
+                    mode="direct",
+                    max_uses=10_000,
+                )
+                grants.append((answer["grant_id"], certificate["certificate_id"]))
+    return grants
+
+
+def _identity_numbers(client: Client, path: Path) -> list[str]:
+    """Subjects of the good rows, each once."""
+    from datetime import UTC, datetime
+
+    from ledger.intake import Prepared, PreparedRows, open_export
+
+    kind = client.catalogue.type("resident-identity-card")
+    with open_export(path, path.name, kind) as export:
+        rows = PreparedRows(kind, export, on=datetime.now(UTC).date())
+        return list(dict.fromkeys(row.subject for row in rows if isinstance(row, Prepared)))
+
+
+def _sign_lookups(
+    terminal: Client, grants: Sequence[tuple[str, str]], count: int
+) -> list[bytes]:
+    bodies = []
+    for number in range(count):
+        grant, certificate = grants[number % len(grants)]
+        statement = terminal.lookup_statement(
+            {"grant_id": grant},
+            fields=FIELDS,
+            service_item=ITEM,
+            business_number=f"B{number:08d}",
+            certificate_id=certificate,
+        )
+        bodies.append(http_post("/v1/lookups", orjson.dumps({"statement": statement})))
+    return bodies
+
+
+def _lookups(
+    service: ServiceProcess,
+    terminal: Client,
+    grants: Sequence[tuple[str, str]],
+    clients: int,
+    seconds: float,
+) -> dict[str, Any]:
+    requests = _sign_lookups(terminal, grants, int(seconds * (2500 if clients > 64 else 800)))
+    measured = run_load(service.port, requests, clients, seconds)
+    return _shown(measured)
+
+
+def _no_op(
+    port: int, terminal: Client, grants: Sequence[tuple[str, str]], seconds: float
+) -> dict[str, Any]:
+    """The same bodies to a route that validates and does nothing."""
+    some = _sign_lookups(terminal, grants, 500)
+    many = some * int(seconds * 20)
+    return _shown(run_load(port, many, 256, seconds))
+
+
+def _shown(measured: Measured) -> dict[str, Any]:
+    return {
+        "per_second": measured.rate,
+        "p50_ms": measured.percentile(0.50),
+        "p99_ms": measured.percentile(0.99),
+        "answers": dict(measured.statuses),
+    }
+
+
+NO_OP = """
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+app = FastAPI()
+
+class Signed(BaseModel):
+    statement: str
+
+@app.post("/v1/lookups")
+async def look_up(body: Signed) -> dict[str, str]:
+    return {"decision": "released"}
+"""
+
+
+@contextlib.contextmanager
+def _no_op_server() -> Iterator[int]:
+    port = free_port()
+    code = f"{NO_OP}\nimport uvicorn\nuvicorn.run(app, host='127.0.0.1', port={port}, "
+    code += "loop='uvloop', http='httptools', access_log=False, log_level='warning')"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"http://127.0.0.1:{port}/openapi.json", trust_env=False)
+                break
+            time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
+    """One transaction a lookup on a node of the same kind, senders side by side."""
+    key = os.urandom(32)
+    probe = ChainClient("http://127.0.0.1:1", account_key=key)
+    port = free_port()
+    node = folder / f"node-{port}"
+    command = [sys.executable, "-m", "ledger.node", "--data", str(node), "--port", str(port)]
+    process = subprocess.Popen(
+        [*command, "--sender", probe.address],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        client = ChainClient(f"http://127.0.0.1:{port}", account_key=key, timeout=30)
+        for _ in range(200):
+            with contextlib.suppress(Exception):
+                client.deploy()
+                break
+            time.sleep(0.1)
+        raw = client.sign_status_transactions(int(seconds * 700))
+        bodies = [
+            http_post(
+                "/",
+                orjson.dumps(
+                    {
+                        "jsonrpc": "2.0",
+                        "id": 1,
+                        "method": "eth_sendRawTransaction",
+                        "params": [transaction],
+                    }
+                ),
+            )
+            for transaction in raw
+        ]
+        return _shown(run_load(port, bodies, CHAIN_CONNECTIONS, seconds))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _resident(pid: int) -> float:
+    """Megabytes of resident memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def lookups_table(result: dict[str, Any]) -> str:
+    best = result["best"]
+    lines = [
+        "| what | per second | p50 ms | p99 ms |",
+        "|---|---|---|---|",
+    ]
+    for name, label in (
+        ("lookups_256", "lookups released after anchoring, 256 clients"),
+        ("lookups_8", "lookups released after anchoring, 8 clients"),
+        ("no_op", "no-op FastAPI POST, same server stack, 256 clients"),
+        ("transactions", f"one transaction a lookup, {CHAIN_CONNECTIONS} senders"),
+    ):
+        row = best[name]
+        lines.append(
+            f"| {label} | {row['per_second']:.0f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} |"
+        )
+    lines += [
+        "",
+        f"lookups to no-op POST: {result['ratio_to_no_op']:.2f}; "
+        f"to one transaction a lookup: {result['ratio_to_transactions']:.1f}; "
+        f"API memory {result['api_memory_mb']:.0f} MB",
+    ]
+    return "\n".join(lines)
+
+
+def measure_issue(count: int) -> dict[str, Any]:
+    """Certificates from an export's file to anchored, signed by the department's own process."""
+    with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
+        data = Path(folder)
+        expected = write_samples(data / "samples", cards=count, licences=10, drivers=10)
+        with ServiceProcess(data / "service") as service:
+            city = found_city(service.url, service.operator_key())
+            with contextlib.closing(city):
+                start = time.perf_counter()
+                outcome = city.issuers[POLICE].import_file(
+                    data / "samples" / CARDS, "resident-identity-card", POLICE
+                )
+                seconds = time.perf_counter() - start
+                memory = _resident(service.pid)
+    return {
+        "rows": count,
+        "issued": outcome.issued,
+        "as_expected": outcome.report.counts == expected[CARDS],
+        "seconds": seconds,
+        "per_second": outcome.issued / seconds,
+        "api_memory_mb": memory,
+    }
+
+
+def issue_table(result: dict[str, Any]) -> str:
+    return (
+        f"{result['issued']} certificates of {result['rows']} rows from file to anchored in "
+        f"{result['seconds']:.1f} s: {result['per_second']:.0f} per second; API memory "
+        f"{result['api_memory_mb']:.0f} MB"
+    )

@@ -1,0 +1,136 @@
+"""The full integrity check on a data folder: reads keys, database and chain, writes nothing.
+
+An embedded node that is running is asked as it is; one that is not is started for the check and
+stopped after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+from sqlalchemy.engine import make_url
+from web3.types import RPCEndpoint
+
+from api.embedded import EmbeddedNode
+from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret
+from api.settings import Settings
+from audit.integrity import ChainRecords, IntegrityReport, check_ledger
+from ledger.catalogue import load_catalogue
+from ledger.chain import ChainClient, Deployment
+from ledger.chain_http import KeepAliveProvider, Unreachable
+from ledger.database import Database
+from ledger.encoding import sha256
+from ledger.notes import NoteKey
+from ledger.sealing import MasterKey
+
+#: Reading needs an account in form only; this one is nobody's and signs nothing.
+READING_ACCOUNT = sha256(b"certledger reads")
+
+
+def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> IntegrityReport:
+    """Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's, ChainError
+    and NodeDidNotStart when the chain cannot be read."""
+    master, log_key, deployment = _secret(settings), _log_key(settings), read_deployment(settings)
+    _require_database(settings)
+    if deployment is None:
+        raise FileNotFoundError(
+            f"{settings.data / 'deployment.json'} is missing: the ledger was never started, or "
+            "the file must come back from a backup"
+        )
+    database = Database(settings.database_url)
+    try:
+        with chain_url(settings) as url:
+            provider = KeepAliveProvider(url, settings.chain_timeout)
+            client = ChainClient(
+                provider,
+                account_key=READING_ACCOUNT,
+                deployment=deployment,
+                timeout=settings.chain_timeout,
+            )
+            client.check()
+            return check_ledger(
+                database,
+                ChainRecords(client, provider),
+                log_id=log_id_of(settings.origin),
+                origin=settings.origin,
+                log_key=log_key,
+                master=master,
+                catalogue=load_catalogue(),
+                progress=progress,
+            )
+    finally:
+        database.close()
+
+
+def log_id_of(origin: str) -> bytes:
+    """How the log is named in the contract."""
+    return sha256(b"certledger log\0" + origin.encode())
+
+
+def read_deployment(settings: Settings) -> Deployment | None:
+    """Where the contracts are; None when the folder does not say."""
+    path = settings.data / "deployment.json"
+    if not path.exists():
+        return None
+    try:
+        return Deployment.from_json(orjson.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError):
+        raise KeyFileError(f"{path} does not name the contracts") from None
+
+
+def running_url(settings: Settings) -> str | None:
+    """The chain that answers now: the one in the settings, or a running embedded node."""
+    if settings.chain_url:
+        return settings.chain_url
+    try:
+        url = str(json.loads((settings.data / "node" / "node.json").read_text())["url"])
+        answer = KeepAliveProvider(url, 2.0).make_request(RPCEndpoint("eth_chainId"), [])
+        return url if int(str(answer["result"]), 16) == settings.chain_id else None
+    except (OSError, ValueError, KeyError, TypeError, Unreachable):
+        return None
+
+
+@contextmanager
+def chain_url(settings: Settings) -> Iterator[str]:
+    """A chain that answers, started for as long as it is needed when there is none."""
+    url = running_url(settings)
+    if url is not None:
+        yield url
+        return
+    folder = settings.data / "node"
+    if not folder.is_dir():
+        # Starting one here would make an empty chain, beside which every ledger looks forged.
+        raise FileNotFoundError(f"no chain: {folder} is missing and no chain URL is set")
+    node = EmbeddedNode(folder, chain_id=settings.chain_id, senders=[])
+    node.start()
+    try:
+        yield node.url
+    finally:
+        node.stop()
+
+
+def _secret(settings: Settings) -> MasterKey:
+    return MasterKey(load_or_create_secret(_existing(settings, "master.key")))
+
+
+def _log_key(settings: Settings) -> NoteKey:
+    key = load_log_key(_existing(settings, "log.key"))
+    return NoteKey(settings.origin, key.public_key().public_bytes_raw())
+
+
+def _existing(settings: Settings, name: str) -> Path:
+    path = settings.keys / name
+    if not path.exists():
+        raise KeyFileError(f"{path} is missing: this is no ledger's data folder, or it is damaged")
+    return path
+
+
+def _require_database(settings: Settings) -> None:
+    """Opening a SQLite file that is not there would make an empty one."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise FileNotFoundError(f"{url.database} is missing")

@@ -1,0 +1,59 @@
+"""History lines with their proof: each verified from its receipt, and held against the chain."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from api.checking import READING_ACCOUNT, log_id_of, read_deployment, running_url
+from api.keyfiles import KeyFileError
+from api.settings import Settings
+from audit.tracing import check_line
+from ledger.chain import ChainClient, ChainError
+from ledger.notes import NoteKey
+
+log = logging.getLogger(__name__)
+
+
+def check_lines(
+    lines: Iterable[Mapping[str, Any]], log_key: NoteKey, settings: Settings
+) -> list[dict[str, Any]]:
+    """Every line with ``proof``, the state that `audit.tracing` defines.
+
+    Without a chain to ask, receipts are verified against the log's key alone.
+    """
+    root_at = _anchored_roots(log_key, settings)
+    checked: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            proof = check_line(line, log_key, root_at)
+        except ChainError as error:
+            log.warning("the chain stopped answering: %s", error)
+            root_at = None
+            proof = check_line(line, log_key, None)
+        checked.append({**line, "proof": proof})
+    return checked
+
+
+def _anchored_roots(log_key: NoteKey, settings: Settings) -> Callable[[int], bytes | None] | None:
+    """Asks the chain for the root anchored at a size, each size once."""
+    try:
+        deployment, url = read_deployment(settings), running_url(settings)
+        if deployment is None or url is None:
+            return None
+        chain = ChainClient(url, account_key=READING_ACCOUNT, deployment=deployment, timeout=4.0)
+        chain.check()
+    except (ChainError, KeyFileError) as error:
+        log.warning("the chain is not asked: %s", error)
+        return None
+    log_id = log_id_of(log_key.name)
+    known: dict[int, bytes | None] = {}
+
+    def root_at(size: int) -> bytes | None:
+        if size not in known:
+            anchor = chain.anchor_of(log_id, size)
+            known[size] = None if anchor is None else anchor.root
+        return known[size]
+
+    return root_at
