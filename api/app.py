@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,6 +37,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.authenticator = Authenticator(service.ring, service.database)
         app.state.imports = ImportJobs()
         await service.bootstrap()
+        # What was loaded so far stays; without this, collections walk it under load and every
+        # answer in flight waits for them.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         try:
             yield
         finally:

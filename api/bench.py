@@ -18,11 +18,14 @@ from typing import Any
 
 import httpx
 import orjson
+from eth_account import Account
+from web3 import Web3
 
 from api.city import HALLS, POLICE, City, found_city
 from api.client import Client
 from api.load import Measured, http_post, run_load
 from api.process import ServiceProcess, free_port
+from contracts import load
 from ledger.chain import ChainClient
 from ledger.samples import CARDS, write_samples
 
@@ -103,9 +106,7 @@ def _identity_numbers(client: Client, path: Path) -> list[str]:
         return list(dict.fromkeys(row.subject for row in rows if isinstance(row, Prepared)))
 
 
-def _sign_lookups(
-    terminal: Client, grants: Sequence[tuple[str, str]], count: int
-) -> list[bytes]:
+def _sign_lookups(terminal: Client, grants: Sequence[tuple[str, str]], count: int) -> list[bytes]:
     bodies = []
     for number in range(count):
         grant, certificate = grants[number % len(grants)]
@@ -197,13 +198,14 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        client = ChainClient(f"http://127.0.0.1:{port}", account_key=key, timeout=30)
+        url = f"http://127.0.0.1:{port}"
+        client = ChainClient(url, account_key=key, timeout=30)
         for _ in range(200):
             with contextlib.suppress(Exception):
                 client.deploy()
                 break
             time.sleep(0.1)
-        raw = client.sign_status_transactions(int(seconds * 700))
+        raw = _status_transactions(client, key, url, int(seconds * 700))
         bodies = [
             http_post(
                 "/",
@@ -222,6 +224,32 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _status_transactions(client: ChainClient, key: bytes, url: str, count: int) -> list[str]:
+    """Signed transactions that each record one thing, as a ledger without batches would."""
+    assert client.deployment is not None
+    registry = Web3().eth.contract(abi=load("status_registry").abi)
+    nonce = Web3(Web3.HTTPProvider(url)).eth.get_transaction_count(
+        Web3.to_checksum_address(client.address)
+    )
+    signed = []
+    for number in range(count):
+        change = (os.urandom(32), 1, os.urandom(32))
+        transaction = {
+            "type": 2,
+            "chainId": client.deployment.chain_id,
+            "nonce": nonce + number,
+            "to": client.deployment.status_registry,
+            "data": registry.encode_abi("set_many", args=[[change]]),
+            "gas": 200_000,
+            "value": 0,
+            "maxFeePerGas": 0,
+            "maxPriorityFeePerGas": 0,
+        }
+        raw = Account.sign_transaction(transaction, key).raw_transaction
+        signed.append("0x" + raw.hex().removeprefix("0x"))
+    return signed
 
 
 def _resident(pid: int) -> float:
@@ -246,12 +274,12 @@ def lookups_table(result: dict[str, Any]) -> str:
         lines.append(
             f"| {label} | {row['per_second']:.0f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} |"
         )
-    lines += [
-        "",
+    summary = (
         f"lookups to no-op POST: {result['ratio_to_no_op']:.2f}; "
         f"to one transaction a lookup: {result['ratio_to_transactions']:.1f}; "
-        f"API memory {result['api_memory_mb']:.0f} MB",
-    ]
+        f"API memory {result['api_memory_mb']:.0f} MB"
+    )
+    lines += ["", summary]
     return "\n".join(lines)
 
 
@@ -284,4 +312,61 @@ def issue_table(result: dict[str, Any]) -> str:
         f"{result['issued']} certificates of {result['rows']} rows from file to anchored in "
         f"{result['seconds']:.1f} s: {result['per_second']:.0f} per second; API memory "
         f"{result['api_memory_mb']:.0f} MB"
+    )
+
+
+USES = 1_000
+
+
+def measure_trace(entries: int) -> dict[str, Any]:
+    """The whole history of a certificate with 1,000 uses, in a log ten times as large as before."""
+    with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
+        data = Path(folder)
+        with ServiceProcess(data / "service") as service:
+            city = found_city(service.url, service.operator_key())
+            with contextlib.closing(city):
+                grants = _prepare_grants(city, data)[:1]
+                requests = _sign_lookups(city.terminals["counter-east-1"], grants, USES)
+                run_load(service.port, requests, 64, 60)
+                assert city.auditor is not None
+                small_size = _fill(city, data, entries // 10, "small")
+                small = _time_history(city.auditor, grants[0][1])
+                large_size = _fill(city, data, entries - small_size, "large")
+                large = _time_history(city.auditor, grants[0][1])
+    return {
+        "uses": USES,
+        "small_log": {"entries": small_size, "seconds": small},
+        "large_log": {"entries": large_size, "seconds": large},
+        "ratio": large / small,
+    }
+
+
+def _fill(city: City, folder: Path, count: int, name: str) -> int:
+    """Issue about ``count`` certificates; returns the size of the log."""
+    if count > 0:
+        samples = folder / name
+        write_samples(samples, cards=max(10, count), licences=10, drivers=10, seed=len(name))
+        city.issuers[POLICE].import_file(samples / CARDS, "resident-identity-card", POLICE)
+    return int(city.operator.checkpoint().split("\n")[1])
+
+
+def _time_history(auditor: Client, certificate: str) -> float:
+    """Seconds for all lines with their receipts; the median of nine."""
+    times = []
+    for _ in range(9):
+        start = time.perf_counter()
+        lines = list(auditor.history(certificate=certificate, limit=500, receipts=True))
+        times.append(time.perf_counter() - start)
+        if len(lines) <= USES:
+            raise RuntimeError(f"only {len(lines)} lines of history")
+    return sorted(times)[len(times) // 2]
+
+
+def trace_table(result: dict[str, Any]) -> str:
+    small, large = result["small_log"], result["large_log"]
+    return (
+        f"history of a certificate with {result['uses']} uses, all receipts: "
+        f"{1000 * small['seconds']:.0f} ms in a log of {small['entries']} entries, "
+        f"{1000 * large['seconds']:.0f} ms in one of {large['entries']}: "
+        f"ratio {result['ratio']:.2f}"
     )

@@ -36,10 +36,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from api.checking import run_fsck
 from api.city import HALLS, INSTITUTIONS, MARKET, POLICE, SITES, TRAFFIC, City, found_city
 from api.client import Client, LookupAnswer, device_code
 from api.process import ServiceProcess
 from api.settings import Settings
+from api.tracing import check_lines
+from audit.integrity import IntegrityReport
+from audit.tracing import PROVEN
 from authz.codes import parse_code
 from authz.qr import qr_matrix
 from authz.reasons import REASONS
@@ -91,7 +95,8 @@ class Words:
     title: str
     told: str
     why: str
-    labels: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +292,7 @@ def start(story: Story, words: Words) -> Told:
         "登记机构、办事地点、终端与审计员",
         "已登记 {institutions} 家机构、{sites} 个办事地点、{terminals} 台终端和 1 名审计员。"
         "机构各把密钥的指纹都已写入链上的名录（已从链上读回核对）。",
-        "谁能发证、谁能查询，以链上名录为准。系统里没有共用的密码，"
+        "谁能发证、谁能查询，链上名录有据可查。系统里没有共用的密码，"
         "每一次写入都由登记过的密钥签名。",
     ),
     en=Words(
@@ -295,8 +300,8 @@ def start(story: Story, words: Words) -> Told:
         "Enrolled: {institutions} institutions, {sites} places, {terminals} terminals, one "
         "auditor. The thumbprint of every institutional key is now in the directory on the chain "
         "(read back from there, and compared).",
-        "Who may issue and who may look up is what the chain's directory says. There are no "
-        "shared passwords: every write is signed by an enrolled key.",
+        "Who may issue and who may look up can be checked on the chain. There are no shared "
+        "passwords: every write is signed by an enrolled key.",
     ),
 )
 def enrol(story: Story, words: Words) -> Told:
@@ -341,7 +346,7 @@ def enrol(story: Story, words: Words) -> Told:
 def import_exports(story: Story, words: Words) -> Told:
     """Three messy files give exactly the expected counts; run again, nothing more."""
     folder, expected = _sample_exports(story)
-    table = _table(*words.labels)
+    table = _table(*words.columns)
     issued = refused = 0
     for name, (department, kind) in EXPORTS.items():
         outcome = story.city.issuers[department].import_file(folder / name, kind, department)
@@ -363,15 +368,16 @@ def import_exports(story: Story, words: Words) -> Told:
         "持证人登记自己的手机",
         "持证人的手机生成了自己的密钥，并与本人关联；手机上看到名下 {count} 张有效证照。"
         "身份证号码只用于当场核对，账本不留存。",
-        "此后每一次授权都由这部手机签名。别人，包括运营方，都无法代签。",
+        "此后每一次授权都由这部手机签名，谁也伪造不了。若有人以持证人的名义另登一部手机，"
+        "也会留下持证人看得见的记录。",
     ),
     en=Words(
         "A holder enrols a phone",
         "The holder's phone made a key of its own and is now linked to its owner; it shows "
         "{count} valid certificate. The identity number was used for this check only, and the "
         "ledger did not keep it.",
-        "From now on this phone signs every grant. Nobody else, the operator included, can sign "
-        "in its place.",
+        "From now on this phone signs every grant, and nobody can forge its signature. Should "
+        "somebody enrol another phone in the holder's name, the holder sees the record of it.",
     ),
 )
 def enrol_holder(story: Story, words: Words) -> Told:
@@ -391,7 +397,7 @@ def enrol_holder(story: Story, words: Words) -> Told:
         "码里没有个人信息，也没有长期有效的秘密。即使被人偷拍，很快就作废。",
     ),
     en=Words(
-        "The holder grants: two fields, one service item, one hall, one hour, one use",
+        "The holder grants two fields: one item, one hall, one hour, one use",
         "For '{item}' at {site}, the holder grants '{first}' and '{second}' of the identity card, "
         "once, within one hour. Above is the code on the phone; it changes every 30 seconds. "
         "{decoded}",
@@ -469,7 +475,7 @@ def release(story: Story, words: Words) -> Told:
     expect("the entry's decision", (entry.decision, entry.terminal), ("released", COUNTER))
     expect("the entry's statement", entry.statement_digest, sha256(asked.encode("ascii")))
     story.released = answer
-    table = _table(*words.labels)
+    table = _table(*words.columns)
     for name in GRANTED:
         table.add_row(story.field_name(name), str(answer.fields[name]))
     return Told(
@@ -488,7 +494,13 @@ def release(story: Story, words: Words) -> Told:
         "四次都没有得到任何内容，也没有占用授权次数。每次拒绝同样记录上链、附有回执，"
         "并给出窗口可以直接念给群众听的说明。",
         "授权到哪里，查询就只能到哪里。被拒绝的尝试同样留痕，持证人和审计员都看得到。",
-        ("尝试", "结果", "给窗口的说明", "第二次扫码", "换到{0}", "换成“{0}”", "多要“{0}”"),
+        ("尝试", "结果", "给窗口的说明"),
+        {
+            "again": "第二次扫码",
+            "elsewhere": "换到{0}",
+            "other": "换成“{0}”",
+            "more": "多要“{0}”",
+        },
     ),
     en=Words(
         "Four lookups beyond the grant, all refused",
@@ -496,32 +508,29 @@ def release(story: Story, words: Words) -> Told:
         "receipt, and with words that the clerk can read aloud.",
         "A lookup goes as far as the grant and no further. Attempts that were refused leave their "
         "trace as well, for the holder and the auditor to see.",
-        (
-            "attempt",
-            "result",
-            "words for the clerk",
-            "a second scan",
-            "at {0}",
-            "for '{0}'",
-            "'{0}' as well",
-        ),
+        ("attempt", "result", "words for the clerk"),
+        {
+            "again": "a second scan",
+            "elsewhere": "at {0}",
+            "other": "for '{0}'",
+            "more": "'{0}' as well",
+        },
     ),
 )
 def refuse(story: Story, words: Words) -> Told:
     """One refusal a rule, each with its own code and a receipt that proves it."""
-    again, elsewhere, other, more = words.labels[3:]
     everything = (*GRANTED, THIRD_FIELD)
-    table = _table(*words.labels[:3])
+    table = _table(*words.columns)
     for attempt, code, (answer, _) in (
-        (again, "uses_exhausted", story.scan()),
-        (elsewhere.format(story.site_name(KIOSK)), "wrong_site", story.scan(KIOSK)),
+        (words.labels["again"], "uses_exhausted", story.scan()),
+        (words.labels["elsewhere"].format(story.site_name(KIOSK)), "wrong_site", story.scan(KIOSK)),
         (
-            other.format(story.item_name(OTHER_ITEM)),
+            words.labels["other"].format(story.item_name(OTHER_ITEM)),
             "wrong_service_item",
             story.scan(item=OTHER_ITEM),
         ),
         (
-            more.format(story.field_name(THIRD_FIELD)),
+            words.labels["more"].format(story.field_name(THIRD_FIELD)),
             "field_not_granted",
             story.scan(fields=everything),
         ),
@@ -570,7 +579,7 @@ def revoke(story: Story, words: Words) -> Told:
         "配对数字 {number}；持证人同意，终端得到：{value}。第二次请求，持证人选择拒绝，"
         "终端什么也得不到。",
         "确认成年不必出示生日。拒绝与同意同样方便；同意也只对提出请求的这台终端有效。",
-        ("是", "否"),
+        labels={"yes": "是"},
     ),
     en=Words(
         "A kiosk asks; the holder says yes, and then no",
@@ -580,7 +589,7 @@ def revoke(story: Story, words: Words) -> Told:
         "nothing.",
         "Proof of age needs no birthday. Saying no is as easy as saying yes, and a yes is good "
         "for the kiosk that asked and for no other.",
-        ("yes", "no"),
+        labels={"yes": "yes"},
     ),
 )
 def ask_at_kiosk(story: Story, words: Words) -> Told:
@@ -621,7 +630,7 @@ def ask_at_kiosk(story: Story, words: Words) -> Told:
             "item": story.item_name(KIOSK_ITEM),
             "field": story.field_name(derived),
             "number": opened["matching_number"],
-            "value": words.labels[0],
+            "value": words.labels["yes"],
         }
     )
 
@@ -633,6 +642,16 @@ def ask_at_kiosk(story: Story, words: Words) -> Told:
         "持证人在自己的手机上也能看到其中每一次查询，包括被拒绝的。",
         "审计不必相信任何一方的说法，运营方的也不必：签名、编号和链上的锚定各自作证。",
         ("记录", "时间", "事件", "地点", "结果", "核对"),
+        {
+            "issue": "签发",
+            "grant": "授权",
+            "lookup": "查询",
+            "status": "状态变更",
+            "active": "有效",
+            "released": "已提供",
+            "revoked": "已撤销",
+            "proven": "已证实",
+        },
     ),
     en=Words(
         "The auditor traces the card and checks every line",
@@ -642,12 +661,20 @@ def ask_at_kiosk(story: Story, words: Words) -> Told:
         "The auditor need not take anybody's word, the operator's least of all: signatures, "
         "numbering and the anchors on the chain each bear witness.",
         ("entry", "time", "event", "place", "result", "check"),
+        {
+            "issue": "issue",
+            "grant": "grant",
+            "lookup": "lookup",
+            "status": "status",
+            "active": "active",
+            "released": "released",
+            "revoked": "revoked",
+            "proven": "proven",
+        },
     ),
 )
 def trace(story: Story, words: Words) -> Told:
     """All that happened to the card, newest first, every line proven."""
-    from api.tracing import check_lines
-
     assert story.city.auditor is not None
     lines = list(story.city.auditor.history(certificate=story.card, receipts=True))
     decisions = [line.get("reason", line["decision"]) for line in lines if line["kind"] == "lookup"]
@@ -666,18 +693,18 @@ def trace(story: Story, words: Words) -> Told:
     checked = check_lines(lines, story.log_key, story.settings)
     own = list(story.holder.history(certificate=story.card, kind="lookup"))
     expect("the lookups that the holder sees", len(own), len(decisions))
-    table = _table(*words.labels)
+    table = _table(*words.columns)
     for line in checked:
-        table.add_row(
-            str(line["seq"]),
-            time.strftime("%H:%M:%S", time.localtime(line["time"] / 1000)),
-            line["kind"],
-            line.get("terminal", ""),
-            str(line.get("reason", line.get("decision", line.get("state", "")))),
-            str(line["proof"]),
+        is_lookup = line["kind"] == "lookup"
+        result = line.get("reason", line["decision"]) if is_lookup else line.get("state", "")
+        event, result, proof = (
+            words.labels.get(str(one), str(one)) for one in (line["kind"], result, line["proof"])
         )
-    wrong = [line for line in checked if line["proof"] != "anchored"]
-    expect("lines that are not proven", wrong, [])
+        clock = time.strftime("%H:%M:%S", time.localtime(line["time"] / 1000))
+        table.add_row(str(line["seq"]), clock, event, line.get("terminal", ""), result, proof)
+    wrong = {line["seq"]: line["proof"] for line in checked if line["proof"] != PROVEN}
+    expect("lines that are not proven", wrong, {})
+    story.receipts += len(checked)
     story.size, story.blocks = story.ready()["size"], story.block_number()
     return Told({"count": len(checked)}, [table])
 
@@ -685,51 +712,52 @@ def trace(story: Story, words: Words) -> Told:
 @step(
     zh=Words(
         "有人改动了数据库的一个字节",
-        "服务停下后先检查一遍：{entries} 条记录，全部无误。再把第 {seq} 号查询的时间改动 1 毫秒，"
-        "只动一个字节。certledger fsck 指出：{finding}。改回原样，检查又全部无误。",
+        "先检查一遍：{entries} 条记录，全部无误。服务停下后，把数据库中第 {seq} 号查询的时间改动 "
+        "1 毫秒，只动一个字节。certledger fsck 指出：{finding}。改回原样，检查又全部无误。",
         "即使握有数据库的全部权限，改动一个字节也会被指名道姓地指出来。",
     ),
     en=Words(
         "Somebody changes one byte of the database",
-        "The service is stopped. First a check: {entries} entries, clean. Then the time of lookup "
-        "{seq} is moved by one millisecond, a single byte. certledger fsck says: {finding}. Put "
-        "back as it was, the check is clean again.",
+        "First a check: {entries} entries, clean. Then the service is stopped, and in the database "
+        "the time of lookup {seq} is moved by one millisecond, a single byte. certledger fsck "
+        "says: {finding}. Put back as it was, the check is clean again.",
         "Even with every right on the database, a change of one byte is found and named.",
     ),
 )
 def tamper(story: Story, words: Words) -> Told:
     """fsck is clean, names the one entry that was changed, and is clean again."""
+    before = _check(story)
+    expect("findings before", before.findings, ())
+    expect("the entries checked", before.entries, story.size)
     story.stop()
     seq = int(story.released.receipt["entry"]["seq"])
-    status, before = _fsck(story)
-    expect("fsck before", (status, before["findings"]), (0, []))
-    expect("the entries checked", before["entries"], story.size)
     _flip_time(story, seq)
     status, report = _fsck(story)
     named = [f"{each['where']}: {each['what']}" for each in report["findings"]]
-    expect("fsck after the change", status, 1)
+    expect("exit code of fsck after the change", status, 1)
     mine = [text for text in named if re.search(rf"\b{seq}\b", text)]
     if not mine:
         raise Unexpected("fsck names the entry", f"entry {seq}", named)
     _flip_time(story, seq)
-    expect("fsck after putting it back", _fsck(story)[0], 0)
-    return Told({"entries": before["entries"], "seq": seq, "finding": mine[0]})
+    expect("findings after putting it back", _check(story).findings, ())
+    return Told({"entries": before.entries, "seq": seq, "finding": mine[0]})
 
 
 @step(
     zh=Words(
         "翻遍所有文件，找不到个人信息",
         "在数据库、链、服务日志共 {files} 个文件（{megabytes:.1f} MB）里查找持证人的身份证号码和"
-        "住址，明文和 Base64 编码都查，找到 0 处。",
-        "证照内容加密存放，链上只有加盐的摘要。硬盘被人拿走，也读不出任何人的证照。",
+        "住址，明文和 Base64 编码都查，一处也没有找到。",
+        "证照内容加密存放，链上只有加盐的摘要。主密钥另行保管时，即使数据库和链的备份外泄，"
+        "也读不出任何人的证照。",
     ),
     en=Words(
         "No file gives the holder away",
         "In the {files} files of database, chain and service log ({megabytes:.1f} MB), the "
-        "holder's identity number and address were searched for, plain and in base64, and found 0 "
-        "times.",
-        "Certificates are stored encrypted, and the chain has salted digests only. Whoever takes "
-        "the disk away cannot read anybody's certificate from it without the master key.",
+        "holder's identity number and address were searched for, plain and in base64: not found "
+        "once.",
+        "Certificates are stored encrypted, and the chain has salted digests only. With the master "
+        "key kept elsewhere, a copy of database and chain gives nobody's certificate away.",
     ),
 )
 def search_files(story: Story, words: Words) -> Told:
@@ -834,6 +862,11 @@ def _write_and_decode(story: Story) -> str:
     )
 
 
+def _check(story: Story) -> IntegrityReport:
+    """The full check, in this process; beside the running service too."""
+    return run_fsck(story.settings, lambda _done, _total: None)
+
+
 def _fsck(story: Story) -> tuple[int, dict[str, Any]]:
     """Exit code and report of `certledger fsck`, as an operator would run it."""
     done = subprocess.run(
@@ -908,7 +941,7 @@ FRAME: Final[Mapping[str, Mapping[str, str]]] = {
         "interrupted": "Interrupted; the temporary data is removed.",
     },
 }
-PROVEN: Final[Mapping[str, str]] = {
+ACHIEVED: Final[Mapping[str, str]] = {
     "zh": """\
 持证人：给出去的只有自己同意的内容；每一次查看、每一次被拒绝的尝试，自己都看得到。
 窗口和终端：所得内容出自发证机关，当时有效；回执证明这次查询得到了授权。
@@ -925,6 +958,8 @@ Operator: any change to the database comes to light, which also clears the innoc
 """,
 }
 INDENT: Final = 6
+#: Characters of a value in a failure; the whole is in failure.txt.
+SHOWN: Final = 600
 
 
 def _table(*headings: str) -> Table:
@@ -974,9 +1009,8 @@ class Screen:
 
     def paragraph(self, text: str, *, indent: int = INDENT, style: str = "") -> None:
         width = min(self.console.width, 100) - indent
-        self.console.print(
-            Padding(Text(_wrapped(text, width), style), (0, 0, 0, indent), expand=False)
-        )
+        for line in _wrapped(text, width).splitlines():
+            self.console.print(Text(" " * indent + line, style))
 
     def begin(self, number: int, title: str) -> None:
         self.console.print()
@@ -1064,7 +1098,7 @@ def _show_failure(screen: Screen, number: int, title: str, error: Exception, fol
     table = _table("", "")
     table.show_header = False
     for name, value in rows:
-        table.add_row(frame[name], Text(str(value)))
+        table.add_row(frame[name], Text(str(value)[:SHOWN]))
     screen.console.print(Padding(table, (0, 0, 0, 2), expand=False))
     screen.paragraph(frame["logs"].format(folder=folder), indent=0)
 
@@ -1080,7 +1114,7 @@ def _show_summary(story: Story, screen: Screen) -> None:
     screen.paragraph(frame["figures"].format(**figures), indent=0)
     screen.console.print()
     screen.paragraph(frame["proven"], indent=0, style="bold")
-    for line in PROVEN[story.language].splitlines():
+    for line in ACHIEVED[story.language].splitlines():
         screen.paragraph(line, indent=2)
     screen.console.print()
     screen.paragraph(frame["next"], indent=0)

@@ -12,11 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from authz.codes import CodeError
-from authz.grants import PayloadError
 from authz.requests import IllegalMove
 from ledger.committer import Busy, NotServing, Replayed
 from ledger.intake import ExportError
 from ledger.merkle import ProofError
+from ledger.payloads import PayloadError
 from ledger.statements import StatementError
 
 log = logging.getLogger(__name__)
@@ -90,10 +90,10 @@ class AnchorPending(Exception):
 def describe(error: Exception) -> tuple[int, str, str, int | None]:
     """Status, code, detail and Retry-After of any error that a request may meet."""
     match error:
-        case StatementError():
-            return STATUS.get(error.code, 400), error.code, str(error), None
         case PayloadError():
             return 400, error.code, f"the member {error.field} is not acceptable", None
+        case StatementError():
+            return STATUS.get(error.code, 400), error.code, str(error), None
         case IllegalMove():
             return 409, error.code, str(error), None
         case CodeError():
@@ -119,7 +119,6 @@ def describe(error: Exception) -> tuple[int, str, str, int | None]:
 
 HANDLED = (
     StatementError,
-    PayloadError,
     IllegalMove,
     CodeError,
     ExportError,

@@ -7,8 +7,8 @@ chunks, whatever the file's length.
 
 from __future__ import annotations
 
+import base64
 import os
-import secrets
 import time
 import uuid
 from collections import deque
@@ -35,7 +35,6 @@ from ledger.intake import (
 )
 
 CHUNK = 250
-_ALPHABET = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class Signer:
         self._issuer, self.kind = issuer, kind
 
     def sign(self, row: Prepared, source: str | None) -> str:
-        serial = "".join(secrets.choice(_ALPHABET) for _ in range(20))
+        serial = base64.b32encode(os.urandom(15)).decode("ascii")[:20]
         identifier = CertificateIdentifier(self.kind.type_code, self._issuer, serial, "001")
         return sign_certificate(
             fields=row.fields,

@@ -14,24 +14,38 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CERTLEDGER_", extra="ignore")
 
-    data: Path = Field(default=Path("certledger-data"), description="folder for keys, database and node")
-    database: str = Field(default="", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    data: Path = Field(
+        default=Path("certledger-data"), description="folder for keys, database and node"
+    )
+    database: str = Field(
+        default="", description="SQLAlchemy URL; empty: SQLite in the data folder"
+    )
     host: str = Field(default="127.0.0.1", description="address the API listens on")
-    port: int = Field(default=8000, ge=0, le=65535, description="port the API listens on; 0: any free one")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="port the API listens on; 0: any free one"
+    )
     url: str = Field(default="", description="where clients find the API; empty: host and port")
-    chain_url: str = Field(default="", description="Ethereum JSON-RPC; empty: an embedded node is started")
+    chain_url: str = Field(
+        default="", description="Ethereum JSON-RPC; empty: an embedded node is started"
+    )
     chain_id: int = Field(default=440300, gt=0, description="chain id of the embedded node")
     chain_timeout: float = Field(
         default=10.0, gt=0, description="seconds until the chain counts as stalled"
     )
-    origin: str = Field(default="certledger.example/log", description="the log's name in its checkpoints")
+    origin: str = Field(
+        default="certledger.example/log", description="the log's name in its checkpoints"
+    )
     release: Literal["anchored", "durable"] = Field(
         default="anchored", description="when answers leave: after the anchor, or after the commit"
     )
     anchor_wait: float = Field(
-        default=15.0, gt=0, description="seconds a request waits for its anchor before it gets a 503"
+        default=15.0,
+        gt=0,
+        description="seconds a request waits for its anchor before it gets a 503",
     )
-    max_batch: int = Field(default=512, ge=1, le=2000, description="requests committed in one batch")
+    max_batch: int = Field(
+        default=512, ge=1, le=2000, description="requests committed in one batch"
+    )
     max_queue: int = Field(default=4096, ge=1, description="requests that may wait; beyond: 503")
     max_body: int = Field(default=1 << 20, ge=1024, description="bytes of a JSON body")
     max_import: int = Field(default=512 << 20, ge=1024, description="bytes of an uploaded export")

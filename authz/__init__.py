@@ -1,1 +1,1 @@
-"""Grants, codes, policy and the lookup itself: who may see which field, where, when and for what."""
+"""Grants, codes, policy and the lookup itself: who may see what, where, when."""

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from authz import store
 from authz.codes import matching_number
-from authz.grants import Grant, GrantError, GrantMode, PayloadError
+from authz.grants import Grant, GrantError, GrantMode
 from authz.requests import AccessRequest, IllegalMove, OpenRequest, RequestState, covers
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
@@ -24,7 +24,7 @@ from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
 from ledger.directory import Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
-from ledger.payloads import expect_members
+from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError
 
@@ -75,6 +75,21 @@ def require_holder(request: Request, now_ms: int) -> str:
     return actor.holder
 
 
+class RevocationError(PayloadError):
+    kind = "revocation"
+
+
+class RefusalError(PayloadError):
+    kind = "refusal"
+
+
+def _named(request: Request, member: str, error: type[PayloadError]) -> str:
+    """The one member of a statement ``{v, <member>, iat, jti}``."""
+    top = Members(dict(request.statement.payload), error, required=("v", member, "iat", "jti"))
+    top.version_1()
+    return top.text(member)
+
+
 class GrantHandler:
     def __init__(self, master: MasterKey, catalogue: Catalogue, items: ServiceItems) -> None:
         self._master, self._catalogue, self._items = master, catalogue, items
@@ -84,7 +99,7 @@ class GrantHandler:
         for request in requests:
             try:
                 outcomes.append(self._grant(batch, request))
-            except (StatementError, PayloadError, IllegalMove) as error:
+            except (StatementError, IllegalMove) as error:
                 outcomes.append(Rejected(error))
         return outcomes
 
@@ -203,10 +218,10 @@ class RevocationHandler:
     @staticmethod
     def _revoke(batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request, batch.now_ms)
-        payload, table = request.statement.payload, store.grants
-        expect_members(payload, {"v", "grant_id", "iat", "jti"}, set())
+        table = store.grants
+        grant_id = _named(request, "grant_id", RevocationError)
         row = batch.connection.execute(
-            select(table).where(table.c.grant_id == str(payload["grant_id"]))
+            select(table).where(table.c.grant_id == grant_id)
         ).one_or_none()
         if row is None or row.holder != holder:
             raise StatementError("grant.unknown", "no such grant of this holder")
@@ -234,7 +249,7 @@ class RequestHandler:
         for request in requests:
             try:
                 outcomes.append(self._open(batch, request))
-            except (StatementError, PayloadError) as error:
+            except StatementError as error:
                 outcomes.append(Rejected(error))
         return outcomes
 
@@ -304,9 +319,7 @@ class RefusalHandler:
     @staticmethod
     def _refuse(batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request, batch.now_ms)
-        payload = request.statement.payload
-        expect_members(payload, {"v", "request_id", "iat", "jti"}, set())
-        request_id = str(payload["request_id"])
+        request_id = _named(request, "request_id", RefusalError)
         opened = load_requests(batch.connection, [request_id]).get(request_id)
         if opened is None:
             raise StatementError("request.unknown", "no such request")

@@ -18,191 +18,45 @@ Rules, each with its stable code (`GrantError.code`):
 - `grant.uses`: `max_uses` outside 1..10000
 - `grant.request_id`: present without mode `request`, or absent with it
 
-The strictness is the holder's protection: a member that one reader skips and another obeys would
-make two readings of one signature.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final
+
+from ledger.payloads import (
+    MAX_FIELDS,
+    MAX_NAME,
+    MAX_TEXT,
+    Members,
+    PayloadError,
+    check_fields,
+    check_length,
+    check_pattern,
+    check_text,
+)
 
 MAX_CERTIFICATES: Final = 20
-MAX_FIELDS: Final = 64
 MAX_SITES: Final = 50
 MAX_USES: Final = 10_000
 MAX_WINDOW_MS: Final = 366 * 86_400_000
-MAX_NAME: Final = 64
-MAX_TEXT: Final = 200
-# 9999-12-31T23:59:59Z: beyond it neither a date picker nor `datetime` can show the time.
-MAX_UNIX_SECONDS: Final = 253_402_300_799
-
 # 26 symbols of Crockford's base32: 130 bits, drawn by the holder's own device, so that nobody
 # else can guess an identifier or claim it first.
 ID_PATTERN: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
 JTI_PATTERN: Final = re.compile(r"[0-9A-Za-z_-]{16,64}", re.ASCII)
 CERTIFICATE_ID_PATTERN: Final = re.compile(r"[0-9A-Za-z.]{1,128}", re.ASCII)
-FIELD_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 TYPE_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
 SERVICE_ITEM_PATTERN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}", re.ASCII)
-
-# Control, format (zero-width and direction characters), surrogate, line and paragraph separator.
-# Unassigned code points pass on purpose: what is unassigned depends on the Python version, and a
-# statement must not be valid on one node and broken on the next.
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-class PayloadError(ValueError):
-    """A signed payload breaks its format. `code` is stable, `field` is a dotted path."""
-
-    kind: ClassVar[str] = "payload"
-
-    def __init__(self, code: str, field: str) -> None:
-        super().__init__(f"{code}: {field}")
-        self.code = code
-        self.field = field
-
-    @classmethod
-    def of(cls, rule: str, field: str) -> Self:
-        return cls(f"{cls.kind}.{rule}", field)
 
 
 class GrantError(PayloadError):
     """The grant statement is broken; nothing of it may be stored."""
 
     kind = "grant"
-
-
-class Members:
-    """One JSON object read member by member: types here, values where the object is built."""
-
-    def __init__(
-        self,
-        value: object,
-        error: type[PayloadError],
-        *,
-        required: Collection[str],
-        optional: Collection[str] = (),
-        path: str = "",
-    ) -> None:
-        if not isinstance(value, dict):
-            raise error.of("malformed", path or "payload")
-        self._value: dict[str, object] = value
-        self._error = error
-        self._path = path
-        for name in required:
-            if name not in value:
-                raise error.of("member_missing", self._at(name))
-        if len(value) > len(required):
-            for name in value:
-                if name not in required and name not in optional:
-                    # The name is the sender's; echoing it whole would let it into logs.
-                    raise error.of("member_unknown", self._at(ascii(name)[1:33]))
-
-    def _at(self, name: str) -> str:
-        return f"{self._path}.{name}" if self._path else name
-
-    def text(self, name: str) -> str:
-        value = self._value[name]
-        if not isinstance(value, str):
-            raise self._error.of("malformed", self._at(name))
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        # An explicit null is not the same as absence: it would not survive the round trip.
-        return self.text(name) if name in self._value else None
-
-    def integer(self, name: str) -> int:
-        value = self._value[name]
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._error.of("malformed", self._at(name))
-        return value
-
-    def seconds_as_ms(self, name: str) -> int:
-        value = self.integer(name)
-        if not 0 < value <= MAX_UNIX_SECONDS:
-            raise self._error.of("malformed", self._at(name))
-        return value * 1000
-
-    def version_1(self) -> None:
-        if self.integer("v") != 1:
-            raise self._error.of("version", "v")
-
-    def items(self, name: str, limit: int) -> list[object]:
-        value = self._value[name]
-        if not isinstance(value, list):
-            raise self._error.of("malformed", self._at(name))
-        # Before anything walks it: the bound is what keeps a hostile list cheap.
-        check_length(value, self._at(name), limit, self._error)
-        return value
-
-    def texts(self, name: str, limit: int) -> tuple[str, ...]:
-        items = self.items(name, limit)
-        texts = tuple(item for item in items if isinstance(item, str))
-        if len(texts) != len(items):
-            raise self._error.of("malformed", self._at(name))
-        return texts
-
-    def fields(self, name: str) -> tuple[str, ...]:
-        fields = self.texts(name, MAX_FIELDS)
-        check_fields(fields, self._at(name), self._error)
-        return fields
-
-    def member(
-        self, name: str, *, required: Collection[str], optional: Collection[str] = ()
-    ) -> Members:
-        return Members(
-            self._value[name],
-            self._error,
-            required=required,
-            optional=optional,
-            path=self._at(name),
-        )
-
-    def members(self, name: str, limit: int, *, required: Collection[str]) -> list[Members]:
-        return [
-            Members(item, self._error, required=required, path=self._at(name))
-            for item in self.items(name, limit)
-        ]
-
-
-def check_text(value: str, at: str, limit: int, error: type[PayloadError]) -> None:
-    """Refuse text that a person would not see as it is: the holder signs what the screen shows."""
-    if not 0 < len(value) <= limit:
-        raise error.of("text", at)
-    if value.isascii() and value.isprintable() and value[0] != " " and value[-1] != " ":
-        return
-    if value != value.strip() or not unicodedata.is_normalized("NFC", value):
-        raise error.of("text", at)
-    if any(unicodedata.category(character) in _HIDDEN for character in value):
-        raise error.of("text", at)
-
-
-def check_pattern(value: str, at: str, pattern: re.Pattern[str], error: type[PayloadError]) -> None:
-    if not pattern.fullmatch(value):
-        raise error.of("malformed", at)
-
-
-def check_length(
-    values: Collection[object], at: str, limit: int, error: type[PayloadError]
-) -> None:
-    if not values:
-        raise error.of("empty", at)
-    if len(values) > limit:
-        raise error.of("too_many", at)
-
-
-def check_fields(values: tuple[str, ...], at: str, error: type[PayloadError]) -> None:
-    """Field names: 1..64, snake case, each once."""
-    check_length(values, at, MAX_FIELDS, error)
-    for value in values:
-        check_pattern(value, at, FIELD_PATTERN, error)
-    if len(set(values)) != len(values):
-        raise error.of("duplicate", at)
 
 
 class GrantMode(StrEnum):

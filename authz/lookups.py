@@ -28,7 +28,7 @@ from authz.codes import (
     parse_spoken,
 )
 from authz.granting import Grants, code_secret
-from authz.grants import GrantMode, Members
+from authz.grants import GrantMode
 from authz.policy import (
     CERTIFICATE_UNREADABLE,
     CertificateFacts,
@@ -50,6 +50,7 @@ from ledger.database import upsert
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.lifecycle import State
+from ledger.payloads import Members
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Statement, StatementError
 

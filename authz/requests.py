@@ -28,13 +28,16 @@ from authz.grants import (
     ID_PATTERN,
     JTI_PATTERN,
     MAX_CERTIFICATES,
-    MAX_FIELDS,
-    MAX_NAME,
-    MAX_TEXT,
     SERVICE_ITEM_PATTERN,
     TYPE_PATTERN,
     Grant,
     GrantMode,
+)
+from authz.service_items import ServiceItem
+from ledger.payloads import (
+    MAX_FIELDS,
+    MAX_NAME,
+    MAX_TEXT,
     Members,
     PayloadError,
     check_fields,
@@ -42,7 +45,6 @@ from authz.grants import (
     check_pattern,
     check_text,
 )
-from authz.service_items import ServiceItem
 
 MIN_TTL_S: Final = 30
 MAX_TTL_S: Final = 600

@@ -25,11 +25,9 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from authz.grants import (
-    MAX_CERTIFICATES,
+from authz.grants import MAX_CERTIFICATES, SERVICE_ITEM_PATTERN, TYPE_PATTERN
+from ledger.payloads import (
     MAX_TEXT,
-    SERVICE_ITEM_PATTERN,
-    TYPE_PATTERN,
     Members,
     PayloadError,
     check_fields,

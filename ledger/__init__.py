@@ -1,1 +1,1 @@
-"""The ledger: statements, certificates, the Merkle log, its checkpoints and their anchor on chain."""
+"""The ledger: statements, certificates, the Merkle log, checkpoints and their anchor."""

@@ -26,8 +26,8 @@ from typing import Any
 
 import rlp
 from coincurve import PrivateKey
+from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
 from web3.providers import BaseProvider
 from web3.types import RPCEndpoint
 

@@ -29,19 +29,24 @@ from ledger.directory import NEVER, Role, holder_id, institution_id
 from ledger.encoding import b64url, b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.outbox import KeyRevocation
-from ledger.payloads import (
-    expect_members,
-    identifier,
-    identifiers,
-    malformed,
-    one_of,
-    seconds,
-    text,
-)
+from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError, load_public_key
 
-_COMMON = {"v", "what", "iat", "jti"}
+
+class EnrolmentError(PayloadError):
+    kind = "enrolment"
+
+
+def _read(
+    payload: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Members:
+    common = ("v", "what", "iat", "jti")
+    top = Members(dict(payload), EnrolmentError, required=(*common, *required), optional=optional)
+    top.version_1()
+    return top
+
+
 INSTITUTIONAL = {Role.OPERATOR, Role.ISSUER, Role.TERMINAL, Role.AUDITOR}
 
 
@@ -70,7 +75,9 @@ class EnrolmentHandler:
 
     def _enrol(self, batch: Batch, request: Request) -> Recorded:
         payload = request.statement.payload
-        what = one_of(payload, "what", self._KINDS)
+        what = payload.get("what")
+        if not isinstance(what, str) or what not in self._KINDS:
+            raise EnrolmentError.of("malformed", "what")
         role = request.actor.role
         if role is not Role.OPERATOR and not (what == "holder" and role is Role.ISSUER):
             raise StatementError("actor.role", f"{role} keys may not enrol this: {what}")
@@ -78,11 +85,11 @@ class EnrolmentHandler:
         return recorded
 
     def _institution(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        expect_members(payload, _COMMON | {"code", "name_zh"}, {"name_en", "types"})
-        code = identifier(payload, "code")
-        types = identifiers(payload, "types", most=1000) if "types" in payload else []
-        name = text(payload, "name_zh")
-        name_en = text(payload, "name_en") if "name_en" in payload else name
+        top = _read(payload, ("code", "name_zh"), ("name_en", "types"))
+        code = top.name("code")
+        types = top.names("types", 1000) if "types" in top else ()
+        name = top.shown("name_zh")
+        name_en = top.shown("name_en") if "name_en" in top else name
         done = batch.record(
             request,
             Draft(kind=EventKind.ENROLMENT, subject=code, department=code),
@@ -106,10 +113,10 @@ class EnrolmentHandler:
         return done
 
     def _site(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        expect_members(payload, _COMMON | {"site", "department", "name_zh"}, {"name_en"})
-        site, department = identifier(payload, "site"), identifier(payload, "department")
-        name = text(payload, "name_zh")
-        name_en = text(payload, "name_en") if "name_en" in payload else name
+        top = _read(payload, ("site", "department", "name_zh"), ("name_en",))
+        site, department = top.name("site"), top.name("department")
+        name = top.shown("name_zh")
+        name_en = top.shown("name_en") if "name_en" in top else name
         self._require_institution(batch.connection, department)
         done = batch.record(
             request,
@@ -134,30 +141,36 @@ class EnrolmentHandler:
         return done
 
     def _key(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        expect_members(
+        top = _read(
             payload,
-            _COMMON | {"jwk", "role", "institution"},
-            {"terminal", "site", "not_before", "not_after"},
+            ("jwk", "role", "institution"),
+            ("terminal", "site", "not_before", "not_after"),
         )
         key = load_public_key(payload["jwk"])
         kid = key.thumbprint()
-        role = Role(one_of(payload, "role", INSTITUTIONAL))
-        institution = identifier(payload, "institution")
+        role, institution = top.one_of("role", Role), top.name("institution")
+        if role not in INSTITUTIONAL:
+            raise EnrolmentError.of("malformed", "role")
         self._require_institution(batch.connection, institution)
         terminal = site = None
         if role is Role.TERMINAL:
-            terminal, site = identifier(payload, "terminal"), identifier(payload, "site")
+            top = _read(
+                payload,
+                ("jwk", "role", "institution", "terminal", "site"),
+                ("not_before", "not_after"),
+            )
+            terminal, site = top.name("terminal"), top.name("site")
             row = batch.connection.execute(
                 select(store.sites.c.department).where(store.sites.c.site == site)
             ).one_or_none()
             if row is None or row.department != institution:
                 raise StatementError("site.unknown", "the site is not enrolled for this department")
-        elif "terminal" in payload or "site" in payload:
-            raise malformed("terminal", "given for terminals only")
-        not_before = seconds(payload, "not_before") if "not_before" in payload else 0
-        not_after = seconds(payload, "not_after") if "not_after" in payload else NEVER
+        elif "terminal" in top or "site" in top:
+            raise EnrolmentError.of("member_unknown", "terminal")
+        not_before = top.seconds("not_before") if "not_before" in top else 0
+        not_after = top.seconds("not_after") if "not_after" in top else NEVER
         if not_before >= not_after:
-            raise malformed("not_after", "later than not_before")
+            raise EnrolmentError.of("window", "not_after")
         self._require_new_key(batch.connection, kid)
         done = batch.record(
             request,
@@ -200,10 +213,9 @@ class EnrolmentHandler:
     def _key_revocation(
         self, batch: Batch, request: Request, payload: Mapping[str, Any]
     ) -> Recorded:
-        expect_members(payload, _COMMON | {"kid"}, set())
-        kid = payload["kid"]
+        kid = _read(payload, ("kid",)).text("kid")
         row = batch.connection.execute(
-            select(store.keys).where(store.keys.c.kid == str(kid))
+            select(store.keys).where(store.keys.c.kid == kid)
         ).one_or_none()
         if row is None:
             raise StatementError("key.unknown", "no such key is enrolled")
@@ -224,12 +236,12 @@ class EnrolmentHandler:
         return done
 
     def _holder(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        expect_members(payload, _COMMON | {"jwk", "subject"}, set())
+        subject = _read(payload, ("jwk", "subject")).text("subject")
         key = load_public_key(payload["jwk"])
         kid = key.thumbprint()
         extra = request.extra or {}
         number, salt = extra.get("identity_number", ""), extra.get("salt", b"")
-        if len(salt) != 32 or subject_digest(number, salt) != payload["subject"]:
+        if len(salt) != 32 or subject_digest(number, salt) != subject:
             raise StatementError(
                 "holder.subject", "subject must be the salted digest of the identity number sent"
             )

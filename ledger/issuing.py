@@ -25,7 +25,7 @@ from ledger.directory import Role, holder_id
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
-from ledger.payloads import expect_members, one_of, text
+from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Statement, StatementError
 
@@ -228,6 +228,14 @@ def _certificate_row(issuance: Issuance, seq: int) -> dict[str, Any]:
     }
 
 
+class StatusError(PayloadError):
+    kind = "status"
+
+
+class ImportStatementError(PayloadError):
+    kind = "import"
+
+
 class StatusHandler:
     """Payload ``{v, certificate_id, action, reason, successor?, iat, jti}``, by the issuer."""
 
@@ -246,21 +254,25 @@ class StatusHandler:
 
     def _change(self, batch: Batch, request: Request) -> Recorded:
         payload, actor, table = request.statement.payload, request.actor, store.certificates
-        expect_members(
-            payload, {"v", "certificate_id", "action", "reason", "iat", "jti"}, {"successor"}
+        top = Members(
+            dict(payload),
+            StatusError,
+            required=("v", "certificate_id", "action", "reason", "iat", "jti"),
+            optional=("successor",),
         )
-        action = Action(one_of(payload, "action", set(Action)))
-        text(payload, "reason")
+        top.version_1()
+        action = top.one_of("action", Action)
+        top.shown("reason")
         successor = None
         if action is Action.SUPERSEDE:
             try:
-                successor = str(CertificateIdentifier.parse(str(payload.get("successor"))))
+                successor = str(CertificateIdentifier.parse(top.optional_text("successor") or ""))
             except IdentifierError:
                 raise StatementError(
                     "certificate.successor", "superseding names the successor's identifier"
                 ) from None
         row = batch.connection.execute(
-            select(table).where(table.c.certificate_id == str(payload["certificate_id"]))
+            select(table).where(table.c.certificate_id == top.text("certificate_id"))
         ).one_or_none()
         if row is None:
             raise StatementError("certificate.unknown", "no such certificate")
@@ -318,7 +330,8 @@ class ImportHandler:
         for request in requests:
             payload, actor = request.statement.payload, request.actor
             try:
-                expect_members(payload, {"v", "type", "file_sha256", "iat", "jti"}, set())
+                required = ("v", "type", "file_sha256", "iat", "jti")
+                Members(dict(payload), ImportStatementError, required=required).version_1()
                 if actor.role is not Role.ISSUER or actor.institution is None:
                     raise StatementError("actor.role", "only an issuer's key may import")
                 if not actor.valid_at(batch.now_ms):

@@ -10,7 +10,7 @@ from typing import Any
 
 import rlp
 from eth_bloom.bloom import BloomFilter
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 EMPTY_UNCLES_HASH = keccak(rlp.encode([]))
 EMPTY_TRIE_ROOT = keccak(rlp.encode(b""))

@@ -26,7 +26,7 @@ from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.cancun.state import CancunState
 from eth.vm.forks.cancun.transactions import CancunTransactionBuilder
 from eth.vm.message import Message
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 from eth_utils.exceptions import ValidationError
 from trie.hexary import HexaryTrie
 

@@ -32,9 +32,8 @@ PROGRAMS_KEPT = 64
 
 # What a step is, by frequency in compiled contracts. The PUSH_… kinds are two opcodes in one step.
 PUSH, PUSH_MLOAD, PUSH_MSTORE, PUSH_JUMPI, PUSH_JUMP, PUSH_ADD, DUP, SWAP, JUMPDEST, POP = range(10)
-MLOAD, MSTORE, BINARY, ISZERO, NOT, JUMPI, JUMP, MCOPY, CALLDATALOAD, STATICCALL, OTHER = range(
-    10, 21
-)
+MLOAD, MSTORE, BINARY, ISZERO, NOT, JUMPI, JUMP, MCOPY, CALLDATALOAD = range(10, 19)
+STATICCALL, PUSH0, GAS, OTHER = range(19, 23)
 
 _KINDS = {
     0x15: ISZERO,
@@ -45,8 +44,10 @@ _KINDS = {
     0x52: MSTORE,
     0x56: JUMP,
     0x57: JUMPI,
+    0x5A: GAS,
     0x5B: JUMPDEST,
     0x5E: MCOPY,
+    0x5F: PUSH0,
     0xFA: STATICCALL,
 }
 _BINARY: dict[int, tuple[int, Callable[[int, int], int]]] = {
@@ -258,6 +259,12 @@ def _run(computation: Any) -> None:
                 stack[-1] = function(a, b)
                 pc = following
                 continue
+        elif kind == PUSH0:
+            if gas >= 2 and len(stack) < STACK_LIMIT:
+                gas -= 2
+                push(0)
+                pc = following
+                continue
         elif kind == OTHER:
             pass
         elif kind in (ISZERO, NOT):
@@ -317,6 +324,12 @@ def _run(computation: Any) -> None:
                     push(1)
                     pc = following
                     continue
+        elif kind == GAS:
+            if gas >= 2 and len(stack) < STACK_LIMIT:
+                gas -= 2
+                push(gas)
+                pc = following
+                continue
         elif kind == JUMPI:
             if gas >= 10 and len(stack) >= 2:
                 a, b = stack[-1], stack[-2]

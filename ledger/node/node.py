@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from ledger.node import evm, seal
 from ledger.node.block import Block, Transaction, Withdrawal

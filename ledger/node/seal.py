@@ -6,7 +6,7 @@ address from it and compares it with the block's coinbase.
 """
 
 from coincurve import PrivateKey, PublicKey
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 DOMAIN = b"certledger seal 1"
 
