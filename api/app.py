@@ -26,13 +26,12 @@ Writes are statements signed by enrolled keys; reads carry a short-lived signed 
 is on the chain before its answer leaves."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application; its lifespan starts and stops the service."""
+def create_app(service: Service) -> FastAPI:
+    """The application around a started service; its lifespan ends with stopping it."""
+    settings = service.settings
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = Service(settings)
-        await asyncio.to_thread(service.start)
         app.state.service = service
         app.state.authenticator = Authenticator(service.ring, service.database)
         app.state.imports = ImportJobs()
@@ -98,12 +97,17 @@ class CountResponses:
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C. One process: the committer's order is in it."""
+    """Serve until SIGTERM or Ctrl-C. One process: the committer's order is in it.
+
+    Raises what `Service.start` raises, before anything listens.
+    """
     import uvicorn
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    service = Service(settings)
+    service.start()
     uvicorn.run(
-        create_app(settings),
+        create_app(service),
         host=settings.host,
         port=settings.port,
         loop="uvloop",

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from api.client import Client, ServiceError, ServiceUnreachable
+from api.embedded import NodeDidNotStart
 from api.importing import Progress as ImportProgress
 from api.importing import Signer
 from api.keyfiles import (
@@ -28,6 +29,8 @@ from api.keyfiles import (
 )
 from api.settings import Settings
 from ledger.catalogue import UnknownType, load_catalogue
+from ledger.chain import ChainError
+from ledger.committer import LedgerBehindChain
 from ledger.exports import ExportError
 
 app = typer.Typer(
@@ -76,6 +79,9 @@ def failures() -> Iterator[None]:
     except UnknownType as error:
         err.print(f"{error}. The types are listed by: certledger types")
         raise typer.Exit(2) from None
+    except (ChainError, LedgerBehindChain, NodeDidNotStart) as error:
+        err.print(f"not served: {error}")
+        raise typer.Exit(1) from None
     except (KeyFileError, ExportError, FileNotFoundError, IsADirectoryError) as error:
         err.print(str(error))
         raise typer.Exit(2) from None

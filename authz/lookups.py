@@ -45,7 +45,7 @@ from authz.requests import RequestState
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
 from ledger.certificates import FieldValue, disclosed_value, present, unpack_disclosures
-from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
+from ledger.committer import Batch, Outcome, Recorded, Request
 from ledger.database import upsert
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
@@ -145,15 +145,7 @@ class LookupHandler:
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         shelf = _Shelf(self._master, self._grants, batch, [request.extra for request in requests])
-        outcomes: list[Outcome] = []
-        for request in requests:
-            if not request.actor.valid_at(batch.now_ms):
-                # Not authenticated, so no lookup and no entry.
-                outcomes.append(
-                    Rejected(StatementError("key.not_valid", "the terminal's key is not valid now"))
-                )
-                continue
-            outcomes.append(self._look_up(batch, request, shelf))
+        outcomes = [self._look_up(batch, request, shelf) for request in requests]
         shelf.save()
         return outcomes
 

@@ -603,19 +603,20 @@ class ChainClient:
                     return receipt
                 if time.monotonic() > reconsider:
                     reconsider = time.monotonic() + RECONSIDER_SECONDS
-                    if self._ask("eth_getTransactionByHash", [_hex(sent[-1])]) is None:
+                    known = self._known(sent)
+                    if known is None:
                         send = True
-                    elif self._raise_fees():
+                    elif known.get("blockHash") is None and self._raise_fees():
                         raw, send = None, True
             except _RpcFailure as failure:
                 # `known` and `underpriced` differ by engine; all that matters is the class.
                 if failure.says("already known", "known transaction", "already imported"):
                     pass
                 elif failure.says("nonce too low", "nonce is too low", "nonce too small"):
-                    if (receipt := self._receipt(sent)) is not None:
-                        self._nonce = None
-                        return receipt
-                    self._nonce, raw, send = None, None, True
+                    # By one of ours, whose receipt may be late; or by something else, and then
+                    # no engine will know ours for long.
+                    if self._known(sent) is None:
+                        self._nonce, raw, send = None, None, True
                 elif failure.says(
                     "underpriced", "fee too low", "less than block base fee", "gas price"
                 ):
@@ -695,6 +696,15 @@ class ChainClient:
             min(max(int(tip * FEE_BUMP), FIRST_FEE), self._gas.ceiling),
         )
         return True
+
+    def _known(self, hashes: Sequence[bytes]) -> dict[str, Any] | None:
+        """What the engine knows of the newest version that it knows, mined or waiting."""
+        for transaction_hash in reversed(hashes):
+            found = self._ask("eth_getTransactionByHash", [_hex(transaction_hash)])
+            if found is not None:
+                known: dict[str, Any] = found
+                return known
+        return None
 
     def _receipt(self, hashes: Sequence[bytes]) -> dict[str, Any] | None:
         for transaction_hash in reversed(hashes):

@@ -49,7 +49,7 @@ from ledger.merkle import consistency_proof, inclusion_proofs
 from ledger.notes import Checkpoint, sign_checkpoint
 from ledger.outbox import ChainAction, KeyRevocation
 from ledger.receipts import AnchorReference, Published, Receipt
-from ledger.statements import Statement
+from ledger.statements import Statement, StatementError
 from ledger.tiles import Tree
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ class Committer:
         self._condition = threading.Condition()
         self._queue: deque[_Pending] = deque()
         self._committed: list[_Pending] = []  # committed, waiting for an anchor
-        self._actions: deque[tuple[int, ChainAction]] = deque()
+        self._actions: dict[int, ChainAction] = {}  # by the entry that asks for it
         self._tree_lock = threading.Lock()
         self._tree: Tree
         self._published: Published | None = None
@@ -276,12 +276,16 @@ class Committer:
             self._published = self._publish(anchor)
             self._store_checkpoint(self._published)
         self.status.size, self.status.anchored = ours, size
+        self._load_outbox()
+
+    def _load_outbox(self) -> None:
+        table = store.chain_outbox
+        query = select(table).where(table.c.done.is_(False)).order_by(table.c.seq)
         with self._database.read() as connection:
-            table = store.chain_outbox
-            for row in connection.execute(
-                select(table).where(table.c.done.is_(False)).order_by(table.c.seq)
-            ):
-                self._actions.append((row.seq, outbox.from_json(row.action, row.payload)))
+            rows = connection.execute(query).all()
+        with self._condition:
+            for row in rows:
+                self._actions[row.seq] = outbox.from_json(row.action, row.payload)
 
     def _load_tree(self) -> None:
         def read_tile(level: int, index: int) -> bytes:
@@ -396,16 +400,22 @@ class Committer:
         with self._condition:
             self.status.batches += 1
             self.status.size = self._tree.size
-            self._actions.extend(batch.chain_actions)
+            self._actions.update(batch.chain_actions)
             self._committed.extend(kept)
             self._condition.notify_all()
 
     def _reload_after_failure(self) -> None:
+        """Trust nothing in memory: a failed commit may have been persisted all the same."""
         try:
             self._load_tree()
+            self._load_outbox()
         except (SQLAlchemyError, LookupError, ValueError) as error:
             self.status.broken = f"the database cannot be read: {type(error).__name__}"
             log.critical("%s", self.status.broken)
+            return
+        with self._condition:
+            self.status.size = self._tree.size
+            self._condition.notify_all()
 
     def _run_batch(self, taken: list[_Pending]) -> Batch:
         with self._database.write() as connection:
@@ -413,7 +423,7 @@ class Committer:
             if size != self._tree.size:
                 self._load_tree()  # another process appended
             batch = Batch(connection, self._tree.size, self._clock_ms())
-            fresh = self._without_replays(connection, taken)
+            fresh = self._without_invalid_keys(batch, self._without_replays(connection, taken))
             for name, handler in self._handlers.items():
                 items = [item for item in fresh if item.handler == name]
                 if items:
@@ -462,6 +472,23 @@ class Committer:
         return fresh
 
     @staticmethod
+    def _without_invalid_keys(batch: Batch, items: list[_Pending]) -> list[_Pending]:
+        """Turn away who may not sign now. The keys are read again: one may have been revoked
+        since its signature was checked."""
+        revoked = store.revoked_keys(
+            batch.connection, {item.request.actor.kid for item in items}, batch.now_ms
+        )
+        kept = []
+        for item in items:
+            actor = item.request.actor
+            if actor.kid in revoked or not actor.valid_at(batch.now_ms):
+                detail = "the key is revoked or outside its validity"
+                item.outcome = Rejected(StatementError("key.not_valid", detail))
+            else:
+                kept.append(item)
+        return kept
+
+    @staticmethod
     def _settle_repeats(connection: Connection, taken: list[_Pending]) -> None:
         """Give a request that came twice in one batch the first one's outcome."""
         first = {
@@ -490,10 +517,12 @@ class Committer:
                 if self._stopping and failures:
                     return
                 waiting, self._committed = self._committed, []
-                actions = list(self._actions)
+                actions = list(self._actions.items())
                 target = self.status.size
                 self._condition.notify_all()  # the pipeline is free: the next batch may close
             try:
+                if failures:
+                    self._take_over_anchored()
                 self._perform(actions)
                 published = self._anchor(target)
             except ChainUnavailable as error:
@@ -502,7 +531,7 @@ class Committer:
                 log.warning("anchor of %d entries not done yet: %s", target, error)
                 with self._condition:
                     self._committed[:0] = waiting
-                time.sleep(min(5.0, 0.05 * 2 ** min(failures, 7)))
+                time.sleep(min(1.0, 0.05 * 2 ** min(failures, 5)))
                 continue
             except Exception as error:
                 self.status.broken = f"the log cannot be anchored: {error}"
@@ -543,8 +572,8 @@ class Committer:
             for chunk in store.in_chunks([seq for seq, _ in actions]):
                 connection.execute(update(table).where(table.c.seq.in_(chunk)).values(done=True))
         with self._condition:
-            for _ in actions:
-                self._actions.popleft()
+            for seq, _ in actions:
+                self._actions.pop(seq, None)
         self.status.failed_actions += len(failed)
 
     def _send_actions(self, actions: Sequence[ChainAction]) -> None:
@@ -554,13 +583,26 @@ class Committer:
                 self._chain.revoke_key(item.thumbprint, item.at)
         self._chain.set_statuses([item for item in actions if isinstance(item, StatusChange)])
 
+    def _take_over_anchored(self) -> None:
+        """After a failure: an anchor whose reply was lost may have been mined since."""
+        size, root = self._chain.head(self._settings.log_id)
+        if size <= self.status.anchored:
+            return
+        with self._tree_lock:
+            ours = self._tree.root(size) if size <= self._tree.size else None
+        anchor = self._chain.anchor_of(self._settings.log_id, size)
+        if ours != root or anchor is None:
+            raise LedgerBehindChain(f"the chain holds {size} entries that are not this log's")
+        self._published = self._publish(anchor)
+        self.status.anchored = size
+
     def _anchor(self, target: int) -> Published:
         settings = self._settings
         with self._tree_lock:
             old = self.status.anchored
             root = self._tree.root(target)
-            proof = consistency_proof(old, target, self._tree.read)
-        if old == target and self._published is not None:
+            proof = consistency_proof(min(old, target), target, self._tree.read)
+        if old >= target and self._published is not None:
             return self._published
         anchor = self._chain.anchor(
             settings.log_id, old_size=old, size=target, root=root, proof=proof
@@ -655,13 +697,22 @@ class Committer:
         self._resolve([(item, error) for item in waiting])
 
     def receipt_of(self, entry: Entry) -> Receipt:
-        """A receipt against the newest anchored checkpoint, or a pending one."""
+        """See `receipts_of`."""
+        return self.receipts_of([entry])[0]
+
+    def receipts_of(self, entries: Sequence[Entry]) -> list[Receipt]:
+        """Receipts against the newest anchored checkpoint; pending ones beyond it."""
         published = self._published
-        if published is None or entry.seq >= published.checkpoint.size:
-            return Receipt(entry, (), None)
+        size = 0 if published is None else published.checkpoint.size
         with self._tree_lock:
-            (proof,) = inclusion_proofs([entry.seq], published.checkpoint.size, self._tree.read)
-        return Receipt(entry, proof, published)
+            proven = [entry.seq for entry in entries if entry.seq < size]
+            proofs = iter(list(inclusion_proofs(proven, size, self._tree.read)))
+        return [
+            Receipt(entry, next(proofs), published)
+            if entry.seq < size
+            else Receipt(entry, (), None)
+            for entry in entries
+        ]
 
     def proof_between(self, old_size: int, new_size: int) -> list[bytes]:
         """Consistency proof between two sizes of the log; raises ProofError."""

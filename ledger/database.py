@@ -27,7 +27,10 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine: Engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        # Last in, first out: a connection's page cache is of use only if it is used again.
+        self.engine: Engine = create_engine(
+            url, pool_pre_ping=not url.startswith("sqlite"), pool_use_lifo=True
+        )
         self._writing = threading.Lock()
         if self.engine.dialect.name == "sqlite":
             _prepare_sqlite(self.engine)
@@ -80,7 +83,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             "synchronous=FULL",
             "busy_timeout=10000",
             "secure_delete=ON",
-            "cache_size=-65536",
+            "cache_size=-24576",
             "wal_autocheckpoint=4000",
         ):
             cursor.execute(f"PRAGMA {pragma}")

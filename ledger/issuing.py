@@ -104,7 +104,7 @@ class IssueHandler:
         for request, issuance in zip(requests, issuances, strict=True):
             certificate = issuance.certificate
             try:
-                self._check_issuer(request, certificate, allowed, batch.now_ms)
+                self._check_issuer(request, certificate, allowed)
                 earlier = known.by_source(certificate)
                 if earlier is not None:
                     outcomes.append(Recorded(earlier[0], Issued(earlier[1], already=True)))
@@ -136,13 +136,11 @@ class IssueHandler:
 
     @staticmethod
     def _check_issuer(
-        request: Request, certificate: Certificate, allowed: Mapping[str, set[str]], now_ms: int
+        request: Request, certificate: Certificate, allowed: Mapping[str, set[str]]
     ) -> None:
         actor = request.actor
         if actor.role is not Role.ISSUER or actor.institution != certificate.issuer:
             raise StatementError("actor.role", "only the issuing department's key may issue this")
-        if not actor.valid_at(now_ms):
-            raise StatementError("key.not_valid", "the key is revoked or outside its validity")
         if certificate.type_code not in allowed.get(certificate.issuer, ()):
             raise StatementError("issuer.type", "the department is not enrolled to issue this type")
 
@@ -278,8 +276,6 @@ class StatusHandler:
             raise StatementError("certificate.unknown", "no such certificate")
         if actor.role is not Role.ISSUER or actor.institution != row.issuer:
             raise StatementError("actor.role", "only the issuing department may do this")
-        if not actor.valid_at(batch.now_ms):
-            raise StatementError("key.not_valid", "the key is revoked or outside its validity")
         state = State(row.state)
         try:
             new = after(state, action)
@@ -334,8 +330,6 @@ class ImportHandler:
                 Members(dict(payload), ImportStatementError, required=required).version_1()
                 if actor.role is not Role.ISSUER or actor.institution is None:
                     raise StatementError("actor.role", "only an issuer's key may import")
-                if not actor.valid_at(batch.now_ms):
-                    raise StatementError("key.not_valid", "the key is revoked or out of validity")
             except StatementError as error:
                 outcomes.append(Rejected(error))
                 continue

@@ -193,6 +193,15 @@ def rows_by(
     return found
 
 
+def revoked_keys(connection: Connection, kids: Collection[str], now_ms: int) -> set[str]:
+    """Which of these keys are revoked by now."""
+    found: set[str] = set()
+    for chunk in in_chunks(kids):
+        query = select(keys.c.kid).where(keys.c.kid.in_(chunk), keys.c.revoked_ms <= now_ms)
+        found.update(connection.execute(query).scalars())
+    return found
+
+
 def head_size(connection: Connection, log_id: bytes, *, lock: bool = False) -> int | None:
     query = select(log_head.c.size).where(log_head.c.log_id == log_id)
     return connection.execute(query.with_for_update() if lock else query).scalar()

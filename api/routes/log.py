@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from api.errors import problem
 from api.metrics import render
 from api.replies import Reader, ServiceDep, reply
+from api.service import Service
 from audit.history import MAX_PAGE, Scope, history
 from ledger import store
 from ledger.committer import NotServing
@@ -140,7 +141,7 @@ async def read_history(
         )
     return reply(
         {
-            "lines": [_line(service, entry, receipts) for entry in page.lines],
+            "lines": _lines(service, page.lines, receipts=receipts),
             "next_before": page.next_before,
             "anchored_size": service.committer.status.anchored,
             "as_of_ms": time.time_ns() // 1_000_000,
@@ -158,12 +159,16 @@ def _scope(reader: Enrolled) -> Scope:
     return Scope(department=reader.institution, kinds=("lookup", "request"))
 
 
-def _line(service: Any, entry: Entry, receipts: bool) -> dict[str, Any]:
-    proven = entry.seq < service.committer.status.anchored
-    shown = {**entry.to_json(), "proof_state": "anchored" if proven else "pending"}
+def _lines(service: Service, entries: list[Entry], *, receipts: bool) -> list[dict[str, Any]]:
+    anchored = service.committer.status.anchored
+    lines = [
+        {**entry.to_json(), "proof_state": "anchored" if entry.seq < anchored else "pending"}
+        for entry in entries
+    ]
     if receipts:
-        shown["receipt"] = service.committer.receipt_of(entry).to_json()
-    return shown
+        for line, receipt in zip(lines, service.committer.receipts_of(entries), strict=True):
+            line["receipt"] = receipt.to_json()
+    return lines
 
 
 @router.get("/healthz")
