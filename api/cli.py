@@ -703,7 +703,7 @@ def fsck(
         lines = [f"{finding.where}: {finding.what}" for finding in report.findings]
         lines.append(
             f"{report.entries} entries, {report.anchored} anchored: "
-            + ("clean" if report.clean else f"{len(report.findings)} findings")
+            + ("clean" if report.clean else f"{report.found} findings")
         )
         show(report.to_json(), as_json, "\n".join(lines))
         if not report.clean:

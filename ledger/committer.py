@@ -274,9 +274,17 @@ class Committer:
             if anchor is None:
                 raise LedgerBehindChain(f"the chain does not show where size {size} was anchored")
             self._published = self._publish(anchor)
-            self._store_checkpoint(self._published)
+            self._store_missing_checkpoints()
         self.status.size, self.status.anchored = ours, size
         self._load_outbox()
+
+    def _store_missing_checkpoints(self) -> None:
+        """Write the rows of anchors that were mined while their rows could not be written."""
+        with self._database.read() as connection:
+            newest = store.newest_checkpoint(connection)
+        from_block = 0 if newest is None else newest.block_number
+        for anchor in self._chain.anchors(self._settings.log_id, from_block):
+            self._store_checkpoint(self._publish(anchor))
 
     def _load_outbox(self) -> None:
         table = store.chain_outbox
@@ -594,6 +602,7 @@ class Committer:
         if ours != root or anchor is None:
             raise LedgerBehindChain(f"the chain holds {size} entries that are not this log's")
         self._published = self._publish(anchor)
+        self._store_checkpoint(self._published)
         self.status.anchored = size
 
     def _anchor(self, target: int) -> Published:

@@ -1,0 +1,438 @@
+"""A small but complete ledger, in process: real SQLite, real committer, real py-evm chain."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from eth_account import Account
+from joserfc.jwk import ECKey
+
+from audit.integrity import ChainRecords, IntegrityReport, check_ledger
+from authz.codes import CodeKind, make_code
+from authz.granting import (
+    GrantHandler,
+    Grants,
+    RefusalHandler,
+    RequestHandler,
+    RevocationHandler,
+    code_handle,
+    code_secret,
+)
+from authz.lookups import LookupHandler, read_lookup
+from authz.service_items import load_service_items
+from ledger import store
+from ledger.catalogue import derive, load_catalogue
+from ledger.certificates import city_date, sign_certificate, split
+from ledger.chain import ChainClient, DirectoryEntry
+from ledger.committer import Committer, CommitterSettings, Request
+from ledger.database import Database
+from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
+from ledger.encoding import b64url, b64url_decode, sha256
+from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler, subject_digest
+from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
+from ledger.issuing import ImportHandler, IssueHandler, StatusHandler, read_certificate
+from ledger.node.inprocess import InProcessProvider
+from ledger.node.node import Node
+from ledger.notes import NoteKey
+from ledger.sealing import MasterKey
+from ledger.statements import Kind, sign, verify
+
+ORIGIN = "test.example/log"
+ISSUER, HOTEL = "11440300000000001R", "hotel-group"
+SITE, OTHER_SITE = "hotel-1", "hotel-2"
+ITEM = "hotel-check-in"
+CARD = "resident-identity-card"
+CATALOGUE = load_catalogue()
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_id() -> str:
+    return "".join(random.choice(_ALPHABET) for _ in range(26))
+
+
+def identity_number(index: int) -> str:
+    body = f"4403051990010{index % 9 + 1}{index:03}"
+    return body + identity_check_digit(body, IdentityScheme.SYNTHETIC)
+
+
+@dataclass
+class Built:
+    """Where the ledger is, and the names of what is in it."""
+
+    path: Path
+    provider: InProcessProvider
+    chain: ChainClient
+    master: MasterKey
+    log_key: Ed25519PrivateKey
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def log_id(self) -> bytes:
+        return sha256(b"certledger log\0" + ORIGIN.encode())
+
+    def check(self, path: Path | None = None, **changed: Any) -> IntegrityReport:
+        database = Database(f"sqlite:///{path or self.path}")
+        try:
+            arguments: dict[str, Any] = {
+                "log_id": self.log_id,
+                "origin": ORIGIN,
+                "log_key": NoteKey(ORIGIN, self.log_key.public_key().public_bytes_raw()),
+                "master": self.master,
+                "catalogue": CATALOGUE,
+                **changed,
+            }
+            chain = arguments.pop("chain", None) or ChainRecords(self.chain, self.provider)
+            return check_ledger(database, chain, **arguments)
+        finally:
+            database.close()
+
+
+class Builder:
+    """Signs what actors would sign and sends it through the committer."""
+
+    def __init__(self, folder: Path) -> None:
+        account = Account.create()
+        self.node = Node(folder / "node", senders=[bytes.fromhex(account.address[2:])])
+        provider = InProcessProvider(self.node)
+        chain = ChainClient(provider, account_key=bytes(account.key))
+        chain.deploy()
+        self.built = Built(
+            folder / "ledger.db",
+            provider,
+            chain,
+            MasterKey(b"\x07" * 32),
+            Ed25519PrivateKey.from_private_bytes(b"\x09" * 32),
+        )
+        self.database = Database(f"sqlite:///{self.built.path}")
+        self.database.create_tables()
+        chain.open_log(self.built.log_id)
+        self.ring = KeyRing(self.database)
+        self.keys: dict[str, ECKey] = {}
+        self.catalogue, items, master = CATALOGUE, load_service_items(), self.built.master
+        self.committer = Committer(
+            self.database,
+            chain,
+            self.built.log_key,
+            {
+                "enrolment": EnrolmentHandler(master, self.ring.forget),
+                "import": ImportHandler(self.ring.forget),
+                "status": StatusHandler(),
+                "issue": IssueHandler(),
+                "revocation": RevocationHandler(),
+                "refusal": RefusalHandler(),
+                "request": RequestHandler(master, items),
+                "grant": GrantHandler(master, self.catalogue, items),
+                "lookup": LookupHandler(master, items, Grants()),
+            },
+            CommitterSettings(origin=ORIGIN, log_id=self.built.log_id),
+        )
+
+    # Sending
+
+    def send_all(self, handler: str, requests: Sequence[Request]) -> list[Any]:
+        async def run() -> list[Any]:
+            futures = self.committer.submit(handler, requests)
+            return [answer.result for answer in await asyncio.gather(*futures)]
+
+        return asyncio.run(run())
+
+    def send(self, handler: str, request: Request) -> Any:
+        (result,) = self.send_all(handler, [request])
+        return result
+
+    def statement(self, who: str, kind: Kind, **members: Any) -> Request:
+        key = self.keys[who]
+        payload = {"iat": int(time.time()), "jti": uuid.uuid4().hex, **members}
+        statement = verify(sign(kind, payload, key, key.thumbprint()), key)
+        found = self.ring.find(statement.kid)
+        actor = found[0] if found else Enrolled(kid=statement.kid, role=Role.OPERATOR)
+        return Request(statement, actor)
+
+    # What actors do
+
+    def key(self, who: str) -> dict[str, str]:
+        key = self.keys.setdefault(who, ECKey.generate_key("P-256", private=True))
+        self.built.names[who] = key.thumbprint()
+        public = key.as_dict(private=False)
+        return {name: str(public[name]) for name in ("kty", "crv", "x", "y")}
+
+    def enrol(self, signer: str, **members: Any) -> None:
+        self.send("enrolment", self.statement(signer, Kind.ENROLMENT, v=1, **members))
+
+    def enrol_holder(self, who: str, number: str) -> None:
+        salt = bytes(32)
+        request = self.statement(
+            "operator",
+            Kind.ENROLMENT,
+            v=1,
+            what="holder",
+            jwk=self.key(who),
+            subject=subject_digest(number, salt),
+        )
+        extra = {"identity_number": number, "salt": salt}
+        self.send("enrolment", Request(request.statement, request.actor, extra))
+
+    def certificate(self, index: int, number: str, source: str | None = None) -> Request:
+        kind = self.catalogue.type(CARD)
+        fields: dict[str, Any] = {
+            "name": f"测试{index}",
+            "sex": "女",
+            "ethnicity": "汉",
+            "birth_date": f"{number[6:10]}-{number[10:12]}-{number[12:14]}",
+            "address": "深圳市南山区深南大道1号",
+            "identity_number": number,
+            "issuing_authority": "深圳市公安局南山分局",
+            "valid_period": "2020-01-01/2040-01-01",
+        }
+        fields.update(derive(kind, fields, city_date(time.time_ns() // 1_000_000)))
+        serial = f"{index:020}"
+        id_ = str(CertificateIdentifier(kind.type_code, ISSUER, serial, "001"))
+        key = self.keys["issuer"]
+        text = sign_certificate(
+            fields=fields,
+            certificate_id=id_,
+            type_code=kind.type_code,
+            issuer=ISSUER,
+            valid_from=date(2020, 1, 1),
+            valid_until=date(2040, 1, 1),
+            iat=int(time.time()),
+            jti=uuid.uuid4().hex,
+            source=source,
+            key=key,
+            kid=key.thumbprint(),
+            salt=random.randbytes,
+        )
+        token, disclosures = split(text)
+        issuance = read_certificate(
+            verify(token, key),
+            disclosures,
+            catalogue=self.catalogue,
+            master=self.built.master,
+            synthetic_allowed=True,
+        )
+        found = self.ring.find(key.thumbprint())
+        assert found is not None
+        return Request(issuance.certificate.statement, found[0], issuance)
+
+    def status(self, certificate_id: str, action: str, **members: Any) -> None:
+        request = self.statement(
+            "issuer",
+            Kind.STATUS,
+            v=1,
+            certificate_id=certificate_id,
+            action=action,
+            reason="测试",
+            **members,
+        )
+        self.send("status", request)
+
+    def grant(
+        self, holder: str, certificates: Sequence[str], mode: str, uses: int = 1, **members: Any
+    ) -> str:
+        now, grant_id = int(time.time()), new_id()
+        request = self.statement(
+            holder,
+            Kind.GRANT,
+            v=1,
+            grant_id=grant_id,
+            mode=mode,
+            certificates=[
+                {"certificate_id": id_, "fields": ["name", "of_age_18"]} for id_ in certificates
+            ],
+            grantee={"department": HOTEL, **members.pop("grantee", {})},
+            purpose={"service_item": ITEM},
+            when={"not_before": now - 60, "not_after": now + 3600},
+            where={"sites": [SITE]},
+            limits={"max_uses": uses},
+            **members,
+        )
+        self.send("grant", request)
+        return grant_id
+
+    def ask(self) -> str:
+        request_id = new_id()
+        request = self.statement(
+            "terminal",
+            Kind.REQUEST,
+            v=1,
+            request_id=request_id,
+            service_item=ITEM,
+            business_number="B-1",
+            certificates=[{"type": CARD, "fields": ["name", "of_age_18"]}],
+            ttl=300,
+        )
+        self.send("request", request)
+        return request_id
+
+    def lookup_request(
+        self, presented: dict[str, str], fields: Sequence[str] = ("name",), who: str = "terminal"
+    ) -> Request:
+        request = self.statement(
+            who,
+            Kind.LOOKUP,
+            v=1,
+            presented=presented,
+            fields=list(fields),
+            service_item=ITEM,
+            business_number="B-1",
+            staff="staff-1",
+        )
+        lookup = read_lookup(request.statement, request.actor)
+        return Request(request.statement, request.actor, lookup)
+
+    def look_up(self, presented: dict[str, str], **options: Any) -> Any:
+        return self.send("lookup", self.lookup_request(presented, **options))
+
+    def screen_code(self, grant_id: str) -> dict[str, str]:
+        master = self.built.master
+        handle = code_handle(master, "grant", grant_id)
+        secret = code_secret(master, "grant", grant_id)
+        return {"code": make_code(CodeKind.GRANT, handle, secret, time.time_ns() // 1_000_000)}
+
+    def kept_key(self, connection: Any, department: str) -> Any:
+        key = ECKey.generate_key("P-256", private=True)
+        kid = key.thumbprint()
+        self.built.names["kept"] = kid
+        sealed = self.built.master.seal(orjson.dumps(key.as_dict(private=True)), kid.encode())
+        row = {
+            "kid": kid,
+            "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
+            "role": Role.ISSUER,
+            "institution": department,
+            "not_before": 0,
+            "not_after": NEVER,
+            "sealed_private": sealed.ciphertext,
+            "wrapped_key": sealed.wrapped_key,
+        }
+        entry = DirectoryEntry(
+            b64url_decode(kid), institution_id(department), CHAIN_ROLE[Role.ISSUER], 0, NEVER
+        )
+        return kid, (row, entry)
+
+    def start_city(self) -> None:
+        """Institutions, sites and keys, in the order in which a service starts."""
+        jwk = self.key("operator")
+        self.enrol("operator", what="institution", code="operator", name_zh="运营方")
+        self.enrol("operator", what="key", role="operator", institution="operator", jwk=jwk)
+        types = [self.catalogue.type(CARD).type_code]
+        self.enrol("operator", what="institution", code=ISSUER, name_zh="公安局", types=types)
+        self.enrol("operator", what="institution", code=HOTEL, name_zh="旅馆")
+        for site in (SITE, OTHER_SITE):
+            self.enrol("operator", what="site", site=site, department=HOTEL, name_zh="前台")
+        self.enrol(
+            "operator", what="key", role="issuer", institution=ISSUER, jwk=self.key("issuer")
+        )
+        for who, site in (("terminal", SITE), ("terminal-2", OTHER_SITE)):
+            self.enrol(
+                "operator",
+                what="key",
+                role="terminal",
+                institution=HOTEL,
+                jwk=self.key(who),
+                terminal=who,
+                site=site,
+            )
+        auditor = self.key("auditor")
+        self.enrol("operator", what="key", role="auditor", institution="operator", jwk=auditor)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Builder]:
+    builder = Builder(folder)
+    builder.committer.start()
+    try:
+        yield builder
+    finally:
+        builder.committer.stop()
+        builder.database.close()
+        builder.node.close()
+
+
+def tell_the_story(builder: Builder) -> None:
+    """Every kind of entry, and every state that a table can show, at least once."""
+    builder.start_city()
+    names = builder.built.names
+    numbers = [identity_number(index) for index in range(8)]
+    builder.enrol_holder("holder", numbers[0])
+    builder.enrol_holder("other", numbers[1])
+    issues = [builder.certificate(i, number, f"row-{i}") for i, number in enumerate(numbers)]
+    ids = [issued.certificate_id for issued in builder.send_all("issue", issues)]
+    roles = ("card", "other-card", "suspended", "restored", "revoked", "superseded", "erased")
+    names.update(zip((*roles, "plain"), ids, strict=True))
+    builder.status(names["suspended"], "suspend")
+    builder.status(names["restored"], "suspend")
+    builder.status(names["restored"], "restore")
+    builder.status(names["revoked"], "revoke")
+    successor = builder.certificate(20, numbers[5])
+    builder.status(
+        names["superseded"], "supersede", successor=successor.extra.certificate.certificate_id
+    )
+    builder.send("issue", successor)
+    builder.status(names["erased"], "erase")
+
+    names["direct"] = builder.grant("holder", [names["card"]], "direct", uses=3)
+    for _ in range(2):
+        assert builder.look_up({"grant_id": names["direct"]}).fields
+    assert builder.look_up({"grant_id": names["direct"]}, who="terminal-2").code == "wrong_site"
+    names["scan"] = builder.grant("holder", [names["card"]], "scan")
+    assert builder.look_up(builder.screen_code(names["scan"])).fields
+    assert builder.look_up(builder.screen_code(names["scan"])).code == "uses_exhausted"
+    names["withdrawn"] = builder.grant("other", [names["other-card"]], "direct")
+    builder.send(
+        "revocation",
+        builder.statement("other", Kind.REVOCATION, v=1, grant_id=names["withdrawn"]),
+    )
+    assert builder.look_up({"grant_id": names["withdrawn"]}).code == "grant_revoked"
+    assert builder.look_up({"grant_id": new_id()}).code == "grant_unknown"
+    names["approved"], names["denied"], names["open"] = (builder.ask() for _ in range(3))
+    names["answer"] = builder.grant(
+        "holder",
+        [names["card"]],
+        "request",
+        request_id=names["approved"],
+        grantee={"terminal": "terminal"},
+    )
+    assert builder.look_up({"request_id": names["approved"]}).fields
+    builder.send(
+        "refusal",
+        builder.statement("holder", Kind.REFUSAL, v=1, request_id=names["denied"]),
+    )
+    request = builder.statement(
+        "issuer", Kind.IMPORT, v=1, type=CARD, file_sha256=b64url(bytes(32))
+    )
+    builder.send("import", Request(request.statement, request.actor, builder.kept_key))
+    builder.enrol("operator", what="key_revocation", kid=names["terminal-2"])
+    # More than a tile, so that there is a full one and a level above.
+    unused = builder.grant("holder", [names["card"]], "direct")
+    assert builder.look_up({"grant_id": unused}).fields
+    lookups = [builder.lookup_request({"grant_id": unused}) for _ in range(260)]
+    results = builder.send_all("lookup", lookups)
+    assert {result.code for result in results} == {"uses_exhausted"}
+
+
+@pytest.fixture(scope="session")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """The whole story, told once; tests work on copies of its database."""
+    folder = tmp_path_factory.mktemp("ledger")
+    with running(folder) as builder:
+        tell_the_story(builder)
+        builder.committer.stop()
+        with builder.database.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        yield builder.built
+
+
+def table_of(name: str) -> Any:
+    return store.metadata.tables[name]

@@ -1,0 +1,730 @@
+"""Every single change to the database or on the chain is found, and the finding names the record.
+
+The ledger is built once; each test changes a copy of its database file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+import authz.lookups
+from audit import integrity
+from audit.integrity import ChainRecords, Finding, IntegrityReport
+from authz.policy import LookupRequest, Permit
+from ledger import store
+from ledger.chain import Anchor, DirectoryEntry, StatusChange
+from ledger.database import Database
+from ledger.directory import Enrolled
+from ledger.statements import Kind
+from ledger.tiles import Tree
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Copy:
+    """A copy of the ledger's database, and what the tests call the records in it."""
+
+    def __init__(self, ledger: Any, folder: Path) -> None:
+        self.ledger, self.path = ledger, folder / "copy.db"
+        shutil.copyfile(ledger.path, self.path)
+        self.names: dict[str, str] = ledger.names
+
+    def run(self, sql: str, *values: Any) -> list[Any]:
+        with closing(sqlite3.connect(self.path)) as database, database:
+            return database.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: Any) -> Any:
+        return self.run(sql, *values)[0][0]
+
+    @property
+    def size(self) -> int:
+        return int(self.one("select size from log_head"))
+
+    def seq(self, kind: str, condition: str = "1 = 1") -> int:
+        """The first entry of a kind."""
+        found = self.one(f"select min(seq) from entries where kind = ? and {condition}", kind)
+        return int(found)
+
+    def check(self, **changed: Any) -> IntegrityReport:
+        report: IntegrityReport = self.ledger.check(self.path, **changed)
+        return report
+
+    def rehash(self) -> None:
+        """Make all tiles fit the entries, as one would who alters history with care."""
+        database = Database(f"sqlite:///{self.path}")
+        with database.write() as connection:
+            rows = connection.execute(store.entries.select().order_by(store.entries.c.seq))
+            tree = Tree(0, lambda _level, _index: b"")
+            tiles = tree.append([store.entry_from_row(row).leaf_hash() for row in rows])
+            connection.execute(store.tiles.delete())
+            connection.execute(
+                store.tiles.insert(),
+                [{"level": k[0], "tile_index": k[1], "hashes": v} for k, v in tiles.items()],
+            )
+        database.close()
+
+
+@pytest.fixture
+def copy(ledger: Any, tmp_path: Path) -> Copy:
+    return Copy(ledger, tmp_path)
+
+
+def wheres(report: IntegrityReport) -> set[str]:
+    return {finding.where for finding in report.findings}
+
+
+def found(report: IntegrityReport, where: str) -> Finding:
+    assert not report.clean
+    named = [finding for finding in report.findings if finding.where == where]
+    assert named, f"{where} is not among {sorted(wheres(report))}"
+    return named[0]
+
+
+def test_untouched_ledger_is_clean(copy: Copy) -> None:
+    seen: list[tuple[int, int]] = []
+    report = copy.check(progress=lambda done, total: seen.append((done, total)))
+    assert report.findings == ()
+    assert report.clean
+    assert report.entries == report.anchored == copy.size > 256
+    assert seen[-1] == (copy.size, copy.size)
+    assert orjson.loads(orjson.dumps(report.to_json()))["clean"] is True
+
+
+def test_check_changes_nothing(copy: Copy) -> None:
+    before = list(sqlite3.connect(copy.path).iterdump())
+    copy.check()
+    assert list(sqlite3.connect(copy.path).iterdump()) == before
+
+
+# --- entries --------------------------------------------------------------------------------------
+
+LOOKUP = "decision = 'released'"
+REFUSED = "decision = 'refused'"
+ENTRY_CHANGES = [
+    ("time_ms", "lookup", LOOKUP, "time_ms + 1"),
+    ("kind", "lookup", LOOKUP, "'request'"),
+    ("kind", "lookup", LOOKUP, "'no such kind'"),
+    ("actor", "lookup", LOOKUP, "'x' || substr(actor, 2)"),
+    ("statement_digest", "lookup", LOOKUP, "randomblob(32)"),
+    ("salt", "lookup", LOOKUP, "randomblob(16)"),
+    ("certificate", "lookup", LOOKUP, "null"),
+    ("certificate", "issue", "1", "certificate || 'x'"),
+    ("grant", "lookup", LOOKUP, "null"),
+    ("terminal", "lookup", LOOKUP, "'terminal-2'"),
+    ("site", "lookup", LOOKUP, "'hotel-2'"),
+    ("department", "lookup", LOOKUP, "'operator'"),
+    ("service_item", "lookup", LOOKUP, "'age-check'"),
+    ("staff", "lookup", LOOKUP, "'staff-2'"),
+    ("staff", "lookup", LOOKUP, "cast(x'ff41' as text)"),
+    ("subject", "request", "1", "'0' || substr(subject, 2)"),
+    ("state", "status", "1", "'active'"),
+    ("decision", "lookup", REFUSED, "'released'"),
+    ("decision", "lookup", LOOKUP, "'maybe'"),
+    ("reason", "lookup", REFUSED, "'code_used'"),
+    # Not hashed into the tree, so they are derived again:
+    ("holder", "lookup", LOOKUP, "'H' || '0'"),
+    ("holder", "issue", "1", "null"),
+    ("holder", "status", "1", "null"),
+    ("holder", "grant", "1", "'Hx'"),
+    ("holder", "revocation", "1", "'Hx'"),
+    ("holder", "refusal", "1", "null"),
+    ("request_key", "lookup", LOOKUP, "randomblob(16)"),
+]
+
+
+@pytest.mark.parametrize(("column", "kind", "condition", "value"), ENTRY_CHANGES)
+def test_altered_entry_is_named(
+    copy: Copy, column: str, kind: str, condition: str, value: str
+) -> None:
+    seq = copy.seq(kind, condition)
+    copy.run(f'update entries set "{column}" = {value} where seq = ?', seq)
+    report = copy.check()
+    assert found(report, f"entries {seq}")
+    # The tiles are right, and are not accused.
+    assert not any(where.startswith("tiles") for where in wheres(report))
+
+
+def test_altered_holder_of_an_enrolled_device_is_named(copy: Copy) -> None:
+    seq = copy.seq("enrolment", "holder is not null")
+    copy.run("update entries set holder = 'Hx' where seq = ?", seq)
+    assert found(copy.check(), f"keys {copy.names['holder']}")
+
+
+@pytest.mark.parametrize("which", ["first", "middle", "newest"])
+def test_missing_entry_is_named(copy: Copy, which: str) -> None:
+    seq = {"first": 0, "middle": copy.size // 2, "newest": copy.size - 1}[which]
+    copy.run("delete from entries where seq = ?", seq)
+    report = copy.check()
+    assert found(report, f"entries {seq}").code == "missing"
+    assert found(report, f"statements {seq}").code == "added"
+
+
+def test_swapped_entries_are_both_named(copy: Copy) -> None:
+    first, second = copy.size - 20, copy.size - 10
+    for old, new in ((first, -5), (second, first), (-5, second)):
+        copy.run("update entries set seq = ? where seq = ?", new, old)
+        copy.run("update statements set seq = ? where seq = ?", new, old)
+    report = copy.check()
+    assert found(report, f"entries {first}").code == "entry.altered"
+    assert found(report, f"entries {second}").code == "entry.altered"
+
+
+def test_added_entry_is_named(copy: Copy) -> None:
+    size = copy.size
+    columns = [row[1] for row in copy.run("pragma table_info(entries)")]
+    values = ", ".join(
+        {"seq": str(size), "request_key": "randomblob(16)"}.get(name, f'"{name}"')
+        for name in columns
+    )
+    copy.run(f"insert into entries select {values} from entries where seq = ?", size - 1)
+    copy.run("insert into statements select ?, token from statements where seq = ?", size, size - 1)
+    assert found(copy.check(), f"entries {size}").code == "added"
+
+
+def test_entry_put_before_the_first_is_named(copy: Copy) -> None:
+    copy.run("update entries set seq = -1 where seq = ?", copy.size - 1)
+    assert found(copy.check(), "entries -1").code == "added"
+
+
+def test_entry_altered_together_with_its_tiles_is_narrowed_to_its_anchor(copy: Copy) -> None:
+    seq = copy.seq("lookup", LOOKUP)
+    copy.run("update entries set salt = randomblob(16) where seq = ?", seq)
+    copy.rehash()
+    report = copy.check()
+    accused = [item for item in report.findings if item.code == "root.differs"]
+    assert len(accused) == 1
+    first, _, last = accused[0].where.removeprefix("entries ").partition("-")
+    assert int(first) <= seq <= int(last or first)
+
+
+# --- statements -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["enrolment", "issue", "status", "grant", "lookup", "import"])
+def test_statement_with_an_altered_signature_is_named(copy: Copy, kind: str) -> None:
+    seq = copy.seq(kind)
+    token = copy.one("select token from statements where seq = ?", seq)
+    head, _, signature = token.rpartition(".")
+    altered = f"{head}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    copy.run("update statements set token = ? where seq = ?", altered, seq)
+    report = copy.check()
+    assert wheres(report) == {f"statements {seq}"}
+
+
+def test_forged_statement_is_named_although_its_digest_fits(copy: Copy) -> None:
+    seq = copy.seq("grant")
+    token = copy.one("select token from statements where seq = ?", seq)
+    forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BAAA")
+    digest = integrity.sha256(forged.encode())
+    copy.run("update statements set token = ? where seq = ?", forged, seq)
+    copy.run("update entries set statement_digest = ? where seq = ?", digest, seq)
+    copy.rehash()
+    assert found(copy.check(), f"statements {seq}").code == "statement.signature"
+
+
+@pytest.mark.parametrize("token", ["''", "'a.b.c'", "cast(x'ff' as text)", "'天'", "x'00'"])
+def test_statement_that_is_none_is_named(copy: Copy, token: str) -> None:
+    seq = copy.seq("lookup")
+    copy.run(f"update statements set token = {token} where seq = ?", seq)
+    assert found(copy.check(), f"statements {seq}")
+
+
+def test_missing_statement_is_named(copy: Copy) -> None:
+    seq = copy.seq("lookup")
+    copy.run("delete from statements where seq = ?", seq)
+    assert found(copy.check(), f"statements {seq}").code == "missing"
+
+
+def test_swapped_statements_are_both_named(copy: Copy) -> None:
+    first, second = copy.size - 20, copy.size - 10
+    for old, new in ((first, -5), (second, first), (-5, second)):
+        copy.run("update statements set seq = ? where seq = ?", new, old)
+    assert wheres(copy.check()) == {f"statements {first}", f"statements {second}"}
+
+
+def test_added_statement_is_named(copy: Copy) -> None:
+    copy.run("insert into statements select 9000, token from statements where seq = 5")
+    assert wheres(copy.check()) == {"statements 9000"}
+
+
+# --- tiles, head, checkpoints ---------------------------------------------------------------------
+
+TILE_CHANGES = [
+    ("update tiles set hashes = randomblob(8192) where level = 0 and tile_index = 0", "0/0"),
+    ("update tiles set hashes = randomblob(length(hashes)) where level = 0 and tile_index = 1",
+     "0/1"),
+    ("update tiles set hashes = randomblob(32) where level = 1 and tile_index = 0", "1/0"),
+    ("update tiles set hashes = substr(hashes, 1, 8160) where level = 0 and tile_index = 0", "0/0"),
+    ("update tiles set hashes = substr(hashes, 1, 31) where level = 1", "1/0"),
+    ("update tiles set hashes = 'text' where level = 0 and tile_index = 0", "0/0"),
+    ("delete from tiles where level = 0 and tile_index = 0", "0/0"),
+    ("delete from tiles where level = 0 and tile_index = 1", "0/1"),
+    ("delete from tiles where level = 1", "1/0"),
+    ("insert into tiles select 1, 1, hashes from tiles where level = 1", "1/1"),
+    ("insert into tiles select 2, 0, hashes from tiles where level = 1", "2/0"),
+    ("insert into tiles select 0, 7, hashes from tiles where level = 1", "0/7"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sql", "tile"), TILE_CHANGES)
+def test_changed_tile_is_named_and_no_entry_accused(copy: Copy, sql: str, tile: str) -> None:
+    copy.run(sql)
+    report = copy.check()
+    assert found(report, f"tiles {tile}")
+    assert not any(where.startswith("entries") for where in wheres(report))
+
+
+def test_one_flipped_hash_of_a_tile_is_found(copy: Copy) -> None:
+    hashes = bytearray(copy.one("select hashes from tiles where level = 0 and tile_index = 0"))
+    hashes[100] ^= 1
+    copy.run("update tiles set hashes = ? where level = 0 and tile_index = 0", bytes(hashes))
+    assert wheres(copy.check()) == {"tiles 0/0"}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update log_head set size = size + 1",
+        "update log_head set size = size - 1",
+        "update log_head set size = 0",
+        "delete from log_head",
+    ],
+)
+def test_changed_head_is_named(copy: Copy, sql: str) -> None:
+    copy.run(sql)
+    assert wheres(copy.check()) == {f"log_head {copy.ledger.log_id.hex()}"}
+
+
+def test_second_head_is_named(copy: Copy) -> None:
+    copy.run("insert into log_head values (x'0102', 5)")
+    assert wheres(copy.check()) == {"log_head 0102"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "root = randomblob(32)",
+        "note = replace(note, 'test.example', 'best.example')",
+        "note = ''",
+        "chain_id = 1",
+        "contract = '0x'",
+        "tx_hash = randomblob(32)",
+        "block_number = block_number + 1",
+        "block_hash = randomblob(32)",
+    ],
+)
+def test_altered_checkpoint_is_named(copy: Copy, change: str) -> None:
+    size = copy.one("select size from checkpoints order by size limit 1 offset 10")
+    copy.run(f"update checkpoints set {change} where size = ?", size)
+    assert wheres(copy.check()) == {f"checkpoints {size}"}
+
+
+def test_missing_and_added_checkpoints_are_named(copy: Copy) -> None:
+    sizes = {row[0] for row in copy.run("select size from checkpoints")}
+    middle = sorted(sizes)[10]
+    free = next(size for size in range(1, copy.size) if size not in sizes)
+    copy.run("update checkpoints set size = ? where size = ?", free, middle)
+    assert wheres(copy.check()) == {f"checkpoints {free}", f"checkpoints {middle}"}
+    copy.run("update checkpoints set size = 100000 where size = ?", free)
+    assert wheres(copy.check()) == {"checkpoints 100000", f"checkpoints {middle}"}
+
+
+def test_newest_checkpoint_may_not_be_written_yet(copy: Copy) -> None:
+    copy.run("delete from checkpoints where size = (select max(size) from checkpoints)")
+    assert copy.check().clean
+
+
+# --- derived tables -------------------------------------------------------------------------------
+
+#: Table, condition with :name for what the story calls the record, change, the key in the finding.
+ROW_CHANGES = [
+    ("institutions", "code = 'hotel-group'", "name_zh = 'x'", "hotel-group"),
+    ("institutions", "code = 'hotel-group'", "name_en = 'x'", "hotel-group"),
+    ("institutions", "code = 'hotel-group'", "types = '[\"x\"]'", "hotel-group"),
+    ("institutions", "code = 'hotel-group'", "seq = 0", "hotel-group"),
+    ("institutions", "code = 'hotel-group'", None, "hotel-group"),
+    ("institutions", "code = 'hotel-group'", "code = 'other'", "other"),
+    ("sites", "site = 'hotel-1'", "department = 'operator'", "hotel-1"),
+    ("sites", "site = 'hotel-1'", "name_zh = 'x'", "hotel-1"),
+    ("sites", "site = 'hotel-1'", "name_en = 'x'", "hotel-1"),
+    ("sites", "site = 'hotel-1'", "seq = 0", "hotel-1"),
+    ("sites", "site = 'hotel-1'", None, "hotel-1"),
+    ("sites", "site = 'hotel-1'", "site = 'hotel-9'", "hotel-9"),
+    ("keys", "kid = :terminal", "role = 'auditor'", ":terminal"),
+    ("keys", "kid = :terminal", "institution = 'operator'", ":terminal"),
+    ("keys", "kid = :terminal", "terminal = 'terminal-2'", ":terminal"),
+    ("keys", "kid = :terminal", "site = 'hotel-2'", ":terminal"),
+    ("keys", "kid = :terminal", "holder = 'Hx'", ":terminal"),
+    ("keys", "kid = :terminal", "not_before = 1", ":terminal"),
+    ("keys", "kid = :terminal", "not_after = not_after - 1", ":terminal"),
+    ("keys", "kid = :terminal", "revoked_ms = 1", ":terminal"),
+    ("keys", "kid = :terminal", "seq = 0", ":terminal"),
+    ("keys", "kid = :terminal", "sealed_private = x'00'", ":terminal"),
+    ("keys", "kid = :terminal", "wrapped_key = x'00'", ":terminal"),
+    ("keys", "kid = :terminal", None, ":terminal"),
+    ("keys", "kid = :terminal-2", "revoked_ms = null", ":terminal-2"),
+    ("keys", "kid = :holder", "holder = (select holder from keys where kid = :other)", ":holder"),
+    ("keys", "kid = :holder", "jwk = (select jwk from keys where kid = :other)", ":holder"),
+    ("keys", "kid = :holder", "jwk = 'nothing'", ":holder"),
+    ("keys", "kid = :operator", "jwk = (select jwk from keys where kid = :issuer)", ":operator"),
+    ("keys", "kid = :kept", "jwk = (select jwk from keys where kid = :issuer)", ":kept"),
+    ("keys", "kid = :kept", "sealed_private = randomblob(200)", ":kept"),
+    ("keys", "kid = :kept", "wrapped_key = null", ":kept"),
+    ("keys", "kid = :kept", None, ":kept"),
+    ("keys", "kid = :auditor", "kid = 'nobody'", "nobody"),
+    ("certificates", "certificate_id = :plain", "type = 'birth-certificate'", ":plain"),
+    ("certificates", "certificate_id = :plain", "issuer = 'hotel-group'", ":plain"),
+    ("certificates", "certificate_id = :plain", "holder = 'Hx'", ":plain"),
+    ("certificates", "certificate_id = :plain", "commitment = randomblob(32)", ":plain"),
+    ("certificates", "certificate_id = :plain", "seq = seq - 1", ":plain"),
+    ("certificates", "certificate_id = :plain", "state = 'revoked'", ":plain"),
+    ("certificates", "certificate_id = :plain", "state_seq = state_seq + 1", ":plain"),
+    ("certificates", "certificate_id = :plain", "valid_from_ms = null", ":plain"),
+    ("certificates", "certificate_id = :plain", "valid_until_ms = valid_until_ms + 1", ":plain"),
+    ("certificates", "certificate_id = :plain", "successor = :card", ":plain"),
+    ("certificates", "certificate_id = :plain", "uniqueness = null", ":plain"),
+    ("certificates", "certificate_id = :plain", "uniqueness = randomblob(16)", ":plain"),
+    ("certificates", "certificate_id = :plain", "source = 'row-99'", ":plain"),
+    ("certificates", "certificate_id = :plain", "content = randomblob(900)", ":plain"),
+    ("certificates", "certificate_id = :plain", "content = null, wrapped_key = null", ":plain"),
+    ("certificates", "certificate_id = :plain", "content = null", ":plain"),
+    ("certificates", "certificate_id = :plain", "wrapped_key = null", ":plain"),
+    ("certificates", "certificate_id = :plain",
+     ("(content, wrapped_key) = (select content, wrapped_key from certificates"
+     " where certificate_id = :card)"), ":plain"),
+    ("certificates", "certificate_id = :plain", None, ":plain"),
+    ("certificates", "certificate_id = :plain", "certificate_id = '1.2.156.x'", "1.2.156.x"),
+    ("certificates", "certificate_id = :suspended", "state = 'active'", ":suspended"),
+    ("certificates", "certificate_id = :restored", "state = 'suspended'", ":restored"),
+    ("certificates", "certificate_id = :restored", "state_seq = seq", ":restored"),
+    ("certificates", "certificate_id = :revoked", "state = 'active', state_seq = seq", ":revoked"),
+    ("certificates", "certificate_id = :revoked", "uniqueness = randomblob(16)", ":revoked"),
+    ("certificates", "certificate_id = :superseded", "successor = null", ":superseded"),
+    ("certificates", "certificate_id = :erased",
+     ("(content, wrapped_key) = (select content, wrapped_key from certificates"
+     " where certificate_id = :card)"), ":erased"),
+    ("certificates", "certificate_id = :erased", "content = x'00'", ":erased"),
+    ("grants", "grant_id = :direct", "seq = seq - 1", ":direct"),
+    ("grants", "grant_id = :direct", "holder = 'Hx'", ":direct"),
+    ("grants", "grant_id = :direct", "handle = randomblob(16)", ":direct"),
+    ("grants", "grant_id = :direct", "uses_left = uses_left + 1", ":direct"),
+    ("grants", "grant_id = :direct", "uses_left = 0", ":direct"),
+    ("grants", "grant_id = :direct", "uses_left = 'many'", ":direct"),
+    ("grants", "grant_id = :direct", "revoked_ms = 1", ":direct"),
+    ("grants", "grant_id = :direct", "frozen = 1", ":direct"),
+    ("grants", "grant_id = :direct", None, ":direct"),
+    ("grants", "grant_id = :direct", "grant_id = 'nothing'", "nothing"),
+    ("grants", "grant_id = :withdrawn", "revoked_ms = null", ":withdrawn"),
+    ("grants", "grant_id = :withdrawn", "revoked_ms = revoked_ms + 1", ":withdrawn"),
+    ("grants", "grant_id = :scan", "uses_left = 1", ":scan"),
+    ("grant_certificates", "grant_id = :direct", None, ":direct :card"),
+    ("grant_certificates", "grant_id = :direct", "certificate_id = :plain", ":direct :plain"),
+    ("access_requests", "request_id = :open", "seq = 0", ":open"),
+    ("access_requests", "request_id = :open", "terminal = 'terminal-2'", ":open"),
+    ("access_requests", "request_id = :open", "department = 'operator'", ":open"),
+    ("access_requests", "request_id = :open", "site = 'hotel-2'", ":open"),
+    ("access_requests", "request_id = :open", "opened_ms = opened_ms + 1", ":open"),
+    ("access_requests", "request_id = :open", "state = 'denied'", ":open"),
+    ("access_requests", "request_id = :open", "state = 'approved', grant_id = :direct", ":open"),
+    ("access_requests", "request_id = :open", "handle = randomblob(16)", ":open"),
+    ("access_requests", "request_id = :open",
+     "matching_number = printf('%02d', (matching_number + 1) % 100)", ":open"),
+    ("access_requests", "request_id = :open", None, ":open"),
+    ("access_requests", "request_id = :open", "request_id = 'nothing'", "nothing"),
+    ("access_requests", "request_id = :approved", "state = 'pending', grant_id = null",
+     ":approved"),
+    ("access_requests", "request_id = :approved", "grant_id = :direct", ":approved"),
+    ("access_requests", "request_id = :denied", "state = 'pending'", ":denied"),
+]  # fmt: skip
+
+
+def named(text: str, names: dict[str, str]) -> str:
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(f":{name}", names[name])
+    return text
+
+
+@pytest.mark.parametrize(("table", "condition", "change", "key"), ROW_CHANGES)
+def test_changed_row_is_named(
+    copy: Copy, table: str, condition: str, change: str | None, key: str
+) -> None:
+    quoted = {name: f"'{value}'" for name, value in copy.names.items()}
+    where = named(condition, quoted)
+    assert copy.one(f"select count(*) from {table} where {where}") == 1
+    if change is None:
+        copy.run(f"delete from {table} where {where}")
+    else:
+        copy.run(f"update {table} set {named(change, quoted)} where {where}")
+    assert found(copy.check(), f"{table} {named(key, copy.names)}")
+
+
+def test_expired_request_may_be_stored_as_expired(copy: Copy) -> None:
+    open_request = copy.names["open"]
+    copy.run("update access_requests set state = 'expired' where request_id = ?", open_request)
+    assert copy.check().clean
+
+
+def test_swapped_contents_are_both_named(copy: Copy) -> None:
+    card, plain = copy.names["card"], copy.names["plain"]
+    old = copy.run(
+        "select certificate_id, wrapped_key, content from certificates"
+        " where certificate_id in (?, ?)", card, plain
+    )  # fmt: skip
+    for (id_, _, _), (_, key, content) in zip(old, reversed(old), strict=True):
+        copy.run(
+            "update certificates set wrapped_key = ?, content = ? where certificate_id = ?",
+            key,
+            content,
+            id_,
+        )
+    assert wheres(copy.check()) == {f"certificates {card}", f"certificates {plain}"}
+
+
+OUTBOX_CHANGES = [
+    "update chain_outbox set action = 'StatusChange' where seq = :seq",
+    (
+        "update chain_outbox set payload = replace(payload, '\"role\":3', '\"role\":4')"
+        " where seq = :seq"
+    ),
+    "update chain_outbox set done = 0 where seq = :seq",
+    "delete from chain_outbox where seq = :seq",
+]
+
+
+@pytest.mark.parametrize("sql", OUTBOX_CHANGES)
+def test_changed_outbox_is_named(copy: Copy, sql: str) -> None:
+    seq = copy.seq("enrolment", "terminal is not null")
+    copy.run(sql.replace(":seq", str(seq)))
+    assert wheres(copy.check()) == {f"chain_outbox {seq}"}
+
+
+def test_added_outbox_rows_are_named(copy: Copy) -> None:
+    copy.run("update chain_outbox set seq = 0 where seq = 1")
+    copy.run("insert into chain_outbox values (9999, 'StatusChange', '{}', 1)")
+    assert wheres(copy.check()) == {"chain_outbox 0", "chain_outbox 1", "chain_outbox 9999"}
+
+
+def test_damaged_file_is_a_finding_and_no_crash(copy: Copy) -> None:
+    page = copy.one("select rootpage from sqlite_master where name = 'certificates'")
+    page_size = copy.one("pragma page_size")
+    content = bytearray(copy.path.read_bytes())
+    content[(page - 1) * page_size : (page - 1) * page_size + 100] = bytes(100)
+    copy.path.write_bytes(content)
+    assert not copy.check().clean
+
+
+def test_findings_are_bounded_and_all_counted(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrity, "KEPT_FINDINGS", 10)
+    copy.run("update entries set salt = randomblob(16)")
+    report = copy.check()
+    assert len(report.findings) == 10
+    assert report.found >= copy.size
+
+
+def test_other_processes_find_the_same(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(integrity, "PARALLEL_FROM", 1)
+    seq = copy.seq("grant")
+    token = copy.one("select token from statements where seq = ?", seq)
+    forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BAAA")
+    copy.run("update statements set token = ? where seq = ?", forged, seq)
+    report = copy.check()
+    assert {item.code for item in report.findings} == {"statement.digest", "statement.signature"}
+    assert wheres(report) == {f"statements {seq}"}
+
+
+# --- the chain ------------------------------------------------------------------------------------
+
+
+class Twisted(ChainRecords):
+    """The real chain, with one answer changed."""
+
+    def __init__(self, ledger: Any, **twists: Callable[[Any], Any]) -> None:
+        super().__init__(ledger.chain, ledger.provider)
+        self.twists = twists
+
+    def _twist(self, name: str, value: Any) -> Any:
+        return self.twists.get(name, lambda same: same)(value)
+
+    def head(self, log_id: bytes) -> tuple[int, bytes]:
+        return self._twist("head", super().head(log_id))  # type: ignore[no-any-return]
+
+    def anchors(self, log_id: bytes) -> Iterator[Anchor]:
+        return iter(self._twist("anchors", list(super().anchors(log_id))))
+
+    def directory(self) -> Iterator[DirectoryEntry]:
+        return iter(self._twist("directory", list(super().directory())))
+
+    def statuses(self) -> Iterator[StatusChange]:
+        return iter(self._twist("statuses", list(super().statuses())))
+
+
+def first_changed(**members: Any) -> Callable[[list[Any]], list[Any]]:
+    return lambda items: [replace(items[0], **members), *items[1:]]
+
+
+CHAIN_TWISTS: list[tuple[str, Callable[[Any], Any], str]] = [
+    ("head", lambda head: (head[0] + 1, head[1]), "behind_chain"),
+    ("head", lambda head: (head[0], bytes(32)), "chain.head"),
+    ("anchors", lambda items: items[:-1], "chain.head"),
+    ("anchors", lambda items: items[1:], "checkpoint.unknown"),
+    ("anchors", first_changed(root=bytes(32)), "root.differs"),
+    ("anchors", first_changed(tx_hash=bytes(32)), "checkpoint.differs"),
+    ("directory", lambda items: items[1:], "chain.missing"),
+    ("directory", first_changed(role=5), "chain.differs"),
+    ("directory", first_changed(institution=bytes(32)), "chain.differs"),
+    ("directory", first_changed(not_after=5), "chain.differs"),
+    ("directory", first_changed(revoked_at=5), "chain.differs"),
+    ("directory", lambda i: [*i, replace(i[0], thumbprint=bytes(32))], "chain.added"),
+    ("statuses", lambda items: items[1:], "chain.missing"),
+    ("statuses", first_changed(state=0), "chain.differs"),
+    ("statuses", first_changed(digest=bytes(32)), "chain.differs"),
+    ("statuses", lambda i: [*i, replace(i[0], commitment=bytes(32))], "chain.added"),
+]
+
+
+@pytest.mark.parametrize(("what", "twist", "code"), CHAIN_TWISTS)
+def test_chain_that_says_otherwise_is_found(
+    ledger: Any, what: str, twist: Callable[[Any], Any], code: str
+) -> None:
+    report = ledger.check(chain=Twisted(ledger, **{what: twist}))
+    codes = {finding.code for finding in report.findings}
+    assert code in codes
+    places = {"directory": "directory ", "statuses": "status_registry "}
+    if what in places:
+        assert all(finding.where.startswith(places[what]) for finding in report.findings)
+
+
+def test_status_missing_on_chain_names_the_certificate(ledger: Any) -> None:
+    report = ledger.check(chain=Twisted(ledger, statuses=lambda _: []))
+    states = ("suspended", "restored", "revoked", "superseded")
+    assert wheres(report) == {f"status_registry {ledger.names[name]}" for name in states}
+
+
+def test_entries_not_anchored_yet_are_counted_and_no_finding(copy: Copy) -> None:
+    anchors = list(
+        ChainRecords(copy.ledger.chain, copy.ledger.provider).anchors(copy.ledger.log_id)
+    )
+    newest = anchors[-2]
+    copy.run("delete from checkpoints where size > ?", newest.size)
+    report = copy.check(
+        chain=Twisted(
+            copy.ledger,
+            head=lambda _: (newest.size, newest.root),
+            anchors=lambda items: list(takewhile(lambda a: a.size <= newest.size, items)),
+        )
+    )
+    assert report.findings == ()
+    assert report.anchored == newest.size < report.entries
+
+
+def test_old_backup_is_behind_the_chain(copy: Copy) -> None:
+    size = 100
+    for table in ("entries", "statements", "chain_outbox", "certificates", "grants"):
+        copy.run(f"delete from {table} where seq >= ?", size)
+    copy.run("update log_head set size = ?", size)
+    copy.run("delete from tiles where level > 0 or tile_index > 0")
+    copy.run("update tiles set hashes = substr(hashes, 1, ?)", size * 32)
+    report = copy.check()
+    assert found(report, f"log_head {copy.ledger.log_id.hex()}").code == "behind_chain"
+
+
+# --- a ledger that lied from the beginning --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, dict[str, int]]]:
+    """Properly hashed, signed and anchored, by an operator who released what must not be."""
+    from tests.audit import conftest as story
+
+    clock = {"offset": 0}
+
+    def always(asked: LookupRequest, grant: Any, _facts: Any, *, now_ms: int) -> Permit:
+        id_ = grant.certificates[0].certificate_id
+        return Permit(grant.grant_id, id_, asked.fields, now_ms)
+
+    lies: dict[str, int] = {}
+    with (
+        story.running(tmp_path_factory.mktemp("dishonest")) as builder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        builder.committer._clock_ms = lambda: time.time_ns() // 1_000_000 + clock["offset"]
+        builder.start_city()
+        number = story.identity_number(0)
+        builder.enrol_holder("holder", number)
+        issued = builder.send("issue", builder.certificate(1, number)).certificate_id
+        patch.setattr(authz.lookups, "decide", always)
+
+        def lie(name: str, presented: dict[str, str], **options: Any) -> None:
+            builder.look_up(presented, **options)
+            lies[name] = builder.committer.status.size - 1
+
+        grant = builder.grant("holder", [issued], "direct", uses=3)
+        lie("wrong_site", {"grant_id": grant}, who="terminal-2")
+        lie("field_not_granted", {"grant_id": grant}, fields=("address",))
+        scan = builder.grant("holder", [issued], "scan", uses=3)
+        code = builder.screen_code(scan)
+        builder.look_up(code)
+        lie("code_used", code)
+        single = builder.grant("holder", [issued], "direct")
+        builder.look_up({"grant_id": single})
+        lie("uses_exhausted", {"grant_id": single})
+        builder.status(issued, "suspend")
+        lie("certificate_suspended", {"grant_id": grant})
+        builder.status(issued, "restore")
+        expired = builder.grant("holder", [issued], "direct", uses=3)
+        clock["offset"] = 7_200_000
+        lie("grant_expired", {"grant_id": expired})
+        clock["offset"] = 0
+        builder.send(
+            "revocation",
+            builder.statement("holder", Kind.REVOCATION, v=1, grant_id=expired),
+        )
+        lies["time"] = builder.committer.status.size - 1
+        lie("grant_revoked", {"grant_id": expired})
+        builder.enrol("operator", what="key_revocation", kid=builder.built.names["terminal-2"])
+        patch.setattr(Enrolled, "valid_at", lambda _self, _now_ms: True)
+        patch.setattr(store, "revoked_keys", lambda *_: set())
+        lie("key.validity", {"grant_id": scan}, who="terminal-2")
+        patch.undo()
+        builder.committer.stop()
+        yield builder.built.check(), lies
+
+
+LIES = (
+    "wrong_site",
+    "field_not_granted",
+    "code_used",
+    "uses_exhausted",
+    "certificate_suspended",
+    "grant_expired",
+    "grant_revoked",
+)
+
+
+@pytest.mark.parametrize("rule", LIES)
+def test_release_against_the_rules_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]], rule: str
+) -> None:
+    report, lies = dishonest
+    named_ = [item for item in report.findings if item.where == f"entries {lies[rule]}"]
+    assert any(item.code == "lookup.not_allowed" and rule in item.what for item in named_)
+
+
+@pytest.mark.parametrize("code", ["time", "key.validity"])
+def test_impossible_entry_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]], code: str
+) -> None:
+    report, lies = dishonest
+    named_ = [item for item in report.findings if item.where == f"entries {lies[code]}"]
+    assert code in {item.code for item in named_}
