@@ -1,7 +1,6 @@
 """A chain in memory, and RFC 6962 the plain way, for tests of the contracts."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -146,8 +145,8 @@ def _event(contract: Contract, log: Any) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def chain() -> Iterator[LocalChain]:
-    yield LocalChain()
+def chain() -> LocalChain:
+    return LocalChain()
 
 
 @pytest.fixture

@@ -1,0 +1,121 @@
+# certledger: the commands that people and CI run. `make` alone lists them.
+
+PYTHON ?= python3
+# Further arguments: make test ARGS="-k merkle", make lock ARGS=--upgrade
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := -m pip --disable-pip-version-check --no-input install --quiet --progress-bar off
+COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test serve lint style types imports contracts bench lock clean python
+
+help:
+	@echo "make demo       install, then run the whole story once on real processes"
+	@echo "make test       install, then run the tests          (ARGS=... goes to pytest)"
+	@echo "make serve      serve on loopback, data in ./certledger-data"
+	@echo "make lint       style, types, import rules           (make -k lint: all findings)"
+	@echo "make contracts  recompile the contracts and compare with what is committed"
+	@echo "make bench      measure this machine"
+	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
+	@echo "make clean      remove environments and caches; data stays"
+	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)"
+
+# --- environments: made once, again when a lock or pyproject.toml changes -------------------------
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "certledger needs Python 3.11 or newer; $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>&1 || true)." >&2; \
+	  echo "Name another with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
+
+define make_venv
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || { rm -rf $(1); \
+  echo "python -m venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+endef
+
+define install_certledger
+@$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+endef
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | python
+	$(call make_venv,$(VENV))
+	@echo "Installing certledger into $(VENV) (a minute or so, once) ..."
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes --requirement requirements/run.lock
+	$(install_certledger)
+	@touch $@
+
+# dev.lock holds run.lock and more, so it serves for both.
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | python
+	$(call make_venv,$(VENV))
+	@echo "Installing certledger and its tests' tools into $(VENV) (a minute or so, once) ..."
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes --requirement requirements/dev.lock
+	$(install_certledger)
+	@touch $(VENV)/.run $@
+
+# The compiler cannot share an environment with the rest; see pyproject.toml.
+.venv-contracts/.done: requirements/contracts.lock | python
+	$(call make_venv,.venv-contracts)
+	@echo "Installing the Vyper compiler into .venv-contracts ..."
+	@.venv-contracts/bin/python $(PIP_INSTALL) --require-hashes --requirement $<
+	@touch $@
+
+.venv-lock/.done: | python
+	$(call make_venv,.venv-lock)
+	@.venv-lock/bin/python $(PIP_INSTALL) uv
+	@touch $@
+
+# --- what people run ------------------------------------------------------------------------------
+
+demo: $(VENV)/.run
+	@$(BIN)/certledger demo
+
+serve: $(VENV)/.run
+	@CERTLEDGER_DATA=certledger-data $(BIN)/certledger serve
+
+bench: $(VENV)/.run
+	@$(BIN)/certledger bench lookups
+	@$(BIN)/certledger bench issue
+	@$(BIN)/certledger bench trace
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest $(ARGS); outcome=$$?; \
+	missing=""; \
+	for tool in node npm go; do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Not found on this machine:$$missing. Skipped for it: those tests in tests/interop that"; \
+	  echo "check the node and the log with programs in JavaScript and Go. certledger needs neither."; \
+	fi; \
+	exit $$outcome
+
+lint: style types imports
+
+style: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	@$(BIN)/lint-imports
+
+contracts: .venv-contracts/.done
+	@.venv-contracts/bin/python -m contracts.compile --check
+
+lock: .venv-lock/.done
+	@$(COMPILE) pyproject.toml requirements/build.in --output-file requirements/run.lock
+	@$(COMPILE) pyproject.toml requirements/build.in --group dev \
+	  --constraint requirements/run.lock --output-file requirements/dev.lock
+	@$(COMPILE) --group pyproject.toml:contracts --output-file requirements/contracts.lock
+	@! grep -n '://' requirements/*.lock || { echo "a lock holds an address" >&2; exit 1; }
+
+clean:
+	rm -rf $(VENV) .venv-contracts .venv-lock build dist \
+	  .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
