@@ -17,7 +17,6 @@ from typing import Any
 
 import rlp
 from eth.constants import CREATE_CONTRACT_ADDRESS
-from eth.db.account import AccountDB
 from eth.db.backends.base import BaseAtomicDB
 from eth.db.trie import _make_trie_root_and_nodes
 from eth.exceptions import PyEVMError, Revert
@@ -56,7 +55,6 @@ EMPTY_CODE_HASH = keccak(b"")
 
 # py-evm tells apart kinds of bytes (Address, Hash32) that our values do not.
 _message: Any = Message
-_account_db: Any = AccountDB
 _execution_context: Any = ExecutionContext
 
 ReadNode = Callable[[bytes], bytes | None]
@@ -442,12 +440,6 @@ def prove(read: ReadNode, root: bytes, key: bytes) -> list[bytes]:
 
 def state_exists(read: ReadNode, state_root: bytes) -> bool:
     return state_root == EMPTY_TRIE_ROOT or read(state_root) is not None
-
-
-def account_database(read: ReadNode, state_root: bytes) -> AccountDB:
-    """py-evm's own view of a state, for tests that compare."""
-    database: AccountDB = _account_db(_Overlay(read), state_root)
-    return database
 
 
 def _context(
