@@ -30,8 +30,8 @@ from api.importing import (
 from authz.codes import CodeKind, make_code
 from ledger.catalogue import Catalogue, load_catalogue
 from ledger.encoding import b64url, b64url_decode
-from ledger.enrolment import subject_digest
 from ledger.exports import file_sha256
+from ledger.holders import subject_digest
 from ledger.identifiers import normalise
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt

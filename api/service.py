@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from eth_account import Account
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, select
 
@@ -36,7 +35,13 @@ from authz.lookups import LookupHandler
 from authz.service_items import load_service_items
 from ledger import store
 from ledger.catalogue import load_catalogue
-from ledger.chain import ChainClient, ChainUnavailable, Deployment, DirectoryEntry
+from ledger.chain import (
+    ChainClient,
+    ChainUnavailable,
+    Deployment,
+    DirectoryEntry,
+    address_of,
+)
 from ledger.committer import Answer, Committer, CommitterSettings, Handler, Request
 from ledger.database import Database
 from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
@@ -91,7 +96,7 @@ class Service:
         """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart; nothing is served then."""
         settings = self.settings
         account_key = load_or_create_secret(settings.keys / "chain.key")
-        account = Account.from_key(account_key).address
+        account = address_of(account_key)
         url = settings.chain_url
         if not url:
             self.node = EmbeddedNode(

@@ -82,10 +82,11 @@ from ledger.chain import (
 )
 from ledger.chain_http import Unreachable
 from ledger.database import Database
-from ledger.directory import NEVER, Enrolled, Role, holder_id, institution_id
+from ledger.directory import NEVER, Enrolled, Role, institution_id
 from ledger.encoding import EncodingError, b64url, b64url_decode, sha256
 from ledger.enrolment import CHAIN_ROLE
 from ledger.entries import OPTIONAL, Decision, Draft, Entry, EventKind
+from ledger.holders import holder_id
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
 from ledger.merkle import EMPTY_ROOT, HASH_BYTES, node_hash

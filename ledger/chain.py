@@ -18,21 +18,25 @@ Not its job: what a checkpoint means (log and committer), or running a node (`le
 Wire numbers (roles, states) are those of the contracts.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import rlp
 from coincurve import PrivateKey
 from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
-from web3.providers import BaseProvider
-from web3.types import RPCEndpoint
 
 from contracts import load
-from ledger.chain_http import KeepAliveProvider, Unreachable
+
+if TYPE_CHECKING:
+    # Importing web3 takes two seconds, which every command line would pay for a few dataclasses.
+    from web3.providers import BaseProvider
+    from web3.types import RPCEndpoint
 
 # How long to wait before looking for a receipt again: at once and closely at first (an engine that
 # mines on demand has it already), then ever more rarely.
@@ -86,7 +90,7 @@ class Deployment:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Deployment":
+    def from_json(cls, content: dict[str, Any]) -> Deployment:
         """KeyError or ValueError when a part is missing or no address."""
         return cls(
             int(content["chain_id"]),
@@ -213,6 +217,12 @@ def _revert_reason(data: Any) -> str | None:
     return raw[68 : 68 + size].decode("utf-8", "replace")
 
 
+def address_of(account_key: bytes) -> str:
+    """The checksummed address of an account, by its 32-byte private key."""
+    public = PrivateKey(account_key).public_key.format(compressed=False)
+    return to_checksum_address(keccak(public[1:])[12:])
+
+
 def root_slot(log_id: bytes, size: int) -> int:
     """The storage slot of the checkpoint log that holds the root anchored at `size`, for a proof
     by `eth_getProof` (layout: contracts/checkpoint_log.vy)."""
@@ -237,16 +247,20 @@ class ChainClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`timeout`: seconds until a transaction that is not mined makes ChainUnavailable."""
+        self._close: Callable[[], None] = lambda: None
         if isinstance(provider_or_url, str):
+            from ledger.chain_http import KeepAliveProvider
+
             # Half, so that within the timeout a reply can be lost and the question asked again.
-            self._provider: BaseProvider = KeepAliveProvider(provider_or_url, timeout / 2)
+            own = KeepAliveProvider(provider_or_url, timeout / 2)
+            self._provider: BaseProvider = own
+            self._close = own.close
             self._where = provider_or_url
         else:
             self._provider = provider_or_url
             self._where = type(provider_or_url).__name__
         self._key = PrivateKey(account_key)
-        public = self._key.public_key.format(compressed=False)
-        self.address: str = to_checksum_address(keccak(public[1:])[12:])
+        self.address: str = address_of(account_key)
         self.deployment = deployment
         self._timeout = timeout
         self._gas = gas or GasPolicy()
@@ -259,8 +273,7 @@ class ChainClient:
 
     def close(self) -> None:
         """Close kept connections. The client still works, and opens new ones."""
-        if isinstance(self._provider, KeepAliveProvider):
-            self._provider.close()
+        self._close()
 
     # Set-up
 
@@ -742,9 +755,9 @@ class ChainClient:
 
     def _request(self, method: str, params: list[Any]) -> Any:
         try:
-            response = self._provider.make_request(RPCEndpoint(method), params)
-        except (Unreachable, OSError, TimeoutError, ValueError) as error:
-            # OSError covers requests' and urllib3's errors; ValueError a reply that is no JSON.
+            response = self._provider.make_request(cast("RPCEndpoint", method), params)
+        except (OSError, ValueError) as error:
+            # OSError covers what HTTP libraries raise, ValueError a reply that is no JSON.
             raise ChainUnavailable(
                 f"cannot reach the chain at {self._where} ({method}): {error}; is the node running?"
             ) from error

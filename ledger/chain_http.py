@@ -19,7 +19,7 @@ from web3.types import RPCEndpoint, RPCResponse
 MAX_IDLE = 4
 
 
-class Unreachable(Exception):
+class Unreachable(OSError):
     """No reply, or none that is JSON. The request may or may not have arrived."""
 
 

@@ -17,7 +17,6 @@ from sqlalchemy import Row, select
 
 from ledger import store
 from ledger.database import Database
-from ledger.sealing import MasterKey
 from ledger.statements import load_public_key
 
 #: No end: far beyond any key's life, and still a safe integer everywhere.
@@ -51,15 +50,6 @@ class Enrolled:
         if self.revoked_ms is not None and now_ms >= self.revoked_ms:
             return False
         return self.not_before * 1000 <= now_ms < self.not_after * 1000
-
-
-def holder_id(master: MasterKey, identity_number: str) -> str:
-    """A holder's pseudonym: the same for the same person, meaningless without the master key."""
-    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-    number = int.from_bytes(
-        master.derive(b"certledger holder v1", identity_number.encode("utf-8"))[:16], "big"
-    )
-    return "H" + "".join(alphabet[number >> shift & 31] for shift in range(125, -1, -5))
 
 
 def institution_id(code: str) -> bytes:

@@ -14,7 +14,6 @@ The operator signs all of them; an issuing department may enrol its holders' dev
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -25,9 +24,10 @@ from ledger import store
 from ledger.chain import DirectoryEntry
 from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
 from ledger.database import upsert
-from ledger.directory import NEVER, Role, holder_id, institution_id
-from ledger.encoding import b64url, b64url_decode
+from ledger.directory import NEVER, Role, institution_id
+from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
+from ledger.holders import holder_id, subject_digest
 from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
@@ -48,11 +48,6 @@ def _read(
 
 
 INSTITUTIONAL = {Role.OPERATOR, Role.ISSUER, Role.TERMINAL, Role.AUDITOR}
-
-
-def subject_digest(identity_number: str, salt: bytes) -> str:
-    """What a holder's enrolment says of the person: a digest under a fresh 32-byte salt."""
-    return b64url(hashlib.sha256(salt + identity_number.encode("utf-8")).digest())
 
 
 class EnrolmentHandler:

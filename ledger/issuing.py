@@ -21,8 +21,9 @@ from ledger.catalogue import Catalogue, CertificateType, FieldError, UnknownType
 from ledger.certificates import Certificate, city_date, open_certificate, pack_disclosures
 from ledger.chain import StatusChange
 from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
-from ledger.directory import Role, holder_id
+from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
+from ledger.holders import holder_id
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
 from ledger.payloads import Members, PayloadError

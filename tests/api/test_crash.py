@@ -351,7 +351,7 @@ def test_what_was_answered_holds_whatever_was_killed(machine: Machine, found_peo
             thread.join()
     machine.ready()
     assert killed.total() >= 50
-    assert set(killed) == {"api", "node", "both"}
+    assert min(killed[what] for what in ("api", "node", "both")) >= 3
     print(f"killed {dict(killed)}, {machine.starts} starts, {len(load.answered)} answers")
     try:
         check_the_log(city, load)

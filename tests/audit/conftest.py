@@ -40,7 +40,8 @@ from ledger.committer import Committer, CommitterSettings, Request
 from ledger.database import Database
 from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url, b64url_decode, sha256
-from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler, subject_digest
+from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
+from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler, read_certificate
 from ledger.node.inprocess import InProcessProvider
