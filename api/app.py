@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -99,14 +101,22 @@ class CountResponses:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. One process: the committer's order is in it.
 
-    Raises what `Service.start` raises, before anything listens.
+    Prints where it serves, once it does. Raises what `Service.start` raises, before anything
+    listens.
     """
     import uvicorn
+
+    class Announced(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                port = self.servers[0].sockets[0].getsockname()[1]
+                print(f"ready: http://{_in_url(settings.host)}:{port}", flush=True)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     service = Service(settings)
     service.start()
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(service),
         host=settings.host,
         port=settings.port,
@@ -118,3 +128,12 @@ def run(settings: Settings) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=20,
     )
+    server = Announced(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(1)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import orjson
@@ -43,8 +43,10 @@ def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> Integr
         )
     database = Database(settings.database_url)
     try:
-        with chain_url(settings) as url:
-            provider = KeepAliveProvider(url, settings.chain_timeout)
+        with (
+            chain_url(settings) as url,
+            closing(KeepAliveProvider(url, settings.chain_timeout)) as provider,
+        ):
             client = ChainClient(
                 provider,
                 account_key=READING_ACCOUNT,
@@ -88,7 +90,8 @@ def running_url(settings: Settings) -> str | None:
         return settings.chain_url
     try:
         url = str(json.loads((settings.data / "node" / "node.json").read_text())["url"])
-        answer = KeepAliveProvider(url, 2.0).make_request(RPCEndpoint("eth_chainId"), [])
+        with closing(KeepAliveProvider(url, 2.0)) as provider:
+            answer = provider.make_request(RPCEndpoint("eth_chainId"), [])
         return url if int(str(answer["result"]), 16) == settings.chain_id else None
     except (OSError, ValueError, KeyError, TypeError, Unreachable):
         return None

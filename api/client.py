@@ -183,7 +183,7 @@ class Client:
         return _json(self.get("/v1/whoami"))
 
     def enrol_holder(self, key: ECKey, identity_number: str) -> dict[str, Any]:
-        """A holder's device; the number is checked and not kept."""
+        """A holder's device; the number is checked and kept sealed."""
         salt, number = os.urandom(32), normalise(identity_number)
         statement = self.statement(
             Kind.ENROLMENT,
@@ -338,8 +338,15 @@ class Client:
         return _json(self.post("/v1/grants", {"statement": self.statement(Kind.GRANT, payload)}))
 
     def grants(self) -> list[dict[str, Any]]:
-        listed: list[dict[str, Any]] = _json(self.get("/v1/grants"))["grants"]
-        return listed
+        """The holder's own, newest first; all pages."""
+        listed: list[dict[str, Any]] = []
+        before = None
+        while True:
+            page = _json(self.get("/v1/grants", before=before, limit=200))
+            listed += page["grants"]
+            before = page["next_before"]
+            if before is None:
+                return listed
 
     def code(self, grant_id: str) -> dict[str, Any]:
         """The code to show now."""

@@ -70,7 +70,7 @@ class EmbeddedNode:
             return False
         pid, self._port = known
         if self._answers() and self._read_node_file() == known:
-            self._pid = pid
+            self._pid, self._process = pid, None
             log.info("took over the running node %d", pid)
             return True
         return False
@@ -110,13 +110,17 @@ class EmbeddedNode:
         raise NodeDidNotStart(f"the embedded node did not start: {words or 'no output'}")
 
     def _watch(self) -> None:
-        while not self._stopping.wait(0.1):
-            if self._alive():
+        # An adopted node is no child of ours: only its answers tell whether it lives.
+        pause = 0.1 if self._process is not None else 0.5
+        while not self._stopping.wait(pause):
+            if self._alive() and (self._process is not None or self._answers()):
                 continue
+            pause = 0.1
             log.warning("the node ended; starting it again")
             self.restarts += 1
             try:
-                self._launch(60.0)
+                if not self._adopt():
+                    self._launch(60.0)
             except (NodeDidNotStart, OSError) as error:
                 log.error("%s", error)
                 self._stopping.wait(2.0)

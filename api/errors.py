@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from authz.codes import CodeError
 from authz.requests import IllegalMove
-from ledger.committer import Busy, NotServing, Replayed
+from ledger.committer import AnchorPending, Busy, NotServing, Replayed
 from ledger.intake import ExportError
 from ledger.merkle import ProofError
 from ledger.payloads import PayloadError
@@ -83,15 +83,87 @@ def problem(
     return ProblemResponse(orjson.dumps(body), status, headers)
 
 
-class AnchorPending(Exception):
-    """The entry is committed, its anchor is not there yet."""
+#: What to mend in a signed payload, by the rule that it breaks (`ledger.payloads`); ``{at}`` is
+#: the member. A rule whose words differ by kind is named with its kind.
+RULES = {
+    "malformed": "{at} must be {form}",
+    "version": "{at} must be 1: this service knows no other version",
+    "member_missing": "{at} is missing; add it",
+    "member_unknown": "{at} does not belong here; take it out",
+    "text": "{at} must be readable text of one line, not empty, not too long, without spaces at "
+    "its ends or hidden characters",
+    "empty": "{at} is empty; name at least one",
+    "too_many": "{at} names too many; send fewer",
+    "duplicate": "{at} names the same one twice; name each once",
+    "window": "{at} ends before it begins or is over already; choose a later end",
+    "too_long": "{at} is longer than 366 days; choose an earlier end",
+    "uses": "{at} must be a number from 1 to 10000",
+    "ttl": "{at} must be 30 to 600 seconds",
+    "code": "{at} is not a code of this service; scan it again or type it as it is shown",
+    "request_id": "{at} belongs to mode request, and only there",
+    "issuer_code": "{at} of an institution that issues must be its unified social credit code "
+    "(18 characters, the last one right) or a 6-digit region",
+    "unknown_certificate": "{at} names no certificate of this holder",
+    "unknown_field": "{at} names a field that this type of certificate does not have",
+    "unknown_site": "{at} names a site that is not enrolled",
+    "unknown_department": "{at} names an institution that is not enrolled",
+    "unknown_service_item": "{at} names no service item of the catalogue",
+    "unknown_terminal": "{at} names a terminal that is not enrolled",
+    "unknown_request": "{at} names no request",
+    "request.other_request": "the grant answers another request",
+    "request.department": "the department is not the one that asked",
+    "request.site": "the site is not the one where it was asked",
+    "request.service_item": "the service item is not the one that was asked for",
+    "request.terminal": "the terminal is not the one that asked",
+    "request.staff": "the member of staff is not the one who asked",
+    "request.certificate_not_asked": "the grant has a certificate that was not asked for",
+    "request.field_not_asked": "the grant has a field that was not asked for",
+    "request.uses": "the grant allows more uses than it has certificates",
+}
+_NAME = "1 to 64 letters, digits, '.', '_', ':' or '-', beginning with a letter or digit"
+#: What a malformed member should have been, by its name.
+FORMS = {
+    "what": "institution, site, key, key_revocation or holder",
+    "role": "issuer, terminal, auditor or operator",
+    "mode": "direct, scan or request",
+    "code": _NAME,
+    "site": _NAME,
+    "department": _NAME,
+    "institution": _NAME,
+    "terminal": _NAME,
+    "grant_id": "an identifier: 26 digits and capital letters without I, L, O and U",
+    "request_id": "an identifier: 26 digits and capital letters without I, L, O and U",
+    "certificate_id": "a certificate's identifier as it was issued",
+    "fields": "a list of field names: small letters, digits and '_'",
+    "types": "a list of type codes of the catalogue",
+    "service_item": "a service item's code",
+    "presented": "one of code, spoken, grant_id and request_id",
+    "jti": "16 to 64 letters, digits, '_' or '-'",
+    "iat": "a time in whole Unix seconds",
+    "when": "two times in whole Unix seconds",
+    "not_before": "a time in whole Unix seconds",
+    "not_after": "a time in whole Unix seconds",
+    "max_uses": "a whole number",
+    "ttl": "a whole number",
+    "v": "a whole number",
+}
+
+
+def payload_words(error: PayloadError) -> str:
+    """What to mend. The names of members are ours or cut by `ledger.payloads`; no values."""
+    rule, at = error.code.rpartition(".")[2], error.field
+    words = RULES.get(error.code) or RULES.get(rule, "{at} cannot be used as it is")
+    form = FORMS.get(
+        at.rpartition(".")[2], "of the type and form that /openapi.json and docs/formats.md give"
+    )
+    return words.replace("{form}", form).replace("{at}", at)
 
 
 def describe(error: Exception) -> tuple[int, str, str, int | None]:
     """Status, code, detail and Retry-After of any error that a request may meet."""
     match error:
         case PayloadError():
-            return 400, error.code, f"the member {error.field} is not acceptable", None
+            return 400, error.code, payload_words(error), None
         case StatementError():
             return STATUS.get(error.code, 400), error.code, str(error), None
         case IllegalMove():

@@ -16,8 +16,8 @@ def render(service: Service) -> str:
     status = service.committer.status
     lines = []
     for name, kind, help_text, value in (
-        ("log_size", "gauge", "entries committed", status.size),
-        ("log_anchored_size", "gauge", "entries anchored on the chain", status.anchored),
+        ("log_size", "gauge", "entries committed", service.log.size),
+        ("log_anchored_size", "gauge", "entries anchored on the chain", service.log.anchored),
         ("queue_length", "gauge", "requests waiting for a batch", service.committer.queued),
         ("batches_total", "counter", "batches committed", status.batches),
         ("anchors_total", "counter", "checkpoints anchored", status.anchors),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 import uuid
@@ -14,7 +13,6 @@ from joserfc.jwk import ECKey
 from sqlalchemy import Connection, select
 
 from api.embedded import EmbeddedNode
-from api.errors import AnchorPending
 from api.keyfiles import (
     load_log_key,
     load_or_create_secret,
@@ -34,6 +32,7 @@ from authz.granting import (
 from authz.lookups import LookupHandler
 from authz.service_items import load_service_items
 from ledger import store
+from ledger.batch import Handler, Request
 from ledger.catalogue import load_catalogue
 from ledger.chain import (
     ChainClient,
@@ -42,17 +41,18 @@ from ledger.chain import (
     DirectoryEntry,
     address_of,
 )
-from ledger.committer import Answer, Committer, CommitterSettings, Handler, Request
+from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
 from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode, sha256
 from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
+from ledger.log import Log
 from ledger.notes import NoteKey
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Kind, sign, verify
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 #: The institution that runs the service, until the operator enrols others.
 OPERATOR_INSTITUTION = "operator"
@@ -85,6 +85,7 @@ class Service:
         self.ring = KeyRing(self.database)
         self.node: EmbeddedNode | None = None
         self.chain: ChainClient
+        self.log: Log
         self.committer: Committer
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
@@ -106,14 +107,19 @@ class Service:
             url = self.node.url
         try:
             self.chain = self._connect(url, account_key)
-            self.committer = Committer(
+            self.log = Log(
                 self.database,
                 self.chain,
                 self._log_key,
+                origin=settings.origin,
+                log_id=self.log_id,
+            )
+            self.committer = Committer(
+                self.database,
+                self.chain,
+                self.log,
                 self._handlers(),
                 CommitterSettings(
-                    origin=settings.origin,
-                    log_id=self.log_id,
                     release_anchored=settings.release == "anchored",
                     max_batch=settings.max_batch,
                     max_queue=settings.max_queue,
@@ -214,9 +220,7 @@ class Service:
         self, handler: str, requests: Sequence[Request]
     ) -> list[Answer | Exception]:
         """Many requests; each gets an answer or its error. Raises Busy and NotServing."""
-        futures = self.committer.submit(handler, requests)
-        await asyncio.wait(futures, timeout=self.settings.anchor_wait)
-        return [_outcome(future) for future in futures]
+        return await self.committer.submit(handler, requests, wait=self.settings.anchor_wait)
 
     def kept_key(self, connection: Connection, department: str) -> Any:
         """The key the service keeps for a department: its thumbprint, and what to enrol if new."""
@@ -224,7 +228,7 @@ class Service:
         kid = connection.execute(
             select(keys.c.kid).where(
                 keys.c.institution == department,
-                keys.c.sealed_private.is_not(None),
+                keys.c.sealed.is_not(None),
                 keys.c.revoked_ms.is_(None),
             )
         ).scalar()
@@ -240,7 +244,7 @@ class Service:
             "institution": department,
             "not_before": 0,
             "not_after": NEVER,
-            "sealed_private": sealed.ciphertext,
+            "sealed": sealed.ciphertext,
             "wrapped_key": sealed.wrapped_key,
         }
         entry = DirectoryEntry(
@@ -256,17 +260,5 @@ class Service:
         """The private key behind `kept_key`."""
         with self.database.read() as connection:
             row = connection.execute(select(store.keys).where(store.keys.c.kid == kid)).one()
-        sealed = Sealed(row.wrapped_key, row.sealed_private)
+        sealed = Sealed(row.wrapped_key, row.sealed)
         return ECKey.import_key(orjson.loads(self.master.open(sealed, kid.encode())))
-
-
-def _outcome(future: asyncio.Future[Any]) -> Answer | Exception:
-    if not future.done():
-        # Nobody waits any more; the entry may still be made, and a request sent again finds it.
-        future.cancel()
-        return AnchorPending()
-    error = future.exception()
-    if isinstance(error, Exception):
-        return error
-    answer: Answer = future.result()
-    return answer

@@ -23,21 +23,26 @@ def check_lines(
 
     Without a chain to ask, receipts are verified against the log's key alone.
     """
-    root_at = _anchored_roots(log_key, settings)
+    chain = _running_chain(settings)
+    root_at = None if chain is None else _anchored_roots(chain, log_key)
     checked: list[dict[str, Any]] = []
-    for line in lines:
-        try:
-            proof = check_line(line, log_key, root_at)
-        except ChainError as error:
-            log.warning("the chain stopped answering: %s", error)
-            root_at = None
-            proof = check_line(line, log_key, None)
-        checked.append({**line, "proof": proof})
+    try:
+        for line in lines:
+            try:
+                proof = check_line(line, log_key, root_at)
+            except ChainError as error:
+                log.warning("the chain stopped answering: %s", error)
+                root_at = None
+                proof = check_line(line, log_key, None)
+            checked.append({**line, "proof": proof})
+    finally:
+        if chain is not None:
+            chain.close()
     return checked
 
 
-def _anchored_roots(log_key: NoteKey, settings: Settings) -> Callable[[int], bytes | None] | None:
-    """Asks the chain for the root anchored at a size, each size once."""
+def _running_chain(settings: Settings) -> ChainClient | None:
+    """The chain with the ledger's contracts, if it can be asked from here."""
     try:
         deployment, url = read_deployment(settings), running_url(settings)
         if deployment is None or url is None:
@@ -47,6 +52,11 @@ def _anchored_roots(log_key: NoteKey, settings: Settings) -> Callable[[int], byt
     except (ChainError, KeyFileError) as error:
         log.warning("the chain is not asked: %s", error)
         return None
+    return chain
+
+
+def _anchored_roots(chain: ChainClient, log_key: NoteKey) -> Callable[[int], bytes | None]:
+    """Asks the chain for the root anchored at a size, each size once."""
     log_id = log_id_of(log_key.name)
     known: dict[int, bytes | None] = {}
 

@@ -19,8 +19,8 @@ from authz.grants import Grant, GrantError, GrantMode
 from authz.requests import AccessRequest, IllegalMove, OpenRequest, RequestState, covers
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
+from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
 from ledger.catalogue import Catalogue
-from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
 from ledger.directory import Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind

@@ -44,13 +44,13 @@ from authz.policy import (
 from authz.requests import RequestState
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
+from ledger.batch import Batch, Outcome, Recorded, Request
 from ledger.certificates import FieldValue, disclosed_value, present, unpack_disclosures
-from ledger.committer import Batch, Outcome, Recorded, Request
 from ledger.database import upsert
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.lifecycle import State
-from ledger.payloads import Members
+from ledger.payloads import NAME_PATTERN, Members, check_pattern
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Statement, StatementError
 
@@ -109,10 +109,10 @@ def read_lookup(statement: Statement, actor: Enrolled) -> Lookup:
             what = parse_code(value)
         elif presented is Presented.SPOKEN_CODE:
             what = parse_spoken(value)
+        else:
+            check_pattern(value, f"presented.{name}", NAME_PATTERN, error)
     except CodeError:
         raise error.of("code", f"presented.{name}") from None
-    if len(value) > 300:
-        raise error.of("malformed", f"presented.{name}")
     return Lookup(
         LookupRequest(
             certificate_id=top.optional_text("certificate_id"),

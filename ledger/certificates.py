@@ -10,7 +10,6 @@ Not this module's job: what fields a type has (the catalogue), who may issue (th
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -28,6 +27,7 @@ SALT_BYTES = 16
 _CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
 
 FieldValue = str | int | bool
+_VALUES = (str, int, bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,15 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
 def open_disclosure(encoded: str) -> Disclosure:
     """Decode ``[salt, name, value]``; raises StatementError."""
     try:
-        salt, name, value = orjson.loads(b64url_decode(encoded))
+        # The digest that the issuer signed is over the encoded text, so it needs no one form.
+        salt, name, value = orjson.loads(b64url_decode(encoded, one_form=False))
     except (EncodingError, ValueError, TypeError):
         raise StatementError("certificate.disclosure", "a disclosure is malformed") from None
     if (
-        not isinstance(salt, str)
+        type(salt) is not str
         or len(salt) < 22
-        or not isinstance(name, str)
-        or not isinstance(value, str | int | bool)
+        or type(name) is not str
+        or type(value) not in _VALUES
     ):
         raise StatementError("certificate.disclosure", "a disclosure is malformed")
     return Disclosure(name, value, encoded)
@@ -185,7 +186,7 @@ def open_disclosure(encoded: str) -> Disclosure:
 
 def disclosed_value(encoded: str) -> FieldValue:
     """The value in a disclosure that was checked when it came in (`open_disclosure`)."""
-    value: FieldValue = orjson.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))[2]
+    value: FieldValue = orjson.loads(b64url_decode(encoded, one_form=False))[2]
     return value
 
 

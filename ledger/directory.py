@@ -58,17 +58,20 @@ def institution_id(code: str) -> bytes:
 
 
 class KeyRing:
-    """Finds keys by thumbprint, keeping what it found until `forget` (after an enrolment)."""
+    """Finds keys by thumbprint, keeping what it found until `forget`, which is
+    called after every commit that changed a key."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
         self._known: dict[str, tuple[Enrolled, ECKey]] = {}
+        self._generation = 0
 
     def find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
         known = self._known.get(kid)
         if known is not None:
             return known
+        generation = self._generation
         with self._database.read() as connection:
             row = connection.execute(
                 select(store.keys).where(store.keys.c.kid == kid)
@@ -79,11 +82,14 @@ class KeyRing:
         with self._lock:
             if len(self._known) >= 100_000:
                 self._known.clear()
-            self._known[kid] = found
+            # What was read before a change must not outlive it.
+            if generation == self._generation:
+                self._known[kid] = found
         return found
 
     def forget(self) -> None:
         with self._lock:
+            self._generation += 1
             self._known.clear()
 
 

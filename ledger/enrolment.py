@@ -7,7 +7,7 @@ Payloads, by ``what``:
 * ``key``: jwk, role, institution, terminal?, site?, not_before?, not_after?
 * ``key_revocation``: kid
 * ``holder``: jwk, subject (salted digest of the identity number, which travels beside the
-  statement and is not kept)
+  statement; both are kept sealed, so that fsck can prove whose device it is)
 
 The operator signs all of them; an issuing department may enrol its holders' devices too.
 """
@@ -21,13 +21,14 @@ import orjson
 from sqlalchemy import Connection, insert, select, update
 
 from ledger import store
+from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
 from ledger.chain import DirectoryEntry
-from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
 from ledger.database import upsert
 from ledger.directory import NEVER, Role, institution_id
-from ledger.encoding import b64url_decode
+from ledger.encoding import b64url, b64url_decode, canonical_json
 from ledger.entries import Draft, Entry, EventKind
 from ledger.holders import holder_id, subject_digest
+from ledger.identifiers import is_issuer_code
 from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
@@ -62,7 +63,7 @@ class EnrolmentHandler:
                 outcomes.append(self._enrol(batch, request))
             except StatementError as error:
                 outcomes.append(Rejected(error))
-        self._on_change()
+        batch.after_commit.append(self._on_change)
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
@@ -83,6 +84,9 @@ class EnrolmentHandler:
         top = _read(payload, ("code", "name_zh"), ("name_en", "types"))
         code = top.name("code")
         types = top.names("types", 1000) if "types" in top else ()
+        if types and not is_issuer_code(code):
+            # Its certificates' identifiers could not name it.
+            raise EnrolmentError.of("issuer_code", "code")
         name = top.shown("name_zh")
         name_en = top.shown("name_en") if "name_en" in top else name
         done = batch.record(
@@ -242,6 +246,8 @@ class EnrolmentHandler:
             )
         self._require_new_key(batch.connection, kid)
         holder = holder_id(self._master, number)
+        proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
+        sealed = self._master.seal(proof, kid.encode())
         done = batch.record(
             request,
             Draft(kind=EventKind.ENROLMENT, subject=kid, holder=holder),
@@ -256,6 +262,8 @@ class EnrolmentHandler:
                 "holder": holder,
                 "not_before": 0,
                 "not_after": NEVER,
+                "sealed": sealed.ciphertext,
+                "wrapped_key": sealed.wrapped_key,
                 "seq": done.entry.seq,
             },
         )

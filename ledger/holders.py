@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b32encode
 
 from ledger.encoding import b64url
 from ledger.sealing import MasterKey
-
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def holder_id(master: MasterKey, number: str) -> str:
     """A holder's pseudonym, by identity number or credit code: the same for the same holder,
     meaningless without the master key."""
     pseudonym = master.derive(b"certledger holder v1", number.encode("utf-8"))[:16]
-    value = int.from_bytes(pseudonym, "big")
-    return "H" + "".join(_CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+    return "H" + b32encode(pseudonym).decode("ascii").rstrip("=")
 
 
 def subject_digest(number: str, salt: bytes) -> str:

@@ -169,6 +169,11 @@ def parse_credit_code(text: str) -> str:
     return code
 
 
+def is_issuer_code(code: str) -> bool:
+    """Whether ``code`` can stand for the issuer in an identifier: a USCC or a 6-digit region."""
+    return _REGION.fullmatch(code) is not None or is_credit_code(code)
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateIdentifier:
     """A GB/T 36904 identifier, valid by construction; its text carries the check character."""
@@ -181,7 +186,7 @@ class CertificateIdentifier:
     def __post_init__(self) -> None:
         if not _TYPE.fullmatch(self.type_code) or not is_credit_code(self.type_code[:18]):
             raise IdentifierError("identifier.type")
-        if not _REGION.fullmatch(self.issuer) and not is_credit_code(self.issuer):
+        if not is_issuer_code(self.issuer):
             raise IdentifierError("identifier.issuer")
         if not _SERIAL.fullmatch(self.serial):
             raise IdentifierError("identifier.serial")

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy import or_ as any_of
 
 from ledger import store
+from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
 from ledger.catalogue import Catalogue, CertificateType, FieldError, UnknownType, validate_fields
 from ledger.certificates import Certificate, city_date, open_certificate, pack_disclosures
 from ledger.chain import StatusChange
-from ledger.committer import Batch, Outcome, Recorded, Rejected, Request
 from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
 from ledger.holders import holder_id
@@ -106,7 +106,7 @@ class IssueHandler:
             certificate = issuance.certificate
             try:
                 self._check_issuer(request, certificate, allowed)
-                earlier = known.by_source(certificate)
+                earlier = known.by_source(issuance)
                 if earlier is not None:
                     outcomes.append(Recorded(earlier[0], Issued(earlier[1], already=True)))
                     continue
@@ -151,9 +151,16 @@ class _Known:
 
     def __init__(self, connection: Connection, issuances: Sequence[Issuance]) -> None:
         table = store.certificates
-        columns = (table.c.certificate_id, table.c.seq, table.c.source, table.c.uniqueness)
+        columns = (
+            table.c.certificate_id,
+            table.c.seq,
+            table.c.issuer,
+            table.c.type,
+            table.c.source,
+            table.c.uniqueness,
+        )
         self._ids: set[str] = set()
-        self._sources: dict[str, tuple[Entry, str]] = {}
+        self._sources: dict[tuple[str, str, str | None], tuple[Entry, str]] = {}
         self._unique: set[bytes] = set()
         rows: list[Row[Any]] = []
         for chunk in store.in_chunks(issuances, 300):
@@ -178,12 +185,11 @@ class _Known:
         for row in rows:
             if row.source is not None and row.seq in entries:
                 entry = store.entry_from_row(entries[row.seq])
-                self._sources[row.source] = (entry, row.certificate_id)
+                self._sources[row.issuer, row.type, row.source] = (entry, row.certificate_id)
 
-    def by_source(self, certificate: Certificate) -> tuple[Entry, str] | None:
-        if certificate.source is None:
-            return None
-        return self._sources.get(certificate.source)
+    def by_source(self, issuance: Issuance) -> tuple[Entry, str] | None:
+        """What this department issued as this type for the same row of the same export."""
+        return self._sources.get(_source_of(issuance))
 
     def check(self, issuance: Issuance) -> None:
         if issuance.certificate.certificate_id in self._ids:
@@ -198,7 +204,12 @@ class _Known:
         self._ids.add(certificate.certificate_id)
         self._unique.add(issuance.uniqueness)
         if certificate.source is not None:
-            self._sources[certificate.source] = (entry, certificate.certificate_id)
+            self._sources[_source_of(issuance)] = (entry, certificate.certificate_id)
+
+
+def _source_of(issuance: Issuance) -> tuple[str, str, str | None]:
+    certificate = issuance.certificate
+    return certificate.issuer, issuance.type.code, certificate.source
 
 
 def _types_allowed(connection: Connection, issuers: set[str]) -> dict[str, set[str]]:
@@ -346,7 +357,7 @@ class ImportHandler:
                 batch.connection.execute(insert(store.keys), {**row, "seq": done.entry.seq})
                 batch.to_chain(done, action)
             outcomes.append(done)
-        self._on_change()
+        batch.after_commit.append(self._on_change)
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:

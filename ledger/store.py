@@ -142,7 +142,8 @@ keys = Table(
     Column("not_before", Int64, nullable=False),
     Column("not_after", Int64, nullable=False),
     Column("revoked_ms", Int64),
-    Column("sealed_private", LargeBinary),  # only for keys the service signs with itself
+    # Sealed with a key: the private part of one that the service keeps, or whose device it is.
+    Column("sealed", LargeBinary),
     Column("wrapped_key", LargeBinary),
     Column("seq", Int64, nullable=False),
     Index("keys_holder", "holder"),
@@ -165,10 +166,12 @@ certificates = Table(
     # Who holds which certificate of which issuer, keyed; empty once a state is final, so that the
     # next one can be issued.
     Column("uniqueness", LargeBinary, unique=True),
-    Column("source", String, unique=True),
+    Column("source", String),
     Column("wrapped_key", LargeBinary),
     Column("content", LargeBinary),
     Index("certificates_holder", "holder"),
+    # One row of one export issues once; another department, or another type, is another issue.
+    Index("certificates_source", "source", "issuer", "type", unique=True),
 )
 
 

@@ -20,12 +20,22 @@ from sqlalchemy import select
 from api.auth import Authenticator
 from api.errors import describe
 from api.importing import ImportOutcome, Progress, RowResult, Signer, import_export
-from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.replies import (
+    AuthDep,
+    Reader,
+    ServiceDep,
+    Signed,
+    body_schema,
+    read_body,
+    reply,
+    status_of,
+)
 from api.service import Service
 from ledger import store
+from ledger.batch import Request
 from ledger.catalogue import UnknownType
 from ledger.certificates import split
-from ledger.committer import Answer, Request
+from ledger.committer import Answer
 from ledger.directory import Enrolled, Role
 from ledger.exports import ExportError, file_sha256
 from ledger.issuing import read_certificate
@@ -79,9 +89,10 @@ async def catalogue(service: ServiceDep) -> Response:
     )
 
 
-@router.post("/certificates", status_code=201)
-async def issue(body: Issue, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/certificates", status_code=201, openapi_extra=body_schema(Issue))
+async def issue(request: HttpRequest, service: ServiceDep, auth: AuthDep) -> Response:
     """Issue. One certificate answers with its receipt, several with a result each."""
+    body = await read_body(request, Issue)
     if (body.certificate is None) == (body.certificates is None):
         raise StatementError("request.malformed", "give either certificate or certificates")
     if body.certificate is not None:
@@ -126,7 +137,7 @@ async def issue_all(
     # Several hundred signatures would hold up the event loop.
     checked = check_all() if len(certificates) == 1 else await asyncio.to_thread(check_all)
     requests = [item for item in checked if isinstance(item, Request)]
-    answers = iter(await service.record_all("issue", requests) if requests else [])
+    answers = iter(await service.record_all("issue", requests))
     return [next(answers) if isinstance(item, Request) else item for item in checked]
 
 
@@ -176,14 +187,14 @@ async def status(certificate_id: str, service: ServiceDep) -> Response:
         changed = store.entry_at(connection, row.state_seq)
     assert issued is not None
     assert changed is not None
-    receipt_of = service.committer.receipt_of
+    issued_receipt, changed_receipt = service.log.receipts([issued[0], changed[0]])
     value = {
         **_show_state(row),
         "as_of_ms": time.time_ns() // 1_000_000,
-        "receipt": receipt_of(issued[0]).to_json(),
+        "receipt": issued_receipt.to_json(),
     }
     if row.state_seq != row.seq:
-        value["status_receipt"] = receipt_of(changed[0]).to_json()
+        value["status_receipt"] = changed_receipt.to_json()
     return reply(value)
 
 

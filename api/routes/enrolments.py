@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 
 from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
-from ledger.committer import Request
+from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["enrolment"])
 
 class Enrolment(Signed):
     """``identity_number`` and ``salt`` (base64url, 32 bytes) only with a holder's enrolment; they
-    are checked against the statement's digest and not kept."""
+    are checked against the statement's digest and kept sealed."""
 
     identity_number: Annotated[str | None, Field(max_length=64)] = None
     salt: Annotated[str | None, Field(max_length=64)] = None

@@ -30,7 +30,7 @@ from authz.granting import code_handle, code_secret, load_requests
 from authz.grants import Grant, GrantMode
 from authz.qr import qr_png, qr_svg
 from authz.requests import OpenRequest
-from ledger.committer import Request
+from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url
 from ledger.statements import Kind, StatementError

@@ -32,7 +32,7 @@ Name = Annotated[str | None, Query(max_length=200)]
 @router.get("/log/checkpoint", response_class=PlainTextResponse)
 async def checkpoint(service: ServiceDep) -> Response:
     """The newest anchored checkpoint, a C2SP signed note."""
-    published = service.committer.published
+    published = service.log.published
     if published is None:
         raise NotServing("nothing is anchored yet")
     return PlainTextResponse(published.note, headers={"Cache-Control": "no-cache"})
@@ -42,7 +42,7 @@ async def checkpoint(service: ServiceDep) -> Response:
 async def tile(path: str, service: ServiceDep) -> Response:
     """A hash tile (C2SP tlog-tiles); entries are private, so there are no entry bundles."""
     coordinate = parse_tile_path(path)
-    published = service.committer.published
+    published = service.log.published
     missing = problem(404, "tile.unknown", "no such tile in the anchored log")
     if coordinate is None or published is None:
         return missing
@@ -64,7 +64,7 @@ async def tile(path: str, service: ServiceDep) -> Response:
 @router.get("/v1/proofs/inclusion")
 async def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Response:
     """The path from leaf ``seq`` to the root over ``size`` leaves (default: newest anchored)."""
-    anchored = service.committer.status.anchored
+    anchored = service.log.anchored
     size = anchored if size is None else size
     if size > anchored:
         raise ProofError(f"only {anchored} entries are anchored")
@@ -77,10 +77,7 @@ async def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> R
 @router.get("/v1/proofs/consistency")
 async def consistency(service: ServiceDep, first: Seq, second: Seq) -> Response:
     """Proof that the log of ``second`` entries extends that of ``first``."""
-    anchored = service.committer.status.anchored
-    if second > anchored:
-        raise ProofError(f"only {anchored} entries are anchored")
-    proof = service.committer.proof_between(first, second)
+    proof = service.log.consistency(first, second)
     return reply({"first": first, "second": second, "proof": _base64(proof)})
 
 
@@ -143,7 +140,7 @@ async def read_history(
         {
             "lines": _lines(service, page.lines, receipts=receipts),
             "next_before": page.next_before,
-            "anchored_size": service.committer.status.anchored,
+            "anchored_size": service.log.anchored,
             "as_of_ms": time.time_ns() // 1_000_000,
         }
     )
@@ -160,13 +157,13 @@ def _scope(reader: Enrolled) -> Scope:
 
 
 def _lines(service: Service, entries: list[Entry], *, receipts: bool) -> list[dict[str, Any]]:
-    anchored = service.committer.status.anchored
+    anchored = service.log.anchored
     lines = [
         {**entry.to_json(), "proof_state": "anchored" if entry.seq < anchored else "pending"}
         for entry in entries
     ]
     if receipts:
-        for line, receipt in zip(lines, service.committer.receipts_of(entries), strict=True):
+        for line, receipt in zip(lines, service.log.receipts(entries), strict=True):
             line["receipt"] = receipt.to_json()
     return lines
 
@@ -189,7 +186,7 @@ async def ready(service: ServiceDep) -> Response:
         trouble = "the database does not answer"
     if trouble is not None:
         return problem(503, "not_ready", trouble, retry_after=5)
-    return reply({"status": "ready", "size": status.size, "anchored": status.anchored})
+    return reply({"status": "ready", "size": service.log.size, "anchored": service.log.anchored})
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

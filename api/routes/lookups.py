@@ -6,11 +6,19 @@ from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 
 from api.errors import problem
-from api.replies import Signed, authenticator_of, read_body, reply, service_of, status_of
+from api.replies import (
+    Signed,
+    authenticator_of,
+    body_schema,
+    read_body,
+    reply,
+    service_of,
+    status_of,
+)
 from authz.lookups import Release, read_lookup
 from authz.policy import Refusal
 from authz.reasons import REASONS
-from ledger.committer import Request
+from ledger.batch import Request
 from ledger.statements import Kind
 
 router = APIRouter(prefix="/v1", tags=["lookups"])
@@ -20,12 +28,7 @@ PATH = "/v1/lookups"
 
 @router.post(
     "/lookups",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": Signed.model_json_schema()}},
-        }
-    },
+    openapi_extra=body_schema(Signed),
     responses={
         202: {"description": "decided, the anchor is pending (release = durable)"},
         403: {"description": "refused: the stable reason code and the receipt"},

@@ -20,9 +20,11 @@ def _address(text: str) -> bytes:
     return address
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, prog: str = "python -m ledger.node") -> int:
     """0 when stopped by a signal, 1 when the node cannot run, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m ledger.node", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=prog, description="The embedded chain: Ethereum JSON-RPC on loopback."
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of the chain")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

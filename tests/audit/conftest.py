@@ -33,10 +33,11 @@ from authz.granting import (
 from authz.lookups import LookupHandler, read_lookup
 from authz.service_items import load_service_items
 from ledger import store
+from ledger.batch import Request
 from ledger.catalogue import derive, load_catalogue
 from ledger.certificates import city_date, sign_certificate, split
 from ledger.chain import ChainClient, DirectoryEntry
-from ledger.committer import Committer, CommitterSettings, Request
+from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
 from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url, b64url_decode, sha256
@@ -44,6 +45,7 @@ from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
 from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler, read_certificate
+from ledger.log import Log
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
 from ledger.notes import NoteKey
@@ -122,10 +124,12 @@ class Builder:
         self.ring = KeyRing(self.database)
         self.keys: dict[str, ECKey] = {}
         self.catalogue, items, master = CATALOGUE, load_service_items(), self.built.master
+        log_id, key = self.built.log_id, self.built.log_key
+        self.log = Log(self.database, chain, key, origin=ORIGIN, log_id=log_id)
         self.committer = Committer(
             self.database,
             chain,
-            self.built.log_key,
+            self.log,
             {
                 "enrolment": EnrolmentHandler(master, self.ring.forget),
                 "import": ImportHandler(self.ring.forget),
@@ -137,15 +141,18 @@ class Builder:
                 "grant": GrantHandler(master, self.catalogue, items),
                 "lookup": LookupHandler(master, items, Grants()),
             },
-            CommitterSettings(origin=ORIGIN, log_id=self.built.log_id),
+            CommitterSettings(),
         )
 
     # Sending
 
     def send_all(self, handler: str, requests: Sequence[Request]) -> list[Any]:
         async def run() -> list[Any]:
-            futures = self.committer.submit(handler, requests)
-            return [answer.result for answer in await asyncio.gather(*futures)]
+            answers = await self.committer.submit(handler, requests, wait=30)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return [answer.result for answer in answers if isinstance(answer, Answer)]
 
         return asyncio.run(run())
 
@@ -314,7 +321,7 @@ class Builder:
             "institution": department,
             "not_before": 0,
             "not_after": NEVER,
-            "sealed_private": sealed.ciphertext,
+            "sealed": sealed.ciphertext,
             "wrapped_key": sealed.wrapped_key,
         }
         entry = DirectoryEntry(

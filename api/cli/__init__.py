@@ -1,0 +1,33 @@
+"""The command line. Exit codes: 0 done, 1 the answer is no, 2 wrong usage or input.
+
+A module per subject. Whatever a command needs it imports inside itself, so that help, keys and
+the lists of types and items do not wait for the chain's and the web's libraries.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from api.cli import bench, certificates, enrolling, grants, history, requests, running
+from api.cli.failing import CarefulGroup
+
+app = typer.Typer(
+    cls=CarefulGroup,
+    help="A ledger of a city's electronic certificates, on a permissioned chain. "
+    "Exit codes: 0 done, 1 the answer is no, 2 wrong usage or input.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for part in (running, enrolling, certificates, grants, requests, history, bench):
+    app.add_typer(part.app)
+
+
+def main() -> None:
+    # A terminal without Chinese gets escapes, which in --json are still the same text.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    app()

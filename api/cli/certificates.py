@@ -1,0 +1,326 @@
+"""Certificates: their types, importing and issuing them, their state and its changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.failing import WrongInput, existing
+from api.cli.options import (
+    CertificateId,
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    settings_of,
+    signing_key,
+)
+from api.cli.showing import columns, entry_number, folded, local_time, show
+
+if TYPE_CHECKING:
+    from api.importing import Progress as ImportProgress
+    from api.importing import Signer
+    from ledger.catalogue import CertificateType
+    from ledger.intake import Prepared
+
+PANEL = "Certificates"
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def types(as_json: Json = False) -> None:
+    """The certificate types of the catalogue, with their fields."""
+    from ledger.catalogue import load_catalogue
+
+    catalogue = load_catalogue()
+    lines: list[str] = []
+    for kind in catalogue.types:
+        lines.append(f"{kind.code}  {kind.names.zh}  {kind.names.en}")
+        lines.append(folded(kind.field_names))
+    show(catalogue.to_public(), as_json, "\n".join(lines))
+
+
+@app.command("import", rich_help_panel=PANEL)
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV, JSON lines or XLSX.")],
+    type_name: Annotated[str, typer.Option("--type", help="Certificate type.")],
+    issuer: Annotated[Path, typer.Option("--issuer", help="The department's private key file.")],
+    department: Annotated[
+        str | None, typer.Option(help="Code of the department; default: the key's own.")
+    ] = None,
+    refused: Annotated[
+        Path | None, typer.Option(help="Write every refused row (line, code, field) to this CSV.")
+    ] = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Issue a department's export. Good rows are issued, refused ones named by line and reason.
+
+    Running the same file again issues nothing twice and goes on where it was cut off. Exit 1 when
+    every row was refused.
+    """
+    from ledger.catalogue import load_catalogue
+
+    existing(file)
+    load_catalogue().type(type_name)
+    settings = settings_of()
+    with client_of(url, signing_key(issuer)) as client:
+        code = department or _department(client.whoami())
+        sink = refused.open("w", encoding="utf-8-sig", newline="") if refused else None
+        try:
+            with _progress_bar(file.name, quiet=as_json) as advance:
+                outcome = client.import_file(
+                    file,
+                    type_name,
+                    code,
+                    synthetic_allowed=settings.synthetic_identities,
+                    progress=advance,
+                    refused_rows=sink,
+                )
+        finally:
+            if sink is not None:
+                sink.close()
+    show(outcome.to_json(), as_json, _import_text(outcome))
+    if outcome.report.refused and not outcome.report.accepted:
+        raise typer.Exit(1)
+
+
+def _department(enrolled: Mapping[str, Any]) -> str:
+    if "institution" not in enrolled:
+        raise WrongInput("this is a holder's key; issuing needs an issuing department's")
+    return str(enrolled["institution"])
+
+
+def _import_text(outcome: Any) -> str:
+    report = outcome.report
+    lines = [f"{outcome.issued} issued, {outcome.already} issued before by this file"]
+    lines += [f"{count:>8} refused: {code}" for code, count in report.refused.items()]
+    lines += [
+        f"  line {row.line}: {row.code}" + (f" ({row.field})" if row.field else "")
+        for row in report.rows[:20]
+    ]
+    hidden = sum(report.refused.values()) - min(20, len(report.rows))
+    if hidden > 0:
+        lines.append(f"  and {hidden} more: name a file for all of them with --refused")
+    if report.scheme.value == "synthetic":
+        lines.append(
+            "This export is a sample population: its identity numbers are no real person's. "
+            "Where real certificates are issued, set CERTLEDGER_SYNTHETIC_IDENTITIES=false."
+        )
+    return "\n".join(lines)
+
+
+@contextmanager
+def _progress_bar(name: str, *, quiet: bool) -> Iterator[Callable[[ImportProgress], None]]:
+    """Appears with the first progress: a file that cannot be read shows none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[rows]} rows"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+    task = bar.add_task(name, total=None, rows=0)
+
+    def advance(state: ImportProgress) -> None:
+        bar.start()
+        bar.update(
+            task,
+            completed=state.bytes_read,
+            total=state.bytes_total,
+            rows=state.accepted + state.refused,
+        )
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+@app.command(rich_help_panel=PANEL)
+def issue(
+    type_name: Annotated[str, typer.Option("--type", help="Certificate type.")],
+    key: KeyFile,
+    fields: Annotated[str, typer.Option(help="JSON object of field values, or @FILE with one.")],
+    supersedes: Annotated[
+        str | None, typer.Option(help="Identifier of the certificate this one replaces.")
+    ] = None,
+    department: Annotated[str | None, typer.Option(help="Code; default: the key's own.")] = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Issue one certificate."""
+    from ledger.catalogue import load_catalogue
+
+    prepared = _prepare(load_catalogue().type(type_name), fields)
+    with client_of(url, signing_key(key)) as client:
+        signer = client.signer(type_name, department or _department(client.whoami()))
+        certificate_id, signed = _sign(signer, prepared)
+        if supersedes is not None:
+            client.change_status(supersedes, "supersede", "replaced", certificate_id)
+        answer = client.issue(signed)
+    show(answer, as_json, f"issued: {answer['certificate_id']} (entry {entry_number(answer)})")
+
+
+def _prepare(kind: CertificateType, fields: str) -> Prepared:
+    import time
+
+    from ledger.certificates import city_date
+    from ledger.identifiers import IdentityScheme
+    from ledger.intake import Row, RowRefusal, prepare
+
+    cells = _cells(fields)
+    unknown = set(cells) - {item.name for item in kind.fields}
+    if unknown:
+        known = ", ".join(item.name for item in kind.fields)
+        raise WrongInput(
+            f"{kind.code} has no field {', '.join(sorted(unknown))}; its fields are: {known}"
+        )
+    row = Row(
+        1, {name: value if isinstance(value, bool) else str(value) for name, value in cells.items()}
+    )
+    today = city_date(time.time_ns() // 1_000_000)
+    prepared = prepare(kind, row, IdentityScheme.NATIONAL, today)
+    if isinstance(prepared, RowRefusal) and settings_of().synthetic_identities:
+        again = prepare(kind, row, IdentityScheme.SYNTHETIC, today)
+        prepared = again if not isinstance(again, RowRefusal) else prepared
+    if isinstance(prepared, RowRefusal):
+        at = f" ({prepared.field})" if prepared.field else ""
+        raise WrongInput(f"refused: {prepared.code}{at}")
+    born, number = prepared.fields.get("birth_date"), prepared.fields.get("identity_number")
+    if born is not None and number is not None and str(born).replace("-", "") != str(number)[6:14]:
+        # Not a refusal: registers hold such people, and the issuer answers for what it signs.
+        typer.echo(
+            "warning: birth_date is not the one in identity_number; issued all the same", err=True
+        )
+    return prepared
+
+
+def _cells(fields: str) -> dict[str, Any]:
+    import orjson
+
+    text = existing(Path(fields[1:])).read_bytes() if fields.startswith("@") else fields
+    try:
+        cells = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        cells = None
+    if not isinstance(cells, dict):
+        raise WrongInput('--fields is not a JSON object, such as {"name": "..."}')
+    return cells
+
+
+def _sign(signer: Signer, prepared: Prepared) -> tuple[str, str]:
+    import orjson
+
+    from ledger.certificates import split
+    from ledger.encoding import b64url_decode
+
+    signed = signer.sign(prepared, None)
+    payload = split(signed)[0].split(".")[1]
+    return str(orjson.loads(b64url_decode(payload))["certificate_id"]), signed
+
+
+@app.command(rich_help_panel=PANEL)
+def certificates(key: KeyFile, url: Url = "", as_json: Json = False) -> None:
+    """The holder's own certificates, newest first, with their state; no field values."""
+    with client_of(url, signing_key(key)) as client:
+        found = client.my_certificates()
+    rows = []
+    for item in found:
+        until = item["valid_until_ms"]
+        rows.append((
+            item["type"],
+            item["state"],
+            f"until {local_time(until)}" if until else "no end",
+            f"issuer {item['issuer']}",
+        ))  # fmt: skip
+    lines = []
+    for item, line in zip(found, columns(rows), strict=True):
+        lines += [item["certificate_id"], f"  {line}"]
+        if item["successor"]:
+            lines.append(f"  replaced by {item['successor']}")
+    show({"certificates": found}, as_json, "\n".join(lines) or "no certificate is recorded")
+
+
+@app.command(rich_help_panel=PANEL)
+def status(certificate_id: CertificateId, url: Url = "", as_json: Json = False) -> None:
+    """State of a certificate, as anybody may ask it; exit 1 when it is not active."""
+    with client_of(url, None) as client:
+        value = client.certificate(certificate_id)
+    receipt = value.get("status_receipt", value["receipt"])
+    show(
+        value,
+        as_json,
+        f"{value['certificate_id']}: {value['state']} ({value['type']}, issued by "
+        f"{value['issuer']}), entry {receipt['entry']['seq']}, {receipt['state']}",
+    )
+    if value["state"] != "active":
+        raise typer.Exit(1)
+
+
+def _change(
+    certificate_id: str, action: str, reason: str, key: Path, url: str, as_json: bool
+) -> None:
+    with client_of(url, signing_key(key)) as client:
+        answer = client.change_status(certificate_id, action, reason)
+    show(answer, as_json, f"{certificate_id}: {answer['state']} (entry {entry_number(answer)})")
+
+
+Reason = Annotated[str, typer.Option(help="Why; kept in the signed statement.")]
+
+
+@app.command(rich_help_panel=PANEL)
+def revoke(
+    certificate_id: CertificateId,
+    key: KeyFile,
+    reason: Reason,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Revoke a certificate for good."""
+    _change(certificate_id, "revoke", reason, key, url, as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def suspend(
+    certificate_id: CertificateId,
+    key: KeyFile,
+    reason: Reason,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Suspend a certificate until it is restored."""
+    _change(certificate_id, "suspend", reason, key, url, as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def restore(
+    certificate_id: CertificateId,
+    key: KeyFile,
+    reason: Reason,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Restore a suspended certificate."""
+    _change(certificate_id, "restore", reason, key, url, as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def erase(
+    certificate_id: CertificateId,
+    key: KeyFile,
+    reason: Reason,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Destroy a certificate's content for good; what was proven of it stays provable."""
+    _change(certificate_id, "erase", reason, key, url, as_json)

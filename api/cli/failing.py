@@ -1,0 +1,175 @@
+"""What can go wrong in a command, as one line that says what to do, and an exit code.
+
+Not its job: the words of the service's own problems; they are in `api.errors`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from api.client import ServiceError
+
+NO, WRONG = 1, 2
+# Typer hands on what stands for wrong usage, but not its base class.
+UsageError = cast(type[Exception], typer.BadParameter.__base__)
+
+
+class Answer(Exception):
+    """The command's answer is no: exit 1."""
+
+
+class WrongInput(Exception):
+    """The user gave what cannot be: exit 2."""
+
+
+class CarefulGroup(TyperGroup):
+    """Runs every command under `failures`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with failures():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """No traceback reaches a user, unless CERTLEDGER_DEBUG=1 asks for it."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, UsageError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            raise  # `| head` has read enough; Typer ends quietly.
+        # Not from Settings: what is wrong may be the settings.
+        if os.environ.get("CERTLEDGER_DEBUG") == "1":
+            import traceback
+
+            traceback.print_exc()
+        code, line = explain(error)
+        typer.echo(line, err=True)
+        raise typer.Exit(code) from None
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Exit code and the line to show."""
+    for module, name, tell in _KNOWN:
+        # A class whose module nobody has imported cannot be this error's.
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return tell(error)
+    said = f": {_first_line(error)}" if str(error) else ""
+    return NO, (
+        f"unexpected error, {type(error).__name__}{said}. "
+        "Set CERTLEDGER_DEBUG=1 to see where; please report it with that."
+    )
+
+
+def _first_line(error: object) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:300]
+
+
+def _no(error: Exception) -> tuple[int, str]:
+    return NO, str(error)
+
+
+def _wrong(error: Exception) -> tuple[int, str]:
+    return WRONG, str(error)
+
+
+def _service(error: ServiceError) -> tuple[int, str]:
+    code = WRONG if error.status in (400, 413, 422) else NO
+    places = error.body.get("errors")
+    at = ", ".join(str(item.get("at")) for item in places) if isinstance(places, list) else ""
+    return code, f"{error.code}: {_first_line(error.detail)}" + (f" ({at})" if at else "")
+
+
+def _unreachable(error: Exception) -> tuple[int, str]:
+    return NO, f"{_first_line(error)}. Is it running? Start it with: certledger serve"
+
+
+def _not_ours(_: Exception) -> tuple[int, str]:
+    return NO, "what answers there is not certledger; is --url (CERTLEDGER_URL) right?"
+
+
+def _type(error: Exception) -> tuple[int, str]:
+    return WRONG, f"{error}. The types are listed by: certledger types"
+
+
+def _not_served(error: Exception) -> tuple[int, str]:
+    return NO, f"not served: {error}"
+
+
+def _database(error: Exception) -> tuple[int, str]:
+    return NO, f"the database cannot be used: {_first_line(getattr(error, 'orig', error))}"
+
+
+def _identifier(error: Exception) -> tuple[int, str]:
+    code = str(error)
+    words = {
+        "identifier.issuer": "the department's code cannot stand in a certificate's identifier; "
+        "it must be an 18-character unified social credit code or a 6-digit region",
+        "credit_code.form": "this is not an 18-character unified social credit code",
+        "credit_code.check_digit": "the credit code's last character is wrong: a slip?",
+        "identity_number.check_digit": "the identity number's last digit is wrong: a slip?",
+    }
+    return WRONG, f"{code}: {words.get(code, 'the number or identifier is not well formed')}"
+
+
+def _settings(error: ValidationError) -> tuple[int, str]:
+    told = [
+        f"{'.'.join(str(part) for part in item['loc'])} (CERTLEDGER_"
+        f"{str(item['loc'][0]).upper() if item['loc'] else '*'}): {item['msg']}"
+        for item in error.errors()
+    ]
+    return WRONG, "wrong setting: " + "; ".join(told)
+
+
+def _file(error: OSError) -> tuple[int, str]:
+    if error.filename is None:
+        return WRONG, str(error)
+    if isinstance(error, FileNotFoundError):
+        return WRONG, f"no such file: {error.filename}"
+    return WRONG, f"{error.filename}: {error.strerror}"
+
+
+#: First match wins. Classes are named, not imported: most commands need few of these modules.
+_KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
+    (__name__, "Answer", _no),
+    (__name__, "WrongInput", _wrong),
+    ("api.client", "ServiceError", _service),
+    ("api.client", "ServiceUnreachable", _unreachable),
+    ("orjson", "JSONDecodeError", _not_ours),
+    ("ledger.catalogue", "UnknownType", _type),
+    ("ledger.chain", "ChainError", _not_served),
+    ("ledger.committer", "LedgerBehindChain", _not_served),
+    ("api.embedded", "NodeDidNotStart", _not_served),
+    ("api.process", "DidNotStart", _not_served),
+    ("api.keyfiles", "KeyFileError", _wrong),
+    ("ledger.exports", "ExportError", _wrong),
+    ("ledger.identifiers", "IdentifierError", _identifier),
+    ("ledger.payloads", "PayloadError", _wrong),
+    ("pydantic", "ValidationError", _settings),
+    ("sqlalchemy.exc", "SQLAlchemyError", _database),
+    ("builtins", "OSError", _file),
+)
+
+
+def existing(path: Path) -> Path:
+    """``path``, once it is sure to be a file."""
+    if path.is_dir():
+        raise WrongInput(f"{path} is a folder, not a file")
+    if not path.exists():
+        raise WrongInput(f"no such file: {path}")
+    return path

@@ -1,0 +1,85 @@
+"""History with its proofs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.failing import Answer
+from api.cli.options import Json, KeyFile, Url, client_of, settings_of, signing_key
+from api.cli.showing import columns, folded, local_time, show
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Audit")
+def trace(
+    key: KeyFile,
+    certificate: Annotated[str | None, typer.Option(help="By certificate.")] = None,
+    grant_id: Annotated[str | None, typer.Option("--grant", help="By grant.")] = None,
+    terminal: Annotated[str | None, typer.Option(help="By terminal.")] = None,
+    department: Annotated[str | None, typer.Option(help="By department.")] = None,
+    staff: Annotated[str | None, typer.Option(help="By member of staff.")] = None,
+    item: Annotated[str | None, typer.Option(help="By service item.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Lines at most.")] = 50,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Every use and every refusal, newest first, each line verified from its receipt.
+
+    The last column: proven (on the chain), verified (by the log's key; no chain was asked),
+    pending (not anchored yet), or what is wrong.
+    """
+    from itertools import islice
+
+    from api.tracing import check_lines
+
+    with client_of(url, signing_key(key)) as client:
+        found = client.history(
+            certificate=certificate,
+            grant=grant_id,
+            terminal=terminal,
+            department=department,
+            staff=staff,
+            service_item=item,
+            limit=min(limit, 500),
+            receipts=True,
+        )
+        lines = list(islice(found, limit))
+        checked = check_lines(lines, client.log_key(), settings_of())
+    filtered = {"certificate": certificate, "grant": grant_id}
+    shown = [name for name, value in filtered.items() if value is None]
+    show({"lines": checked}, as_json, "\n".join(_lines(checked, shown)) or "nothing is recorded")
+    if any(line["proof"].startswith("wrong") for line in checked):
+        raise Answer("some lines are not what the log holds")
+
+
+def _lines(checked: list[dict[str, Any]], shown: list[str]) -> list[str]:
+    """A line an entry, and under it what would not fit beside it; identifiers stay whole."""
+    if not checked:
+        return []
+    heads = columns([("entry", "time", "kind", "result", "proof"), *map(_head, checked)])
+    lines = [heads[0]]
+    for line, head in zip(checked, heads[1:], strict=True):
+        lines.append(head)
+        lines += [f"    {name} {line[name]}" for name in shown if line.get(name)]
+        place = [
+            f"{word} {line[name]}"
+            for word, name in (
+                ("at", "site"),
+                ("terminal", "terminal"),
+                ("department", "department"),
+                ("for", "service_item"),
+                ("staff", "staff"),
+            )
+            if line.get(name)
+        ]
+        if place:
+            lines.append(folded(place, "    "))
+    return lines
+
+
+def _head(line: dict[str, Any]) -> tuple[str, ...]:
+    words = " ".join(str(line[name]) for name in ("decision", "state", "reason") if name in line)
+    return str(line["seq"]), local_time(line["time"]), line["kind"], words, line["proof"]

@@ -1,0 +1,114 @@
+"""Running a ledger: data folder, chain node, service, demo, integrity check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.options import DataFolder, Json, settings_of
+from api.cli.showing import show
+
+PANEL = "Running it"
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=PANEL)
+def init(data: DataFolder = None, as_json: Json = False) -> None:
+    """Create keys and database in the data folder; does nothing to what is there."""
+    from api.keyfiles import load_or_create_secret, load_signing_key
+    from api.service import initialise
+    from ledger.chain import address_of
+
+    settings = settings_of(data=data)
+    initialise(settings)
+    kid = load_signing_key(settings.keys / "operator.jwk").thumbprint()
+    account = address_of(load_or_create_secret(settings.keys / "chain.key"))
+    show(
+        {"data": str(settings.data), "operator_kid": kid, "chain_account": account},
+        as_json,
+        f"Ready: {settings.data}\n"
+        f"operator key:  {kid}\n"
+        f"chain account: {account}\n"
+        f"Keep {settings.keys} secret and backed up: without its master.key no certificate can "
+        "be read again.",
+    )
+
+
+@app.command(
+    rich_help_panel=PANEL,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def node(context: typer.Context) -> None:
+    """Run a chain node (Ethereum JSON-RPC on loopback); see --help for its options."""
+    from ledger.node.__main__ import main as run_node
+
+    raise typer.Exit(run_node(context.args, "certledger node") or 0)
+
+
+@app.command(rich_help_panel=PANEL)
+def serve(
+    data: DataFolder = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    chain_url: Annotated[
+        str | None, typer.Option(help="JSON-RPC of a chain; else a node is started.")
+    ] = None,
+) -> None:
+    """Serve the API; starts and supervises a chain node when no chain URL is given."""
+    from api.app import run
+
+    settings = settings_of(data=data, host=host, port=port, chain_url=chain_url)
+    typer.echo(f"starting, data in {settings.data}", err=True)
+    run(settings)
+
+
+@app.command(rich_help_panel=PANEL)
+def demo(
+    language: Annotated[
+        str, typer.Option("--lang", help="zh or en; default by the environment.")
+    ] = "",
+    samples: Annotated[
+        Path | None, typer.Option(help="Folder with the three sample exports; else made anew.")
+    ] = None,
+) -> None:
+    """Run the whole story once, on real processes, and check every step of it."""
+    from api.demo import run_demo
+
+    raise typer.Exit(run_demo(language, samples))
+
+
+@app.command(rich_help_panel=PANEL)
+def fsck(data: DataFolder = None, as_json: Json = False) -> None:
+    """Re-derive the whole log from the database and hold it against the chain."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from api.checking import run_fsck
+
+    settings = settings_of(data=data)
+    bar = Progress(
+        TextColumn("checking"),
+        BarColumn(),
+        TextColumn("{task.fields[counted]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=as_json,
+    )
+    with bar:
+        task = bar.add_task("", total=None, counted="")
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, counted=f"{done} of {total} entries")
+
+        report = run_fsck(settings, advance)
+    lines = [f"{finding.where}: {finding.what}" for finding in report.findings]
+    lines.append(
+        f"{report.entries} entries, {report.anchored} anchored: "
+        + ("clean" if report.clean else f"{report.found} findings")
+    )
+    show(report.to_json(), as_json, "\n".join(lines))
+    if not report.clean:
+        raise typer.Exit(1)

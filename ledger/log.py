@@ -1,0 +1,230 @@
+"""The log: entries appended in a transaction, checkpoints anchored on the chain, receipts.
+
+The tree is in memory at its right edge and in tiles behind it; the database's head row says how
+far it is committed, the contract how far it is anchored. Both are held against each other at every
+start and after every failure; memory is trusted in neither case.
+
+Safe to share between threads: the tree is under a lock, and what is anchored never changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from ledger import outbox, store
+from ledger.batch import Batch
+from ledger.chain import Anchor, ChainClient
+from ledger.database import Database, insert_ignoring_conflicts
+from ledger.entries import Entry
+from ledger.merkle import ProofError, consistency_proof, inclusion_proofs
+from ledger.notes import Checkpoint, sign_checkpoint
+from ledger.receipts import AnchorReference, Published, Receipt
+from ledger.tiles import Tree
+
+logger = logging.getLogger(__name__)
+
+
+class LedgerBehindChain(Exception):
+    """The chain holds a checkpoint that this database cannot account for: an old backup, or
+    another database under the same log id. Serving would fork the log."""
+
+
+class Log:
+    def __init__(
+        self,
+        database: Database,
+        chain: ChainClient,
+        key: Ed25519PrivateKey,
+        *,
+        origin: str,
+        log_id: bytes,
+    ) -> None:
+        self._database, self._chain, self._key = database, chain, key
+        self.origin, self.log_id = origin, log_id
+        self._lock = threading.Lock()
+        self._tree: Tree
+        self._published: Published | None = None
+
+    # --- what is committed --------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Entries in memory's tree: those committed, between transactions."""
+        return self._tree.size
+
+    def load(self) -> None:
+        """Read the committed tree. Raises LookupError for a missing tile."""
+
+        def read_tile(level: int, index: int) -> bytes:
+            with self._database.read() as connection:
+                hashes = store.read_tile(connection, level, index)
+            if hashes is None:
+                raise LookupError(f"tile {level}/{index} is missing from the database")
+            return hashes
+
+        with self._database.read() as connection:
+            size = store.head_size(connection, self.log_id) or 0
+        tree = Tree(size, read_tile)
+        with self._lock:
+            self._tree = tree
+
+    def lock_head(self, connection: Connection) -> int:
+        """Hold the log's head for this transaction; the size it has."""
+        size = store.head_size(connection, self.log_id, lock=True)
+        if size != self._tree.size:
+            self.load()  # another process appended
+        return self._tree.size
+
+    def append(self, batch: Batch) -> None:
+        """Add a batch's entries and chain actions, in its transaction."""
+        if batch.appended:
+            with self._lock:
+                tiles = self._tree.append(entry.leaf_hash() for entry, _, _ in batch.appended)
+            store.append_entries(batch.connection, self.log_id, batch.appended, tiles)
+        if batch.chain_actions:
+            rows = [
+                {
+                    "seq": seq,
+                    "action": type(action).__name__,
+                    "payload": outbox.to_json(action),
+                    "done": False,
+                }
+                for seq, action in batch.chain_actions
+            ]
+            batch.connection.execute(insert(store.chain_outbox), rows)
+
+    # --- what is anchored ---------------------------------------------------------------------
+
+    @property
+    def published(self) -> Published | None:
+        """The newest anchored checkpoint."""
+        return self._published
+
+    @property
+    def anchored(self) -> int:
+        """Entries that the newest anchored checkpoint covers."""
+        published = self._published
+        return 0 if published is None else published.checkpoint.size
+
+    def recover(self) -> None:
+        """Load the tree and hold it against the chain. Raises LedgerBehindChain,
+        ChainUnavailable."""
+        with self._database.write() as connection:
+            if store.head_size(connection, self.log_id) is None:
+                store.create_head(connection, self.log_id)
+        self.load()
+        with self._database.read() as connection:
+            newest = store.newest_checkpoint(connection)
+        self.take_over_anchored()
+        # Rows of anchors that were mined while their rows could not be written.
+        from_block = 0 if newest is None else newest.block_number
+        for anchor in self._chain.anchors(self.log_id, from_block):
+            self._store(self._publish(anchor))
+
+    def take_over_anchored(self) -> None:
+        """Adopt what the chain holds: an anchor whose reply was lost may have been mined."""
+        size, root = self._chain.head(self.log_id)
+        if size <= self.anchored:
+            return
+        with self._lock:
+            committed = self._tree.size
+            ours = self._tree.root(size) if size <= committed else None
+        if ours is None:
+            raise LedgerBehindChain(
+                f"the chain holds {size} entries of this log, the database {committed}: "
+                "it was restored from an old backup, or is another log's"
+            )
+        if ours != root:
+            raise LedgerBehindChain(
+                f"the first {size} entries in the database are not those on the chain"
+            )
+        anchor = self._chain.anchor_of(self.log_id, size)
+        if anchor is None:
+            raise LedgerBehindChain(f"the chain does not show where size {size} was anchored")
+        self._published = self._publish(anchor)
+        self._store(self._published)
+
+    def anchor(self, size: int) -> Published:
+        """Have the first ``size`` entries on the chain. Raises ChainUnavailable, ChainRefused.
+
+        The caller stores the checkpoint's row afterwards (`store_published`): answers need not
+        wait for it, because `recover` reads it back from the chain.
+        """
+        published = self._published
+        if published is not None and size <= published.checkpoint.size:
+            return published
+        old = self.anchored
+        with self._lock:
+            root = self._tree.root(size)
+            proof = consistency_proof(old, size, self._tree.read)
+        anchor = self._chain.anchor(self.log_id, old_size=old, size=size, root=root, proof=proof)
+        self._published = published = self._publish(anchor)
+        return published
+
+    def store_published(self) -> None:
+        if self._published is not None:
+            self._store(self._published)
+
+    def _publish(self, anchor: Anchor) -> Published:
+        checkpoint = Checkpoint(self.origin, anchor.size, anchor.root)
+        note = sign_checkpoint(checkpoint, self.origin, self._key)
+        reference = AnchorReference(
+            anchor.chain_id,
+            anchor.contract,
+            "0x" + anchor.tx_hash.hex(),
+            anchor.block_number,
+            "0x" + anchor.block_hash.hex(),
+        )
+        return Published.build(checkpoint, note, reference)
+
+    def _store(self, published: Published) -> None:
+        checkpoint, anchor = published.checkpoint, published.anchor
+        row = {
+            "size": checkpoint.size,
+            "root": checkpoint.root,
+            "note": published.note,
+            "chain_id": anchor.chain_id,
+            "contract": anchor.contract,
+            "tx_hash": bytes.fromhex(anchor.tx_hash[2:]),
+            "block_number": anchor.block_number,
+            "block_hash": bytes.fromhex(anchor.block_hash[2:]),
+        }
+        try:
+            with self._database.write() as connection:
+                connection.execute(insert_ignoring_conflicts(connection, store.checkpoints), [row])
+        except SQLAlchemyError as error:
+            logger.error("checkpoint row not written: %s", type(error).__name__)
+
+    # --- what is proven -----------------------------------------------------------------------
+
+    def receipts(
+        self, entries: Sequence[Entry], published: Published | None = None
+    ) -> list[Receipt]:
+        """Receipts against ``published`` (default: newest); pending ones beyond it."""
+        published = published or self._published
+        size = 0 if published is None else published.checkpoint.size
+        with self._lock:
+            proven = [entry.seq for entry in entries if entry.seq < size]
+            proofs = iter(list(inclusion_proofs(proven, size, self._tree.read)))
+        return [
+            Receipt(entry, next(proofs), published) if entry.seq < size else pending(entry)
+            for entry in entries
+        ]
+
+    def consistency(self, first: int, second: int) -> list[bytes]:
+        """Proof between two anchored sizes; raises ProofError."""
+        if second > self.anchored:
+            raise ProofError(f"only {self.anchored} entries are anchored")
+        with self._lock:
+            return consistency_proof(first, second, self._tree.read)
+
+
+def pending(entry: Entry) -> Receipt:
+    """The receipt of an entry that is committed and not anchored yet."""
+    return Receipt(entry, (), None)
