@@ -129,7 +129,8 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=20,
     )
     server = Announced(config)
-    with contextlib.suppress(KeyboardInterrupt):
+    # Uvicorn ends with a code of its own when it cannot listen, having said why.
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if not server.started:
         raise SystemExit(1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
+from joserfc.jwk import ECKey
+
 from ledger import store
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role
@@ -25,19 +27,27 @@ class Authenticator:
         Freshness is waived for a statement that is recorded already: sent again, it gets its one
         answer, however late.
         """
+        enrolled, key = self.signer(token, kinds)
+        statement = verify(token, key)
+        self.require_fresh(statement)
+        return statement, enrolled
+
+    def signer(self, token: str, kinds: Collection[Kind]) -> tuple[Enrolled, ECKey]:
+        """The enrolled key that the token names; raises StatementError. Nothing is verified."""
         header = read_header(token)
         if header.kind not in kinds:
             raise StatementError("statement.kind", f"expected typ {' or '.join(sorted(kinds))}")
         found = self._ring.find(header.kid)
         if found is None:
             raise StatementError("key.unknown", "the key is not enrolled")
-        enrolled, key = found
-        statement = verify(token, key)
+        return found
+
+    def require_fresh(self, statement: Statement) -> None:
+        """Raises StatementError unless the statement is fresh, or recorded already."""
         if abs(time.time() - statement.issued_at) > FRESH_SECONDS and not self._recorded(statement):
             raise StatementError(
                 "statement.stale", f"iat must be within {FRESH_SECONDS} s of the server's time"
             )
-        return statement, enrolled
 
     def _recorded(self, statement: Statement) -> bool:
         key = statement.request_key

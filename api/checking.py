@@ -113,7 +113,11 @@ def chain_url(settings: Settings) -> Iterator[str]:
     try:
         yield node.url
     finally:
-        node.stop()
+        # One that came up meanwhile is somebody else's.
+        if node.adopted:
+            node.leave()
+        else:
+            node.stop()
 
 
 def _secret(settings: Settings) -> MasterKey:

@@ -46,6 +46,12 @@ class EmbeddedNode:
     def pid(self) -> int:
         return self._pid
 
+    @property
+    def adopted(self) -> bool:
+        """Whether the node ran before and was taken over: not started here, so perhaps another's
+        to stop."""
+        return self._process is None
+
     def start(self, timeout: float = 60.0) -> None:
         """Have the node answering; raises NodeDidNotStart."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -54,10 +60,14 @@ class EmbeddedNode:
         self._watcher = threading.Thread(target=self._watch, name="node-watch", daemon=True)
         self._watcher.start()
 
-    def stop(self, timeout: float = 15.0) -> None:
+    def leave(self) -> None:
+        """Watch no longer; the node goes on."""
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join(5)
+
+    def stop(self, timeout: float = 15.0) -> None:
+        self.leave()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout

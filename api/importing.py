@@ -108,7 +108,7 @@ def import_export(
     synthetic_allowed: bool,
     progress: Callable[[Progress], None] = lambda _: None,
     refused_rows: IO[str] | None = None,
-    in_flight: int = 3,
+    in_flight: int = 4,
 ) -> ImportOutcome:
     """Issue every good row of an export; the report names every refused one.
 

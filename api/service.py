@@ -12,6 +12,7 @@ import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, select
 
+from api.bulk import BulkChecker, Checker
 from api.embedded import EmbeddedNode
 from api.keyfiles import (
     load_log_key,
@@ -92,6 +93,11 @@ class Service:
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
         self.log_id = sha256(b"certledger log\0" + settings.origin.encode())
         self.grants = Grants()
+        allowed = settings.synthetic_identities
+        self.checker = Checker(self.catalogue, self.master, synthetic_allowed=allowed)
+        self.bulk_checker = BulkChecker(
+            self.checker, settings.keys / "master.key", synthetic_allowed=allowed
+        )
 
     def start(self) -> None:
         """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart; nothing is served then."""
@@ -132,6 +138,7 @@ class Service:
             raise
 
     def stop(self) -> None:
+        self.bulk_checker.close()
         self.committer.stop()
         if self.node is not None:
             self.node.stop()

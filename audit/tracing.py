@@ -44,6 +44,8 @@ def check_line(
         except ValueError as error:
             return f"wrong: {error}"
         return PENDING
+    if not isinstance(receipt.get("checkpoint"), str):
+        return "wrong: there is no checkpoint"
     try:
         _, checkpoint = verify_receipt(receipt, log_key)
     except ReceiptError as error:

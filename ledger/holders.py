@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b32encode
 
 from ledger.encoding import b64url
 from ledger.sealing import MasterKey
@@ -13,7 +12,7 @@ def holder_id(master: MasterKey, number: str) -> str:
     """A holder's pseudonym, by identity number or credit code: the same for the same holder,
     meaningless without the master key."""
     pseudonym = master.derive(b"certledger holder v1", number.encode("utf-8"))[:16]
-    return "H" + b32encode(pseudonym).decode("ascii").rstrip("=")
+    return "H" + pseudonym.hex().upper()
 
 
 def subject_digest(number: str, salt: bytes) -> str:

@@ -1,7 +1,7 @@
 """Issuing certificates, changing their state, erasing their content.
 
 A certificate is its own statement: the issuer-signed SD-JWT. What the department's key signed is
-checked against the catalogue before it comes here (`read_certificate`), and against the ledger's
+checked against the catalogue before it comes here (`ledger.issuance`), and against the ledger's
 state inside the batch. The same row of the same export (``source``) issues once; a second live
 certificate of one type, issuer and key is a ``duplicate``.
 """
@@ -18,28 +18,15 @@ from sqlalchemy import or_ as any_of
 
 from ledger import store
 from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
-from ledger.catalogue import Catalogue, CertificateType, FieldError, UnknownType, validate_fields
-from ledger.certificates import Certificate, city_date, open_certificate, pack_disclosures
+from ledger.certificates import Certificate
 from ledger.chain import StatusChange
 from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
-from ledger.holders import holder_id
 from ledger.identifiers import CertificateIdentifier, IdentifierError
+from ledger.issuance import Issuance
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
 from ledger.payloads import Members, PayloadError
-from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Statement, StatementError
-
-
-@dataclass(frozen=True, slots=True)
-class Issuance:
-    """A certificate ready for the log: checked against the catalogue, its content sealed."""
-
-    certificate: Certificate
-    type: CertificateType
-    holder: str
-    uniqueness: bytes
-    sealed: Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,49 +35,6 @@ class Issued:
 
     certificate_id: str
     already: bool
-
-
-def read_certificate(
-    statement: Statement,
-    disclosures: Sequence[str],
-    *,
-    catalogue: Catalogue,
-    master: MasterKey,
-    synthetic_allowed: bool,
-) -> Issuance:
-    """Check a signed certificate against its type and seal its content; raises StatementError."""
-    certificate = open_certificate(statement, disclosures)
-    fields = certificate.fields()
-    try:
-        kind = catalogue.type(certificate.type_code)
-        identifier = CertificateIdentifier.parse(certificate.certificate_id)
-        issued_on = city_date(statement.issued_at * 1000)
-        validate_fields(kind, fields, on=issued_on, synthetic_allowed=synthetic_allowed)
-    except UnknownType:
-        raise StatementError("certificate.type", "the type is not in the catalogue") from None
-    except IdentifierError as error:
-        raise StatementError(
-            "certificate.identifier", f"not a GB/T 36904 identifier: {error}"
-        ) from None
-    except FieldError as error:
-        raise StatementError(error.code, f"field {error.field}: {error.code}") from None
-    if (identifier.type_code, identifier.issuer) != (certificate.type_code, certificate.issuer):
-        raise StatementError(
-            "certificate.identifier", "the identifier names another type or issuer"
-        )
-    if str(identifier) != certificate.certificate_id:
-        raise StatementError("certificate.identifier", "the identifier is not in its one form")
-    subject = str(fields[kind.subject.name])
-    name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])
-    return Issuance(
-        certificate=certificate,
-        type=kind,
-        holder=holder_id(master, subject),
-        uniqueness=master.derive(b"certledger uniqueness v1", name.encode("utf-8"))[:16],
-        sealed=master.seal(
-            pack_disclosures(certificate), certificate.certificate_id.encode("ascii")
-        ),
-    )
 
 
 class IssueHandler:
@@ -209,7 +153,7 @@ class _Known:
 
 def _source_of(issuance: Issuance) -> tuple[str, str, str | None]:
     certificate = issuance.certificate
-    return certificate.issuer, issuance.type.code, certificate.source
+    return certificate.issuer, issuance.type, certificate.source
 
 
 def _types_allowed(connection: Connection, issuers: set[str]) -> dict[str, set[str]]:
@@ -221,7 +165,7 @@ def _certificate_row(issuance: Issuance, seq: int) -> dict[str, Any]:
     certificate = issuance.certificate
     return {
         "certificate_id": certificate.certificate_id,
-        "type": issuance.type.code,
+        "type": issuance.type,
         "issuer": certificate.issuer,
         "holder": issuance.holder,
         "commitment": certificate.commitment,

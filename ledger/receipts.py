@@ -93,7 +93,7 @@ def verify_receipt(receipt: Mapping[str, Any], log_key: NoteKey) -> tuple[Entry,
         proof = [base64.b64decode(item, validate=True) for item in receipt["proof"]]
         checkpoint = open_checkpoint(receipt["checkpoint"], log_key)
         root = root_from_inclusion(entry.leaf_hash(), entry.seq, checkpoint.size, proof)
-    except (KeyError, TypeError, binascii.Error) as error:
+    except (KeyError, TypeError, AttributeError, binascii.Error) as error:
         raise ReceiptError(f"the receipt is malformed: {error}") from None
     except (NoteError, ProofError, ValueError) as error:
         raise ReceiptError(str(error)) from None

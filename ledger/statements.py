@@ -59,6 +59,9 @@ class StatementError(Exception):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type[StatementError], tuple[str, str]]:
+        return StatementError, (self.code, str(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

@@ -89,6 +89,8 @@ def _wrong(error: Exception) -> tuple[int, str]:
 
 
 def _service(error: ServiceError) -> tuple[int, str]:
+    if not error.body:  # no problem document
+        return _not_ours(error)
     code = WRONG if error.status in (400, 413, 422) else NO
     places = error.body.get("errors")
     at = ", ".join(str(item.get("at")) for item in places) if isinstance(places, list) else ""

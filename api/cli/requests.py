@@ -96,8 +96,9 @@ def approve(
             raise Answer("the matching number is another one; this is not the kiosk before you")
         chosen = _choose(client, found, listed(fields, "--fields"), certificate or [])
         answer = client.approve_request(found, chosen)
-    told = f"approved: {found['request_id']} (grant {answer['grant_id']}, entry "
-    lines = [told + f"{entry_number(answer)})", *_lines(found)[1:]]
+    told = f"approved: {found['request_id']} (entry {entry_number(answer)})"
+    now = {**found, "state": "approved", "grant_id": answer["grant_id"]}
+    lines = [told, *_lines(now)[1:], "  granted:", folded(_names(chosen), "    ")]
     show({**answer, "request_id": found["request_id"]}, as_json, "\n".join(lines))
 
 
@@ -109,6 +110,10 @@ def refuse(code_or_id: CodeOrId, key: KeyFile, url: Url = "", as_json: Json = Fa
         answer = client.refuse_request(found["request_id"])
     told = f"refused: {found['request_id']} (entry {entry_number(answer)})"
     show({**answer, "request_id": found["request_id"]}, as_json, told)
+
+
+def _names(chosen: dict[str, list[str]]) -> list[str]:
+    return [name for names in chosen.values() for name in names]
 
 
 def _find(client: Client, code_or_id: str) -> dict[str, Any]:

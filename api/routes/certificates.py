@@ -14,10 +14,12 @@ from typing import Annotated, Any
 import orjson
 from fastapi import APIRouter, Depends, Form, Response, UploadFile
 from fastapi import Request as HttpRequest
+from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from api.auth import Authenticator
+from api.bulk import check_one
 from api.errors import describe
 from api.importing import ImportOutcome, Progress, RowResult, Signer, import_export
 from api.replies import (
@@ -34,11 +36,9 @@ from api.service import Service
 from ledger import store
 from ledger.batch import Request
 from ledger.catalogue import UnknownType
-from ledger.certificates import split
 from ledger.committer import Answer
 from ledger.directory import Enrolled, Role
 from ledger.exports import ExportError, file_sha256
-from ledger.issuing import read_certificate
 from ledger.statements import Kind, StatementError
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -115,30 +115,36 @@ async def issue_all(
     service: Service, auth: Authenticator, certificates: Sequence[str]
 ) -> list[Answer | Exception]:
     """Check and record signed certificates; each gets an answer or its error."""
-
-    def check(text: str) -> Request | StatementError:
+    results: list[Answer | Exception | None] = [None] * len(certificates)
+    known: list[tuple[int, Enrolled, ECKey]] = []
+    for index, text in enumerate(certificates):
         try:
-            token, disclosures = split(text)
-            statement, actor = auth.statement(token, (Kind.CERTIFICATE,))
-            issuance = read_certificate(
-                statement,
-                disclosures,
-                catalogue=service.catalogue,
-                master=service.master,
-                synthetic_allowed=service.settings.synthetic_identities,
-            )
+            enrolled, key = auth.signer(text.partition("~")[0], (Kind.CERTIFICATE,))
         except StatementError as error:
-            return error
-        return Request(statement, actor, issuance)
-
-    def check_all() -> list[Request | StatementError]:
-        return [check(text) for text in certificates]
-
-    # Several hundred signatures would hold up the event loop.
-    checked = check_all() if len(certificates) == 1 else await asyncio.to_thread(check_all)
-    requests = [item for item in checked if isinstance(item, Request)]
-    answers = iter(await service.record_all("issue", requests))
-    return [next(answers) if isinstance(item, Request) else item for item in checked]
+            results[index] = error
+        else:
+            known.append((index, enrolled, key))
+    texts, keys = [certificates[index] for index, _, _ in known], [key for _, _, key in known]
+    if len(certificates) == 1:
+        checked = [check_one(service.checker, *pair) for pair in zip(texts, keys, strict=True)]
+    else:
+        checked = await service.bulk_checker.check(texts, keys)
+    requests: list[tuple[int, Request]] = []
+    for (index, enrolled, _), outcome in zip(known, checked, strict=True):
+        if isinstance(outcome, StatementError):
+            results[index] = outcome
+            continue
+        statement, issuance = outcome
+        try:
+            auth.require_fresh(statement)
+        except StatementError as error:
+            results[index] = error
+        else:
+            requests.append((index, Request(statement, enrolled, issuance)))
+    answers = await service.record_all("issue", [request for _, request in requests])
+    for (index, _), answer in zip(requests, answers, strict=True):
+        results[index] = answer
+    return [item for item in results if item is not None]
 
 
 def _raise_if_unavailable(answers: Sequence[Answer | Exception]) -> None:

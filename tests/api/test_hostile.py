@@ -808,7 +808,7 @@ def wrong_number(town: Any) -> str:
 
 def malformed(broken: str) -> tuple[str, int]:
     if "\0" in broken:
-        return "statement.malformed", 400
+        return "statement.signature", 401
     if not broken.endswith("~"):
         return "certificate.malformed", 400
     return "certificate.disclosure", 400

@@ -44,7 +44,8 @@ from ledger.encoding import b64url, b64url_decode, sha256
 from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
 from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
-from ledger.issuing import ImportHandler, IssueHandler, StatusHandler, read_certificate
+from ledger.issuance import read_certificate
+from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
@@ -80,6 +81,7 @@ class Built:
     master: MasterKey
     log_key: Ed25519PrivateKey
     names: dict[str, str] = field(default_factory=dict)
+    origin: str = ORIGIN
 
     @property
     def log_id(self) -> bytes:

@@ -1,0 +1,147 @@
+"""Checking many signed certificates, in a process of its own.
+
+A signature check holds the interpreter for a tenth of a millisecond, and everything else about a
+certificate takes longer; next to the event loop and the committer that would be most of the
+service's time. So batches go to a second process, started in the background by the first of them.
+Until it is there, and should it ever die, the same code runs here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+from api.keyfiles import load_or_create_secret
+from ledger.catalogue import Catalogue, load_catalogue
+from ledger.certificates import split
+from ledger.issuance import Issuance, read_certificate
+from ledger.sealing import MasterKey
+from ledger.statements import Statement, StatementError, load_public_key, verify
+
+logger = logging.getLogger(__name__)
+
+#: A certificate's token and disclosures, with the key that is to verify it.
+Signed = tuple[str, list[str], ECKey]
+Checked = tuple[Statement, Issuance] | StatementError
+
+
+class Checker:
+    """Verifies and reads signed certificates."""
+
+    def __init__(self, catalogue: Catalogue, master: MasterKey, *, synthetic_allowed: bool) -> None:
+        self._catalogue, self._master = catalogue, master
+        self._synthetic_allowed = synthetic_allowed
+
+    def check(self, signed: Signed) -> Checked:
+        token, disclosures, key = signed
+        try:
+            statement = verify(token, key)
+            issuance = read_certificate(
+                statement,
+                disclosures,
+                catalogue=self._catalogue,
+                master=self._master,
+                synthetic_allowed=self._synthetic_allowed,
+            )
+        except StatementError as error:
+            return error
+        return statement, issuance
+
+
+class BulkChecker:
+    """`Checker` for many at a time. ``master_file`` is where the second process reads the key."""
+
+    def __init__(self, checker: Checker, master_file: Path, *, synthetic_allowed: bool) -> None:
+        self._checker = checker
+        self._start = (str(master_file), synthetic_allowed)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="check")
+        self._process: ProcessPoolExecutor | None = None
+        self._ready = False
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None:
+            self._process.shutdown(wait=False, cancel_futures=True)
+
+    async def check(self, texts: Sequence[str], keys: Sequence[ECKey]) -> list[Checked]:
+        """Check SD-JWTs, each with the key of its signer; results in the same order."""
+        loop = asyncio.get_running_loop()
+        if self._ready and self._process is not None:
+            names = [str(id(key)) for key in keys]  # one object a signer: the key ring's
+            distinct = {
+                name: dict(key.as_dict(private=False))
+                for name, key in dict(zip(names, keys, strict=True)).items()
+            }
+            try:
+                return await loop.run_in_executor(
+                    self._process, _check_there, list(texts), names, distinct
+                )
+            except BrokenProcessPool:
+                logger.warning("the checking process ended; going on without it until the next")
+                self._process, self._ready = None, False
+        self._warm()
+        return await loop.run_in_executor(self._thread, self._check_here, texts, keys)
+
+    def _check_here(self, texts: Sequence[str], keys: Sequence[ECKey]) -> list[Checked]:
+        return [check_one(self._checker, text, key) for text, key in zip(texts, keys, strict=True)]
+
+    def _warm(self) -> None:
+        if self._process is not None:
+            return
+        self._process = ProcessPoolExecutor(
+            1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare,
+            initargs=self._start,
+        )
+        self._process.submit(os.getpid).add_done_callback(self._warmed)
+
+    def _warmed(self, done: object) -> None:
+        self._ready = True
+
+
+def check_one(checker: Checker, text: str, key: ECKey) -> Checked:
+    try:
+        token, disclosures = split(text)
+    except StatementError as error:
+        return error
+    return checker.check((token, disclosures, key))
+
+
+# --- in the second process ------------------------------------------------------------------------
+
+_there: Checker
+
+
+def _prepare(master_file: str, synthetic_allowed: bool) -> None:
+    global _there
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle, in order
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    # A killed service cannot tell us to end.
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    master = MasterKey(load_or_create_secret(Path(master_file)))
+    _there = Checker(load_catalogue(), master, synthetic_allowed=synthetic_allowed)
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(0)
+
+
+def _check_there(
+    texts: list[str], names: list[str], jwks: dict[str, dict[str, Any]]
+) -> list[Checked]:
+    keys = {name: load_public_key(jwk) for name, jwk in jwks.items()}
+    return [check_one(_there, text, keys[name]) for text, name in zip(texts, names, strict=True)]

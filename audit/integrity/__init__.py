@@ -1,0 +1,117 @@
+"""The full integrity check: everything re-derived from what was signed, held against the chain.
+
+What is believed, and why, from the strongest down:
+
+1. the chain: its anchored roots were checked by the contract and cannot be rewritten here;
+2. statements: signed by keys whose own enrolment is a signed statement earlier in the log;
+3. entries: their hashes lead to the anchored roots;
+4. every other table: derived, so it is derived again, in the order of the log, and compared.
+
+One pass over the log in chunks. Not re-derived, because what it depended on is gone or changes by
+design: tables of codes (``code_uses``, ``spoken_codes``, ``spoken_tries``) hold nothing but what
+expires within minutes; whether a spoken code was right; which fields a service item allowed at the
+time (items are edited data).
+
+Time may step back by up to a minute (clocks are set); more than that is a finding, because a
+statement is taken within a minute of its time and windows of grants would lose their meaning.
+
+Not this package's job: printing, settings, finding the database or the chain, mending anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError
+
+from audit.integrity.chain_records import ChainReader, ChainRecords
+from audit.integrity.checkpoints import Checkpoints
+from audit.integrity.contracts import Contracts
+from audit.integrity.extent import check_outside, log_size
+from audit.integrity.reading import snapshot
+from audit.integrity.records import read_records
+from audit.integrity.replay import Replay
+from audit.integrity.report import Finding, Findings, IntegrityReport
+from audit.integrity.signatures import verifying
+from audit.integrity.tree import TreeCheck
+from ledger.catalogue import Catalogue
+from ledger.database import Database
+from ledger.notes import NoteKey
+from ledger.sealing import MasterKey
+
+_CHUNK = 4_096  # entries at a time; a multiple of a tile's width
+
+
+def check_ledger(
+    database: Database,
+    chain: ChainReader,
+    *,
+    log_id: bytes,
+    origin: str,
+    log_key: NoteKey,
+    master: MasterKey,
+    catalogue: Catalogue,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> IntegrityReport:
+    """Check everything; raises ChainError when the chain cannot be read.
+
+    Works beside a running service: the chain's head is read first and the database as one
+    snapshot after it, so the chain can be ahead of the snapshot only if something is lost.
+    """
+    findings, size = Findings(), 0
+    head = anchored, _ = chain.head(log_id)
+    try:
+        with snapshot(database) as connection:
+            size = log_size(connection, findings, log_id, anchored)
+            checkpoints = Checkpoints(
+                connection, findings, chain.anchors(log_id), head, origin, log_key
+            )
+            with verifying(findings, size) as signatures:
+                replay = Replay(connection, findings, signatures, master, catalogue)
+                tree = _check_log(connection, findings, size, replay, checkpoints, progress)
+                check_outside(connection, findings, size, anchored)
+                if anchored <= size and tree.right_until < anchored and not tree.diverged:
+                    findings.altered(
+                        f"checkpoints {anchored}",
+                        "the chain does not show where its head was anchored",
+                        "chain.head",
+                    )
+                replay.finish()
+                signatures.finish()
+            contracts = Contracts(connection, findings, chain, size, anchored)
+            contracts.check_directory(replay.enrolments)
+            contracts.check_statuses(replay.certificates)
+    except DatabaseError as error:
+        what = f"cannot be read to its end: {error.orig or error}"
+        findings.altered("database", what, "database.damaged")
+    return IntegrityReport(size, min(anchored, size), tuple(findings.kept), findings.count)
+
+
+def _check_log(
+    connection: Connection,
+    findings: Findings,
+    size: int,
+    replay: Replay,
+    checkpoints: Checkpoints,
+    progress: Callable[[int, int], None],
+) -> TreeCheck:
+    """Entries and statements, the tree they make, and what is anchored of it, chunk by chunk."""
+    tree = TreeCheck(connection, findings, size)
+    for start in range(0, size, _CHUNK):
+        end = min(start + _CHUNK, size)
+        tiles = tree.leaf_tiles(start, end)
+        records, leaves = read_records(connection, findings, start, end, tiles)
+        replay.chunk(start, end, records)
+        anchors, rows = checkpoints.anchors_until(end), checkpoints.rows(start, end)
+        for at in tree.grow(start, leaves, tiles, anchors.keys() | rows.keys()):
+            anchor = anchors.get(at)
+            if anchor is not None:
+                tree.settle(at, anchor.root)
+            checkpoints.check(at, anchor, rows.get(at), tree.root)
+        progress(end, size)
+    tree.finish()
+    return tree
+
+
+__all__ = ["ChainReader", "ChainRecords", "Finding", "IntegrityReport", "check_ledger"]

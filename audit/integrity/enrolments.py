@@ -1,0 +1,348 @@
+"""Institutions, sites and keys, enrolled again from their statements.
+
+Whose device a holder's key is: the identity number and the salt of the statement's ``subject`` are
+sealed with the key, so both the digest that was signed and the pseudonym are computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import Connection, Table, select
+
+from audit.integrity.reading import plain, rows_by
+from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.report import Findings
+from audit.integrity.signatures import Signatures
+from ledger import store
+from ledger.chain import DirectoryEntry
+from ledger.directory import NEVER, Enrolled, Role, institution_id
+from ledger.encoding import b64url, b64url_decode
+from ledger.enrolment import CHAIN_ROLE
+from ledger.entries import Draft, EventKind
+from ledger.holders import holder_id, subject_digest
+from ledger.outbox import KeyRevocation
+from ledger.sealing import MasterKey, Sealed, SealError
+from ledger.statements import Statement, load_public_key
+
+
+@dataclass(slots=True)
+class Key:
+    enrolled: Enrolled
+    point: bytes
+    seq: int
+    kept: bool = False  # by the service, for a department
+
+
+class Enrolments:
+    def __init__(
+        self,
+        connection: Connection,
+        findings: Findings,
+        signatures: Signatures,
+        master: MasterKey,
+    ) -> None:
+        self._connection, self._findings = connection, findings
+        self._signatures, self._master = signatures, master
+        self.institutions: dict[str, dict[str, Any]] = {}
+        self.types: dict[str, frozenset[str]] = {}
+        """Type codes that an institution may issue."""
+        self.sites: dict[str, dict[str, Any]] = {}
+        self.keys: dict[str, Key] = {}
+        self.terminals: set[str] = set()
+        self._early: list[tuple[int, str, str]] = []  # signed before any key was enrolled
+        self._rows: dict[str, Any] = {}  # of the keys that the chunk at hand may enrol
+
+    def prefetch(self, records: Iterable[Record]) -> None:
+        kids = {
+            record.entry.subject
+            for record in records
+            if record.entry.kind is EventKind.IMPORT
+            or (record.entry.kind is EventKind.ENROLMENT and record.entry.holder is not None)
+        }
+        self._rows = rows_by(self._connection, store.keys, "kid", kids - {None})
+
+    def signer(self, record: Record, statement: Statement) -> Enrolled | None:
+        """Who signed; the signature is on its way to be verified. None when it cannot be."""
+        known = self.keys.get(statement.kid)
+        if known is not None:
+            self._signatures.check(record.seq, known.point, statement.token)
+            return known.enrolled
+        if not self.keys and record.entry.kind is EventKind.ENROLMENT:
+            # The operator's first key vouches for itself: everything until it is enrolled must
+            # be signed by that very key, and is verified once it is there.
+            self._early.append((record.seq, statement.kid, statement.token))
+            return Enrolled(kid=statement.kid, role=Role.OPERATOR)
+        self._forged(record.seq)
+        return None
+
+    # Rules
+
+    def enrolment(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        payload = statement.payload
+        what = payload["what"]
+        if actor.role is not Role.OPERATOR and not (what == "holder" and actor.role is Role.ISSUER):
+            raise AgainstRules(f"{actor.role} keys may not enrol this")
+        if what == "institution":
+            return self._institution(record, payload)
+        if what == "site":
+            return self._site(record, payload)
+        if what == "key":
+            return self._key(record, payload)
+        if what == "holder":
+            return self._device(record, payload)
+        if what == "key_revocation":
+            return self._key_revocation(record, payload)
+        raise AgainstRules("it enrols nothing known")
+
+    def import_(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        department = require(actor, Role.ISSUER).institution
+        kid = record.entry.subject or ""
+        known = self.keys.get(kid)
+        if known is None:
+            # The first import enrols the key that the service keeps. The entry commits to its
+            # thumbprint, and the thumbprint to the key, so the table's key may be read.
+            self._keep_key(record, kid, department)
+        elif not known.kept or known.enrolled.institution != department:
+            raise AgainstRules("the key is not one that the service keeps for the department")
+        return Draft(kind=EventKind.IMPORT, department=department, subject=kid)
+
+    def _institution(self, record: Record, payload: Mapping[str, Any]) -> Draft:
+        code, types = payload["code"], payload.get("types", [])
+        self.institutions[code] = {
+            "name_zh": payload["name_zh"],
+            "name_en": payload.get("name_en", payload["name_zh"]),
+            "types": orjson.dumps(types).decode(),
+            "seq": record.seq,
+        }
+        self.types[code] = frozenset(types)
+        return Draft(kind=EventKind.ENROLMENT, subject=code, department=code)
+
+    def _site(self, record: Record, payload: Mapping[str, Any]) -> Draft:
+        site, department = payload["site"], payload["department"]
+        self._require_institution(department)
+        self.sites[site] = {
+            "department": department,
+            "name_zh": payload["name_zh"],
+            "name_en": payload.get("name_en", payload["name_zh"]),
+            "seq": record.seq,
+        }
+        return Draft(kind=EventKind.ENROLMENT, subject=site, site=site, department=department)
+
+    def _key(self, record: Record, payload: Mapping[str, Any]) -> Draft:
+        kid, point = self._new_key(payload)
+        enrolled = Enrolled(
+            kid=kid,
+            role=Role(payload["role"]),
+            institution=payload["institution"],
+            terminal=payload.get("terminal"),
+            site=payload.get("site"),
+            not_before=payload.get("not_before", 0),
+            not_after=payload.get("not_after", NEVER),
+        )
+        self._require_institution(enrolled.institution)
+        if enrolled.role is Role.TERMINAL:
+            site = self.sites.get(enrolled.site or "")
+            if site is None or site["department"] != enrolled.institution:
+                raise AgainstRules("the terminal's site is not its department's")
+        self._add(Key(enrolled, point, record.seq))
+        record.action = directory_entry(enrolled)
+        return Draft(
+            kind=EventKind.ENROLMENT,
+            subject=kid,
+            department=enrolled.institution,
+            terminal=enrolled.terminal,
+            site=enrolled.site,
+        )
+
+    def _device(self, record: Record, payload: Mapping[str, Any]) -> Draft:
+        kid, point = self._new_key(payload)
+        holder = self._holder(kid, payload["subject"])
+        if holder is None:
+            holder = record.entry.holder  # what proves it is named already
+        if holder is None:
+            raise AgainstRules("a device without a holder")
+        self._add(Key(Enrolled(kid=kid, role=Role.HOLDER, holder=holder), point, record.seq))
+        return Draft(kind=EventKind.ENROLMENT, subject=kid, holder=holder)
+
+    def _holder(self, kid: str, subject: str) -> str | None:
+        """The pseudonym of the person whom the signed ``subject`` is a digest of."""
+        row = self._row(kid)
+        if row is None:
+            return None  # named at the end
+        try:
+            kept = orjson.loads(self._opened(row))
+            number, salt = kept["identity_number"], b64url_decode(kept["salt"])
+            if subject_digest(number, salt) == subject:
+                return holder_id(self._master, number)
+        except (SealError, ValueError, TypeError, KeyError, AttributeError):
+            pass
+        self._findings.altered(f"keys {kid}", "sealed not as enrolled", "key.differs")
+        return None
+
+    def _key_revocation(self, record: Record, payload: Mapping[str, Any]) -> Draft:
+        key = self.keys.get(payload["kid"])
+        if key is None or key.enrolled.revoked_ms is not None:
+            raise AgainstRules("there was no such key to revoke")
+        time_ms = record.entry.time_ms
+        key.enrolled = replace(key.enrolled, revoked_ms=time_ms)
+        kid = key.enrolled.kid
+        if key.enrolled.role is not Role.HOLDER:
+            record.action = KeyRevocation(b64url_decode(kid), time_ms // 1000)
+        return Draft(
+            kind=EventKind.ENROLMENT, subject=kid, state="revoked", holder=key.enrolled.holder
+        )
+
+    def _keep_key(self, record: Record, kid: str, department: str | None) -> None:
+        row = self._row(kid)
+        if row is None:
+            self._findings.missing(f"keys {kid}")
+            return
+        thumbprint, point = _thumbprint(orjson.loads(row.jwk))
+        if thumbprint != kid:
+            self._findings.altered(f"keys {kid}", "jwk not as enrolled", "key.differs")
+            return
+        enrolled = Enrolled(kid=kid, role=Role.ISSUER, institution=department)
+        self._add(Key(enrolled, point, record.seq, kept=True))
+        record.action = directory_entry(enrolled)
+
+    def _new_key(self, payload: Mapping[str, Any]) -> tuple[str, bytes]:
+        kid, point = _thumbprint(payload["jwk"])
+        if kid in self.keys:
+            raise AgainstRules("the key was enrolled before")
+        return kid, point
+
+    def _add(self, key: Key) -> None:
+        first = not self.keys
+        self.keys[key.enrolled.kid] = key
+        if key.enrolled.terminal is not None:
+            self.terminals.add(key.enrolled.terminal)
+        if first:
+            self._settle_early()
+
+    def _settle_early(self) -> None:
+        for seq, kid, token in self._early:
+            known = self.keys.get(kid)
+            if known is None or known.enrolled.role is not Role.OPERATOR:
+                self._forged(seq)
+            else:
+                self._signatures.check(seq, known.point, token)
+        self._early.clear()
+
+    def _forged(self, seq: int) -> None:
+        self._findings.forged(
+            f"statements {seq}", "its signer's key was never enrolled", "key.unknown"
+        )
+
+    def _require_institution(self, code: str | None) -> None:
+        if code not in self.institutions:
+            raise AgainstRules("the institution was not enrolled")
+
+    def _row(self, kid: str) -> Any:
+        if kid not in self._rows:
+            self._rows.update(rows_by(self._connection, store.keys, "kid", [kid]))
+        return self._rows.get(kid)
+
+    def _opened(self, row: Any) -> bytes:
+        return self._master.open(Sealed(row.wrapped_key, row.sealed), row.kid.encode())
+
+    # The tables
+
+    def finish(self) -> None:
+        self._settle_early()
+        self._compare(store.institutions, "code", self.institutions)
+        self._compare(store.sites, "site", self.sites)
+        missing = set(self.keys)
+        for row in self._connection.execute(select(*plain(store.keys))):
+            key = self.keys.get(row.kid)
+            if key is None:
+                self._findings.added(f"keys {row.kid}", "no entry enrols it")
+            else:
+                missing.discard(row.kid)
+                self._check_key(row, key)
+        for kid in sorted(missing):
+            self._findings.missing(f"keys {kid}")
+
+    def _compare(self, table: Table, key: str, expected: Mapping[str, dict[str, Any]]) -> None:
+        rows = {getattr(row, key): row for row in self._connection.execute(select(*plain(table)))}
+        for name in sorted(rows.keys() | expected.keys(), key=str):
+            where = f"{table.name} {name}"
+            if name not in rows:
+                self._findings.missing(where)
+            elif name not in expected:
+                self._findings.added(where, "no entry enrols it")
+            else:
+                self._findings.compare(
+                    where, rows[name], expected[name], "enrolled", "enrolment.differs"
+                )
+
+    def _check_key(self, row: Any, key: Key) -> None:
+        enrolled = key.enrolled
+        expected = {
+            "role": enrolled.role,
+            "institution": enrolled.institution,
+            "terminal": enrolled.terminal,
+            "site": enrolled.site,
+            "holder": enrolled.holder,
+            "not_before": enrolled.not_before,
+            "not_after": enrolled.not_after,
+            "revoked_ms": enrolled.revoked_ms,
+            "seq": key.seq,
+        }
+        wrong = [name for name in expected if getattr(row, name) != expected[name]]
+        if not _same_jwk(row.jwk, key.point):
+            wrong.append("jwk")
+        if not self._same_sealed(row, key):
+            wrong.append("sealed")
+        if wrong:
+            self._findings.altered(
+                f"keys {row.kid}", f"{', '.join(wrong)} not as enrolled", "key.differs"
+            )
+
+    def _same_sealed(self, row: Any, key: Key) -> bool:
+        """A kept key's private part opens and belongs to the public one; what is sealed with a
+        device was held against its statement on the way; nothing is with any other key."""
+        if key.enrolled.role is Role.HOLDER:
+            return True
+        if not key.kept:
+            return row.sealed is None and row.wrapped_key is None
+        try:
+            jwk = orjson.loads(self._opened(row))
+            private = ec.derive_private_key(
+                int.from_bytes(b64url_decode(jwk["d"]), "big"), ec.SECP256R1()
+            )
+        except (SealError, ValueError, TypeError, KeyError):
+            return False
+        numbers = private.public_key().public_numbers()
+        return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big") == key.point
+
+
+def directory_entry(enrolled: Enrolled) -> DirectoryEntry:
+    """What the directory contract holds of an institutional key."""
+    return DirectoryEntry(
+        thumbprint=b64url_decode(enrolled.kid),
+        institution=institution_id(enrolled.institution or ""),
+        role=CHAIN_ROLE[enrolled.role],
+        not_before=enrolled.not_before,
+        not_after=enrolled.not_after,
+    )
+
+
+def _thumbprint(jwk: Mapping[str, Any]) -> tuple[str, bytes]:
+    """RFC 7638 thumbprint, and the point's 64 bytes."""
+    key = load_public_key(jwk)
+    point = b64url_decode(jwk["x"]).rjust(32, b"\0") + b64url_decode(jwk["y"]).rjust(32, b"\0")
+    return key.thumbprint(), point
+
+
+def _same_jwk(text: Any, point: bytes) -> bool:
+    wanted = {"kty": "EC", "crv": "P-256", "x": b64url(point[:32]), "y": b64url(point[32:])}
+    try:
+        found = orjson.loads(text)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(found, dict) and all(found.get(name) == wanted[name] for name in wanted)

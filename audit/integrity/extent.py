@@ -1,0 +1,95 @@
+"""How long the log is, and what stands outside of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, func, or_, select
+
+from audit.integrity import report
+from audit.integrity.reading import plain
+from audit.integrity.report import Findings
+from ledger import store
+from ledger.merkle import HASH_BYTES
+from ledger.tiles import TILE_WIDTH, tiles_of
+
+
+def log_size(connection: Connection, findings: Findings, log_id: bytes, anchored: int) -> int:
+    """The number of entries, by what most of head, entries and tiles say; ``anchored`` decides
+    when they all differ."""
+    where = f"log_head {log_id.hex()}"
+    heads = {row.log_id: row.size for row in connection.execute(select(*plain(store.log_head)))}
+    head = heads.pop(log_id, None)
+    for other in heads:
+        shown = other.hex() if isinstance(other, bytes) else str(other)
+        findings.added(f"log_head {shown}", "the head of another log")
+    newest = connection.execute(select(func.max(store.entries.c.seq))).scalar()
+    said = [0 if newest is None else newest + 1, _tiles_end(connection)]
+    if head is not None:
+        said.append(head)
+    ((size, times),) = Counter(said).most_common(1)
+    if times == 1 and anchored in said:
+        size = anchored
+    if head is None:
+        if size:
+            findings.missing(where)
+    elif head != size:
+        findings.altered(where, f"says {head} entries where there are {size}", "head.size")
+    if anchored > size:
+        findings.add(
+            where,
+            f"behind the chain: it holds {anchored} entries, the database {size}: an old backup, "
+            "or another log's database",
+            "behind_chain",
+        )
+    return int(size)
+
+
+def _tiles_end(connection: Connection) -> int:
+    tiles = store.tiles
+    query = select(*plain(tiles, "tile_index", "hashes")).where(tiles.c.level == 0)
+    last = connection.execute(query.order_by(tiles.c.tile_index.desc()).limit(1)).one_or_none()
+    if last is None or not isinstance(last.hashes, bytes):
+        return 0
+    return int(last.tile_index * TILE_WIDTH + len(last.hashes) // HASH_BYTES)
+
+
+def check_outside(connection: Connection, findings: Findings, size: int, anchored: int) -> None:
+    """Rows beyond a log of ``size`` entries, statements without an entry, and what was left undone
+    for entries that are anchored."""
+    entries, statements, tiles = store.entries, store.statements, store.tiles
+    box, points = store.chain_outbox, store.checkpoints
+
+    def added(table: Table, key: Sequence[str], where: Any) -> None:
+        query = select(*plain(table, *key)).where(where).limit(report.KEPT_FINDINGS)
+        for row in connection.execute(query):
+            name = "/".join(str(part) for part in row)
+            findings.added(f"{table.name} {name}", "outside of the log")
+
+    added(entries, ["seq"], or_(entries.c.seq < 0, entries.c.seq >= size))
+    added(box, ["seq"], or_(box.c.seq < 0, box.c.seq >= size))
+    added(points, ["size"], or_(points.c.size <= 0, points.c.size > size))
+    widths: Counter[int] = Counter(tile.level for tile in tiles_of(size))
+    beyond = [
+        and_(tiles.c.level == level, tiles.c.tile_index >= count) for level, count in widths.items()
+    ]
+    outside = or_(tiles.c.level < 0, tiles.c.level >= len(widths), tiles.c.tile_index < 0, *beyond)
+    added(tiles, ["level", "tile_index"], outside)
+
+    orphans = (
+        select(*plain(statements, "seq"))
+        .select_from(statements.outerjoin(entries, entries.c.seq == statements.c.seq))
+        .where(entries.c.seq.is_(None))
+        .limit(report.KEPT_FINDINGS)
+    )
+    for (seq,) in connection.execute(orphans):
+        findings.added(f"statements {seq}", "belongs to no entry")
+    undone = select(*plain(box, "seq")).where(
+        box.c.seq < anchored, or_(box.c.done.is_(None), box.c.done.is_(False))
+    )
+    for (seq,) in connection.execute(undone.limit(report.KEPT_FINDINGS)):
+        findings.altered(
+            f"chain_outbox {seq}", "not done, although its entry is anchored", "outbox.done"
+        )

@@ -1,0 +1,230 @@
+"""Grants made, used and revoked again, and the tables of grants held against that."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, select, tuple_
+
+from audit.integrity.certificates import Certificates
+from audit.integrity.enrolments import Enrolments
+from audit.integrity.reading import plain, rows_by
+from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.report import Findings
+from audit.integrity.requests import Requests
+from authz import store as authz_store
+from authz.granting import code_handle, payload_of
+from authz.grants import Grant, GrantMode
+from authz.requests import covers
+from ledger import store
+from ledger.directory import Enrolled, Role
+from ledger.entries import Draft, EventKind
+from ledger.payloads import PayloadError
+from ledger.sealing import MasterKey
+from ledger.statements import Statement, read_header
+
+_CACHED = 5_000  # parsed grants
+
+
+class Grants:
+    """Keeps a number a grant; the grant itself is read from its statement when it is needed."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        findings: Findings,
+        master: MasterKey,
+        enrolments: Enrolments,
+        certificates: Certificates,
+        requests: Requests,
+    ) -> None:
+        self._connection, self._findings, self._master = connection, findings, master
+        self._enrolments, self._certificates = enrolments, certificates
+        self._requests = requests
+        self._seqs: dict[str, int] = {}
+        self.revoked: dict[str, int] = {}
+        self.used: Counter[str] = Counter()
+        # What the table says, to be reached at the end; only what is not the default.
+        self._shown_uses: dict[str, int] = {}
+        self._shown_revoked: dict[str, int] = {}
+        self._pairs = 0  # rows that grant_certificates must have
+        self._pair_missing = False
+        self._parsed: OrderedDict[str, tuple[Grant, str]] = OrderedDict()  # grant and its holder
+        # Of the chunk at hand:
+        self._rows: dict[str, Any] = {}
+        self._new_pairs: list[tuple[str, str]] = []
+
+    def prefetch(self, records: Iterable[Record]) -> set[str]:
+        """Rows and statements of the grants that are made or used; returns their certificates."""
+        made: set[str] = set()
+        used: set[str] = set()
+        certificates: set[str] = set()
+        for record in records:
+            entry, statement = record.entry, record.statement
+            if entry.kind is EventKind.GRANT and statement is not None:
+                made.add(str(statement.payload.get("grant_id")))
+                certificates.update(_named_certificates(statement.payload))
+            elif entry.kind is EventKind.LOOKUP and entry.grant in self._seqs:
+                used.add(entry.grant)
+        self._rows = rows_by(self._connection, authz_store.grants, "grant_id", made)
+        self._load(used)
+        for id_ in used & self._parsed.keys():
+            certificates.update(self._parsed[id_][0].fields_of)
+        return certificates
+
+    def find(self, id_: str | None) -> tuple[Grant, str] | None:
+        """The grant and its holder, if it was made before now."""
+        if id_ is None or id_ not in self._seqs:
+            return None
+        if id_ not in self._parsed:
+            self._load([id_])
+        return self._parsed.get(id_)
+
+    def by_handle(self, handle: bytes, supposed: str | None) -> str | None:
+        """The grant that a code shows; most often the one ``supposed`` by the entry."""
+        if supposed is not None and code_handle(self._master, "grant", supposed) == handle:
+            return supposed
+        table = authz_store.grants
+        row = rows_by(self._connection, table, "handle", [handle], "handle", "grant_id").get(handle)
+        return row.grant_id if row is not None and row.grant_id in self._seqs else None
+
+    # Rules
+
+    def grant(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        holder = require(actor, Role.HOLDER).holder or ""
+        grant = Grant.parse(dict(statement.payload))
+        id_, enrolments = grant.grant_id, self._enrolments
+        if id_ in self._seqs:
+            raise AgainstRules("the grant was made before")
+        self._remember(id_, grant, holder)
+        self._seqs[id_] = record.seq
+        types: dict[str, str] = {}
+        for item in grant.certificates:
+            row = self._certificates.row(item.certificate_id, record.seq)
+            if row is None or row.holder != holder:
+                raise AgainstRules("it grants a certificate that is not the holder's")
+            types[item.certificate_id] = row.type
+        if grant.department not in enrolments.institutions or not grant.site_set.issubset(
+            enrolments.sites
+        ):
+            raise AgainstRules("department or site was not enrolled")
+        if grant.terminal is not None and grant.terminal not in enrolments.terminals:
+            raise AgainstRules("the terminal was not enrolled")
+        if grant.not_after_ms <= record.entry.time_ms:
+            raise AgainstRules("its time was over")
+        if grant.mode is GrantMode.REQUEST:
+            self._approve(grant, types, record.entry.time_ms)
+        self._check_row(grant, record.seq, holder)
+        self._new_pairs += [(item.certificate_id, id_) for item in grant.certificates]
+        single = len(grant.certificates) == 1
+        return Draft(
+            kind=EventKind.GRANT,
+            certificate=grant.certificates[0].certificate_id if single else None,
+            grant=id_,
+            holder=holder,
+            department=grant.department,
+            service_item=grant.service_item,
+        )
+
+    def revocation(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        id_ = statement.payload["grant_id"]
+        found = self.find(id_)
+        if found is None or found[1] != require(actor, Role.HOLDER).holder:
+            raise AgainstRules("there was no such grant of this holder")
+        if id_ in self.revoked:
+            raise AgainstRules("the grant was revoked before")
+        self.revoked[id_] = record.entry.time_ms
+        return Draft(kind=EventKind.REVOCATION, grant=id_, holder=found[1], state="revoked")
+
+    def _approve(self, grant: Grant, types: Mapping[str, str], now_ms: int) -> None:
+        assert grant.request_id is not None
+        opened = self._requests.opened(grant.request_id)
+        if code := covers(opened, grant, types):
+            raise AgainstRules(f"it does not answer its request: {code}")
+        opened.approve(grant.grant_id, now_ms)
+        self._requests.approved(grant.request_id, grant.grant_id)
+
+    def _check_row(self, grant: Grant, seq: int, holder: str) -> None:
+        id_, where = grant.grant_id, f"grants {grant.grant_id}"
+        row = self._rows.get(id_)
+        if row is None:
+            self._findings.missing(where)
+            return
+        expected = {
+            "seq": seq,
+            "holder": holder,
+            "handle": code_handle(self._master, "grant", id_),
+            "frozen": False,  # disputes, which freeze, are not in this version of the log
+        }
+        self._findings.compare(where, row, expected, "granted", "grant.differs")
+        if row.uses_left != grant.max_uses:
+            shown = row.uses_left
+            self._shown_uses[id_] = grant.max_uses - shown if isinstance(shown, int) else -1
+        if row.revoked_ms is not None:
+            self._shown_revoked[id_] = row.revoked_ms
+
+    def _remember(self, id_: str, grant: Grant, holder: str) -> None:
+        self._parsed[id_] = grant, holder
+        if len(self._parsed) > _CACHED:
+            self._parsed.popitem(last=False)
+
+    def _load(self, ids: Collection[str]) -> None:
+        missing = {self._seqs[id_]: id_ for id_ in ids if id_ not in self._parsed}
+        for seq, token in store.tokens_at(self._connection, missing).items():
+            signer = self._enrolments.keys.get(read_header(token).kid)
+            holder = signer.enrolled.holder if signer is not None else None
+            try:
+                grant = Grant.parse(payload_of(token))
+            except (PayloadError, ValueError):
+                continue  # named where it stands
+            self._remember(missing[seq], grant, holder or "")
+
+    # The tables
+
+    def check_pairs(self) -> None:
+        """The rows that find a new grant by its certificates."""
+        table = authz_store.grant_certificates
+        key = tuple_(table.c.certificate_id, table.c.grant_id)
+        self._pairs += len(self._new_pairs)
+        for chunk in store.in_chunks(self._new_pairs, 300):
+            query = select(*plain(table)).where(key.in_(chunk))
+            present = {
+                (row.certificate_id, row.grant_id) for row in self._connection.execute(query)
+            }
+            for certificate_id, grant_id in chunk:
+                if (certificate_id, grant_id) not in present:
+                    self._pair_missing = True
+                    self._findings.missing(f"grant_certificates {grant_id} {certificate_id}")
+        self._new_pairs = []
+
+    def finish(self) -> None:
+        for id_ in sorted(self._shown_uses.keys() | self.used.keys()):
+            if self._shown_uses.get(id_, 0) != self.used[id_]:
+                self._findings.altered(
+                    f"grants {id_}",
+                    f"uses_left not as the log says: {self.used[id_]} releases",
+                    "grant.uses",
+                )
+        for id_ in sorted(self._shown_revoked.keys() | self.revoked.keys()):
+            if self._shown_revoked.get(id_) != self.revoked.get(id_):
+                self._findings.altered(
+                    f"grants {id_}", "revoked_ms not as the log says", "grant.revoked"
+                )
+        table = authz_store.grant_certificates
+        if not self._pair_missing and store.count(self._connection, table) == self._pairs:
+            return
+        for row in self._connection.execute(select(*plain(table))).all():
+            found = self.find(row.grant_id)
+            if found is None or row.certificate_id not in found[0].fields_of:
+                self._findings.added(
+                    f"grant_certificates {row.grant_id} {row.certificate_id}", "no grant says so"
+                )
+
+
+def _named_certificates(payload: Mapping[str, Any]) -> Iterator[str]:
+    items = payload.get("certificates")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            yield str(item.get("certificate_id"))

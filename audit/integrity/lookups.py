@@ -1,0 +1,151 @@
+"""Lookups decided again, with the facts as the log had them: nothing was released that must not be.
+
+Not re-derived: whether a spoken code was right (its digits are forgotten after minutes), and which
+fields a service item allowed at the time (items are edited data).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from audit.integrity.certificates import Certificates
+from audit.integrity.grants import Grants
+from audit.integrity.records import AgainstRules, Record
+from audit.integrity.report import Findings
+from audit.integrity.requests import Requests
+from authz.codes import STEP_MS, Code, CodeCheck, CodeKind, check_code
+from authz.granting import code_secret
+from authz.grants import Grant, GrantMode
+from authz.lookups import Lookup, read_lookup
+from authz.policy import (
+    CODES,
+    CertificateFacts,
+    Facts,
+    Presented,
+    Refusal,
+    certificate_of,
+    decide,
+)
+from authz.service_items import ServiceItem
+from ledger.directory import Enrolled
+from ledger.entries import Decision, Draft, Entry, EventKind
+from ledger.lifecycle import State
+from ledger.sealing import MasterKey
+from ledger.statements import Statement
+
+
+class Lookups:
+    def __init__(
+        self,
+        findings: Findings,
+        master: MasterKey,
+        certificates: Certificates,
+        requests: Requests,
+        grants: Grants,
+    ) -> None:
+        self._findings, self._master = findings, master
+        self._certificates, self._requests, self._grants = certificates, requests, grants
+        self._codes: dict[int, set[bytes]] = {}  # handles used, by time step
+
+    def lookup(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        entry = record.entry
+        lookup = read_lookup(statement, actor)
+        asked = lookup.request
+        grant_id, code = self._shown(lookup, entry)
+        found = self._grants.find(grant_id)
+        grant = None if found is None else found[0]
+        id_ = None if grant is None else certificate_of(asked, grant)
+        row = None if id_ is None else self._certificates.row(id_, record.seq)
+        if entry.decision is Decision.RELEASED:
+            self._check_release(record, lookup, grant, row, code)
+        elif entry.decision is not Decision.REFUSED or entry.reason not in CODES:
+            raise AgainstRules("it neither releases nor refuses with a known reason")
+        return Draft(
+            kind=EventKind.LOOKUP,
+            certificate=None if row is None else id_,
+            grant=None if grant is None else grant.grant_id,
+            holder=None if found is None else found[1],
+            terminal=asked.terminal,
+            site=asked.site,
+            department=asked.department,
+            service_item=asked.service_item,
+            staff=asked.staff,
+            decision=entry.decision,
+            reason=None if entry.decision is Decision.RELEASED else entry.reason,
+        )
+
+    def forget_codes(self, oldest_ms: int) -> None:
+        """A code is stale a minute after its step began, so older ones cannot come again."""
+        oldest = oldest_ms // STEP_MS - 4
+        for step in [step for step in self._codes if step < oldest]:
+            del self._codes[step]
+
+    def _shown(self, lookup: Lookup, entry: Entry) -> tuple[str | None, CodeCheck | None]:
+        """The grant that the holder showed, and what is to be said of the code."""
+        shown, presented = lookup.shown, lookup.request.presented
+        if isinstance(shown, Code):
+            if shown.kind is not CodeKind.GRANT:
+                return None, None
+            grant_id = self._grants.by_handle(shown.handle, entry.grant)
+            if grant_id is None:
+                return None, None
+            check = check_code(shown, code_secret(self._master, "grant", grant_id), entry.time_ms)
+            if check is CodeCheck.OK and shown.handle in self._codes.get(shown.step, ()):
+                check = CodeCheck.USED
+            return grant_id, check
+        if presented is Presented.SPOKEN_CODE:
+            return entry.grant, CodeCheck.OK
+        if presented is Presented.REQUEST:
+            return self._requests.grant_of(shown), None
+        found = self._grants.find(shown)
+        if found is not None and found[0].mode is GrantMode.REQUEST:
+            return None, None
+        return shown, None
+
+    def _check_release(
+        self,
+        record: Record,
+        lookup: Lookup,
+        grant: Grant | None,
+        row: Any,
+        code: CodeCheck | None,
+    ) -> None:
+        facts = None
+        if grant is not None:
+            facts = self._facts(lookup, grant, row, code)
+            self._grants.used[grant.grant_id] += 1
+        verdict = decide(lookup.request, grant, facts, now_ms=record.entry.time_ms)
+        if isinstance(verdict, Refusal):
+            self._findings.against_rules(
+                record.where, f"released, to be refused as {verdict.code}", "lookup.not_allowed"
+            )
+        if isinstance(lookup.shown, Code):
+            self._codes.setdefault(lookup.shown.step, set()).add(lookup.shown.handle)
+
+    def _facts(self, lookup: Lookup, grant: Grant, row: Any, code: CodeCheck | None) -> Facts:
+        grants, certificate, item = self._grants, None, None
+        if row is not None:
+            changed = self._certificates.changed.get(row.certificate_id)
+            certificate = CertificateFacts(
+                type=row.type,
+                state=State.ACTIVE if changed is None else changed.state,
+                valid_from_ms=row.valid_from_ms or 0,
+                valid_until_ms=row.valid_until_ms,
+                successor=None if changed is None else changed.successor,
+                erased=changed is not None and changed.erased,
+            )
+            item = _allowing(grant.service_item, row.type, lookup.request.fields)
+        return Facts(
+            uses_left=grant.max_uses - grants.used[grant.grant_id],
+            certificate=certificate,
+            service_item=item,
+            code=code,
+            grant_revoked_ms=grants.revoked.get(grant.grant_id),
+        )
+
+
+@lru_cache(maxsize=4_096)
+def _allowing(code: str, type_: str, fields: tuple[str, ...]) -> ServiceItem:
+    """An item that allows what was asked: what it allowed then is not in the log."""
+    return ServiceItem(code, code, code, {type_: frozenset(fields)})

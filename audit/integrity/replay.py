@@ -1,0 +1,186 @@
+"""The log replayed: every entry made again by the rules of its kind, in order.
+
+What follows for tables and contracts is then held against what is stored. What is kept over the
+whole pass is small: keys, institutions and sites, certificates whose state ever changed, a number
+a grant, a few a request.
+
+Not this module's job: the rules of each kind, which stand in a module each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+
+from sqlalchemy import Connection, and_, select
+
+from audit.integrity import report
+from audit.integrity.certificates import Certificates
+from audit.integrity.enrolments import Enrolments
+from audit.integrity.grants import Grants
+from audit.integrity.lookups import Lookups
+from audit.integrity.reading import plain
+from audit.integrity.records import AgainstRules, Record
+from audit.integrity.report import Findings
+from audit.integrity.requests import Requests
+from audit.integrity.signatures import Signatures
+from authz import store as authz_store
+from authz.requests import IllegalMove
+from ledger import outbox, store
+from ledger.catalogue import Catalogue, UnknownType
+from ledger.directory import Enrolled
+from ledger.encoding import EncodingError
+from ledger.entries import OPTIONAL, Draft, EventKind
+from ledger.identifiers import IdentifierError
+from ledger.lifecycle import IllegalTransition
+from ledger.payloads import PayloadError
+from ledger.sealing import MasterKey
+from ledger.statements import Statement, StatementError
+
+CLOCK_STEP_MS = 60_000
+#: An entry's members beside those that every kind has.
+_DERIVED = (*OPTIONAL, "holder")
+_members = attrgetter(*_DERIVED)
+_BROKEN = (
+    AgainstRules,
+    StatementError,
+    PayloadError,
+    IllegalMove,
+    IllegalTransition,
+    IdentifierError,
+    UnknownType,
+    EncodingError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+
+
+class Replay:
+    def __init__(
+        self,
+        connection: Connection,
+        findings: Findings,
+        signatures: Signatures,
+        master: MasterKey,
+        catalogue: Catalogue,
+    ) -> None:
+        self._connection, self._findings = connection, findings
+        self.enrolments = enrolments = Enrolments(connection, findings, signatures, master)
+        self.certificates = certificates = Certificates(
+            connection, findings, master, catalogue, enrolments
+        )
+        self._requests = requests = Requests(connection, findings, master, enrolments)
+        self._grants = grants = Grants(
+            connection, findings, master, enrolments, certificates, requests
+        )
+        self._lookups = lookups = Lookups(findings, master, certificates, requests, grants)
+        self._rules: Mapping[EventKind, Callable[[Record, Statement, Enrolled], Draft]] = {
+            EventKind.ENROLMENT: enrolments.enrolment,
+            EventKind.ISSUE: certificates.issue,
+            EventKind.STATUS: certificates.status,
+            EventKind.IMPORT: enrolments.import_,
+            EventKind.GRANT: grants.grant,
+            EventKind.REVOCATION: grants.revocation,
+            EventKind.REQUEST: requests.request,
+            EventKind.REFUSAL: requests.refusal,
+            EventKind.LOOKUP: lookups.lookup,
+        }
+        self._time_ms = 0
+
+    def chunk(self, start: int, end: int, records: Sequence[Record]) -> None:
+        """The entries from ``start`` to ``end``, those of them that can be read."""
+        self.enrolments.prefetch(records)
+        self._requests.prefetch(records)
+        self.certificates.prefetch(records, self._grants.prefetch(records))
+        for record in records:
+            self._replay(record)
+        self._grants.check_pairs()
+        self._check_outbox(start, end, records)
+        self._lookups.forget_codes(self._time_ms - CLOCK_STEP_MS)
+
+    def finish(self) -> None:
+        """After the last entry: every table that changed on the way."""
+        self.enrolments.finish()
+        self.certificates.finish()
+        self._grants.finish()
+        self._requests.finish()
+        self._check_added()
+
+    def _replay(self, record: Record) -> None:
+        entry, statement, findings = record.entry, record.statement, self._findings
+        if isinstance(entry.time_ms, int):
+            if entry.time_ms < self._time_ms - CLOCK_STEP_MS:
+                findings.against_rules(
+                    record.where, "its time is over a minute before an earlier entry's", "time"
+                )
+            self._time_ms = max(self._time_ms, entry.time_ms)
+        if statement is None:
+            return
+        # An altered statement is named already; what would follow from it names the innocent.
+        findings.muted = not record.trusted
+        try:
+            self._apply(record, statement)
+        except _BROKEN as error:
+            findings.against_rules(record.where, _reason(error), "entry.rule")
+        finally:
+            findings.muted = False
+
+    def _apply(self, record: Record, statement: Statement) -> None:
+        entry, findings = record.entry, self._findings
+        actor = self.enrolments.signer(record, statement)
+        if actor is None:
+            return
+        if not actor.valid_at(entry.time_ms):
+            findings.against_rules(
+                record.where, "the signer's key was revoked or not valid then", "key.validity"
+            )
+        rule = self._rules.get(entry.kind)
+        if rule is None:
+            raise AgainstRules(f"no {entry.kind} in this version of the log")
+        draft = rule(record, statement, actor)
+        if _members(draft) != _members(entry):
+            expected = {name: getattr(draft, name) for name in _DERIVED}
+            findings.compare(record.where, entry, expected, "the statement says", "entry.differs")
+
+    def _check_outbox(self, start: int, end: int, records: Sequence[Record]) -> None:
+        table, findings = store.chain_outbox, self._findings
+        query = select(*plain(table)).where(table.c.seq >= start, table.c.seq < end)
+        rows = {row.seq: row for row in self._connection.execute(query)}
+        actions = {record.seq: record.action for record in records if record.action is not None}
+        for seq in sorted(rows.keys() | actions.keys()):
+            where, row, action = f"chain_outbox {seq}", rows.get(seq), actions.get(seq)
+            if row is None:
+                findings.missing(where)
+            elif action is None:
+                findings.added(where, "its entry has nothing for the contracts")
+            else:
+                expected = {"action": type(action).__name__, "payload": outbox.to_json(action)}
+                findings.compare(where, row, expected, "the entry asks", "outbox.differs")
+
+    def _check_added(self) -> None:
+        """Rows that name no entry of their own."""
+        entries = store.entries
+        for table, key, member, kind in (
+            (store.certificates, "certificate_id", "certificate", EventKind.ISSUE),
+            (authz_store.grants, "grant_id", "grant", EventKind.GRANT),
+            (authz_store.access_requests, "request_id", "subject", EventKind.REQUEST),
+        ):
+            entry = and_(
+                entries.c.seq == table.c.seq,
+                entries.c.kind == kind.value,
+                entries.c[member] == table.c[key],
+            )
+            query = (
+                select(*plain(table, key))
+                .select_from(table.outerjoin(entries, entry))
+                .where(entries.c.seq.is_(None))
+                .limit(report.KEPT_FINDINGS)
+            )
+            for (name,) in self._connection.execute(query):
+                self._findings.added(f"{table.name} {name}", "belongs to no entry")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__} {error}" if isinstance(error, LookupError) else str(error)

@@ -1,0 +1,150 @@
+"""Requests from kiosks and counters, opened and answered again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from audit.integrity.enrolments import Enrolments
+from audit.integrity.reading import rows_by
+from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.report import Findings
+from authz import store as authz_store
+from authz.codes import matching_number
+from authz.granting import code_handle, payload_of
+from authz.requests import AccessRequest, OpenRequest, RequestState
+from ledger import store
+from ledger.directory import Enrolled, Role
+from ledger.entries import Draft, EventKind
+from ledger.sealing import MasterKey
+from ledger.statements import Statement, read_header
+
+_PENDING = (RequestState.PENDING, None)
+
+
+@dataclass(slots=True)
+class Asked:
+    """What is remembered of a request; the rest is in its statement."""
+
+    seq: int
+    opened_ms: int
+    state: RequestState = RequestState.PENDING
+    grant_id: str | None = None
+
+
+class Requests:
+    def __init__(
+        self,
+        connection: Connection,
+        findings: Findings,
+        master: MasterKey,
+        enrolments: Enrolments,
+    ) -> None:
+        self._connection, self._findings = connection, findings
+        self._master, self._enrolments = master, enrolments
+        self._asked: dict[str, Asked] = {}
+        self._shown: dict[str, tuple[str, str | None]] = {}  # in the table, where not pending
+        self._rows: dict[str, Any] = {}  # of the chunk at hand
+
+    def prefetch(self, records: Iterable[Record]) -> None:
+        ids = {
+            str(record.statement.payload.get("request_id"))
+            for record in records
+            if record.entry.kind is EventKind.REQUEST and record.statement is not None
+        }
+        self._rows = rows_by(self._connection, authz_store.access_requests, "request_id", ids)
+
+    # Rules
+
+    def request(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        require(actor, Role.TERMINAL)
+        asked = AccessRequest.parse(dict(statement.payload))
+        id_, entry = asked.request_id, record.entry
+        if id_ in self._asked:
+            raise AgainstRules("the request was made before")
+        self._asked[id_] = Asked(record.seq, entry.time_ms)
+        where, row = f"access_requests {id_}", self._rows.get(id_)
+        if row is None:
+            self._findings.missing(where)
+        else:
+            expected = {
+                "seq": record.seq,
+                "terminal": actor.terminal,
+                "department": actor.institution,
+                "site": actor.site,
+                "opened_ms": entry.time_ms,
+                "handle": code_handle(self._master, "request", id_),
+                "matching_number": matching_number(entry.salt),
+            }
+            self._findings.compare(where, row, expected, "asked", "request.differs")
+            if (row.state, row.grant_id) != _PENDING:
+                self._shown[id_] = row.state, row.grant_id
+        return Draft(
+            kind=EventKind.REQUEST,
+            subject=id_,
+            terminal=actor.terminal,
+            site=actor.site,
+            department=actor.institution,
+            service_item=asked.service_item,
+            staff=asked.staff,
+        )
+
+    def refusal(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        holder = require(actor, Role.HOLDER).holder
+        id_ = statement.payload["request_id"]
+        opened = self.opened(id_)
+        opened.deny(record.entry.time_ms)
+        self._asked[id_].state = RequestState.DENIED
+        return Draft(
+            kind=EventKind.REFUSAL,
+            subject=id_,
+            holder=holder,
+            terminal=opened.terminal,
+            site=opened.site,
+            department=opened.department,
+            service_item=opened.request.service_item,
+            state=RequestState.DENIED,
+        )
+
+    def opened(self, id_: str) -> OpenRequest:
+        """The request as it stands, from the statement that made it."""
+        asked = self._asked.get(id_)
+        if asked is None:
+            raise AgainstRules("there was no such request")
+        token = store.tokens_at(self._connection, [asked.seq])[asked.seq]
+        asker = self._enrolments.keys[read_header(token).kid].enrolled
+        return OpenRequest(
+            request=AccessRequest.parse(payload_of(token)),
+            terminal=asker.terminal or "",
+            department=asker.institution or "",
+            site=asker.site or "",
+            opened_ms=asked.opened_ms,
+            state=asked.state,
+            grant_id=asked.grant_id,
+        )
+
+    def approved(self, id_: str, grant_id: str) -> None:
+        asked = self._asked[id_]
+        asked.state, asked.grant_id = RequestState.APPROVED, grant_id
+
+    def grant_of(self, id_: str) -> str | None:
+        """The grant that answers a request."""
+        asked = self._asked.get(id_)
+        return asked.grant_id if asked is not None else None
+
+    # The table
+
+    def finish(self) -> None:
+        for id_, asked in self._asked.items():
+            shown = self._shown.get(id_, _PENDING)
+            if shown == (RequestState.EXPIRED, None):
+                shown = _PENDING  # by time alone, stored or not
+            if shown != (asked.state, asked.grant_id):
+                self._findings.altered(
+                    f"access_requests {id_}",
+                    f"state, grant_id not as the log says: {asked.state}",
+                    "request.state",
+                )

@@ -1,0 +1,71 @@
+"""A signed certificate made ready for the log: held against its type, its content sealed.
+
+Not this module's job: whether the department may issue it, whether it exists already
+(`ledger.issuing`). It knows no database, so that bulk issuing can do this in its own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ledger.catalogue import Catalogue, FieldError, UnknownType, validate_fields
+from ledger.certificates import Certificate, city_date, open_certificate, pack_disclosures
+from ledger.holders import holder_id
+from ledger.identifiers import CertificateIdentifier, IdentifierError
+from ledger.sealing import MasterKey, Sealed
+from ledger.statements import Statement, StatementError
+
+
+@dataclass(frozen=True, slots=True)
+class Issuance:
+    """A certificate ready for the log. Its fields are sealed, so ``certificate`` holds none."""
+
+    certificate: Certificate
+    type: str
+    holder: str
+    uniqueness: bytes
+    sealed: Sealed
+
+
+def read_certificate(
+    statement: Statement,
+    disclosures: Sequence[str],
+    *,
+    catalogue: Catalogue,
+    master: MasterKey,
+    synthetic_allowed: bool,
+) -> Issuance:
+    """Check a signed certificate against its type and seal its content; raises StatementError."""
+    certificate = open_certificate(statement, disclosures)
+    fields = certificate.fields()
+    try:
+        kind = catalogue.type(certificate.type_code)
+        identifier = CertificateIdentifier.parse(certificate.certificate_id)
+        issued_on = city_date(statement.issued_at * 1000)
+        validate_fields(kind, fields, on=issued_on, synthetic_allowed=synthetic_allowed)
+    except UnknownType:
+        raise StatementError("certificate.type", "the type is not in the catalogue") from None
+    except IdentifierError as error:
+        raise StatementError(
+            "certificate.identifier", f"not a GB/T 36904 identifier: {error}"
+        ) from None
+    except FieldError as error:
+        raise StatementError(error.code, f"field {error.field}: {error.code}") from None
+    if (identifier.type_code, identifier.issuer) != (certificate.type_code, certificate.issuer):
+        raise StatementError(
+            "certificate.identifier", "the identifier names another type or issuer"
+        )
+    if str(identifier) != certificate.certificate_id:
+        raise StatementError("certificate.identifier", "the identifier is not in its one form")
+    subject = str(fields[kind.subject.name])
+    name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])
+    return Issuance(
+        certificate=replace(certificate, disclosures={}),
+        type=kind.code,
+        holder=holder_id(master, subject),
+        uniqueness=master.derive(b"certledger uniqueness v1", name.encode("utf-8"))[:16],
+        sealed=master.seal(
+            pack_disclosures(certificate), certificate.certificate_id.encode("ascii")
+        ),
+    )

@@ -1,0 +1,451 @@
+"""The command line against a running service: each command once as it should be, and beside it
+the mistake that people make, with its exit code. No output ever holds a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from api.city import credit_code
+from api.cli import app
+from api.cli.failing import explain
+from api.errors import RULES, payload_words
+from api.keyfiles import load_signing_key
+from authz.grants import MAX_USES, MAX_WINDOW_MS, GrantError
+from authz.requests import MAX_TTL_S, MIN_TTL_S
+from ledger.catalogue import load_catalogue
+from ledger.enrolment import EnrolmentError
+
+PROJECT = Path(__file__).parents[2]
+CARD = "resident-identity-card"
+BUREAU, OFFICE = credit_code(910), credit_code(911)
+ITEM = "hotel-check-in"
+PLACE = ("--department", OFFICE, "--item", ITEM, "--sites", "hall-cli")
+
+
+@dataclass
+class Desk:
+    """Runs commands as somebody with these key files, against the session's service."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def key(self, name: str) -> str:
+        return str(self.folder / f"{name}.jwk")
+
+    def run(self, *words: str, code: int = 0, read: str = "") -> tuple[str, str]:
+        """Standard output and standard error of one command that ends with ``code``."""
+        done = CliRunner().invoke(
+            app, list(words), env=self.environment, input=read, catch_exceptions=False
+        )
+        assert done.exit_code == code, (words, done.stdout, done.stderr)
+        assert "Traceback" not in done.stdout + done.stderr
+        if code != 0 and not done.stdout:
+            assert done.stderr.strip(), words
+        return done.stdout, done.stderr
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.run(*words, "--json", code=code)[0])
+
+    def granted(self, card: str, *more: str, fields: str = "name") -> dict[str, Any]:
+        words = ("grant", card, "--key", self.key("phone"), "--fields", fields, *PLACE, *more)
+        value: dict[str, Any] = self.json(*words)
+        return value
+
+    def looked(self, *more: str, code: int = 0, fields: str = "name") -> dict[str, Any]:
+        words = ("lookup", "--key", self.key("counter"), "--item", ITEM, "--fields", fields)
+        value: dict[str, Any] = self.json(*words, "--business", "B-7", *more, code=code)
+        return value
+
+
+@pytest.fixture(scope="module")
+def desk(city: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A bureau that issues, an office with a hall and a counter, an auditor, by commands."""
+    desk = Desk(
+        tmp_path_factory.mktemp("desk"),
+        {
+            "CERTLEDGER_URL": city.url,
+            "CERTLEDGER_DATA": str(city.service.data),
+            "COLUMNS": "80",
+            "NO_COLOR": "1",
+        },
+    )
+    for name in ("police", "counter", "phone", "stranger", "auditor"):
+        made = desk.json("keys", "new", "--out", desk.key(name))
+        assert made["kid"] == load_signing_key(Path(desk.key(name))).thumbprint()
+    enrol = ("enrol", "institution", "--name", "示例局", "--code")
+    assert desk.json(*enrol, BUREAU, "--types", CARD)["subject"] == BUREAU
+    assert desk.json(*enrol, OFFICE)["subject"] == OFFICE
+    site = ("enrol", "site", "--site", "hall-cli", "--department", OFFICE, "--name", "样本大厅")
+    assert desk.json(*site)["subject"] == "hall-cli"
+    enrol_key = ("enrol", "key", "--role")
+    desk.json(*enrol_key, "issuer", "--institution", BUREAU, "--key", desk.key("police"))
+    desk.json(*enrol_key, "auditor", "--institution", "operator", "--key", desk.key("auditor"))
+    counter = ("--terminal", "counter-cli", "--site", "hall-cli", "--key", desk.key("counter"))
+    desk.json(*enrol_key, "terminal", "--institution", OFFICE, *counter)
+    return desk
+
+
+@pytest.fixture(scope="module")
+def number(city: Any) -> str:
+    return str(city.number())
+
+
+@pytest.fixture(scope="module")
+def given(city: Any, number: str) -> dict[str, Any]:
+    """What the bureau types in: the fields of a card without the derived ones."""
+    known = {item.name for item in load_catalogue().type(CARD).fields}
+    return {name: value for name, value in city.fields(number).items() if name in known}
+
+
+@pytest.fixture(scope="module")
+def card(desk: Desk, number: str, given: dict[str, Any]) -> str:
+    """An issued card, whose holder's phone is enrolled."""
+    typed = json.dumps(given)
+    issued = desk.json("issue", "--type", CARD, "--key", desk.key("police"), "--fields", typed)
+    desk.json("enrol", "holder", "--key", desk.key("phone"), "--identity-number", number)
+    return str(issued["certificate_id"])
+
+
+# --- without a service --------------------------------------------------------------------------
+
+
+def test_both_ways_to_start_it_are_the_same() -> None:
+    for command in (["certledger"], [sys.executable, "-m", "api.cli"]):
+        if command == ["certledger"]:
+            command = [str(Path(sys.executable).with_name("certledger"))]
+        done = subprocess.run([*command, "types", "--json"], capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["types"]) >= 30
+
+
+@pytest.mark.parametrize("words", [["--help"], ["keys", "new", "--out", "k.jwk"], ["types"]])
+def test_what_needs_no_service_loads_no_heavy_library(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys; from api.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print('loaded', *{'web3', 'eth_account', 'sqlalchemy', 'httpx', 'fastapi'}"
+        " & set(sys.modules), file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() in ("loaded", "")
+
+
+def test_the_node_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        app(["node", "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: certledger node ")
+
+
+def test_init_names_the_chain_account_and_the_operator_key(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, {"CERTLEDGER_DATA": str(tmp_path / "data")})
+    made = desk.json("init")
+    assert re.fullmatch("0x[0-9a-fA-F]{40}", made["chain_account"])
+    assert made == desk.json("init")
+    text, _ = desk.run("init")
+    assert made["chain_account"] in text
+    assert made["operator_kid"] in text
+    (tmp_path / "file").write_text("")
+    desk.run("init", "--data", str(tmp_path / "file" / "below"), code=2)
+
+
+def test_keys_are_shown_and_never_overwritten(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, {})
+    kid = desk.json("keys", "new", "--out", desk.key("one"))["kid"]
+    assert desk.json("keys", "show", desk.key("one"))["kid"] == kid
+    assert "never overwritten" in desk.run("keys", "new", "--out", desk.key("one"), code=2)[1]
+    _, said = desk.run("keys", "show", desk.key("none"), code=2)
+    assert said == f"no such file: {desk.key('none')}\n"
+
+
+def test_lists_cut_nothing_at_eighty_columns(desk: Desk) -> None:
+    for command in ("types", "items"):
+        text, _ = desk.run(command)
+        assert "…" not in text
+        value = desk.json(command)
+        words = set(re.findall(r"[a-z0-9_-]+", text))
+        for each in value.get("types", value.get("service_items")):
+            assert each["code"] in words
+        assert "identity_number" in words
+
+
+def test_an_unknown_setting_or_command_is_wrong_usage(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, {"CERTLEDGER_PORT": "many", "CERTLEDGER_URL": ""})
+    assert "CERTLEDGER_PORT" in desk.run("sites", code=2)[1]
+    desk.run("nonsense", code=2)
+    desk.run("types", "--nonsense", code=2)
+
+
+def test_a_service_that_is_not_there_is_said_in_one_line(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, {"CERTLEDGER_URL": "http://127.0.0.1:9"})
+    _, said = desk.run("sites", code=1)
+    assert said.count("\n") == 1
+    assert "certledger serve" in said
+
+
+def test_an_unexpected_error_is_one_line_and_a_traceback_on_demand(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("a cog is loose\nand more")
+
+    monkeypatch.setattr("ledger.catalogue.load_catalogue", broken)
+    _, said = desk.run("types", code=1)
+    assert said.startswith("unexpected error, RuntimeError: a cog is loose. ")
+    assert said.count("\n") == 1
+    shown = CliRunner().invoke(app, ["types"], env={"CERTLEDGER_DEBUG": "1"})
+    assert shown.exit_code == 1
+    assert "Traceback" in shown.stderr
+
+
+def test_every_error_has_words() -> None:
+    assert explain(FileNotFoundError(2, "No such file", "x.csv")) == (2, "no such file: x.csv")
+    for code in RULES:
+        error = GrantError(code if "." in code else f"grant.{code}", "limits.max_uses")
+        assert "{" not in payload_words(error)
+    assert payload_words(EnrolmentError.of("malformed", "role")) == (
+        "role must be issuer, terminal, auditor or operator"
+    )
+    # The sentences name these bounds.
+    assert str(MAX_USES) in RULES["uses"]
+    assert str(MAX_WINDOW_MS // 86_400_000) in RULES["too_long"]
+    assert f"{MIN_TTL_S} to {MAX_TTL_S}" in RULES["ttl"]
+
+
+# --- enrolment ----------------------------------------------------------------------------------
+
+
+def test_an_institution_that_issues_needs_a_code_that_identifiers_can_hold(desk: Desk) -> None:
+    enrol = ("enrol", "institution", "--name", "示例局", "--code")
+    bad = BUREAU[:-1] + ("0" if BUREAU[-1] != "0" else "1")
+    _, said = desk.run(*enrol, bad, "--types", CARD, code=2)
+    assert said.startswith("enrolment.issuer_code: code ")
+    assert "credit code" in said
+    desk.run(*enrol, "a-hotel")
+    desk.run(*enrol, "440398", "--types", CARD)
+    _, said = desk.run(*enrol, BUREAU, "--types", "no-such-type", code=2)
+    assert "certledger types" in said
+
+
+def test_enrolling_says_what_to_mend(desk: Desk, tmp_path: Path) -> None:
+    desk.run("keys", "new", "--out", str(tmp_path / "k.jwk"))
+    key = ("--key", str(tmp_path / "k.jwk"), "--institution", OFFICE)
+    _, said = desk.run("enrol", "key", *key, "--role", "clerk", code=2)
+    assert "role must be issuer, terminal, auditor or operator" in said
+    _, said = desk.run("enrol", "key", *key, "--role", "terminal", code=2)
+    assert "terminal is missing" in said
+    site = ("enrol", "site", "--department", OFFICE, "--name", "厅", "--site")
+    assert "site must be 1 to 64" in desk.run(*site, "two words", code=2)[1]
+    _, said = desk.run(
+        "enrol", "site", "--site", "s", "--name", "厅", "--department", "nobody", code=1
+    )
+    assert said.startswith("institution.unknown")
+    _, said = desk.run(*site, "s", "--operator-key", str(tmp_path / "none"), code=2)
+    assert said.startswith("no such file: ")
+
+
+def test_a_key_is_revoked_once(desk: Desk, tmp_path: Path) -> None:
+    kid = desk.json("keys", "new", "--out", str(tmp_path / "k.jwk"))["kid"]
+    enrol = ("enrol", "key", "--role", "auditor", "--institution", "operator")
+    desk.run(*enrol, "--key", str(tmp_path / "k.jwk"))
+    assert desk.json("enrol", "revoke-key", "--kid", kid)["subject"] == kid
+    assert desk.run("enrol", "revoke-key", "--kid", kid, code=1)[1].startswith("key.revoked")
+
+
+def test_sites_are_listed(desk: Desk) -> None:
+    text, _ = desk.run("sites")
+    assert re.search(rf"^hall-cli +样本大厅 +{OFFICE}", text, re.MULTILINE)
+    assert {"hall-cli"} <= {item["site"] for item in desk.json("sites")["sites"]}
+
+
+# --- certificates -------------------------------------------------------------------------------
+
+
+def test_an_export_is_imported_and_known_again(desk: Desk) -> None:
+    file = str(PROJECT / "tests" / "data" / "resident-id-cards.csv")
+    words = ("import", file, "--type", CARD, "--issuer", desk.key("police"))
+    first = desk.json(*words)
+    assert first["issued"] == first["counts"]["accepted"] > 0
+    again = desk.json(*words)
+    assert (again["issued"], again["already_issued"]) == (0, first["issued"])
+
+
+def test_an_import_that_cannot_be_shows_no_progress(desk: Desk, tmp_path: Path) -> None:
+    issuer = ("--issuer", desk.key("police"))
+    missing = str(tmp_path / "none.csv")
+    _, said = desk.run("import", missing, "--type", CARD, *issuer, code=2)
+    assert said == f"no such file: {missing}\n"
+    file = tmp_path / "empty.csv"
+    file.write_text("no,such,columns\n1,2,3\n")
+    _, said = desk.run("import", str(file), "--type", "nothing", *issuer, code=2)
+    assert "certledger types" in said
+    _, said = desk.run("import", str(file), "--type", CARD, *issuer, code=2)
+    assert said.count("\n") == 1
+    assert "%" not in said
+
+
+def test_one_certificate_is_issued_or_the_field_named(
+    desk: Desk, city: Any, given: dict[str, Any]
+) -> None:
+    issue = ("issue", "--type", CARD, "--key", desk.key("police"), "--fields")
+    other = {**given, "identity_number": city.number()}
+    issued, said = desk.run(*issue, json.dumps(other))
+    assert issued.startswith("issued: 1.2.156.3005.2.")
+    assert said.startswith("warning: birth_date is not the one in identity_number")
+    assert "name" in desk.run(*issue, json.dumps({"nme": "x"}), code=2)[1]
+    wrong = {**other, "identity_number": "110101199003070000"}
+    assert "identity_number" in desk.run(*issue, json.dumps(wrong), code=2)[1]
+    assert "JSON object" in desk.run(*issue, "[", code=2)[1]
+    assert "no such file" in desk.run(*issue, "@none.json", code=2)[1]
+    counter = ("issue", "--type", CARD, "--key", desk.key("counter"), "--fields")
+    desk.run(*counter, json.dumps(other), code=1)
+
+
+def test_a_holder_sees_certificates_and_anybody_their_state(desk: Desk, card: str) -> None:
+    text, _ = desk.run("certificates", "--key", desk.key("phone"))
+    assert card in text.splitlines()
+    (listed,) = desk.json("certificates", "--key", desk.key("phone"))["certificates"]
+    assert (listed["certificate_id"], listed["state"]) == (card, "active")
+    desk.run("certificates", "--key", desk.key("counter"), code=1)
+    assert desk.json("status", card)["state"] == "active"
+    assert desk.run("status", "1.2.3", code=1)[1].startswith("certificate.unknown")
+
+
+def test_the_issuer_changes_the_state(desk: Desk, city: Any, given: dict[str, Any]) -> None:
+    number = city.number()
+    born = f"{number[6:10]}-{number[10:12]}-{number[12:14]}"
+    typed = json.dumps({**given, "identity_number": number, "birth_date": born})
+    issued = desk.json("issue", "--type", CARD, "--key", desk.key("police"), "--fields", typed)
+    identifier = issued["certificate_id"]
+    for command, state in (("suspend", "suspended"), ("restore", "active"), ("revoke", "revoked")):
+        change = (command, identifier, "--key", desk.key("police"), "--reason", "r")
+        assert desk.json(*change)["state"] == state
+        assert desk.json("status", identifier, code=int(state != "active"))["state"] == state
+        desk.run(*change, code=1)
+    erase = ("erase", identifier, "--reason", "r", "--key")
+    desk.run(*erase, desk.key("phone"), code=1)
+    desk.json(*erase, desk.key("police"))
+    desk.run(*erase, desk.key("police"), code=1)
+
+
+# --- grants and lookups -------------------------------------------------------------------------
+
+
+def test_a_grant_by_scan_is_shown_used_listed_and_withdrawn(
+    desk: Desk, card: str, tmp_path: Path
+) -> None:
+    phone = ("--key", desk.key("phone"))
+    qr = tmp_path / "code.svg"
+    granted = desk.granted(card, "--qr", str(qr), "--uses", "2")
+    assert qr.read_text().startswith("<")
+    answer = desk.looked("--code", granted["screen_code"])
+    assert set(answer["fields"]) == {"name"}
+    refused = desk.looked("--code", granted["screen_code"], code=1, fields="identity_number")
+    assert refused["code"] == "field_not_granted"
+    identifier = granted["grant_id"]
+    text, _ = desk.run("grants", *phone)
+    assert f"{identifier}  active, 1 of 2 uses left" in text
+    assert card in text
+    renewed = desk.json("code", identifier, *phone)
+    assert renewed["screen_code"].startswith("EZ1")
+    desk.run("code", identifier, *phone, "--qr", "code.gif", code=2)
+    spoken = desk.json("spoken-code", identifier, "--site", "hall-cli", *phone)
+    assert set(desk.looked("--spoken", spoken["spoken"])["fields"]) == {"name"}
+    desk.run("spoken-code", identifier, "--site", "elsewhere", *phone, code=2)
+    assert desk.json("withdraw", identifier, *phone)["state"] == "revoked"
+    assert desk.run("withdraw", identifier, *phone, code=1)[1].startswith("grant.revoked")
+    listed = {each["grant_id"]: each["state"] for each in desk.json("grants", *phone)["grants"]}
+    assert listed[identifier] == "revoked"
+    desk.run("grants", "--key", desk.key("counter"), code=1)
+
+
+def test_a_scanned_code_may_come_from_standard_input(desk: Desk, card: str) -> None:
+    code = desk.granted(card)["screen_code"]
+    words = ("lookup", "--key", desk.key("counter"), "--item", ITEM, "--business", "B-7")
+    text, _ = desk.run(*words, "--fields", "name", "--code", "-", read=code + "\n")
+    assert text.startswith("name: ")
+
+
+def test_a_direct_grant_names_terminal_and_staff(desk: Desk, card: str) -> None:
+    narrow = ("--mode", "direct", "--terminal", "counter-cli", "--staff", "zhang")
+    identifier = desk.granted(card, *narrow)["grant_id"]
+    refused = desk.looked("--grant", identifier, "--staff", "li", code=1)
+    assert refused["code"] == "wrong_staff"
+    assert set(desk.looked("--grant", identifier, "--staff", "zhang")["fields"]) == {"name"}
+    grant = ("grant", card, "--key", desk.key("phone"), "--fields", "name", *PLACE)
+    assert "certledger request approve" in desk.run(*grant, "--mode", "request", code=2)[1]
+    assert "a terminal that is not enrolled" in desk.run(*grant, "--terminal", "x", code=2)[1]
+    assert "1 to 10000" in desk.run(*grant, "--uses", "0", code=2)[1]
+    desk.run("lookup", "--key", desk.key("counter"), "--item", ITEM, "--fields", "name",
+             "--business", "B", code=2)  # fmt: skip
+
+
+def test_a_kiosk_asks_and_the_holder_approves(desk: Desk, card: str) -> None:
+    phone = ("--key", desk.key("phone"))
+    ask = ("request", "open", "--key", desk.key("counter"), "--item", ITEM, "--business", "B-7")
+    opened = desk.json(*ask, "--type", CARD, "--fields", "name,of_age_18")
+    desk.run(*ask, "--type", CARD, "--fields", "name", "--seconds", "5", code=2)
+    text, _ = desk.run("request", "show", opened["code"], *phone)
+    assert opened["matching_number"] in text
+    assert "counter-cli at hall-cli" in text
+    approve = ("request", "approve", opened["code"], *phone, "--fields")
+    assert "did not ask" in desk.run(*approve, "address", code=2)[1]
+    desk.run(*approve, "name", "--number", "none", code=1)
+    approved = desk.json(*approve, "name", "--number", opened["matching_number"])
+    kiosk = ("--key", desk.key("counter"))
+    shown = desk.json("request", "show", opened["request_id"], *kiosk)
+    assert (shown["state"], shown["grant_id"]) == ("approved", approved["grant_id"])
+    assert set(desk.looked("--request", opened["request_id"])["fields"]) == {"name"}
+    desk.run(*approve, "name", code=1)
+
+
+def test_a_kiosk_asks_and_the_holder_refuses(desk: Desk, card: str) -> None:
+    phone = ("--key", desk.key("phone"))
+    ask = ("request", "open", "--key", desk.key("counter"), "--item", ITEM, "--business", "B-7")
+    opened = desk.json(*ask, "--type", CARD, "--fields", "name")
+    assert desk.json("request", "refuse", opened["code"], *phone)["state"] == "denied"
+    kiosk = ("--key", desk.key("counter"))
+    assert desk.json("request", "show", opened["request_id"], *kiosk, code=1)["state"] == "denied"
+    desk.run("request", "refuse", opened["code"], *phone, code=1)
+    desk.run("request", "show", "no code", *phone, code=2)
+
+
+# --- history and check --------------------------------------------------------------------------
+
+
+def test_a_trace_shows_whole_identifiers_and_reasons(desk: Desk, card: str) -> None:
+    granted = desk.granted(card)
+    desk.looked("--code", granted["screen_code"], code=1, fields="identity_number")
+    text, _ = desk.run("trace", "--key", desk.key("phone"))
+    assert f"certificate {card}" in text
+    assert f"grant {granted['grant_id']}" in text
+    assert "refused field_not_granted" in text
+    assert "…" not in text
+    auditor = ("trace", "--key", desk.key("auditor"), "--certificate", card)
+    assert card not in desk.run(*auditor)[0]
+    lines = desk.json(*auditor)["lines"]
+    assert {line["certificate"] for line in lines} == {card}
+    assert {line["proof"] for line in lines} <= {"proven", "pending"}
+    desk.run("trace", "--key", desk.key("stranger"), code=1)
+
+
+def test_fsck_is_clean_and_says_where_there_is_no_ledger(desk: Desk, tmp_path: Path) -> None:
+    assert desk.json("fsck")["clean"] is True
+    text, said = desk.run("fsck")
+    assert "clean" in text
+    assert "None" not in said
+    desk.run("fsck", "--data", str(tmp_path), code=2)
