@@ -24,10 +24,10 @@ from joserfc.jwk import ECKey
 
 from api.keyfiles import load_or_create_secret
 from ledger.catalogue import Catalogue, load_catalogue
-from ledger.certificates import split
+from ledger.certificates import Certificate, split
 from ledger.issuance import Issuance, read_certificate
-from ledger.sealing import MasterKey
-from ledger.statements import Statement, StatementError, load_public_key, verify
+from ledger.sealing import MasterKey, Sealed
+from ledger.statements import Kind, Statement, StatementError, load_public_key, verify
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +84,10 @@ class BulkChecker:
                 for name, key in dict(zip(names, keys, strict=True)).items()
             }
             try:
-                return await loop.run_in_executor(
+                found = await loop.run_in_executor(
                     self._process, _check_there, list(texts), names, distinct
                 )
+                return [_unpack(item) for item in found]
             except BrokenProcessPool:
                 logger.warning("the checking process ended; going on without it until the next")
                 self._process, self._ready = None, False
@@ -142,6 +143,60 @@ def _end_with(parent: Any) -> None:
 
 def _check_there(
     texts: list[str], names: list[str], jwks: dict[str, dict[str, Any]]
-) -> list[Checked]:
+) -> list[Packed]:
     keys = {name: load_public_key(jwk) for name, jwk in jwks.items()}
-    return [check_one(_there, text, keys[name]) for text, name in zip(texts, names, strict=True)]
+    return [
+        _pack(check_one(_there, text, keys[name])) for text, name in zip(texts, names, strict=True)
+    ]
+
+
+# --- on the way back ------------------------------------------------------------------------------
+
+#: Plain tuples: pickling the dataclasses themselves takes as long as checking a signature.
+Packed = StatementError | tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]
+
+
+def _pack(checked: Checked) -> Packed:
+    if isinstance(checked, StatementError):
+        return checked
+    statement, issuance = checked
+    certificate, sealed = issuance.certificate, issuance.sealed
+    return (
+        (
+            statement.kid,
+            statement.payload["iat"],
+            statement.payload["jti"],
+            statement.token,
+            statement.digest,
+            statement.request_key,
+        ),
+        (
+            certificate.certificate_id,
+            certificate.type_code,
+            certificate.issuer,
+            certificate.valid_from_ms,
+            certificate.valid_until_ms,
+            certificate.source,
+        ),
+        (
+            issuance.type,
+            issuance.holder,
+            issuance.uniqueness,
+            sealed.wrapped_key,
+            sealed.ciphertext,
+        ),
+    )
+
+
+def _unpack(packed: Packed) -> Checked:
+    """The inverse, but for the claims that nobody after the check reads."""
+    if isinstance(packed, StatementError):
+        return packed
+    (kid, iat, jti, token, digest, request_key), named, (kind, holder, unique, key, text) = packed
+    certificate_id, type_code, issuer, valid_from_ms, valid_until_ms, source = named
+    payload = {"iat": iat, "jti": jti}
+    statement = Statement(Kind.CERTIFICATE, kid, payload, token, digest, request_key)
+    certificate = Certificate(
+        statement, certificate_id, type_code, issuer, valid_from_ms, valid_until_ms, source, {}
+    )
+    return statement, Issuance(certificate, kind, holder, unique, Sealed(key, text))

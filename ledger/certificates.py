@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from joserfc.jwk import ECKey
@@ -30,8 +30,7 @@ FieldValue = str | int | bool
 _VALUES = (str, int, bool)
 
 
-@dataclass(frozen=True, slots=True)
-class Disclosure:
+class Disclosure(NamedTuple):
     """One disclosed field: its value and the encoded disclosure that hashes to its digest."""
 
     name: str
@@ -87,9 +86,10 @@ def sign_certificate(
     salt: Callable[[int], bytes],
 ) -> str:
     """Issue: ``<issuer-signed JWT>~<disclosure>~…~``. ``valid_until`` is the last valid day."""
+    salts = salt(SALT_BYTES * len(fields))
     encoded = [
-        b64url(orjson.dumps([b64url(salt(SALT_BYTES)), name, value]))
-        for name, value in fields.items()
+        b64url(orjson.dumps([b64url(salts[at : at + SALT_BYTES]), name, value]))
+        for at, (name, value) in zip(range(0, len(salts), SALT_BYTES), fields.items(), strict=True)
     ]
     payload: dict[str, Any] = {
         "iss": ISSUER_PREFIX + issuer,
