@@ -119,6 +119,12 @@ class Entry(Draft):
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an entry: {error}") from None
+        numbers = (entry.seq, entry.time_ms)
+        texts = [entry.actor, *(getattr(entry, name) for name in OPTIONAL)]
+        if any(type(number) is not int or number < 0 for number in numbers) or not all(
+            isinstance(item, str) for item in texts if item is not None
+        ):
+            raise ValueError("not an entry: a member is of another type")
         if entry.to_json() != dict(value):
             raise ValueError("not an entry in its one form")
         return entry
