@@ -147,7 +147,7 @@ def _shown(measured: Measured) -> dict[str, Any]:
         "per_second": measured.rate,
         "p50_ms": measured.percentile(0.50),
         "p99_ms": measured.percentile(0.99),
-        "answers": dict(measured.statuses),
+        "answers": {str(status): count for status, count in measured.statuses.items()},
     }
 
 

@@ -34,7 +34,7 @@ from ledger.intake import (
     source_ref,
 )
 
-CHUNK = 250
+CHUNK = 400
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class Batch:
         self.appended: list[tuple[Entry, bytes, str]] = []
         """Entries in order, each with its replay key and its statement's token."""
         self.chain_actions: list[tuple[int, ChainAction]] = []
+        self.tokens: dict[int, str] = {}
+        """Statements of this batch by sequence number: they are not in the database yet."""
         self.after_commit: list[Callable[[], None]] = []
 
     def record(self, request: Request, draft: Draft, result: Any = None) -> Recorded:
@@ -96,6 +98,7 @@ class Batch:
             reason=draft.reason,
         )
         self._next += 1
+        self.tokens[entry.seq] = statement.token
         self.appended.append((entry, statement.request_key, statement.token))
         return Recorded(entry, result)
 

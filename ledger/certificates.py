@@ -129,7 +129,8 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         statement.kind is not Kind.CERTIFICATE
         or claims.get("_sd_alg") != "sha-256"
         or not isinstance(digests, list)
-        or len(set(map(str, digests))) != len(digests)
+        or not all(isinstance(digest, str) for digest in digests)
+        or len(set(digests)) != len(digests)
     ):
         raise StatementError("certificate.malformed", "not an SD-JWT with SHA-256 digests")
     opened: dict[str, Disclosure] = {}

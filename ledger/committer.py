@@ -21,27 +21,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from ledger import outbox, store
 from ledger.batch import Batch, Handler, Outcome, Recorded, Rejected, Request
 from ledger.chain import (
     ChainClient,
+    ChainError,
     ChainRefused,
-    ChainUnavailable,
     DirectoryEntry,
     StatusChange,
 )
 from ledger.database import Database
-from ledger.log import Log, pending
+from ledger.log import LedgerBehindChain, Log
 from ledger.outbox import ChainAction, KeyRevocation
 from ledger.receipts import Published, Receipt
 from ledger.statements import StatementError
@@ -126,7 +127,19 @@ class Status:
     broken: str | None = None
     chain_trouble: str | None = None
     failed_actions: int = 0
-    last_anchor: float = field(default_factory=time.monotonic)
+    trouble_since: float | None = None  # monotonic seconds
+
+
+def _invalid_key() -> StatementError:
+    return StatementError("key.not_valid", "the key is revoked or outside its validity")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether trying again cannot help: the log is another one, or the contract says no. An
+    engine's own errors (still syncing, a full disk) pass."""
+    if isinstance(error, ChainRefused):
+        return error.reason.startswith("checkpoint_log:")
+    return isinstance(error, LedgerBehindChain)
 
 
 class Committer:
@@ -215,10 +228,14 @@ class Committer:
         ]
         with self._condition:
             self._refuse_when_not_serving()
-            if len(self._queue) + len(items) > max(self._settings.max_queue, len(items)):
-                raise Busy(f"{len(self._queue)} requests are waiting")
+            waiting = len(self._queue) + len(self._committed)
+            if waiting + len(items) > max(self._settings.max_queue, len(items)):
+                raise Busy(f"{waiting} requests are waiting")
+            wake = not self._queue
             self._queue.extend(items)
-            self._condition.notify_all()
+            # In between, the end of an anchor or the oldest request's age wakes the commit stage.
+            if wake or len(self._queue) >= self._settings.max_batch:
+                self._condition.notify_all()
         timer = group.loop.call_later(wait, group.close)
         try:
             return await group.future
@@ -230,10 +247,8 @@ class Committer:
             raise NotServing(self.status.broken)
         if self._stopping:
             raise NotServing("the service is stopping")
-        stalled = (
-            self.status.chain_trouble is not None
-            and time.monotonic() - self.status.last_anchor > self._settings.stall
-        )
+        since = self.status.trouble_since
+        stalled = since is not None and time.monotonic() - since > self._settings.stall
         if self._settings.release_anchored and stalled:
             raise NotServing(f"the chain does not answer: {self.status.chain_trouble}")
 
@@ -263,6 +278,10 @@ class Committer:
     def _commit(self, taken: list[_Pending]) -> None:
         try:
             batch = self._run_batch(taken)
+        except (IntegrityError, DataError):
+            # Something in one request that its checks let through: the others must not suffer.
+            self._commit_singly(taken)
+            return
         except SQLAlchemyError as error:
             # Whether it was persisted is unknown: forget what memory says and read it again. A
             # client that asks again finds its entry by jti, or none.
@@ -270,16 +289,8 @@ class Committer:
             self._resolve([(item, NotServing("the database did not commit")) for item in taken])
             self._reload_after_failure()
             return
-        except Exception as error:
-            if len(taken) > 1:
-                logger.exception("batch of %d failed; running its requests one by one", len(taken))
-                self._reload_after_failure()
-                for item in taken:
-                    self._commit([item])
-                return
-            logger.exception("a request failed")
-            self._resolve([(taken[0], error)])
-            self._reload_after_failure()
+        except Exception:  # noqa: BLE001 - whatever it is, the commit stage goes on
+            self._commit_singly(taken)
             return
         rejected = [
             (item, item.outcome.error) for item in taken if isinstance(item.outcome, Rejected)
@@ -287,7 +298,7 @@ class Committer:
         kept = [item for item in taken if isinstance(item.outcome, Recorded)]
         self._resolve(rejected)
         if not self._settings.release_anchored:
-            self._resolve([(item, self._unproven(item)) for item in kept])
+            self._release(kept, self._log.published)
             kept = []
         with self._condition:
             self.status.batches += 1
@@ -296,20 +307,35 @@ class Committer:
             self._committed.extend(kept)
             self._condition.notify_all()
 
-    @staticmethod
-    def _unproven(item: _Pending) -> Answer:
-        assert isinstance(item.outcome, Recorded)
-        return Answer(item.outcome.result, pending(item.outcome.entry))
+    def _commit_singly(self, taken: list[_Pending]) -> None:
+        """Called while an exception of the whole batch is handled."""
+        self._reload_after_failure()
+        if len(taken) > 1:
+            logger.exception("batch of %d failed; running its requests one by one", len(taken))
+            for item in taken:
+                item.outcome = None
+                self._commit([item])
+            return
+        logger.exception("a request failed")
+        error = sys.exc_info()[1]
+        self._resolve([(taken[0], error if isinstance(error, Exception) else NotServing("failed"))])
 
     def _reload_after_failure(self) -> None:
         """Trust nothing in memory: a failed commit may have been persisted all the same."""
-        try:
-            self._log.load()
-            self._load_outbox()
-        except (SQLAlchemyError, LookupError, ValueError) as error:
-            self.status.broken = f"the database cannot be read: {type(error).__name__}"
-            logger.critical("%s", self.status.broken)
-            return
+        pause = 0.1
+        while True:
+            try:
+                self._log.load()
+                self._load_outbox()
+                break
+            except (SQLAlchemyError, LookupError, ValueError) as error:
+                self.status.broken = f"the database cannot be read: {type(error).__name__}"
+                logger.critical("%s", self.status.broken)
+                if self._stopping:
+                    return
+                time.sleep(pause)
+                pause = min(2.0, 2 * pause)
+        self.status.broken = None
         with self._condition:
             self._committed_size = self._log.size
             self._condition.notify_all()
@@ -317,9 +343,12 @@ class Committer:
     def _run_batch(self, taken: list[_Pending]) -> Batch:
         with self._database.write() as connection:
             batch = Batch(connection, self._log.lock_head(connection), self._clock_ms())
-            fresh = self._without_invalid_keys(batch, self._without_replays(connection, taken))
+            fresh = self._without_replays(connection, taken)
             for name, handler in self._handlers.items():
                 items = [item for item in fresh if item.handler == name]
+                if items:
+                    # Again for each handler: the one before may have revoked a key.
+                    items = self._without_invalid_keys(batch, items)
                 if items:
                     outcomes = handler.process(batch, [item.request for item in items])
                     for item, outcome in zip(items, outcomes, strict=True):
@@ -334,6 +363,7 @@ class Committer:
         """Settle requests that were recorded before, and keep the first of equal ones."""
         keys = {item.request.statement.request_key for item in taken}
         known = store.recorded(connection, keys)
+        revoked = store.revoked_keys(connection, {item.request.actor.kid for item in taken})
         fresh: list[_Pending] = []
         seen: set[bytes] = set()
         for item in taken:
@@ -343,6 +373,9 @@ class Committer:
                 entry, token = known[key]
                 if token != statement.token:
                     item.outcome = Rejected(Replayed("this jti was used for another statement"))
+                elif statement.kid in revoked:
+                    # What was answered once is not answered again to who has lost the key.
+                    item.outcome = Rejected(_invalid_key())
                 else:
                     result = self._handlers[item.handler].recall(connection, entry, statement)
                     item.outcome = Recorded(entry, result)
@@ -356,14 +389,13 @@ class Committer:
         """Turn away who may not sign now. The keys are read again: one may have been revoked
         since its signature was checked."""
         revoked = store.revoked_keys(
-            batch.connection, {item.request.actor.kid for item in items}, batch.now_ms
+            batch.connection, {item.request.actor.kid for item in items}
         )
         kept = []
         for item in items:
             actor = item.request.actor
             if actor.kid in revoked or not actor.valid_at(batch.now_ms):
-                detail = "the key is revoked or outside its validity"
-                item.outcome = Rejected(StatementError("key.not_valid", detail))
+                item.outcome = Rejected(_invalid_key())
             else:
                 kept.append(item)
         return kept
@@ -407,23 +439,23 @@ class Committer:
                     self._log.take_over_anchored()
                 self._perform(actions)
                 published = self._log.anchor(target)
-            except (ChainUnavailable, SQLAlchemyError) as error:
-                failures += 1
-                self._keep_waiting(waiting)
-                self.status.chain_trouble = str(error)
-                logger.warning("anchor of %d entries not done yet: %s", target, error)
-                time.sleep(min(1.0, 0.05 * 2 ** min(failures, 5)))
-                continue
+                self._release(waiting, published)
+                self._log.store_published()
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 self._keep_waiting(waiting)
-                self._break(error)
-                return
+                if _is_final(error):
+                    self._break(error)
+                    return
+                failures += 1
+                shown = str(error) if isinstance(error, ChainError) else type(error).__name__
+                self.status.chain_trouble = shown
+                self.status.trouble_since = self.status.trouble_since or time.monotonic()
+                logger.warning("anchor of %d entries not done yet: %s", target, shown)
+                time.sleep(min(1.0, 0.05 * 2 ** min(failures, 5)))
+                continue
             failures = 0
-            self.status.chain_trouble = None
-            self.status.last_anchor = time.monotonic()
+            self.status.chain_trouble = self.status.trouble_since = None
             self.status.anchors += 1
-            self._release(waiting, published)
-            self._log.store_published()
 
     def _anchor_is_due(self) -> bool:
         return bool(self._committed or self._actions or self._committed_size > self._log.anchored)
@@ -471,7 +503,7 @@ class Committer:
 
     # --- the way out --------------------------------------------------------------------------
 
-    def _release(self, waiting: list[_Pending], published: Published) -> None:
+    def _release(self, waiting: list[_Pending], published: Published | None) -> None:
         outcomes = [item.outcome for item in waiting if isinstance(item.outcome, Recorded)]
         receipts = self._log.receipts([outcome.entry for outcome in outcomes], published)
         self._resolve(

@@ -122,6 +122,11 @@ class Log:
         with self._database.read() as connection:
             newest = store.newest_checkpoint(connection)
         self.take_over_anchored()
+        if newest is not None and newest.size > self.anchored:
+            raise LedgerBehindChain(
+                f"the database knows of {newest.size} anchored entries, the chain of "
+                f"{self.anchored}: the chain was restored from an old backup, or is another one"
+            )
         # Rows of anchors that were mined while their rows could not be written.
         from_block = 0 if newest is None else newest.block_number
         for anchor in self._chain.anchors(self.log_id, from_block):

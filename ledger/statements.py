@@ -33,9 +33,10 @@ from ledger.encoding import EncodingError, b64url, b64url_decode, canonical_json
 ALGORITHM = "ES256"
 _ES256 = ec.ECDSA(SHA256())
 MAX_TOKEN = 64 * 1024
+MAX_HEADER = 256
 _JTI = re.compile(r"[A-Za-z0-9_-]{16,64}")
-# A signed number beyond 2**53 reads differently in different languages; times stay far below.
-_LAST_SECOND = 253_402_300_799
+# The year 3000: later times are mistakes, and calendars in some languages end soon after.
+_LAST_SECOND = 32_503_680_000
 
 
 class Kind(StrEnum):
@@ -123,9 +124,11 @@ def read_header(token: str) -> Header:
     """Kind and key id of a token, before any check of its signature."""
     if len(token) > MAX_TOKEN:
         raise StatementError("statement.too_large", f"a statement is at most {MAX_TOKEN} bytes")
-    if not token.isascii() or token.count(".") != 2:
+    segment = token.partition(".")[0]
+    # Bounded, because it is what the cache of headers is asked with.
+    if not token.isascii() or token.count(".") != 2 or len(segment) > MAX_HEADER:
         raise StatementError("statement.malformed", "a statement is a compact JWS: three segments")
-    return _parse_header(token.partition(".")[0])
+    return _parse_header(segment)
 
 
 def verify(token: str, key: ECKey) -> Statement:

@@ -18,7 +18,7 @@ from ledger.merkle import HASH_BYTES, complete_subtrees, node_hash, range_root
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
-_PATH = re.compile(r"(\d{1,2})/((?:x\d{3}/)*)(\d{3})(?:\.p/(\d{1,3}))?")
+_PATH = re.compile(r"(\d{1,2})/((?:x\d{3}/){0,5})(\d{3})(?:\.p/(\d{1,3}))?", re.ASCII)
 
 ReadTile = Callable[[int, int], bytes]
 

@@ -28,7 +28,7 @@ def bench_lookups(
 
 @bench_app.command("issue")
 def bench_issue(
-    count: Annotated[int, typer.Option(help="Certificates to issue.")] = 20_000,
+    count: Annotated[int, typer.Option(help="Certificates to issue.")] = 50_000,
     as_json: Json = False,
 ) -> None:
     """Certificates from file to anchored."""
