@@ -37,13 +37,13 @@ def create_app(service: Service) -> FastAPI:
         app.state.service = service
         app.state.authenticator = Authenticator(service.ring, service.database)
         app.state.imports = ImportJobs()
-        await service.bootstrap()
-        # What was loaded so far stays; without this, collections walk it under load and every
-        # answer in flight waits for them.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
         try:
+            await service.bootstrap()
+            # What was loaded so far stays; without this, collections walk it under load and every
+            # answer in flight waits for them.
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
             yield
         finally:
             await asyncio.to_thread(service.stop)
@@ -64,7 +64,7 @@ def create_app(service: Service) -> FastAPI:
         limit=settings.max_body,
         by_path={
             "/v1/imports": settings.max_import,
-            "/v1/certificates": 64 << 20,
+            "/v1/certificates": 33 << 20,
         },
     )
     # FastAPI's route of the lookup stays for its documentation; this one answers, at a tenth of

@@ -13,6 +13,9 @@ from ledger.directory import Enrolled, KeyRing, Role
 from ledger.statements import Kind, Statement, StatementError, read_header, verify
 
 FRESH_SECONDS = 60
+#: How long a recorded statement may be sent again for its answer. Not for ever: whoever finds the
+#: statement later, in a file of evidence say, must not get what its sender got.
+RESEND_SECONDS = 900
 #: The longest life of a read token, seconds.
 TOKEN_SECONDS = 300
 
@@ -24,8 +27,8 @@ class Authenticator:
     def statement(self, token: str, kinds: Collection[Kind]) -> tuple[Statement, Enrolled]:
         """A verified, fresh statement and its signer; raises StatementError.
 
-        Freshness is waived for a statement that is recorded already: sent again, it gets its one
-        answer, however late.
+        Freshness is waived for a quarter of an hour for a statement that is recorded already: sent
+        again, it gets its one answer. Whether the key is valid now, the committer decides.
         """
         enrolled, key = self.signer(token, kinds)
         statement = verify(token, key)
@@ -44,7 +47,8 @@ class Authenticator:
 
     def require_fresh(self, statement: Statement) -> None:
         """Raises StatementError unless the statement is fresh, or recorded already."""
-        if abs(time.time() - statement.issued_at) > FRESH_SECONDS and not self._recorded(statement):
+        age = abs(time.time() - statement.issued_at)
+        if age > FRESH_SECONDS and not (age <= RESEND_SECONDS and self._recorded(statement)):
             raise StatementError(
                 "statement.stale", f"iat must be within {FRESH_SECONDS} s of the server's time"
             )

@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,8 @@ class BulkChecker:
         )
         self._process.submit(os.getpid).add_done_callback(self._warmed)
 
-    def _warmed(self, done: object) -> None:
-        self._ready = True
+    def _warmed(self, done: Future[int]) -> None:
+        self._ready = not done.cancelled() and done.exception() is None
 
 
 def check_one(checker: Checker, text: str, key: ECKey) -> Checked:

@@ -7,6 +7,7 @@ again on the same port, so that the chain client's URL stays good.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import logging
 import os
@@ -140,8 +141,8 @@ class EmbeddedNode:
             return self._process.poll() is None
         try:
             os.kill(self._pid, 0)
-        except ProcessLookupError:
-            return False
+        except (ProcessLookupError, PermissionError):
+            return False  # gone, or the number is somebody else's by now
         return True
 
     def _answers(self) -> bool:
@@ -152,5 +153,5 @@ class EmbeddedNode:
         try:
             with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
                 return int(json.load(answer)["result"], 16) == self._chain_id
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
             return False

@@ -51,6 +51,8 @@ STATUS = {
     "key.revoked": 409,
     "key.own": 409,
 }
+#: Codes of what the framework itself refuses.
+HTTP_CODES = {404: "route.unknown", 405: "method.not_allowed", 413: "body.too_large"}
 TITLES = {
     400: "The request is malformed",
     401: "Not authenticated",
@@ -184,6 +186,7 @@ def describe(error: Exception) -> tuple[int, str, str, int | None]:
         case NotServing():
             return 503, "not_serving", str(error), 5
         case SQLAlchemyError():
+            log.error("a request met %s", type(error).__name__)
             return 503, "storage.unavailable", "the database does not answer", 5
         case _:
             return 500, "internal", "an unexpected error; it is in the service's log", None
@@ -225,7 +228,7 @@ def install(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        code = {404: "route.unknown", 405: "method.not_allowed"}.get(error.status_code, "http")
+        code = HTTP_CODES.get(error.status_code, "http")
         response = problem(error.status_code, code, str(error.detail))
         for name, value in (error.headers or {}).items():
             response.headers[name] = value

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem
 
 
-class BodyTooLarge(Exception):
-    pass
+class BodyTooLarge(HTTPException):
+    """FastAPI turns any other exception of a body into a 400."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"a body here is at most {limit} bytes")
 
 
 class LimitBodies:
@@ -35,7 +39,7 @@ class LimitBodies:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise BodyTooLarge
+                raise BodyTooLarge(limit)
             return message
 
         async def watched(message: Message) -> None:

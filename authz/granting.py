@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -53,17 +54,34 @@ class Grants:
         self._known: dict[str, Grant] = {}
         self._lock = threading.Lock()
 
-    def load(self, connection: Connection, seqs: Mapping[str, int]) -> dict[str, Grant]:
-        """Grants by id, for ids with the sequence number of their entry."""
-        missing = {id_: seq for id_, seq in seqs.items() if id_ not in self._known}
-        if missing:
-            tokens = ledger_store.tokens_at(connection, missing.values())
+    def load(
+        self,
+        connection: Connection,
+        seqs: Mapping[str, int],
+        uncommitted: Mapping[int, str] = MappingProxyType({}),
+    ) -> dict[str, Grant]:
+        """Grants by id, for ids with the sequence number of their entry; ``uncommitted`` are the
+        tokens of the batch that is being made."""
+        known = self._known
+        found = {id_: known[id_] for id_ in seqs if id_ in known}
+        missing = {id_: seq for id_, seq in seqs.items() if id_ not in found}
+        tokens = ledger_store.tokens_at(connection, missing.values()) if missing else {}
+        read = {
+            id_: Grant.parse(payload_of(tokens[seq]))
+            for id_, seq in missing.items()
+            if seq in tokens
+        }
+        # What this very batch records may yet be rolled back, so it is not kept.
+        new = {
+            id_: Grant.parse(payload_of(uncommitted[seq]))
+            for id_, seq in missing.items()
+            if seq in uncommitted
+        }
+        if read:
             with self._lock:
-                if len(self._known) + len(missing) > self._keep:
-                    self._known = {id_: self._known[id_] for id_ in seqs if id_ in self._known}
-                for id_, seq in missing.items():
-                    self._known[id_] = Grant.parse(payload_of(tokens[seq]))
-        return {id_: self._known[id_] for id_ in seqs}
+                room = len(self._known) + len(read) <= self._keep
+                self._known = {**(self._known if room else found), **read}
+        return found | read | new
 
 
 def require_holder(request: Request) -> str:
@@ -189,7 +207,9 @@ class GrantHandler:
     @staticmethod
     def _approve(batch: Batch, grant: Grant, types: Mapping[str, str]) -> None:
         assert grant.request_id is not None
-        opened = load_requests(batch.connection, [grant.request_id]).get(grant.request_id)
+        opened = load_requests(batch.connection, [grant.request_id], batch.tokens).get(
+            grant.request_id
+        )
         if opened is None:
             raise GrantError.of("unknown_request", "request_id")
         if code := covers(opened, grant, types):
@@ -316,7 +336,7 @@ class RefusalHandler:
     def _refuse(batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request)
         request_id = _named(request, "request_id", RefusalError)
-        opened = load_requests(batch.connection, [request_id]).get(request_id)
+        opened = load_requests(batch.connection, [request_id], batch.tokens).get(request_id)
         if opened is None:
             raise StatementError("request.unknown", "no such request")
         denied = opened.deny(batch.now_ms)
@@ -338,9 +358,17 @@ class RefusalHandler:
         return done
 
 
-def load_requests(connection: Connection, request_ids: Collection[str]) -> dict[str, OpenRequest]:
+def load_requests(
+    connection: Connection,
+    request_ids: Collection[str],
+    uncommitted: Mapping[int, str] = MappingProxyType({}),
+) -> dict[str, OpenRequest]:
+    """Requests by id; ``uncommitted`` as in `Grants.load`."""
     rows = ledger_store.rows_by(connection, store.access_requests, "request_id", request_ids)
-    tokens = ledger_store.tokens_at(connection, [row.seq for row in rows.values()])
+    tokens = {
+        **uncommitted,
+        **ledger_store.tokens_at(connection, [row.seq for row in rows.values()]),
+    }
     return {
         request_id: OpenRequest(
             request=AccessRequest.parse(payload_of(tokens[row.seq])),

@@ -40,6 +40,7 @@ from authz.policy import (
     Refusal,
     certificate_of,
     decide,
+    names_certificate,
 )
 from authz.requests import RequestState
 from authz.service_items import ServiceItems
@@ -177,6 +178,8 @@ class LookupHandler:
         else:
             result = verdict
         released = isinstance(result, Release)
+        if isinstance(result, Refusal) and not names_certificate(result.code):
+            certificate = None
         shelf.settle(lookup, grant_id, code, released=released)
         return batch.record(
             request,
@@ -203,7 +206,10 @@ class LookupHandler:
         row = load_certificates(connection, [entry.certificate])[entry.certificate]
         if row.content is None:
             return Refusal("certificate_erased")
-        return _release(self._master, row, statement.payload["fields"])
+        try:
+            return _release(self._master, row, statement.payload["fields"])
+        except SealError:
+            return Refusal(CERTIFICATE_UNREADABLE)
 
 
 class _Shelf:
@@ -242,7 +248,7 @@ class _Shelf:
         }
         self.grant_rows = ledger_store.rows_by(connection, table, "grant_id", wanted)
         self.grants = grants.load(
-            connection, {id_: row.seq for id_, row in self.grant_rows.items()}
+            connection, {id_: row.seq for id_, row in self.grant_rows.items()}, batch.tokens
         )
         self.uses_left = {id_: row.uses_left for id_, row in self.grant_rows.items()}
         self.certificates = load_certificates(

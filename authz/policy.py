@@ -281,6 +281,12 @@ CODES: Final[tuple[str, ...]] = (
 )
 
 
+def names_certificate(code: str) -> bool:
+    """Whether a refusal's entry, and so its receipt, names the certificate. Who guesses at a code
+    must not learn from the refusal what kind of certificate is behind it."""
+    return code != "code_invalid"
+
+
 def decide(
     request: LookupRequest, grant: Grant | None, facts: Facts | None, *, now_ms: int
 ) -> Permit | Refusal:

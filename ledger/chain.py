@@ -223,6 +223,13 @@ def address_of(account_key: bytes) -> str:
     return to_checksum_address(keccak(public[1:])[12:])
 
 
+def _without_user(url: str) -> str:
+    """The URL as it may be shown: user and password stay out of logs and answers."""
+    scheme, separator, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    return f"{scheme}{separator}{host}"
+
+
 def root_slot(log_id: bytes, size: int) -> int:
     """The storage slot of the checkpoint log that holds the root anchored at `size`, for a proof
     by `eth_getProof` (layout: contracts/checkpoint_log.vy)."""
@@ -255,7 +262,7 @@ class ChainClient:
             own = KeepAliveProvider(provider_or_url, timeout / 2)
             self._provider: BaseProvider = own
             self._close = own.close
-            self._where = provider_or_url
+            self._where = _without_user(provider_or_url)
         else:
             self._provider = provider_or_url
             self._where = type(provider_or_url).__name__

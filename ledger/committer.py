@@ -388,9 +388,7 @@ class Committer:
     def _without_invalid_keys(batch: Batch, items: list[_Pending]) -> list[_Pending]:
         """Turn away who may not sign now. The keys are read again: one may have been revoked
         since its signature was checked."""
-        revoked = store.revoked_keys(
-            batch.connection, {item.request.actor.kid for item in items}
-        )
+        revoked = store.revoked_keys(batch.connection, {item.request.actor.kid for item in items})
         kept = []
         for item in items:
             actor = item.request.actor

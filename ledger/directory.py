@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,20 +58,24 @@ def institution_id(code: str) -> bytes:
     return hashlib.sha256(b"certledger institution\0" + code.encode("utf-8")).digest()
 
 
+KEEP_SECONDS = 5.0
+
+
 class KeyRing:
-    """Finds keys by thumbprint, keeping what it found until `forget`, which is
-    called after every commit that changed a key."""
+    """Finds keys by thumbprint. What it found is kept until `forget`, which is called after every
+    commit that revoked a key, and a few seconds at most: another process may revoke one too."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[Enrolled, ECKey]] = {}
+        self._known: dict[str, tuple[Enrolled, ECKey, float]] = {}
         self._generation = 0
 
     def find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
         known = self._known.get(kid)
-        if known is not None:
-            return known
+        now = time.monotonic()
+        if known is not None and now - known[2] < KEEP_SECONDS:
+            return known[0], known[1]
         generation = self._generation
         with self._database.read() as connection:
             row = connection.execute(
@@ -84,7 +89,7 @@ class KeyRing:
                 self._known.clear()
             # What was read before a change must not outlive it.
             if generation == self._generation:
-                self._known[kid] = found
+                self._known[kid] = (*found, now)
         return found
 
     def forget(self) -> None:

@@ -63,7 +63,8 @@ class EnrolmentHandler:
                 outcomes.append(self._enrol(batch, request))
             except StatementError as error:
                 outcomes.append(Rejected(error))
-        batch.after_commit.append(self._on_change)
+        if any(isinstance(item, Recorded) and item.entry.state for item in outcomes):
+            batch.after_commit.append(self._on_change)  # a key was revoked
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
@@ -246,6 +247,8 @@ class EnrolmentHandler:
             )
         self._require_new_key(batch.connection, kid)
         holder = holder_id(self._master, number)
+        if request.actor.role is Role.ISSUER:
+            self._require_own_holder(batch.connection, request, holder)
         proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
         sealed = self._master.seal(proof, kid.encode())
         done = batch.record(
@@ -268,6 +271,16 @@ class EnrolmentHandler:
             },
         )
         return done
+
+    @staticmethod
+    def _require_own_holder(connection: Connection, request: Request, holder: str) -> None:
+        """A department speaks for those who hold a certificate of its own, and nobody else."""
+        table = store.certificates
+        query = select(table.c.certificate_id).where(
+            table.c.holder == holder, table.c.issuer == request.actor.institution
+        )
+        if connection.execute(query.limit(1)).first() is None:
+            raise StatementError("actor.role", "the department has issued nothing to this holder")
 
     @staticmethod
     def _require_institution(connection: Connection, code: str) -> None:

@@ -7,7 +7,9 @@ import contextlib
 import time
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +46,8 @@ from ledger.statements import Kind, StatementError
 router = APIRouter(prefix="/v1", tags=["certificates"])
 
 MAX_BULK = 500
+#: Imports run beside everything else that needs a thread, a few at a time.
+_IMPORTING = ThreadPoolExecutor(2, thread_name_prefix="import")
 #: One certificate as issued: JWT and all disclosures.
 SdJwt = Annotated[str, Field(max_length=65_536)]
 
@@ -59,7 +63,7 @@ class Issue(BaseModel):
 
 
 @router.get("/catalogue")
-async def catalogue(service: ServiceDep) -> Response:
+def catalogue(service: ServiceDep) -> Response:
     """Certificate types and service items, and the enrolled institutions and sites."""
     with service.database.read() as connection:
         institutions = connection.execute(select(store.institutions)).all()
@@ -168,7 +172,7 @@ def _bulk_result(answer: Answer | Exception, receipts: bool) -> dict[str, Any]:
 
 
 @router.get("/certificates")
-async def own_certificates(
+def own_certificates(
     service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(Role.HOLDER))]
 ) -> Response:
     """The holder's own certificates with their state; no field values."""
@@ -180,7 +184,7 @@ async def own_certificates(
 
 
 @router.get("/certificates/{certificate_id}")
-async def status(certificate_id: str, service: ServiceDep) -> Response:
+def status(certificate_id: str, service: ServiceDep) -> Response:
     """State and receipts, no fields: what anybody who has the identifier may check."""
     table = store.certificates
     with service.database.read() as connection:
@@ -304,6 +308,8 @@ async def start_import(
     job, whose progress and report are at ``GET /v1/imports/{import_id}``.
     """
     signed, actor = auth.statement(statement, (Kind.IMPORT,))
+    if actor.role is not Role.ISSUER:
+        raise StatementError("actor.role", "only an issuer's key may import")
     try:
         kind = service.catalogue.type(str(signed.payload.get("type")))
     except UnknownType:
@@ -368,14 +374,17 @@ async def _run_import(
         job.progress = progress
 
     try:
-        job.outcome = await asyncio.to_thread(
-            import_export,
-            path,
-            name,
-            signer,
-            submit,
-            synthetic_allowed=service.settings.synthetic_identities,
-            progress=show,
+        job.outcome = await loop.run_in_executor(
+            _IMPORTING,
+            partial(
+                import_export,
+                path,
+                name,
+                signer,
+                submit,
+                synthetic_allowed=service.settings.synthetic_identities,
+                progress=show,
+            ),
         )
         job.state = "done"
     except ExportError as error:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import insert, select
 
+from api.auth import FRESH_SECONDS
 from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
 from api.service import Service
 from authz import store
@@ -51,7 +52,9 @@ async def grant(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
     statement, actor = auth.statement(body.statement, (Kind.GRANT,))
     answer = await service.record("grant", Request(statement, actor))
     value = {**answer.result, "receipt": answer.receipt.to_json()}
-    if statement.payload.get("mode") == GrantMode.SCAN:
+    fresh = abs(time.time() - statement.issued_at) <= FRESH_SECONDS
+    if statement.payload.get("mode") == GrantMode.SCAN and fresh:
+        # Sent again later, the device asks for its code with a token.
         value["code"] = code_material(service, "grant", answer.result["grant_id"])
     return reply(value, status_of(answer.receipt, 201))
 
@@ -67,7 +70,7 @@ def code_material(service: Service, purpose: str, identifier: str) -> dict[str, 
 
 
 @router.get("/grants")
-async def grants(
+def grants(
     service: ServiceDep,
     reader: Holder,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
@@ -151,7 +154,7 @@ class SpokenCode(BaseModel):
 
 
 @router.post("/grants/{grant_id}/spoken-code", status_code=201)
-async def spoken(grant_id: str, body: SpokenCode, service: ServiceDep, reader: Holder) -> Response:
+def spoken(grant_id: str, body: SpokenCode, service: ServiceDep, reader: Holder) -> Response:
     """Eight digits to say at one site: three minutes, one use, five tries."""
     row = _own_grant(service, reader, grant_id)
     table, now = store.spoken_codes, now_ms()

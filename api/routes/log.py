@@ -93,7 +93,7 @@ def _base64(hashes: list[bytes]) -> list[str]:
 
 
 @router.get("/v1/history")
-async def read_history(
+def read_history(
     service: ServiceDep,
     reader: Annotated[
         Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))

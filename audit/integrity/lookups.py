@@ -26,6 +26,7 @@ from authz.policy import (
     Refusal,
     certificate_of,
     decide,
+    names_certificate,
 )
 from authz.service_items import ServiceItem
 from ledger.directory import Enrolled
@@ -63,7 +64,7 @@ class Lookups:
             raise AgainstRules("it neither releases nor refuses with a known reason")
         return Draft(
             kind=EventKind.LOOKUP,
-            certificate=None if row is None else id_,
+            certificate=id_ if row is not None and names_certificate(entry.reason or "") else None,
             grant=None if grant is None else grant.grant_id,
             holder=None if found is None else found[1],
             terminal=asked.terminal,

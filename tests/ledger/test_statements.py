@@ -131,6 +131,12 @@ def test_what_is_no_token_is_refused(token: str) -> None:
         read_header(token)
 
 
+def test_a_padded_header_never_reaches_the_cache_of_headers() -> None:
+    head, body, signature = signed().split(".")
+    padded = b64url(b64url_decode(head) + b" " * 20_000)
+    refused(f"{padded}.{body}.{signature}", "statement.malformed")
+
+
 def test_only_points_on_the_curve_are_keys() -> None:
     jwk = KEY.as_dict(private=False)
     assert load_public_key(jwk).thumbprint() == KID

@@ -1,0 +1,90 @@
+"""A request sent again gets its one answer, but not for ever, and not without its key."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+from api.client import ServiceError, new_identifier
+from ledger.statements import Kind
+
+
+def code_of(call: Any) -> str:
+    with pytest.raises(ServiceError) as caught:
+        call()
+    return caught.value.code
+
+
+def lookup_of(town: Any, granted: Any, by: Any, **changes: Any) -> str:
+    payload = {
+        "presented": {"grant_id": granted["grant_id"]},
+        "fields": ["name"],
+        "service_item": "hotel-check-in",
+        "business_number": "B-1",
+        **changes,
+    }
+    statement: str = by.statement(Kind.LOOKUP, payload)
+    return statement
+
+
+def test_a_recorded_lookup_is_answered_again_and_a_stale_new_one_is_not(city: Any) -> None:
+    person = city.person()
+    granted = city.grant(person, mode="direct", max_uses=1)
+    statement = lookup_of(city, granted, city.east)
+    first, again = city.east.send_lookup(statement), city.east.send_lookup(statement)
+    assert first.fields == again.fields
+    assert first.receipt["entry"] == again.receipt["entry"]
+    old = int(time.time()) - 120
+    late = lookup_of(city, granted, city.east, iat=old, jti=uuid.uuid4().hex)
+    assert code_of(lambda: city.east.send_lookup(late)) == "statement.stale"
+
+
+def test_who_has_lost_the_key_gets_no_answer_again(city: Any) -> None:
+    from api.city import HALLS
+
+    person = city.person()
+    granted = city.grant(person, mode="direct", max_uses=1)
+    terminal = f"counter-{uuid.uuid4().hex[:8]}"
+    key, counter = city.new_key("terminal", HALLS, terminal=terminal, site="hall-east")
+    statement = lookup_of(city, granted, counter)
+    assert counter.send_lookup(statement).released
+    city.city.operator.enrol("key_revocation", kid=key.thumbprint())
+    assert code_of(lambda: counter.send_lookup(statement)) == "key.not_valid"
+
+
+def test_a_department_enrols_devices_of_its_own_holders_only(city: Any) -> None:
+    from api.keyfiles import new_signing_key
+
+    stranger = city.number()
+    key = new_signing_key()
+    assert code_of(lambda: city.police.enrol_holder(key, stranger)) == "actor.role"
+    person = city.person()
+    assert city.police.enrol_holder(new_signing_key(), person.number)["holder"]
+
+
+def test_a_guessed_code_does_not_tell_what_is_behind_it(city: Any) -> None:
+    person = city.person()
+    granted = city.grant(person)
+    code = city.scanned(granted)["code"]
+    guessed = code[:-4] + ("AAAA" if code[-4:] != "AAAA" else "BBBB")
+    answer = city.look({"code": guessed})
+    city.refused(answer, "code_invalid")
+    assert "certificate" not in answer.receipt["entry"]
+    assert answer.receipt["entry"]["grant"] == granted["grant_id"]
+
+
+def test_a_grant_and_its_use_may_come_at_the_same_instant(city: Any) -> None:
+    """The terminal knows the grant before it is recorded: refused or released, never a failure."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    person = city.person()
+    for _ in range(5):
+        grant_id = new_identifier()
+        with ThreadPoolExecutor(2) as pool:
+            made = pool.submit(city.grant, person, mode="direct", max_uses=1, grant_id=grant_id)
+            looked = pool.submit(city.look, {"grant_id": grant_id})
+            assert made.result()["grant_id"] == grant_id
+            assert looked.result().code in (None, "grant_unknown")
