@@ -129,7 +129,7 @@ class _Overlay(BaseAtomicDB):
         self.written[key] = value
 
     def __delitem__(self, key: bytes) -> None:
-        raise NotImplementedError("an archive deletes nothing")
+        raise TypeError("an archive deletes nothing")
 
     def _exists(self, key: bytes) -> bool:
         return key in self.written or self.read(key) is not None
