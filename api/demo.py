@@ -374,8 +374,8 @@ def import_exports(story: Story, words: Words) -> Told:
     en=Words(
         "A holder enrols a phone",
         "The holder's phone made a key of its own and is now linked to its owner; it shows "
-        "{count} valid certificate. The identity number was used for this check only, and the "
-        "ledger did not keep it.",
+        "{count} valid certificate. The identity number is kept sealed: not on the chain, and in "
+        "no record.",
         "From now on this phone signs every grant, and nobody can forge its signature. Should "
         "somebody enrol another phone in the holder's name, the holder sees the record of it.",
     ),
