@@ -43,7 +43,7 @@ def create_app(service: Service) -> FastAPI:
             # answer in flight waits for them.
             gc.collect()
             gc.freeze()
-            gc.set_threshold(50_000, 20, 50)
+            gc.set_threshold(50_000, 10, 10)
             yield
         finally:
             await asyncio.to_thread(service.stop)
