@@ -6,7 +6,7 @@ import base64
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse
 
@@ -39,9 +39,10 @@ async def checkpoint(service: ServiceDep) -> Response:
 
 
 @router.get("/log/tile/{path:path}")
-async def tile(path: str, service: ServiceDep) -> Response:
+async def tile(path: str, request: Request, service: ServiceDep) -> Response:
     """A hash tile (C2SP tlog-tiles); entries are private, so there are no entry bundles."""
-    coordinate = parse_tile_path(path)
+    # Not ``path``: the router's pattern lets a line break at the end pass unseen.
+    coordinate = parse_tile_path(request.scope["path"].removeprefix("/log/tile/"))
     published = service.log.published
     missing = problem(404, "tile.unknown", "no such tile in the anchored log")
     if coordinate is None or published is None:

@@ -861,6 +861,8 @@ def test_hostile_paths_find_nothing(city: Any, web: Any, unchanged: Any) -> None
         "8/0/000",
         "",
     )
+    while city.size() < 256:  # so that there is a whole tile to be found by mistake
+        city.police.issue_many([city.sign_card(city.fields()) for _ in range(100)])
     with unchanged():
         for tile in tiles:
             problem_of(web.get(f"/log/tile/{tile}"), 404)
