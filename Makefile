@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # Further arguments: make test ARGS="-k merkle", make lock ARGS=--upgrade
 ARGS ?=
+# How long make soak takes.
+MINUTES ?= 10
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,15 +14,18 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve lint style types imports contracts bench lock clean python
+.PHONY: help demo test serve soak screens messages lint style types imports contracts bench lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
 	@echo "make test       install, then run the tests          (ARGS=... goes to pytest)"
-	@echo "make serve      serve on loopback, data in ./certledger-data"
+	@echo "make serve      a sample city with its pages on loopback, data in ./certledger-data"
 	@echo "make lint       style, types, import rules           (make -k lint: all findings)"
 	@echo "make contracts  recompile the contracts and compare with what is committed"
 	@echo "make bench      measure this machine"
+	@echo "make soak       the pages in real browsers for MINUTES=10: nothing stuck, lost or growing"
+	@echo "make screens    pictures of every page into build/screens, the README's into docs/images"
+	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
 	@echo "make clean      remove environments and caches; data stays"
 	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)"
@@ -76,7 +81,7 @@ demo: $(VENV)/.run
 	@$(BIN)/certledger demo
 
 serve: $(VENV)/.run
-	@CERTLEDGER_DATA=certledger-data $(BIN)/certledger serve
+	@CERTLEDGER_DATA=certledger-data $(BIN)/certledger serve --sample
 
 bench: $(VENV)/.run
 	@$(BIN)/certledger bench lookups
@@ -91,7 +96,25 @@ test: $(VENV)/.dev
 	  echo "Not found on this machine:$$missing. Skipped for it: those tests in tests/interop that"; \
 	  echo "check the node and the log with programs in JavaScript and Go. certledger needs neither."; \
 	fi; \
+	if [ -z "$$CERTLEDGER_CHROMIUM" ] && ! command -v chromium >/dev/null 2>&1 \
+	  && ! command -v chromium-browser >/dev/null 2>&1; then \
+	  echo "No Chromium found on this machine. Skipped for it: the browser tests of the pages, in"; \
+	  echo "tests/api/pages. On Debian: apt-get install chromium fonts-noto-cjk."; \
+	fi; \
 	exit $$outcome
+
+# The pages under load in real browsers, for MINUTES.
+soak: $(VENV)/.dev
+	@CERTLEDGER_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/api/pages/test_soak.py \
+	  --timeout 3600
+
+# Pictures of every page of a fresh sample city, to be looked at.
+screens: $(VENV)/.dev
+	@$(BIN)/python tests/api/pages/screens.py build/screens
+
+# The pages' gettext catalogues, brought into step with templates and scripts.
+messages: $(VENV)/.dev
+	@$(BIN)/python -m api.pages.extract
 
 lint: style types imports
 

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,10 +15,28 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import errors, metrics
+from api import errors, metrics, sample
 from api.auth import Authenticator
+from api.chain_view import ChainView
+from api.evidence import EvidenceDesk
+from api.growth import Growth
 from api.limits import LimitBodies
-from api.routes import certificates, enrolments, grants, log, lookups
+from api.pages import routes as pages
+from api.routes import (
+    certificates,
+    disputes,
+    enrolments,
+    entries,
+    evidence,
+    explorer,
+    grants,
+    live,
+    log,
+    lookups,
+    scans,
+    verify,
+)
+from api.routes import sample as sample_routes
 from api.routes.certificates import ImportJobs
 from api.service import Service
 from api.settings import Settings
@@ -37,7 +56,12 @@ def create_app(service: Service) -> FastAPI:
         app.state.service = service
         app.state.authenticator = Authenticator(service.ring, service.database)
         app.state.imports = ImportJobs()
+        app.state.scans = set()
+        app.state.growth = Growth(service.database)
+        app.state.chain_view = ChainView(service.chain, service.log_id)
+        app.state.evidence = EvidenceDesk(service)
         try:
+            service.notices.open(service.committer.released)
             await service.bootstrap()
             # What was loaded so far stays; without this, collections walk it under load and every
             # answer in flight waits for them.
@@ -46,6 +70,8 @@ def create_app(service: Service) -> FastAPI:
             gc.set_threshold(50_000, 10, 10)
             yield
         finally:
+            service.notices.close()
+            app.state.chain_view.close()
             await asyncio.to_thread(service.stop)
 
     app = FastAPI(
@@ -57,14 +83,32 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     errors.install(app)
-    for module in (enrolments, certificates, grants, lookups, log):
+    for module in (
+        enrolments,
+        certificates,
+        grants,
+        lookups,
+        disputes,
+        live,
+        entries,
+        evidence,
+        log,
+        explorer,
+        verify,
+        scans,
+    ):
         app.include_router(module.router)
+    if settings.sample:
+        app.include_router(sample_routes.router)
+    pages.install(app)
     app.add_middleware(
         LimitBodies,
         limit=settings.max_body,
         by_path={
             "/v1/imports": settings.max_import,
             "/v1/certificates": 33 << 20,
+            scans.PATH: scans.MAX_IMAGE,
+            verify.PATH: verify.MAX_BODY,
         },
     )
     # FastAPI's route of the lookup stays for its documentation; this one answers, at a tenth of
@@ -78,7 +122,7 @@ _STATIC = {lookups.PATH: lookups.PATH}
 
 
 class CountResponses:
-    """Counts answers by route template."""
+    """Notes when a request began, and counts answers by route template."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -87,6 +131,8 @@ class CountResponses:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
+        scope["arrived"] = time.time()
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -112,8 +158,17 @@ def run(settings: Settings) -> None:
             if self.started:
                 port = self.servers[0].sockets[0].getsockname()[1]
                 print(f"ready: http://{_in_url(settings.host)}:{port}", flush=True)
+                if settings.sample:
+                    sample.found_in_background(settings, _reachable(settings.host, port))
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Or whoever waits for news would hold up the end for as long.
+            service.notices.close()
+            await super().shutdown(sockets)
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if settings.sample:
+        sample.prepare(settings)
     service = Service(settings)
     service.start()
     config = uvicorn.Config(
@@ -134,6 +189,12 @@ def run(settings: Settings) -> None:
         server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def _reachable(host: str, port: int) -> str:
+    """The address for somebody on this machine."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared
+    return f"http://{_in_url(everywhere.get(host, host))}:{port}"
 
 
 def _in_url(host: str) -> str:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from typing import Any
 
+import orjson
 from joserfc.jwk import ECKey
 
 from ledger import store
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role
-from ledger.statements import Kind, Statement, StatementError, read_header, verify
+from ledger.encoding import EncodingError, b64url_decode
+from ledger.statements import (
+    Kind,
+    Statement,
+    StatementError,
+    load_public_key,
+    read_header,
+    verify,
+)
 
 FRESH_SECONDS = 60
 #: How long a recorded statement may be sent again for its answer. Not for ever: whoever finds the
@@ -24,16 +34,38 @@ class Authenticator:
     def __init__(self, ring: KeyRing, database: Database) -> None:
         self._ring, self._database = ring, database
 
-    def statement(self, token: str, kinds: Collection[Kind]) -> tuple[Statement, Enrolled]:
+    def statement(
+        self, token: str, kinds: Collection[Kind], *, arrived: float | None = None
+    ) -> tuple[Statement, Enrolled]:
         """A verified, fresh statement and its signer; raises StatementError.
+
+        ``arrived`` (Unix seconds) is when its request began, where that took long to come in.
 
         Freshness is waived for a quarter of an hour for a statement that is recorded already: sent
         again, it gets its one answer. Whether the key is valid now, the committer decides.
         """
         enrolled, key = self.signer(token, kinds)
         statement = verify(token, key)
-        self.require_fresh(statement)
+        self.require_fresh(statement, arrived)
         return statement, enrolled
+
+    def own_statement(self, token: str, kind: Kind) -> Statement:
+        """A verified, fresh statement of a key that is in it (``jwk``) and need not be enrolled;
+        raises StatementError."""
+        header = read_header(token)
+        if header.kind is not kind:
+            raise StatementError("statement.kind", f"expected typ {kind}")
+        try:
+            payload = orjson.loads(b64url_decode(token.split(".")[1]))
+        except (EncodingError, orjson.JSONDecodeError):
+            raise StatementError("statement.malformed", "the payload is not JSON") from None
+        jwk: Any = payload.get("jwk") if isinstance(payload, dict) else None
+        key = load_public_key(jwk)
+        if key.thumbprint() != header.kid:
+            raise StatementError("statement.signature", "kid is not the thumbprint of jwk")
+        statement = verify(token, key)
+        self.require_fresh(statement)
+        return statement
 
     def signer(self, token: str, kinds: Collection[Kind]) -> tuple[Enrolled, ECKey]:
         """The enrolled key that the token names; raises StatementError. Nothing is verified."""
@@ -45,9 +77,9 @@ class Authenticator:
             raise StatementError("key.unknown", "the key is not enrolled")
         return found
 
-    def require_fresh(self, statement: Statement) -> None:
+    def require_fresh(self, statement: Statement, arrived: float | None = None) -> None:
         """Raises StatementError unless the statement is fresh, or recorded already."""
-        age = abs(time.time() - statement.issued_at)
+        age = abs((time.time() if arrived is None else arrived) - statement.issued_at)
         if age > FRESH_SECONDS and not (age <= RESEND_SECONDS and self._recorded(statement)):
             raise StatementError(
                 "statement.stale", f"iat must be within {FRESH_SECONDS} s of the server's time"

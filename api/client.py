@@ -27,12 +27,14 @@ from api.importing import (
     Signer,
     import_export,
 )
+from audit.bundle import SUBJECTS
 from authz.codes import CodeKind, make_code
 from ledger.catalogue import Catalogue, load_catalogue
 from ledger.encoding import b64url, b64url_decode
 from ledger.exports import file_sha256
 from ledger.holders import subject_digest
 from ledger.identifiers import normalise
+from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped, read_code
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
 from ledger.statements import Kind, sign
@@ -66,7 +68,7 @@ class LookupAnswer:
 
 
 def new_identifier() -> str:
-    """26 characters of Crockford's base32 (130 bits), for grants and requests."""
+    """26 characters of Crockford's base32 (130 bits), for grants, requests and disputes."""
     return "".join(secrets.choice(_CROCKFORD) for _ in range(26))
 
 
@@ -102,6 +104,13 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    @property
+    def key(self) -> ECKey:
+        """Raises ValueError for a client without one."""
+        if self._key is None:
+            raise ValueError("this needs a client with a key")
+        return self._key
 
     # --- signing and sending ------------------------------------------------------------------
 
@@ -191,6 +200,51 @@ class Client:
         )
         body = {"statement": statement, "identity_number": number, "salt": b64url(salt)}
         return _json(self.post("/v1/enrolments", body))
+
+    def invite_holder(self, identity_number: str, *, days: float = 1) -> dict[str, Any]:
+        """A one-time code that enrols one device of this holder; it is in the answer alone."""
+        salt, number = os.urandom(32), normalise(identity_number)
+        return self._invite(
+            {"what": "holder", "subject": subject_digest(number, salt)},
+            days,
+            {"identity_number": number, "salt": b64url(salt)},
+        )
+
+    def invite_key(
+        self,
+        role: str,
+        institution: str,
+        *,
+        terminal: str | None = None,
+        site: str | None = None,
+        days: float = 1,
+    ) -> dict[str, Any]:
+        """A one-time code that enrols one key of an institution; it is in the answer alone."""
+        members = {"role": role, "institution": institution, "terminal": terminal, "site": site}
+        shown = {name: value for name, value in members.items() if value is not None}
+        return self._invite({"what": "key", **shown}, days, {})
+
+    def _invite(
+        self, members: Mapping[str, Any], days: float, beside: Mapping[str, str]
+    ) -> dict[str, Any]:
+        code, now = code_of(secrets.token_bytes(CODE_BYTES)), int(time.time())
+        times = {"iat": now, "not_after": now + int(days * 86_400)}
+        statement = self.statement(
+            Kind.INVITATION, {**members, **times, "code_sha256": code_digest(code)}
+        )
+        answer = _json(self.post("/v1/invitations", {"statement": statement, **beside}))
+        return {"code": grouped(code), **answer}
+
+    def claim(self, code: str) -> dict[str, Any]:
+        """Enrol this client's own key with a one-time code; answers with what it is now."""
+        if self._key is None:
+            raise ValueError("this needs a client with a key")
+        # What cannot be a code is the service's to refuse, in the same words as a wrong one.
+        invitation = code_digest(read_code(code) or "")
+        statement = self.statement(
+            Kind.CLAIM, {"jwk": public_jwk(self._key), "invitation": invitation}
+        )
+        return _json(self.post("/v1/invitations/claim", {"statement": statement, "code": code}))
 
     # --- certificates -------------------------------------------------------------------------
 
@@ -391,8 +445,12 @@ class Client:
         statement = self.statement(Kind.REQUEST, payload)
         return _json(self.post("/v1/requests", {"statement": statement}))
 
-    def request(self, request_id: str) -> dict[str, Any]:
-        return _json(self.get(f"/v1/requests/{request_id}"))
+    def request(
+        self, request_id: str, *, wait: float | None = None, state: str | None = None
+    ) -> dict[str, Any]:
+        """A request as it stands; with ``wait``, once it is no longer in ``state`` (default:
+        pending) or after that many seconds."""
+        return _json(self.get(f"/v1/requests/{request_id}", wait=wait, state=state))
 
     def find_request(self, code: str) -> dict[str, Any]:
         return _json(self.post("/v1/requests/find", {"code": code}, token=True))
@@ -466,6 +524,45 @@ class Client:
             body=body,
         )
 
+    # --- disputes -----------------------------------------------------------------------------
+
+    def open_dispute(
+        self, seq: int, cause: str, text: str | None = None, dispute_id: str | None = None
+    ) -> dict[str, Any]:
+        """Dispute one line of the holder's history, by its number; its grant is frozen at once."""
+        payload = {"dispute_id": dispute_id or new_identifier(), "seq": seq, "cause": cause}
+        if text is not None:
+            payload["text"] = text
+        statement = self.statement(Kind.DISPUTE, payload)
+        return _json(self.post("/v1/disputes", {"statement": statement}))
+
+    def disputes(self, state: str | None = None) -> Iterator[dict[str, Any]]:
+        """All that this key may see, newest first, page by page."""
+        before = None
+        while True:
+            page = _json(self.get("/v1/disputes", state=state, before=before, limit=200))
+            yield from page["disputes"]
+            before = page["next_before"]
+            if before is None:
+                return
+
+    def dispute(self, dispute_id: str) -> dict[str, Any]:
+        return _json(self.get(f"/v1/disputes/{dispute_id}"))
+
+    def resolve_dispute(
+        self, dispute_id: str, outcome: str, text: str | None = None
+    ) -> dict[str, Any]:
+        """As an auditor: ``upheld`` or ``rejected``, with the grounds."""
+        payload = {"dispute_id": dispute_id, "outcome": outcome}
+        if text is not None:
+            payload["text"] = text
+        statement = self.statement(Kind.RESOLUTION, payload)
+        return _json(self.post(f"/v1/disputes/{dispute_id}/resolution", {"statement": statement}))
+
+    def withdraw_dispute(self, dispute_id: str, text: str | None = None) -> dict[str, Any]:
+        """As the holder who disputed."""
+        return self.resolve_dispute(dispute_id, "withdrawn", text)
+
     # --- history and proof --------------------------------------------------------------------
 
     def history(self, **filters: Any) -> Iterator[dict[str, Any]]:
@@ -477,6 +574,64 @@ class Client:
             before = page["next_before"]
             if before is None:
                 return
+
+    def notices(self, after: int | None = None, *, wait: float | None = None) -> dict[str, Any]:
+        """The caller's released entries above ``after``, oldest first, and ``next_after`` to go on
+        from; with none, waits up to ``wait`` seconds. Without ``after``: where to begin."""
+        return _json(self.get("/v1/notices", after=after, wait=wait))
+
+    def entry(self, seq: int) -> dict[str, Any]:
+        """One entry with its statement, signer and receipt."""
+        return _json(self.get(f"/v1/entries/{seq}"))
+
+    def examine(self, receipt: Mapping[str, Any]) -> dict[str, Any]:
+        """What the service says of a receipt, check by check, the chain included. `verify` does
+        without the service."""
+        return _json(self.post("/v1/verify", {"receipt": receipt}))
+
+    def evidence(self, kind: str, name: str | int, *, fields: bool = True) -> dict[str, Any]:
+        """``{bundle, withheld}`` of a lookup (by sequence number), certificate, grant or dispute
+        (by identifier)."""
+        about = {"kind": kind, SUBJECTS[kind]: name}
+        body = {"subject": about, "fields": fields}
+        return _json(self.post("/v1/evidence", body, token=True))
+
+    def examine_bundle(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
+        """What the service says of an evidence bundle. `audit.verification` does without it."""
+        return _json(self.post("/v1/verify", {"bundle": bundle}))
+
+    def trust(self) -> dict[str, Any]:
+        """The trust file as the service tells it; compare it where that matters."""
+        return _json(self.get("/v1/trust", token=False))
+
+    def checkpoints(self, *, before: int | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Anchored checkpoints, newest first, and ``next_before``."""
+        return _json(self.get("/v1/checkpoints", token=False, before=before, limit=limit))
+
+    def checkpoint_of(self, size: int) -> dict[str, Any]:
+        """The checkpoint of this size, and what the chain says of it now."""
+        return _json(self.get(f"/v1/checkpoints/{size}", token=False))
+
+    def blocks(self, *, before: int | None = None, limit: int | None = None) -> dict[str, Any]:
+        """Blocks of the chain, newest first, and ``next_before``."""
+        return _json(self.get("/v1/blocks", token=False, before=before, limit=limit))
+
+    def block(self, number: int) -> dict[str, Any]:
+        return _json(self.get(f"/v1/blocks/{number}", token=False))
+
+    def growth(self, points: int | None = None) -> dict[str, Any]:
+        """The log's size over time, and how its lookups ended."""
+        return _json(self.get("/v1/growth", token=False, points=points))
+
+    def scan(self, image: bytes, content_type: str = "image/jpeg") -> list[str]:
+        """The texts of the QR codes on a picture (JPEG or PNG)."""
+        headers = {
+            "Authorization": f"Bearer {self.access_token()}",
+            "Content-Type": content_type,
+        }
+        sent = self._send(lambda: self._http.post("/v1/scans", content=image, headers=headers))
+        texts: list[str] = _json(self._checked(sent))["texts"]
+        return texts
 
     def catalogue_public(self) -> dict[str, Any]:
         return _json(self.get("/v1/catalogue", token=False))

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from authz.codes import CodeError
 from authz.requests import IllegalMove
+from ledger.chain import ChainError
 from ledger.committer import AnchorPending, Busy, NotServing, Replayed
 from ledger.intake import ExportError
 from ledger.merkle import ProofError
@@ -34,12 +35,21 @@ STATUS = {
     "actor.role": 403,
     "issuer.type": 403,
     "history.not_yours": 403,
+    "dispute.not_yours": 403,
     "certificate.unknown": 404,
     "grant.unknown": 404,
     "request.unknown": 404,
+    "dispute.unknown": 404,
     "institution.unknown": 404,
     "site.unknown": 404,
+    "import.running": 409,
     "import.unknown": 404,
+    "person.unknown": 404,
+    "entry.unknown": 404,
+    "evidence.unknown": 404,
+    "evidence.too_large": 422,
+    "checkpoint.unknown": 404,
+    "block.unknown": 404,
     "duplicate": 409,
     "certificate.exists": 409,
     "certificate.transition": 409,
@@ -47,6 +57,14 @@ STATUS = {
     "grant.exists": 409,
     "grant.revoked": 409,
     "request.exists": 409,
+    "dispute.exists": 409,
+    "dispute.not_disputable": 409,
+    "dispute.resolved": 409,
+    "invitation.unknown": 404,
+    "invitation.exists": 409,
+    "invitation.expired": 409,
+    "invitation.used": 409,
+    "invitation.withdrawn": 409,
     "key.enrolled": 409,
     "key.revoked": 409,
     "key.own": 409,
@@ -99,6 +117,9 @@ RULES = {
     "duplicate": "{at} names the same one twice; name each once",
     "window": "{at} ends before it begins or is over already; choose a later end",
     "too_long": "{at} is longer than 366 days; choose an earlier end",
+    "invitation.too_long": "{at} is more than 7 days after iat; choose an earlier end",
+    "invitation.what": "{at} must be holder or key",
+    "claim.code": "{at} is not the code of this invitation; type it as it was handed out",
     "uses": "{at} must be a number from 1 to 10000",
     "ttl": "{at} must be 30 to 600 seconds",
     "code": "{at} is not a code of this service; scan it again or type it as it is shown",
@@ -135,10 +156,16 @@ FORMS = {
     "terminal": _NAME,
     "grant_id": "an identifier: 26 digits and capital letters without I, L, O and U",
     "request_id": "an identifier: 26 digits and capital letters without I, L, O and U",
+    "dispute_id": "an identifier: 26 digits and capital letters without I, L, O and U",
+    "seq": "the number of an entry",
+    "cause": "not_me, wrong_fields, wrong_purpose or other",
+    "outcome": "upheld, rejected or withdrawn",
     "certificate_id": "a certificate's identifier as it was issued",
     "fields": "a list of field names: small letters, digits and '_'",
     "types": "a list of type codes of the catalogue",
     "service_item": "a service item's code",
+    "code_sha256": "the SHA-256 of the code in base64url, 43 characters",
+    "invitation": "the SHA-256 of the code in base64url, 43 characters",
     "presented": "one of code, spoken, grant_id and request_id",
     "jti": "16 to 64 letters, digits, '_' or '-'",
     "iat": "a time in whole Unix seconds",
@@ -183,6 +210,8 @@ def describe(error: Exception) -> tuple[int, str, str, int | None]:
         case AnchorPending():
             detail = "recorded, not yet anchored; send the same request again for its answer"
             return 503, "anchor.pending", detail, 2
+        case ChainError():
+            return 503, "chain.unavailable", "the chain does not answer", 5
         case NotServing():
             return 503, "not_serving", str(error), 5
         case SQLAlchemyError():
@@ -202,6 +231,7 @@ HANDLED = (
     Busy,
     AnchorPending,
     NotServing,
+    ChainError,
     SQLAlchemyError,
 )
 

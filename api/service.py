@@ -22,7 +22,9 @@ from api.keyfiles import (
     save_signing_key,
     write_new,
 )
+from api.notices import Notices
 from api.settings import Settings
+from authz.disputing import DisputeHandler, ResolutionHandler
 from authz.granting import (
     GrantHandler,
     Grants,
@@ -44,9 +46,10 @@ from ledger.chain import (
 )
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
-from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
+from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode, sha256
-from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
+from ledger.enrolment import EnrolmentHandler
+from ledger.invitations import ClaimHandler, InvitationHandler
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.notes import NoteKey
@@ -88,6 +91,7 @@ class Service:
         self.chain: ChainClient
         self.log: Log
         self.committer: Committer
+        self.notices = Notices()
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
@@ -130,6 +134,7 @@ class Service:
                     max_batch=settings.max_batch,
                     max_queue=settings.max_queue,
                 ),
+                on_release=self.notices.released,
             )
             self.committer.start()
         except BaseException:
@@ -179,10 +184,14 @@ class Service:
         forget = self.ring.forget
         return {
             "enrolment": EnrolmentHandler(self.master, forget),
+            "invitation": InvitationHandler(self.master),
+            "claim": ClaimHandler(self.master),
             "import": ImportHandler(forget),
             "status": StatusHandler(),
             "issue": IssueHandler(),
             "revocation": RevocationHandler(),
+            "dispute": DisputeHandler(),
+            "resolution": ResolutionHandler(),
             "refusal": RefusalHandler(),
             "request": RequestHandler(self.master, self.items),
             "grant": GrantHandler(self.master, self.catalogue, self.items),

@@ -54,6 +54,11 @@ class Settings(BaseSettings):
         description="accept sample populations whose identity numbers are no real person's; "
         "set to false where real certificates are issued",
     )
+    sample: bool = Field(
+        default=False,
+        description="a sample city, whose made-up people anybody may sign in as; "
+        "never where real certificates are",
+    )
 
     @property
     def database_url(self) -> str:

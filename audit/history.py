@@ -2,19 +2,26 @@
 
 Newest first, in pages that continue from a sequence number, so that new lookups do not shift
 them. Who may see what is decided by the caller, through ``Scope``.
+
+A time window becomes a range of sequence numbers by binary search over the primary key: an entry's
+time is at most a minute before any earlier entry's (clocks are set; `audit.integrity` reports a
+ledger where it is more), so a window a minute wider on both sides misses none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, func, select
 
 from ledger.entries import Entry
 from ledger.store import TRACEABLE, entries, entry_from_row
 
 MAX_PAGE = 500
+#: How far the time of an entry may lie before that of an earlier one.
+CLOCK_STEP_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,23 @@ class Scope:
 
     holder: str | None = None
     department: str | None = None
+    terminal: str | None = None
     kinds: tuple[str, ...] = ()
+
+    def narrow(self, query: Select[Any]) -> Select[Any]:
+        for name in ("holder", "department", "terminal"):
+            value = getattr(self, name)
+            if value is not None:
+                query = query.where(entries.c[name] == value)
+        return query.where(entries.c.kind.in_(self.kinds)) if self.kinds else query
+
+    def covers(self, entry: Entry) -> bool:
+        """Whether this reader may see the entry; the same rule as `narrow`."""
+        for name in ("holder", "department", "terminal"):
+            wanted = getattr(self, name)
+            if wanted is not None and getattr(entry, name) != wanted:
+                return False
+        return not self.kinds or entry.kind in self.kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +63,56 @@ def history(
     before: int | None = None,
     limit: int = 50,
     kind: str | None = None,
+    decision: str | None = None,
     since_ms: int | None = None,
     until_ms: int | None = None,
 ) -> Page:
-    """Entries that match all of ``filters`` (names of `TRACEABLE`), newest first."""
+    """Entries that match all of ``filters`` (names of `TRACEABLE`), newest first, from ``since_ms``
+    until before ``until_ms``."""
     query = select(entries).order_by(entries.c.seq.desc()).limit(limit + 1)
     for name, value in filters.items():
         if name not in TRACEABLE:
             raise KeyError(name)
         query = query.where(entries.c[name] == value)
-    if scope.holder is not None:
-        query = query.where(entries.c.holder == scope.holder)
-    if scope.department is not None:
-        query = query.where(entries.c.department == scope.department)
-    if scope.kinds:
-        query = query.where(entries.c.kind.in_(scope.kinds))
+    query = scope.narrow(query)
     if kind is not None:
         query = query.where(entries.c.kind == kind)
+    if decision is not None:
+        query = query.where(entries.c.decision == decision)
     if before is not None:
         query = query.where(entries.c.seq < before)
     if since_ms is not None:
-        query = query.where(entries.c.time_ms >= since_ms)
+        first = _first_from(connection, since_ms - CLOCK_STEP_MS)
+        query = query.where(entries.c.seq >= first, entries.c.time_ms >= since_ms)
     if until_ms is not None:
-        query = query.where(entries.c.time_ms < until_ms)
+        end = _first_from(connection, until_ms + CLOCK_STEP_MS)
+        query = query.where(entries.c.seq < end, entries.c.time_ms < until_ms)
     lines = [entry_from_row(row) for row in connection.execute(query)]
     more = len(lines) > limit
     lines = lines[:limit]
     return Page(lines, lines[-1].seq if more else None)
+
+
+def news(
+    connection: Connection, scope: Scope, *, after: int, below: int, limit: int
+) -> list[Entry]:
+    """Entries of ``scope`` after one sequence number and below another, oldest first."""
+    query = select(entries).where(entries.c.seq > after, entries.c.seq < below)
+    query = scope.narrow(query).order_by(entries.c.seq).limit(limit)
+    return [entry_from_row(row) for row in connection.execute(query)]
+
+
+def _first_from(connection: Connection, time_ms: int) -> int:
+    """A sequence number with an entry of ``time_ms`` or later, the one before it being earlier
+    than that; the size of the log when there is none."""
+    newest = connection.execute(select(func.max(entries.c.seq))).scalar()
+    low, high = 0, 0 if newest is None else newest + 1
+    while low < high:
+        middle = (low + high) // 2
+        query = select(entries.c.time_ms).where(entries.c.seq >= middle)
+        row = connection.execute(query.order_by(entries.c.seq).limit(1)).scalar()
+        if row is not None and row < time_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low

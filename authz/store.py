@@ -1,4 +1,4 @@
-"""The tables of grants, codes and requests, and the SQL on them."""
+"""The tables of grants, codes, requests and disputes, and the SQL on them."""
 
 from __future__ import annotations
 
@@ -85,6 +85,23 @@ access_requests = Table(
     Column("matching_number", String, nullable=False),
 )
 
+# What was said is in the statements; here is what a dispute is found by, and how it stands.
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("dispute_id", String, primary_key=True),
+    Column("seq", Int64, nullable=False),
+    Column("disputed_seq", Int64, nullable=False),
+    Column("grant_id", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("resolved_seq", Int64),
+    Index("disputes_seq", "seq"),
+    Index("disputes_line", "disputed_seq"),
+    Index("disputes_grant", "grant_id"),
+    Index("disputes_holder", "holder", "seq"),
+)
+
 
 def codes_used(
     connection: Connection, codes: Collection[tuple[bytes, int]]
@@ -111,6 +128,10 @@ def set_uses_left(connection: Connection, uses_left: Mapping[str, int]) -> None:
         .values(uses_left=bindparam("now_left")),
         [{"of_grant": grant_id, "now_left": left} for grant_id, left in uses_left.items()],
     )
+
+
+def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
+    connection.execute(update(grants).where(grants.c.grant_id == grant_id).values(frozen=frozen))
 
 
 def live_spoken_codes(

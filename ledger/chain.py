@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
@@ -116,6 +117,50 @@ class Anchor:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A block as the chain tells it. Hashes are hex with 0x, `time` is Unix seconds."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    time: int
+    state_root: str
+    transactions_root: str
+    gas_used: int
+    transactions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MinedTransaction:
+    """Where a transaction is, and who sent it where. Hashes and addresses are hex with 0x."""
+
+    hash: str
+    block_number: int
+    block_hash: str
+    index: int
+    sender: str
+    to: str | None
+    input_bytes: int
+
+
+@dataclass(frozen=True)
+class SealedHeader:
+    """A header in RLP, the seal (None: of a kind that we do not know) and who put it there."""
+
+    header: bytes
+    seal: bytes | None
+    sealer: bytes
+
+
+@dataclass(frozen=True)
+class StateProof:
+    """The hash of a contract's code, and the trie nodes that prove account and storage."""
+
+    code_hash: bytes
+    nodes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class DirectoryEntry:
     """An institutional key. Thumbprint RFC 7638; times in Unix seconds; `revoked_at` 0 if not."""
 
@@ -206,6 +251,41 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
+#: A header's members in wire order; later forks append, and what an engine does not show it has
+#: not. True: a number.
+_HEADER = (
+    ("parentHash", False),
+    ("sha3Uncles", False),
+    ("miner", False),
+    ("stateRoot", False),
+    ("transactionsRoot", False),
+    ("receiptsRoot", False),
+    ("logsBloom", False),
+    ("difficulty", True),
+    ("number", True),
+    ("gasLimit", True),
+    ("gasUsed", True),
+    ("timestamp", True),
+    ("extraData", False),
+    ("mixHash", False),
+    ("nonce", False),
+    ("baseFeePerGas", True),
+    ("withdrawalsRoot", False),
+    ("blobGasUsed", True),
+    ("excessBlobGas", True),
+    ("parentBeaconBlockRoot", False),
+    ("requestsHash", False),
+)
+
+
+def _encoded_header(shown: dict[str, Any]) -> bytes:
+    present = [(name, number) for name, number in _HEADER if shown.get(name) is not None]
+    encoded: bytes = rlp.encode(
+        [int(shown[name], 16) if number else _bytes(shown[name]) for name, number in present]
+    )
+    return encoded
+
+
 def _revert_reason(data: Any) -> str | None:
     """The text of an `Error(string)`. Some engines wrap the data in an object."""
     if isinstance(data, dict):
@@ -215,6 +295,15 @@ def _revert_reason(data: Any) -> str | None:
     raw = _bytes(data)
     size = int.from_bytes(raw[36:68], "big")
     return raw[68 : 68 + size].decode("utf-8", "replace")
+
+
+@contextmanager
+def _well_formed(what: str) -> Iterator[None]:
+    """An engine's answer that lacks what the standard asks for is its error, not ours."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ChainError(f"the chain shows a {what} in another form: {error!r}") from None
 
 
 def address_of(account_key: bytes) -> str:
@@ -228,13 +317,6 @@ def _without_user(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     host = rest.partition("/")[0].rpartition("@")[2]
     return f"{scheme}{separator}{host}"
-
-
-def root_slot(log_id: bytes, size: int) -> int:
-    """The storage slot of the checkpoint log that holds the root anchored at `size`, for a proof
-    by `eth_getProof` (layout: contracts/checkpoint_log.vy)."""
-    inner = keccak(_word(4) + _hash(log_id, "log id"))
-    return int.from_bytes(keccak(inner + _word(size)), "big")
 
 
 class ChainClient:
@@ -393,11 +475,17 @@ class ChainClient:
                 block_hash=_bytes(receipt["blockHash"]),
             )
 
+    def root_at(self, log_id: bytes, size: int) -> bytes | None:
+        """The root anchored at exactly this size; None if there is none."""
+        contract = self._deployed().checkpoint_log
+        root = self._view(contract, _ROOT_AT + _hash(log_id, "log id") + _word(size), 1)
+        return root if any(root) else None
+
     def anchor_of(self, log_id: bytes, size: int) -> Anchor | None:
         """The anchor of exactly this size, found by its event; None if there is none."""
         contract = self._deployed().checkpoint_log
         # State first: it tells without a search whether there is anything to find.
-        if not any(self._view(contract, _ROOT_AT + _hash(log_id, "log id") + _word(size), 1)):
+        if self.root_at(log_id, size) is None:
             return None
         head_size, _, block = self._latest(log_id)
         first, last = (block, block) if head_size == size else (0, self._block_number())
@@ -409,6 +497,77 @@ class ChainClient:
         topics = [_hex(_CHECKPOINT), _hex(_hash(log_id, "log id"))]
         contract = self._deployed().checkpoint_log
         yield from self._anchors_in(contract, topics, from_block, self._block_number())
+
+    # Blocks
+
+    def head_number(self) -> int:
+        """The number of the newest block."""
+        return self._block_number()
+
+    def block(self, number: int) -> Block | None:
+        """None when there is no such block."""
+        found = self._ask("eth_getBlockByNumber", [hex(number), False])
+        if found is None:
+            return None
+        with _well_formed("block"):
+            return Block(
+                number=int(found["number"], 16),
+                hash=str(found["hash"]),
+                parent_hash=str(found["parentHash"]),
+                time=int(found["timestamp"], 16),
+                state_root=str(found["stateRoot"]),
+                transactions_root=str(found["transactionsRoot"]),
+                gas_used=int(found["gasUsed"], 16),
+                transactions=tuple(map(str, found["transactions"])),
+            )
+
+    def transaction(self, transaction_hash: bytes) -> MinedTransaction | None:
+        """None when it is unknown or not mined."""
+        found = self._known([_hash(transaction_hash, "transaction hash")])
+        if found is None or found.get("blockHash") is None:
+            return None
+        with _well_formed("transaction"):
+            return MinedTransaction(
+                hash=str(found["hash"]),
+                block_number=int(found["blockNumber"], 16),
+                block_hash=str(found["blockHash"]),
+                index=int(found["transactionIndex"], 16),
+                sender=str(found["from"]),
+                to=None if found["to"] is None else str(found["to"]),
+                input_bytes=len(_bytes(found["input"])),
+            )
+
+    # Proofs, for whoever has no node to ask
+
+    def sealed_header(self, number: int) -> SealedHeader:
+        """A block's header and, where the engine has seals of our kind, its seal."""
+        found = self._ask("eth_getBlockByNumber", [hex(number), False])
+        if found is None:
+            raise ChainError(f"{self._where} does not show block {number}")
+        with _well_formed("header"):
+            header = _encoded_header(found)
+            if keccak(header) != _bytes(found["hash"]):
+                raise ChainError(
+                    f"the hash of block {number} is not that of its header as this version writes "
+                    "it: blocks of this engine cannot be proven yet"
+                )
+        try:
+            sealed = self._request("certledger_getSeal", [hex(number)])
+        except _RpcFailure:
+            sealed = None
+        with _well_formed("seal"):
+            if sealed is None:
+                return SealedHeader(header, None, _bytes(found["miner"]))
+            return SealedHeader(header, _bytes(sealed["signature"]), _bytes(sealed["authority"]))
+
+    def state_proof(self, contract: str, slots: Sequence[int], block: int) -> StateProof:
+        """What `eth_getProof` has of a contract and its slots as of a block."""
+        keys = [_hex(_word(slot)) for slot in slots]
+        found = self._ask("eth_getProof", [contract, keys, hex(block)])
+        with _well_formed("proof"):
+            storage = [node for item in found["storageProof"] for node in item["proof"]]
+            nodes = tuple(_bytes(node) for node in [*found["accountProof"], *storage])
+            return StateProof(_bytes(found["codeHash"]), nodes)
 
     # Directory
 

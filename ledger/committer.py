@@ -42,12 +42,16 @@ from ledger.chain import (
     StatusChange,
 )
 from ledger.database import Database
+from ledger.entries import Entry
 from ledger.log import LedgerBehindChain, Log
 from ledger.outbox import ChainAction, KeyRevocation
 from ledger.receipts import Published, Receipt
-from ledger.statements import StatementError
+from ledger.statements import Statement, StatementError
 
 logger = logging.getLogger(__name__)
+
+#: Told what may now be seen: up to which sequence number, and which of it this process knows.
+OnRelease = Callable[[int, Sequence[tuple[Entry, Statement]]], None]
 
 
 class Busy(Exception):
@@ -154,8 +158,12 @@ class Committer:
         settings: CommitterSettings,
         *,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        on_release: OnRelease = lambda _size, _released: None,
     ) -> None:
+        """``on_release`` is called from the committer's threads after every release, with answers
+        on their way; it must be quick and must not raise."""
         self._database, self._chain, self._log = database, chain, log
+        self._on_release = on_release
         self._handlers = dict(handlers)
         self._settings = settings
         self._clock_ms = clock_ms
@@ -207,7 +215,11 @@ class Committer:
     def queued(self) -> int:
         return len(self._queue)
 
-    # --- the way in ---------------------------------------------------------------------------
+    @property
+    def released(self) -> int:
+        """Entries that may be told to those they concern: anchored, or committed where that is
+        enough. Never more than what the database has committed."""
+        return self._log.anchored if self._settings.release_anchored else self._committed_size
 
     # --- the way in ---------------------------------------------------------------------------
 
@@ -297,15 +309,18 @@ class Committer:
         ]
         kept = [item for item in taken if isinstance(item.outcome, Recorded)]
         self._resolve(rejected)
+        released: list[_Pending] = []
         if not self._settings.release_anchored:
             self._release(kept, self._log.published)
-            kept = []
+            kept, released = [], kept
         with self._condition:
             self.status.batches += 1
             self._committed_size = self._log.size
             self._actions.update(batch.chain_actions)
             self._committed.extend(kept)
             self._condition.notify_all()
+        if not self._settings.release_anchored:
+            self._tell(released)
 
     def _commit_singly(self, taken: list[_Pending]) -> None:
         """Called while an exception of the whole batch is handled."""
@@ -339,6 +354,8 @@ class Committer:
         with self._condition:
             self._committed_size = self._log.size
             self._condition.notify_all()
+        if not self._settings.release_anchored:
+            self._tell([])  # what the failed commit left may have been persisted all the same
 
     def _run_batch(self, taken: list[_Pending]) -> Batch:
         with self._database.write() as connection:
@@ -438,6 +455,8 @@ class Committer:
                 self._perform(actions)
                 published = self._log.anchor(target)
                 self._release(waiting, published)
+                if self._settings.release_anchored:
+                    self._tell(waiting)
                 self._log.store_published()
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 self._keep_waiting(waiting)
@@ -509,6 +528,16 @@ class Committer:
                 (item, Answer(outcome.result, receipt))
                 for item, outcome, receipt in zip(waiting, outcomes, receipts, strict=True)
             ]
+        )
+
+    def _tell(self, released: list[_Pending]) -> None:
+        self._on_release(
+            self.released,
+            [
+                (item.outcome.entry, item.request.statement)
+                for item in released
+                if isinstance(item.outcome, Recorded)
+            ],
         )
 
     @staticmethod

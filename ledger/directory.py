@@ -6,7 +6,6 @@ is what outsiders trust; this table is what the service reads. Holders' device k
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sqlalchemy import Row, select
 
 from ledger import store
 from ledger.database import Database
+from ledger.layout import institution_id as institution_id
 from ledger.statements import load_public_key
 
 #: No end: far beyond any key's life, and still a safe integer everywhere.
@@ -31,6 +31,16 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     SEQUENCER = "sequencer"
     HOLDER = "holder"
+
+
+#: Role numbers in the directory contract; fixed for ever.
+CHAIN_ROLE = {
+    Role.OPERATOR: 1,
+    Role.ISSUER: 2,
+    Role.TERMINAL: 3,
+    Role.AUDITOR: 4,
+    Role.SEQUENCER: 5,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +61,6 @@ class Enrolled:
         if self.revoked_ms is not None and now_ms >= self.revoked_ms:
             return False
         return self.not_before * 1000 <= now_ms < self.not_after * 1000
-
-
-def institution_id(code: str) -> bytes:
-    """How an institution is named in the directory contract: SHA-256 of its public code."""
-    return hashlib.sha256(b"certledger institution\0" + code.encode("utf-8")).digest()
 
 
 KEEP_SECONDS = 5.0

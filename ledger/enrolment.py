@@ -10,6 +10,9 @@ Payloads, by ``what``:
   statement; both are kept sealed, so that fsck can prove whose device it is)
 
 The operator signs all of them; an issuing department may enrol its holders' devices too.
+
+Not this module's job: what a key's enrolment comes to (`ledger.admission`), keys that enrol
+themselves by an invitation (`ledger.invitations`).
 """
 
 from __future__ import annotations
@@ -18,16 +21,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from ledger import store
+from ledger.admission import (
+    enrol_device,
+    enrol_key,
+    proven_person,
+    read_post,
+    require_institution,
+    require_may_enrol,
+    require_own_holder,
+    require_post,
+)
 from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
-from ledger.chain import DirectoryEntry
 from ledger.database import upsert
-from ledger.directory import NEVER, Role, institution_id
-from ledger.encoding import b64url, b64url_decode, canonical_json
+from ledger.directory import NEVER, Role
+from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
-from ledger.holders import holder_id, subject_digest
 from ledger.identifiers import is_issuer_code
 from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
@@ -46,9 +57,6 @@ def _read(
     top = Members(dict(payload), EnrolmentError, required=(*common, *required), optional=optional)
     top.version_1()
     return top
-
-
-INSTITUTIONAL = {Role.OPERATOR, Role.ISSUER, Role.TERMINAL, Role.AUDITOR}
 
 
 class EnrolmentHandler:
@@ -75,9 +83,7 @@ class EnrolmentHandler:
         what = payload.get("what")
         if not isinstance(what, str) or what not in self._KINDS:
             raise EnrolmentError.of("malformed", "what")
-        role = request.actor.role
-        if role is not Role.OPERATOR and not (what == "holder" and role is Role.ISSUER):
-            raise StatementError("actor.role", f"{role} keys may not enrol this: {what}")
+        require_may_enrol(request.actor.role, what)
         recorded: Recorded = self._KINDS[what](self, batch, request, payload)
         return recorded
 
@@ -117,7 +123,7 @@ class EnrolmentHandler:
         site, department = top.name("site"), top.name("department")
         name = top.shown("name_zh")
         name_en = top.shown("name_en") if "name_en" in top else name
-        self._require_institution(batch.connection, department)
+        require_institution(batch.connection, department)
         done = batch.record(
             request,
             Draft(kind=EventKind.ENROLMENT, subject=site, site=site, department=department),
@@ -147,68 +153,21 @@ class EnrolmentHandler:
             ("terminal", "site", "not_before", "not_after"),
         )
         key = load_public_key(payload["jwk"])
-        kid = key.thumbprint()
-        role, institution = top.one_of("role", Role), top.name("institution")
-        if role not in INSTITUTIONAL:
-            raise EnrolmentError.of("malformed", "role")
-        self._require_institution(batch.connection, institution)
-        terminal = site = None
-        if role is Role.TERMINAL:
-            top = _read(
-                payload,
-                ("jwk", "role", "institution", "terminal", "site"),
-                ("not_before", "not_after"),
-            )
-            terminal, site = top.name("terminal"), top.name("site")
-            row = batch.connection.execute(
-                select(store.sites.c.department).where(store.sites.c.site == site)
-            ).one_or_none()
-            if row is None or row.department != institution:
-                raise StatementError("site.unknown", "the site is not enrolled for this department")
-        elif "terminal" in top or "site" in top:
-            raise EnrolmentError.of("member_unknown", "terminal")
+        post = read_post(top, EnrolmentError)
+        require_post(batch.connection, post)
         not_before = top.seconds("not_before") if "not_before" in top else 0
         not_after = top.seconds("not_after") if "not_after" in top else NEVER
         if not_before >= not_after:
             raise EnrolmentError.of("window", "not_after")
-        self._require_new_key(batch.connection, kid)
-        done = batch.record(
+        return enrol_key(
+            batch,
             request,
-            Draft(
-                kind=EventKind.ENROLMENT,
-                subject=kid,
-                department=institution,
-                terminal=terminal,
-                site=site,
-            ),
-            {"subject": kid},
+            key,
+            post,
+            {"subject": key.thumbprint()},
+            not_before=not_before,
+            not_after=not_after,
         )
-        batch.connection.execute(
-            insert(store.keys),
-            {
-                "kid": kid,
-                "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
-                "role": role,
-                "institution": institution,
-                "terminal": terminal,
-                "site": site,
-                "not_before": not_before,
-                "not_after": not_after,
-                "seq": done.entry.seq,
-                **(request.extra or {}),
-            },
-        )
-        batch.to_chain(
-            done,
-            DirectoryEntry(
-                thumbprint=b64url_decode(kid),
-                institution=institution_id(institution),
-                role=CHAIN_ROLE[role],
-                not_before=not_before,
-                not_after=not_after,
-            ),
-        )
-        return done
 
     def _key_revocation(
         self, batch: Batch, request: Request, payload: Mapping[str, Any]
@@ -238,60 +197,11 @@ class EnrolmentHandler:
     def _holder(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
         subject = _read(payload, ("jwk", "subject")).text("subject")
         key = load_public_key(payload["jwk"])
-        kid = key.thumbprint()
-        extra = request.extra or {}
-        number, salt = extra.get("identity_number", ""), extra.get("salt", b"")
-        if len(salt) != 32 or subject_digest(number, salt) != subject:
-            raise StatementError(
-                "holder.subject", "subject must be the salted digest of the identity number sent"
-            )
-        self._require_new_key(batch.connection, kid)
-        holder = holder_id(self._master, number)
+        person = proven_person(self._master, request.extra, subject)
         if request.actor.role is Role.ISSUER:
-            self._require_own_holder(batch.connection, request, holder)
-        proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
-        sealed = self._master.seal(proof, kid.encode())
-        done = batch.record(
-            request,
-            Draft(kind=EventKind.ENROLMENT, subject=kid, holder=holder),
-            {"subject": kid, "holder": holder},
-        )
-        batch.connection.execute(
-            insert(store.keys),
-            {
-                "kid": kid,
-                "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
-                "role": Role.HOLDER,
-                "holder": holder,
-                "not_before": 0,
-                "not_after": NEVER,
-                "sealed": sealed.ciphertext,
-                "wrapped_key": sealed.wrapped_key,
-                "seq": done.entry.seq,
-            },
-        )
-        return done
-
-    @staticmethod
-    def _require_own_holder(connection: Connection, request: Request, holder: str) -> None:
-        """A department speaks for those who hold a certificate of its own, and nobody else."""
-        table = store.certificates
-        query = select(table.c.certificate_id).where(
-            table.c.holder == holder, table.c.issuer == request.actor.institution
-        )
-        if connection.execute(query.limit(1)).first() is None:
-            raise StatementError("actor.role", "the department has issued nothing to this holder")
-
-    @staticmethod
-    def _require_institution(connection: Connection, code: str) -> None:
-        table = store.institutions
-        if connection.execute(select(table.c.code).where(table.c.code == code)).first() is None:
-            raise StatementError("institution.unknown", "the institution is not enrolled")
-
-    @staticmethod
-    def _require_new_key(connection: Connection, kid: str) -> None:
-        if connection.execute(select(store.keys.c.kid).where(store.keys.c.kid == kid)).first():
-            raise StatementError("key.enrolled", "the key is enrolled already")
+            require_own_holder(batch.connection, request, person.holder)
+        result = {"subject": key.thumbprint(), "holder": person.holder}
+        return enrol_device(batch, request, self._master, key, person, result)
 
     _KINDS: ClassVar[dict[str, Any]] = {
         "institution": _institution,
@@ -300,13 +210,3 @@ class EnrolmentHandler:
         "key_revocation": _key_revocation,
         "holder": _holder,
     }
-
-
-#: Role numbers in the directory contract; fixed for ever.
-CHAIN_ROLE = {
-    Role.OPERATOR: 1,
-    Role.ISSUER: 2,
-    Role.TERMINAL: 3,
-    Role.AUDITOR: 4,
-    Role.SEQUENCER: 5,
-}

@@ -57,6 +57,8 @@ class EventKind(StrEnum):
     LOOKUP = "lookup"
     IMPORT = "import"
     DISPUTE = "dispute"
+    RESOLUTION = "resolution"
+    INVITATION = "invitation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,9 @@ class Kind(StrEnum):
     REFUSAL = "certledger-refusal+jwt"
     LOOKUP = "certledger-lookup+jwt"
     DISPUTE = "certledger-dispute+jwt"
+    RESOLUTION = "certledger-resolution+jwt"
+    INVITATION = "certledger-invitation+jwt"
+    CLAIM = "certledger-claim+jwt"  # signed by the key that it enrols
     ACCESS = "certledger-access+jwt"  # short-lived read token; never an entry
 
 

@@ -149,6 +149,24 @@ keys = Table(
     Index("keys_holder", "holder"),
 )
 
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("invitation", String, primary_key=True),  # base64url SHA-256 of the code
+    Column("inviter", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("institution", String),
+    Column("terminal", String),
+    Column("site", String),
+    Column("holder", String),
+    Column("not_after", Int64, nullable=False),
+    # Which holder it is, as with a device.
+    Column("sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("kid", String),  # the key that claimed it
+    Column("seq", Int64, nullable=False),
+)
+
 certificates = Table(
     "certificates",
     metadata,
@@ -302,6 +320,15 @@ def entry_at(connection: Connection, seq: int) -> tuple[Entry, str] | None:
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else (entry_from_row(row), row.token)
+
+
+def times_at(connection: Connection, seqs: Collection[int]) -> dict[int, int]:
+    """When entries were recorded, Unix milliseconds, by sequence number."""
+    found: dict[int, int] = {}
+    for chunk in in_chunks(set(seqs)):
+        query = select(entries.c.seq, entries.c.time_ms).where(entries.c.seq.in_(chunk))
+        found.update((row.seq, row.time_ms) for row in connection.execute(query))
+    return found
 
 
 def tokens_at(connection: Connection, seqs: Collection[int]) -> dict[int, str]:

@@ -11,7 +11,17 @@ import sys
 
 import typer
 
-from api.cli import bench, certificates, enrolling, grants, history, requests, running
+from api.cli import (
+    bench,
+    certificates,
+    disputes,
+    enrolling,
+    evidence,
+    grants,
+    history,
+    requests,
+    running,
+)
 from api.cli.failing import CarefulGroup
 
 app = typer.Typer(
@@ -22,7 +32,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (running, enrolling, certificates, grants, requests, history, bench):
+for part in (
+    running,
+    enrolling,
+    certificates,
+    grants,
+    requests,
+    history,
+    disputes,
+    evidence,
+    bench,
+):
     app.add_typer(part.app)
 
 

@@ -1,4 +1,4 @@
-"""Keys, and enrolling who they belong to; the sites that are enrolled."""
+"""Keys, enrolling who they belong to and inviting them; the sites that are enrolled."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import typer
 
 from api.cli.options import (
     Json,
+    KeyFile,
     OperatorKey,
     Url,
     client_of,
     operator_key,
     public_key,
+    signing_key,
+    typed_or_read,
 )
-from api.cli.showing import columns, entry_number, show
+from api.cli.showing import columns, entry_number, local_time, show
 
 PANEL = "Who takes part"
 app = typer.Typer()
@@ -23,6 +26,11 @@ keys_app = typer.Typer(help="Signing keys of institutions and devices.", no_args
 enrol_app = typer.Typer(help="Enrol institutions, sites, keys and devices.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys", rich_help_panel=PANEL)
 app.add_typer(enrol_app, name="enrol", rich_help_panel=PANEL)
+invite_app = typer.Typer(
+    help="Hand out one-time codes: whoever has one enrols a key.", no_args_is_help=True
+)
+app.add_typer(invite_app, name="invite", rich_help_panel=PANEL)
+Days = Annotated[float, typer.Option(help="How long the code is good, at most 7 days.")]
 
 
 @keys_app.command("new")
@@ -147,6 +155,60 @@ def enrol_holder(
     with client_of(url, operator_key(operator)) as client:
         answer = client.enrol_holder(public, identity_number)
     show(answer, as_json, f"enrolled: {answer['holder']} (entry {entry_number(answer)})")
+
+
+def _invited(answer: dict[str, Any], as_json: bool) -> None:
+    until = local_time(answer["not_after"] * 1000)
+    note = f"good once, until {until}; it is shown only here (entry {entry_number(answer)})"
+    show(answer, as_json, f"{answer['code']}\n{note}")
+
+
+@invite_app.command("holder")
+def invite_holder(
+    identity_number: Annotated[
+        str, typer.Option(prompt=True, help="Identity number or credit code; asked for if absent.")
+    ],
+    days: Days = 1,
+    operator: OperatorKey = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """A code for a holder's device; a department's key invites its own holders."""
+    with client_of(url, operator_key(operator)) as client:
+        _invited(client.invite_holder(identity_number, days=days), as_json)
+
+
+@invite_app.command("key")
+def invite_key(
+    role: Annotated[str, typer.Option(help="issuer, terminal, auditor or operator.")],
+    institution: Annotated[str, typer.Option(help="Code of the institution.")],
+    terminal: Annotated[str | None, typer.Option(help="For terminals: its identifier.")] = None,
+    site: Annotated[str | None, typer.Option(help="For terminals: its site.")] = None,
+    days: Days = 1,
+    operator: OperatorKey = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """A code for an institution's key."""
+    with client_of(url, operator_key(operator)) as client:
+        answer = client.invite_key(role, institution, terminal=terminal, site=site, days=days)
+    _invited(answer, as_json)
+
+
+@app.command(rich_help_panel=PANEL)
+def claim(
+    key: KeyFile,
+    code: Annotated[
+        str, typer.Option(prompt=True, help="The one-time code; '-' reads a line of input.")
+    ],
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Enrol a key of one's own with a one-time code."""
+    with client_of(url, signing_key(key)) as client:
+        answer = client.claim(typed_or_read(code))
+    enrolled = f"{answer['role']} {answer['subject']}"
+    show(answer, as_json, f"enrolled: {enrolled} (entry {entry_number(answer)})")
 
 
 @app.command(rich_help_panel=PANEL)

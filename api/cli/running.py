@@ -56,11 +56,15 @@ def serve(
     chain_url: Annotated[
         str | None, typer.Option(help="JSON-RPC of a chain; else a node is started.")
     ] = None,
+    sample: Annotated[
+        bool | None,
+        typer.Option("--sample", help="With a sample city, in a data folder of its own."),
+    ] = None,
 ) -> None:
     """Serve the API; starts and supervises a chain node when no chain URL is given."""
     from api.app import run
 
-    settings = settings_of(data=data, host=host, port=port, chain_url=chain_url)
+    settings = settings_of(data=data, host=host, port=port, chain_url=chain_url, sample=sample)
     typer.echo(f"starting, data in {settings.data}", err=True)
     run(settings)
 

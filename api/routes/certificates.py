@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Form, Response, UploadFile
@@ -19,6 +21,7 @@ from fastapi import Request as HttpRequest
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
+from starlette.responses import StreamingResponse
 
 from api.auth import Authenticator
 from api.bulk import check_one
@@ -244,6 +247,37 @@ async def change_status(
 # --- imports ----------------------------------------------------------------------------------
 
 
+class RefusedRows:
+    """Every refused row of one import: line, code and field as CSV, never a value. Small ones stay
+    in memory, others in a file without a name, which ends with the process at the latest."""
+
+    _IN_MEMORY, _BLOCK = 64 << 10, 64 << 10
+
+    def __init__(self) -> None:
+        self.sink: IO[str] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed with its job
+            self._IN_MEMORY, "w+", encoding="utf-8", newline=""
+        )
+        self._reading = threading.Lock()
+
+    def blocks(self) -> Iterator[str]:
+        """The CSV, once the import is over; several may read it at a time."""
+        at = 0
+        while True:
+            with self._reading:
+                if self.sink.closed:
+                    return
+                self.sink.seek(at)
+                block = self.sink.read(self._BLOCK)
+                at = self.sink.tell()
+            if not block:
+                return
+            yield block
+
+    def close(self) -> None:
+        with self._reading:
+            self.sink.close()
+
+
 @dataclass
 class ImportJob:
     """A running or finished import; lives in this process. The ledger remembers what is issued,
@@ -255,6 +289,7 @@ class ImportJob:
     progress: Progress = field(default_factory=lambda: Progress(0, None, 0, 0))
     outcome: ImportOutcome | None = None
     problem: dict[str, str] | None = None
+    refused_rows: RefusedRows = field(default_factory=RefusedRows)
 
     def to_json(self) -> dict[str, Any]:
         progress = self.progress
@@ -284,7 +319,9 @@ class ImportJobs:
         job = ImportJob(uuid.uuid4().hex, issuer)
         self._jobs[job.import_id] = job
         while len(self._jobs) > self._keep:
-            self._jobs.pop(next(iter(self._jobs)))
+            oldest = self._jobs.pop(next(iter(self._jobs)))
+            if oldest.state != "running":
+                oldest.refused_rows.close()
         return job
 
     def find(self, import_id: str, issuer: str | None) -> ImportJob:
@@ -307,7 +344,8 @@ async def start_import(
     ``statement`` is the department's ``{v, type, file_sha256, iat, jti}``; the answer names the
     job, whose progress and report are at ``GET /v1/imports/{import_id}``.
     """
-    signed, actor = auth.statement(statement, (Kind.IMPORT,))
+    # A large file may take minutes to come in: what counts is when it set out.
+    signed, actor = auth.statement(statement, (Kind.IMPORT,), arrived=request.scope["arrived"])
     if actor.role is not Role.ISSUER:
         raise StatementError("actor.role", "only an issuer's key may import")
     try:
@@ -354,9 +392,25 @@ async def read_import(
     request: HttpRequest,
     reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
 ) -> Response:
-    """Progress and, at the end, the report with every refused row by line and reason."""
+    """Progress and, at the end, the report with the first refused rows by line and reason."""
     jobs: ImportJobs = request.app.state.imports
     return reply(jobs.find(import_id, reader.institution).to_json())
+
+
+@router.get("/imports/{import_id}/report", response_class=StreamingResponse)
+async def read_refused_rows(
+    import_id: str,
+    request: HttpRequest,
+    reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
+) -> Response:
+    """All refused rows of a finished import as CSV: ``line,code,field``."""
+    jobs: ImportJobs = request.app.state.imports
+    job = jobs.find(import_id, reader.institution)
+    if job.state == "running":
+        raise StatementError("import.running", "the import is not over yet; ask again when it is")
+    return StreamingResponse(
+        job.refused_rows.blocks(), media_type="text/csv", headers={"Cache-Control": "no-store"}
+    )
 
 
 async def _run_import(
@@ -384,6 +438,7 @@ async def _run_import(
                 submit,
                 synthetic_allowed=service.settings.synthetic_identities,
                 progress=show,
+                refused_rows=job.refused_rows.sink,
             ),
         )
         job.state = "done"

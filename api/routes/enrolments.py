@@ -1,50 +1,99 @@
-"""Enrolling institutions, sites, keys and holders' devices."""
+"""Enrolling institutions, sites, keys and holders' devices; inviting keys, and their claims."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import Field
+from sqlalchemy import select
 
 from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from ledger import invitations, store
 from ledger.batch import Request
+from ledger.committer import Answer
 from ledger.directory import Enrolled, Role
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
+from ledger.invitation_codes import MAX_TYPED
 from ledger.statements import Kind, StatementError
 
 router = APIRouter(prefix="/v1", tags=["enrolment"])
 
 
 class Enrolment(Signed):
-    """``identity_number`` and ``salt`` (base64url, 32 bytes) only with a holder's enrolment; they
-    are checked against the statement's digest and kept sealed."""
+    """``identity_number`` and ``salt`` (base64url, 32 bytes) only where the statement is about a
+    holder; they are checked against the statement's digest and kept sealed."""
 
     identity_number: Annotated[str | None, Field(max_length=64)] = None
     salt: Annotated[str | None, Field(max_length=64)] = None
+
+    def person(self) -> dict[str, Any]:
+        """What the handlers take beside the statement."""
+        try:
+            salt = b64url_decode(self.salt or "")
+        except EncodingError:
+            raise StatementError("holder.subject", "salt must be base64url") from None
+        return {"identity_number": normalise(self.identity_number or ""), "salt": salt}
+
+
+class CodedClaim(Signed):
+    """The one-time code as it was handed out; dashes, blanks and small letters do not matter."""
+
+    code: Annotated[str, Field(max_length=MAX_TYPED)]
 
 
 @router.post("/enrolments", status_code=201)
 async def enrol(body: Enrolment, service: ServiceDep, auth: AuthDep) -> Response:
     """Record an enrolment signed by the operator (holders' devices: by an issuer too)."""
     statement, actor = auth.statement(body.statement, (Kind.ENROLMENT,))
-    extra = None
-    if statement.payload.get("what") == "holder":
-        try:
-            salt = b64url_decode(body.salt or "")
-        except EncodingError:
-            raise StatementError("holder.subject", "salt must be base64url") from None
-        extra = {"identity_number": normalise(body.identity_number or ""), "salt": salt}
-    answer = await service.record("enrolment", Request(statement, actor, extra))
+    extra = body.person() if statement.payload.get("what") == "holder" else None
+    return _recorded(await service.record("enrolment", Request(statement, actor, extra)))
+
+
+@router.post("/invitations", status_code=201)
+async def invite(body: Enrolment, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record that whoever has a one-time code may enrol one key; signed by the operator (for
+    holders: by an issuer too). The statement has the code's digest, never the code."""
+    statement, actor = auth.statement(body.statement, (Kind.INVITATION,))
+    extra = body.person() if statement.payload.get("what") == "holder" else None
+    return _recorded(await service.record("invitation", Request(statement, actor, extra)))
+
+
+@router.post("/invitations/claim", status_code=201)
+async def claim(body: CodedClaim, service: ServiceDep, auth: AuthDep) -> Response:
+    """Enrol the key that signed this, as the invitation says. One code enrols one key."""
+    statement = auth.own_statement(body.statement, Kind.CLAIM)
+    claimed = invitations.read_claim(statement, body.code)
+    # Before the committer: who guesses codes must not get in the way of its batches.
+    with service.database.read() as connection:
+        role = Role(invitations.find(connection, claimed.invitation).role)
+    actor = Enrolled(kid=statement.kid, role=role)
+    return _recorded(await service.record("claim", Request(statement, actor, claimed)))
+
+
+def _recorded(answer: Answer) -> Response:
     return reply(
         {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 201)
     )
 
 
 @router.get("/whoami")
-async def whoami(reader: Annotated[Enrolled, Depends(Reader(*Role))]) -> Response:
-    """What the caller's key is enrolled as."""
+async def whoami(
+    service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(*Role))]
+) -> Response:
+    """What the caller's key is enrolled as, and what its institution and site are called."""
     shown = {name: value for name, value in asdict(reader).items() if value is not None}
-    return reply(shown)
+    named = (
+        ("institution", store.institutions, store.institutions.c.code),
+        ("site", store.sites, store.sites.c.site),
+    )
+    names: dict[str, dict[str, str]] = {}
+    with service.database.read() as connection:
+        for member, table, key in named:
+            query = select(table.c.name_zh, table.c.name_en).where(key == shown.get(member))
+            row = connection.execute(query).one_or_none()
+            if row is not None:
+                names[member] = {"zh-CN": row.name_zh, "en": row.name_en}
+    return reply({**shown, "names": names})

@@ -7,10 +7,12 @@ import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import insert, select
 
 from api.auth import FRESH_SECONDS
+from api.notices import MAX_WAIT
 from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
 from api.service import Service
 from authz import store
@@ -30,7 +32,8 @@ from authz.codes import CodeCheck as Check
 from authz.granting import code_handle, code_secret, load_requests
 from authz.grants import Grant, GrantMode
 from authz.qr import qr_png, qr_svg
-from authz.requests import OpenRequest
+from authz.requests import OpenRequest, RequestState
+from ledger import store as ledger_store
 from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url
@@ -229,12 +232,61 @@ async def open_request(body: Signed, service: ServiceDep, auth: AuthDep) -> Resp
 
 
 @router.get("/requests/{request_id}")
-async def read_request(request_id: str, service: ServiceDep, reader: HolderOrTerminal) -> Response:
-    """State of a request: for the terminal that asked, and for a holder who has its id."""
+async def read_request(
+    request_id: str,
+    request: HttpRequest,
+    service: ServiceDep,
+    reader: HolderOrTerminal,
+    wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
+    state: RequestState = RequestState.PENDING,
+) -> Response:
+    """State of a request: for the terminal that asked, and for a holder who has its id. With
+    ``wait``, once it is no longer in ``state`` or after that many seconds. The terminal reads
+    what was ``granted`` once it is approved."""
+    shown = _read_request(service, reader, request_id)
+    if wait == 0 or shown["state"] != state:
+        return reply(shown, headers=_PRIVATE)
+    deadline = time.monotonic() + wait
+    with service.notices.watch([("request", request_id)], request, reader.kid) as waiter:
+        while True:
+            shown = _read_request(service, reader, request_id)
+            left = deadline - time.monotonic()
+            if shown["state"] != state or left <= 0 or waiter.ended:
+                return reply(shown, headers=_PRIVATE)
+            # It expires by time alone, which nothing tells.
+            expires = (shown["expires_ms"] - now_ms()) / 1000
+            await waiter.wait(min(left, expires + 0.01) if expires > 0 else left)
+
+
+def _read_request(service: Service, reader: Enrolled, request_id: str) -> dict[str, Any]:
     shown = _show_request(service, request_id, with_code=False)
-    if reader.role is Role.TERMINAL and shown["terminal"] != reader.terminal:
-        raise StatementError("request.unknown", "no such request of this terminal")
-    return reply(shown, headers=_PRIVATE)
+    if reader.role is Role.TERMINAL:
+        if shown["terminal"] != reader.terminal:
+            raise StatementError("request.unknown", "no such request of this terminal")
+        if shown["state"] == RequestState.APPROVED:
+            shown["granted"] = _show_granted(service, shown["grant_id"])
+    return shown
+
+
+def _show_granted(service: Service, grant_id: str) -> list[dict[str, Any]]:
+    """What the holder gave of what was asked: less is fine, so the terminal that asked must be
+    told what it may look up. Which certificates there are else, it is not told."""
+    with service.database.read() as connection:
+        seq = connection.execute(
+            select(store.grants.c.seq).where(store.grants.c.grant_id == grant_id)
+        ).scalar_one()
+        parsed = service.grants.load(connection, {grant_id: seq})[grant_id]
+        rows = ledger_store.rows_by(
+            connection, ledger_store.certificates, "certificate_id", parsed.fields_of
+        )
+    return [
+        {
+            "certificate_id": item.certificate_id,
+            "type": rows[item.certificate_id].type,
+            "fields": list(item.fields),
+        }
+        for item in parsed.certificates
+    ]
 
 
 class FindRequest(BaseModel):

@@ -18,7 +18,7 @@ from audit.history import MAX_PAGE, Scope, history
 from ledger import store
 from ledger.committer import NotServing
 from ledger.directory import Enrolled, Role
-from ledger.entries import Entry
+from ledger.entries import Decision, Entry
 from ledger.merkle import HASH_BYTES, ProofError, inclusion_proof
 from ledger.statements import StatementError
 from ledger.tiles import NodeReader, parse_tile_path
@@ -108,6 +108,7 @@ def read_history(
     service_item: Name = None,
     staff: Name = None,
     kind: Name = None,
+    decision: Decision | None = None,
     since_ms: Seq | None = None,
     until_ms: Seq | None = None,
     before: Seq | None = None,
@@ -134,12 +135,13 @@ def read_history(
             before=before,
             limit=limit,
             kind=kind,
+            decision=decision,
             since_ms=since_ms,
             until_ms=until_ms,
         )
     return reply(
         {
-            "lines": _lines(service, page.lines, receipts=receipts),
+            "lines": show_lines(service, page.lines, receipts=receipts),
             "next_before": page.next_before,
             "anchored_size": service.log.anchored,
             "as_of_ms": time.time_ns() // 1_000_000,
@@ -157,7 +159,10 @@ def _scope(reader: Enrolled) -> Scope:
     return Scope(department=reader.institution, kinds=("lookup", "request"))
 
 
-def _lines(service: Service, entries: list[Entry], *, receipts: bool) -> list[dict[str, Any]]:
+def show_lines(
+    service: Service, entries: list[Entry], *, receipts: bool = False
+) -> list[dict[str, Any]]:
+    """Entries as a history shows them."""
     anchored = service.log.anchored
     lines = [
         {**entry.to_json(), "proof_state": "anchored" if entry.seq < anchored else "pending"}

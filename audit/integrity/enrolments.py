@@ -20,14 +20,13 @@ from audit.integrity.report import Findings
 from audit.integrity.signatures import Signatures
 from ledger import store
 from ledger.chain import DirectoryEntry
-from ledger.directory import NEVER, Enrolled, Role, institution_id
+from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id
 from ledger.encoding import b64url, b64url_decode
-from ledger.enrolment import CHAIN_ROLE
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.outbox import KeyRevocation
 from ledger.sealing import MasterKey, Sealed, SealError
-from ledger.statements import Statement, load_public_key
+from ledger.statements import Kind, Statement, load_public_key
 
 
 @dataclass(slots=True)
@@ -68,6 +67,13 @@ class Enrolments:
 
     def signer(self, record: Record, statement: Statement) -> Enrolled | None:
         """Who signed; the signature is on its way to be verified. None when it cannot be."""
+        if statement.kind is Kind.CLAIM:
+            # Signed by the key that it brings; what it will be, its invitation says.
+            kid, point = _thumbprint(statement.payload["jwk"])
+            if kid != statement.kid:
+                raise AgainstRules("the claim is not of the key that signed it")
+            self._signatures.check(record.seq, point, statement.token)
+            return Enrolled(kid=kid, role=Role.HOLDER)
         known = self.keys.get(statement.kid)
         if known is not None:
             self._signatures.check(record.seq, known.point, statement.token)
@@ -85,8 +91,7 @@ class Enrolments:
     def enrolment(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
         payload = statement.payload
         what = payload["what"]
-        if actor.role is not Role.OPERATOR and not (what == "holder" and actor.role is Role.ISSUER):
-            raise AgainstRules(f"{actor.role} keys may not enrol this")
+        self.require_may_enrol(actor, what)
         if what == "institution":
             return self._institution(record, payload)
         if what == "site":
@@ -94,7 +99,7 @@ class Enrolments:
         if what == "key":
             return self._key(record, payload)
         if what == "holder":
-            return self._device(record, payload)
+            return self.admit_device(record, payload["jwk"], payload["subject"])
         if what == "key_revocation":
             return self._key_revocation(record, payload)
         raise AgainstRules("it enrols nothing known")
@@ -134,9 +139,8 @@ class Enrolments:
         return Draft(kind=EventKind.ENROLMENT, subject=site, site=site, department=department)
 
     def _key(self, record: Record, payload: Mapping[str, Any]) -> Draft:
-        kid, point = self._new_key(payload)
         enrolled = Enrolled(
-            kid=kid,
+            kid=_thumbprint(payload["jwk"])[0],
             role=Role(payload["role"]),
             institution=payload["institution"],
             terminal=payload.get("terminal"),
@@ -144,11 +148,28 @@ class Enrolments:
             not_before=payload.get("not_before", 0),
             not_after=payload.get("not_after", NEVER),
         )
-        self._require_institution(enrolled.institution)
-        if enrolled.role is Role.TERMINAL:
-            site = self.sites.get(enrolled.site or "")
-            if site is None or site["department"] != enrolled.institution:
+        return self.admit(record, payload["jwk"], enrolled)
+
+    # What brings a key in, by a statement about it or by its own
+
+    @staticmethod
+    def require_may_enrol(actor: Enrolled, what: str) -> None:
+        if actor.role is not Role.OPERATOR and not (what == "holder" and actor.role is Role.ISSUER):
+            raise AgainstRules(f"{actor.role} keys may not enrol this")
+
+    def require_post(self, institution: str | None, site: str | None) -> None:
+        self._require_institution(institution)
+        if site is not None:
+            known = self.sites.get(site)
+            if known is None or known["department"] != institution:
                 raise AgainstRules("the terminal's site is not its department's")
+
+    def admit(self, record: Record, jwk: Mapping[str, Any], enrolled: Enrolled) -> Draft:
+        """An institution's key."""
+        kid, point = self._new_key(jwk)
+        if enrolled.role is Role.TERMINAL and enrolled.site is None:
+            raise AgainstRules("a terminal without a site")
+        self.require_post(enrolled.institution, enrolled.site)
         self._add(Key(enrolled, point, record.seq))
         record.action = directory_entry(enrolled)
         return Draft(
@@ -159,9 +180,12 @@ class Enrolments:
             site=enrolled.site,
         )
 
-    def _device(self, record: Record, payload: Mapping[str, Any]) -> Draft:
-        kid, point = self._new_key(payload)
-        holder = self._holder(kid, payload["subject"])
+    def admit_device(self, record: Record, jwk: Mapping[str, Any], subject: str | None) -> Draft:
+        """The device of the person whom the signed ``subject`` is a digest of."""
+        kid, point = self._new_key(jwk)
+        row, holder = self._row(kid), None
+        if row is not None:  # named at the end
+            holder = self.holder_of(f"keys {kid}", "key.differs", kid, row, subject)
         if holder is None:
             holder = record.entry.holder  # what proves it is named already
         if holder is None:
@@ -169,19 +193,19 @@ class Enrolments:
         self._add(Key(Enrolled(kid=kid, role=Role.HOLDER, holder=holder), point, record.seq))
         return Draft(kind=EventKind.ENROLMENT, subject=kid, holder=holder)
 
-    def _holder(self, kid: str, subject: str) -> str | None:
-        """The pseudonym of the person whom the signed ``subject`` is a digest of."""
-        row = self._row(kid)
-        if row is None:
-            return None  # named at the end
+    def holder_of(
+        self, where: str, code: str, name: str, row: Any, subject: str | None
+    ) -> str | None:
+        """The pseudonym of the person whom ``subject`` is a digest of, by what ``row`` holds
+        sealed under ``name``; a finding where that is not so."""
         try:
-            kept = orjson.loads(self._opened(row))
+            kept = orjson.loads(self._opened(name, row))
             number, salt = kept["identity_number"], b64url_decode(kept["salt"])
             if subject_digest(number, salt) == subject:
                 return holder_id(self._master, number)
         except (SealError, ValueError, TypeError, KeyError, AttributeError):
             pass
-        self._findings.altered(f"keys {kid}", "sealed not as enrolled", "key.differs")
+        self._findings.altered(where, "sealed not as enrolled", code)
         return None
 
     def _key_revocation(self, record: Record, payload: Mapping[str, Any]) -> Draft:
@@ -210,8 +234,8 @@ class Enrolments:
         self._add(Key(enrolled, point, record.seq, kept=True))
         record.action = directory_entry(enrolled)
 
-    def _new_key(self, payload: Mapping[str, Any]) -> tuple[str, bytes]:
-        kid, point = _thumbprint(payload["jwk"])
+    def _new_key(self, jwk: Mapping[str, Any]) -> tuple[str, bytes]:
+        kid, point = _thumbprint(jwk)
         if kid in self.keys:
             raise AgainstRules("the key was enrolled before")
         return kid, point
@@ -247,8 +271,8 @@ class Enrolments:
             self._rows.update(rows_by(self._connection, store.keys, "kid", [kid]))
         return self._rows.get(kid)
 
-    def _opened(self, row: Any) -> bytes:
-        return self._master.open(Sealed(row.wrapped_key, row.sealed), row.kid.encode())
+    def _opened(self, name: str, row: Any) -> bytes:
+        return self._master.open(Sealed(row.wrapped_key, row.sealed), name.encode())
 
     # The tables
 
@@ -311,7 +335,7 @@ class Enrolments:
         if not key.kept:
             return row.sealed is None and row.wrapped_key is None
         try:
-            jwk = orjson.loads(self._opened(row))
+            jwk = orjson.loads(self._opened(row.kid, row))
             private = ec.derive_private_key(
                 int.from_bytes(b64url_decode(jwk["d"]), "big"), ec.SECP256R1()
             )

@@ -45,10 +45,12 @@ class Grants:
         self._requests = requests
         self._seqs: dict[str, int] = {}
         self.revoked: dict[str, int] = {}
+        self.frozen: set[str] = set()  # by disputes, which add and take out
         self.used: Counter[str] = Counter()
         # What the table says, to be reached at the end; only what is not the default.
         self._shown_uses: dict[str, int] = {}
         self._shown_revoked: dict[str, int] = {}
+        self._shown_frozen: dict[str, Any] = {}
         self._pairs = 0  # rows that grant_certificates must have
         self._pair_missing = False
         self._parsed: OrderedDict[str, tuple[Grant, str]] = OrderedDict()  # grant and its holder
@@ -156,7 +158,6 @@ class Grants:
             "seq": seq,
             "holder": holder,
             "handle": code_handle(self._master, "grant", id_),
-            "frozen": False,  # disputes, which freeze, are not in this version of the log
         }
         self._findings.compare(where, row, expected, "granted", "grant.differs")
         if row.uses_left != grant.max_uses:
@@ -164,6 +165,8 @@ class Grants:
             self._shown_uses[id_] = grant.max_uses - shown if isinstance(shown, int) else -1
         if row.revoked_ms is not None:
             self._shown_revoked[id_] = row.revoked_ms
+        if row.frozen != False:  # noqa: E712 - the driver's own 0, or whatever it was altered to
+            self._shown_frozen[id_] = row.frozen
 
     def _remember(self, id_: str, grant: Grant, holder: str) -> None:
         self._parsed[id_] = grant, holder
@@ -211,6 +214,11 @@ class Grants:
             if self._shown_revoked.get(id_) != self.revoked.get(id_):
                 self._findings.altered(
                     f"grants {id_}", "revoked_ms not as the log says", "grant.revoked"
+                )
+        for id_ in sorted(self._shown_frozen.keys() | self.frozen):
+            if self._shown_frozen.get(id_, False) != (id_ in self.frozen):
+                self._findings.altered(
+                    f"grants {id_}", "frozen not as its disputes say", "grant.frozen"
                 )
         table = authz_store.grant_certificates
         if not self._pair_missing and store.count(self._connection, table) == self._pairs:

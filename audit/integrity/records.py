@@ -35,6 +35,8 @@ _STATEMENT_OF = {
     EventKind.REFUSAL: Kind.REFUSAL,
     EventKind.LOOKUP: Kind.LOOKUP,
     EventKind.DISPUTE: Kind.DISPUTE,
+    EventKind.RESOLUTION: Kind.RESOLUTION,
+    EventKind.INVITATION: Kind.INVITATION,
 }
 
 
@@ -128,11 +130,18 @@ def _record(findings: Findings, row: Any, entry: Entry, *, intact: bool) -> Reco
         else:
             record.digest = statement.digest
         return record
-    if (statement.kid, statement.kind) != (entry.actor, _STATEMENT_OF[entry.kind]):
+    if statement.kid != entry.actor or not _makes(statement.kind, entry.kind):
         findings.altered(record.where, "actor, kind not as the statement says", "entry.differs")
     if row.request_key != statement.request_key:
         findings.altered(record.where, "request_key not as the statement says", "entry.request_key")
     return record
+
+
+def _makes(statement: Kind, event: EventKind) -> bool:
+    # A key is enrolled by a statement about it, or by its own.
+    if (statement, event) == (Kind.CLAIM, EventKind.ENROLMENT):
+        return True
+    return statement is _STATEMENT_OF[event]
 
 
 def _read(token: str) -> Statement:

@@ -14,10 +14,13 @@ from operator import attrgetter
 
 from sqlalchemy import Connection, and_, select
 
+from audit.history import CLOCK_STEP_MS
 from audit.integrity import report
 from audit.integrity.certificates import Certificates
+from audit.integrity.disputes import Disputes
 from audit.integrity.enrolments import Enrolments
 from audit.integrity.grants import Grants
+from audit.integrity.invitations import Invitations
 from audit.integrity.lookups import Lookups
 from audit.integrity.reading import plain
 from audit.integrity.records import AgainstRules, Record
@@ -35,9 +38,8 @@ from ledger.identifiers import IdentifierError
 from ledger.lifecycle import IllegalTransition
 from ledger.payloads import PayloadError
 from ledger.sealing import MasterKey
-from ledger.statements import Statement, StatementError
+from ledger.statements import Kind, Statement, StatementError
 
-CLOCK_STEP_MS = 60_000
 #: An entry's members beside those that every kind has.
 _DERIVED = (*OPTIONAL, "holder")
 _members = attrgetter(*_DERIVED)
@@ -68,6 +70,7 @@ class Replay:
     ) -> None:
         self._connection, self._findings = connection, findings
         self.enrolments = enrolments = Enrolments(connection, findings, signatures, master)
+        self._invitations = invitations = Invitations(connection, findings, enrolments)
         self.certificates = certificates = Certificates(
             connection, findings, master, catalogue, enrolments
         )
@@ -75,9 +78,11 @@ class Replay:
         self._grants = grants = Grants(
             connection, findings, master, enrolments, certificates, requests
         )
+        self._disputes = disputes = Disputes(connection, findings, grants)
         self._lookups = lookups = Lookups(findings, master, certificates, requests, grants)
         self._rules: Mapping[EventKind, Callable[[Record, Statement, Enrolled], Draft]] = {
-            EventKind.ENROLMENT: enrolments.enrolment,
+            EventKind.ENROLMENT: self._enrolment,
+            EventKind.INVITATION: invitations.invitation,
             EventKind.ISSUE: certificates.issue,
             EventKind.STATUS: certificates.status,
             EventKind.IMPORT: enrolments.import_,
@@ -86,13 +91,17 @@ class Replay:
             EventKind.REQUEST: requests.request,
             EventKind.REFUSAL: requests.refusal,
             EventKind.LOOKUP: lookups.lookup,
+            EventKind.DISPUTE: disputes.dispute,
+            EventKind.RESOLUTION: disputes.resolution,
         }
         self._time_ms = 0
 
     def chunk(self, start: int, end: int, records: Sequence[Record]) -> None:
         """The entries from ``start`` to ``end``, those of them that can be read."""
         self.enrolments.prefetch(records)
+        self._invitations.prefetch(records)
         self._requests.prefetch(records)
+        self._disputes.prefetch(records)
         self.certificates.prefetch(records, self._grants.prefetch(records))
         for record in records:
             self._replay(record)
@@ -103,10 +112,17 @@ class Replay:
     def finish(self) -> None:
         """After the last entry: every table that changed on the way."""
         self.enrolments.finish()
+        self._invitations.finish()
         self.certificates.finish()
         self._grants.finish()
         self._requests.finish()
+        self._disputes.finish()
         self._check_added()
+
+    def _enrolment(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        if statement.kind is Kind.CLAIM:
+            return self._invitations.claim(record, statement)
+        return self.enrolments.enrolment(record, statement, actor)
 
     def _replay(self, record: Record) -> None:
         entry, statement, findings = record.entry, record.statement, self._findings
@@ -140,6 +156,7 @@ class Replay:
         if rule is None:
             raise AgainstRules(f"no {entry.kind} in this version of the log")
         draft = rule(record, statement, actor)
+        self._disputes.remember(record, draft)
         if _members(draft) != _members(entry):
             expected = {name: getattr(draft, name) for name in _DERIVED}
             findings.compare(record.where, entry, expected, "the statement says", "entry.differs")
@@ -166,6 +183,7 @@ class Replay:
             (store.certificates, "certificate_id", "certificate", EventKind.ISSUE),
             (authz_store.grants, "grant_id", "grant", EventKind.GRANT),
             (authz_store.access_requests, "request_id", "subject", EventKind.REQUEST),
+            (authz_store.disputes, "dispute_id", "subject", EventKind.DISPUTE),
         ):
             entry = and_(
                 entries.c.seq == table.c.seq,

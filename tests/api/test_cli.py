@@ -266,6 +266,34 @@ def test_a_key_is_revoked_once(desk: Desk, tmp_path: Path) -> None:
     assert desk.run("enrol", "revoke-key", "--kid", kid, code=1)[1].startswith("key.revoked")
 
 
+def test_a_key_is_enrolled_by_a_code(desk: Desk, card: str, number: str, tmp_path: Path) -> None:
+    keys = [str(tmp_path / f"{name}.jwk") for name in ("tablet", "desk", "late")]
+    for key in keys:
+        desk.run("keys", "new", "--out", key)
+    code = desk.json("invite", "holder", "--identity-number", number)["code"]
+    assert re.fullmatch(r"[0-9A-Z]{4}(-[0-9A-Z]{4}){3}", code)
+    claimed = desk.json("claim", "--key", keys[0], "--code", code)
+    assert claimed["role"] == "holder"
+    assert card in desk.run("status", card)[0]
+    shown, _ = desk.run(
+        "invite", "key", "--role", "terminal", "--institution", OFFICE, "--terminal", "desk-cli",
+        "--site", "hall-cli", "--days", "2",
+    )  # fmt: skip
+    code, note = shown.splitlines()
+    assert note.startswith("good once, until ")
+    said, _ = desk.run("claim", "--key", keys[1], "--code", "-", read=f"{code.lower()}\n")
+    assert said.startswith("enrolled: terminal ")
+    late = ("claim", "--key", keys[2], "--code")
+    assert desk.run(*late, code, code=1)[1].startswith("invitation.used")
+    assert desk.run(*late, "0000-0000-0000-0000", code=1)[1].startswith("invitation.unknown")
+    assert "not the code of this invitation" in desk.run(*late, "what?", code=2)[1]
+    auditor = ("invite", "key", "--role", "auditor", "--institution", "operator")
+    assert "more than 7 days" in desk.run(*auditor, "--days", "8", code=2)[1]
+    assert "site is missing" in desk.run(
+        "invite", "key", "--role", "terminal", "--institution", OFFICE, "--terminal", "t", code=2
+    )[1]  # fmt: skip
+
+
 def test_sites_are_listed(desk: Desk) -> None:
     text, _ = desk.run("sites")
     assert re.search(rf"^hall-cli +样本大厅 +{OFFICE}", text, re.MULTILINE)
@@ -422,6 +450,46 @@ def test_a_kiosk_asks_and_the_holder_refuses(desk: Desk, card: str) -> None:
     assert desk.json("request", "show", opened["request_id"], *kiosk, code=1)["state"] == "denied"
     desk.run("request", "refuse", opened["code"], *phone, code=1)
     desk.run("request", "show", "no code", *phone, code=2)
+
+
+# --- disputes -----------------------------------------------------------------------------------
+
+
+def test_a_use_is_disputed_listed_and_settled(desk: Desk, card: str) -> None:
+    phone, auditor = ("--key", desk.key("phone")), ("--key", desk.key("auditor"))
+    identifier = desk.granted(card, "--mode", "direct", "--uses", "3")["grant_id"]
+    line = str(desk.looked("--grant", identifier)["receipt"]["entry"]["seq"])
+    words = ("dispute", "open", line, *phone, "--cause")
+    opened = desk.json(*words, "not_me", "--text", "不是我")
+    assert (opened["state"], opened["grant_id"]) == ("open", identifier)
+    assert desk.looked("--grant", identifier, code=1)["code"] == "grant_frozen"
+    assert desk.run(*words, "other", code=1)[1].startswith("dispute.exists")
+    assert "wrong_purpose" in desk.run(*words, "bored", code=2)[1]
+    text, _ = desk.run("dispute", "list", *phone, "--state", "open")
+    for shown in (opened["dispute_id"], identifier, card, "not_me: 不是我", "counter-cli"):
+        assert shown in text
+    text, _ = desk.run("dispute", "list", "--key", desk.key("counter"))
+    assert opened["dispute_id"] in text
+    assert "不是我" not in text
+    assert desk.run("dispute", "list", *phone, "--state", "upheld")[0] == "nothing is disputed\n"
+    desk.run("dispute", "list", "--key", desk.key("stranger"), code=1)
+    settle = ("dispute", "resolve", opened["dispute_id"], "--outcome", "rejected", "--text", "对")
+    desk.run(*settle, *phone, code=1)
+    assert desk.json(*settle, *auditor)["state"] == "rejected"
+    assert desk.run(*settle, *auditor, code=1)[1].startswith("dispute.resolved")
+    assert desk.looked("--grant", identifier)["fields"]
+
+
+def test_a_dispute_is_withdrawn(desk: Desk, card: str) -> None:
+    phone = ("--key", desk.key("phone"))
+    identifier = desk.granted(card, "--mode", "direct")["grant_id"]
+    line = str(desk.json("trace", *phone, "--grant", identifier)["lines"][0]["seq"])
+    text, _ = desk.run("dispute", "open", line, *phone, "--cause", "other")
+    assert f"frozen: grant {identifier}" in text
+    id_ = text.split()[1]
+    desk.run("dispute", "withdraw", id_, "--key", desk.key("auditor"), code=1)
+    assert desk.json("dispute", "withdraw", id_, *phone)["state"] == "withdrawn"
+    assert desk.looked("--grant", identifier)["fields"]
 
 
 # --- history and check --------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from joserfc.jwk import ECKey
 
 from audit.integrity import ChainRecords, IntegrityReport, check_ledger
 from authz.codes import CodeKind, make_code
+from authz.disputing import DisputeHandler, ResolutionHandler
 from authz.granting import (
     GrantHandler,
     Grants,
@@ -39,11 +40,13 @@ from ledger.certificates import city_date, sign_certificate, split
 from ledger.chain import ChainClient, DirectoryEntry
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
-from ledger.directory import NEVER, Enrolled, KeyRing, Role, institution_id
+from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url, b64url_decode, sha256
-from ledger.enrolment import CHAIN_ROLE, EnrolmentHandler
+from ledger.enrolment import EnrolmentHandler
 from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
+from ledger.invitation_codes import code_digest, code_of
+from ledger.invitations import ClaimHandler, InvitationHandler, read_claim
 from ledger.issuance import read_certificate
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
@@ -134,10 +137,14 @@ class Builder:
             self.log,
             {
                 "enrolment": EnrolmentHandler(master, self.ring.forget),
+                "invitation": InvitationHandler(master),
+                "claim": ClaimHandler(master),
                 "import": ImportHandler(self.ring.forget),
                 "status": StatusHandler(),
                 "issue": IssueHandler(),
                 "revocation": RevocationHandler(),
+                "dispute": DisputeHandler(),
+                "resolution": ResolutionHandler(),
                 "refusal": RefusalHandler(),
                 "request": RequestHandler(master, items),
                 "grant": GrantHandler(master, self.catalogue, items),
@@ -193,6 +200,26 @@ class Builder:
         )
         extra = {"identity_number": number, "salt": salt}
         self.send("enrolment", Request(request.statement, request.actor, extra))
+
+    def invite(
+        self, index: int, number: str | None = None, by: str = "operator", **members: Any
+    ) -> str:
+        """An invitation's code, for the holder with this number or for an institution's key."""
+        code, salt = code_of(bytes([*bytes(9), index])), bytes(32)
+        about: dict[str, Any] = {"what": "key", **members}
+        if number is not None:
+            about = {"what": "holder", "subject": subject_digest(number, salt)}
+        times = {"iat": int(time.time()), "not_after": int(time.time()) + 3600}
+        digest = code_digest(code)
+        request = self.statement(by, Kind.INVITATION, v=1, **about, **times, code_sha256=digest)
+        extra = {"identity_number": number, "salt": salt}
+        self.send("invitation", Request(request.statement, request.actor, extra))
+        return code
+
+    def claim_request(self, who: str, code: str) -> Request:
+        jwk, invitation = self.key(who), code_digest(code)
+        request = self.statement(who, Kind.CLAIM, v=1, jwk=jwk, invitation=invitation)
+        return Request(request.statement, request.actor, read_claim(request.statement, code))
 
     def certificate(self, index: int, number: str, source: str | None = None) -> Request:
         kind = self.catalogue.type(CARD)
@@ -270,6 +297,16 @@ class Builder:
         )
         self.send("grant", request)
         return grant_id
+
+    def dispute(self, holder: str, seq: int) -> str:
+        dispute_id = new_id()
+        members = {"dispute_id": dispute_id, "seq": seq, "cause": "not_me", "text": "不是我"}
+        self.send("dispute", self.statement(holder, Kind.DISPUTE, v=1, **members))
+        return dispute_id
+
+    def resolve(self, who: str, dispute_id: str, outcome: str) -> None:
+        members = {"dispute_id": dispute_id, "outcome": outcome, "text": "已核实"}
+        self.send("resolution", self.statement(who, Kind.RESOLUTION, v=1, **members))
 
     def ask(self) -> str:
         request_id = new_id()
@@ -424,12 +461,45 @@ def tell_the_story(builder: Builder) -> None:
     )
     builder.send("import", Request(request.statement, request.actor, builder.kept_key))
     builder.enrol("operator", what="key_revocation", kid=names["terminal-2"])
+    tell_of_invitations(builder, numbers)
+    for outcome in ("open", "upheld", "rejected", "withdrawn"):
+        names[f"grant-{outcome}"] = grant = builder.grant("other", [names["other-card"]], "direct")
+        assert builder.look_up({"grant_id": grant}).fields
+        names[f"dispute-{outcome}"] = builder.dispute("other", builder.log.size - 1)
+        assert builder.look_up({"grant_id": grant}).code == "grant_frozen"
+        if outcome != "open":
+            who = "other" if outcome == "withdrawn" else "auditor"
+            builder.resolve(who, names[f"dispute-{outcome}"], outcome)
+    # Two hold one grant, and one of them lets go; the other line is the grant itself.
+    held = names["held"] = builder.grant("holder", [names["card"]], "direct", uses=2)
+    made = builder.log.size - 1
+    assert builder.look_up({"grant_id": held}).fields
+    once = builder.dispute("holder", builder.log.size - 1)
+    builder.dispute("holder", made)
+    builder.resolve("auditor", once, "rejected")
+    builder.resolve("auditor", builder.dispute("holder", made + 1), "rejected")
+    assert builder.look_up({"grant_id": held}).code == "grant_frozen"
     # More than a tile, so that there is a full one and a level above.
     unused = builder.grant("holder", [names["card"]], "direct")
     assert builder.look_up({"grant_id": unused}).fields
     lookups = [builder.lookup_request({"grant_id": unused}) for _ in range(260)]
     results = builder.send_all("lookup", lookups)
     assert {result.code for result in results} == {"uses_exhausted"}
+
+
+def tell_of_invitations(builder: Builder, numbers: Sequence[str]) -> None:
+    """One for a device, one for a terminal's key, and one that nobody claims."""
+    names = builder.built.names
+    codes = {
+        "browser": builder.invite(1, numbers[2]),
+        "web-terminal": builder.invite(
+            2, role="terminal", institution=HOTEL, terminal="terminal-3", site=SITE
+        ),
+    }
+    for who, code in codes.items():
+        builder.send("claim", builder.claim_request(who, code))
+        names[f"{who}-invitation"] = code_digest(code)
+    names["unclaimed"] = code_digest(builder.invite(3, numbers[3]))
 
 
 @pytest.fixture(scope="session")
@@ -446,3 +516,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 
 def table_of(name: str) -> Any:
     return store.metadata.tables[name]
+
+
+@pytest.fixture(scope="session")
+def own_ledger() -> Any:
+    """`running`, for tests that tell a story of their own."""
+    return running

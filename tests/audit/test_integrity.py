@@ -13,18 +13,22 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
+import authz.disputing
 import authz.lookups
+import ledger.invitations
 from audit.integrity import ChainRecords, Finding, IntegrityReport, report, signatures
+from authz.disputes import Case, DisputeState
 from authz.policy import LookupRequest, Permit
 from ledger import store
 from ledger.chain import Anchor, DirectoryEntry, StatusChange
 from ledger.database import Database
-from ledger.directory import Enrolled
+from ledger.directory import NEVER, Enrolled
 from ledger.encoding import b64url, canonical_json, sha256
 from ledger.statements import Kind
 from ledger.tiles import Tree
@@ -139,7 +143,24 @@ ENTRY_CHANGES = [
     ("holder", "grant", "1", "'Hx'"),
     ("holder", "revocation", "1", "'Hx'"),
     ("holder", "refusal", "1", "null"),
+    ("holder", "dispute", "1", "'Hx'"),
+    ("holder", "resolution", "1", "null"),
+    ("holder", "invitation", "holder is not null", "null"),
+    (
+        "holder",
+        "enrolment",
+        "subject = (select kid from invitations where kid is not null)",
+        "'Hx'",
+    ),
+    ("subject", "invitation", "1", "'x' || substr(subject, 2)"),
+    ("site", "invitation", "site is not null", "'hotel-2'"),
     ("request_key", "lookup", LOOKUP, "randomblob(16)"),
+    ("reason", "dispute", "1", "'other'"),
+    ("state", "dispute", "1", "'upheld'"),
+    ("staff", "dispute", "1", "null"),
+    ("terminal", "resolution", "1", "'terminal-2'"),
+    ("state", "resolution", "1", "'rejected'"),
+    ("grant", "resolution", "1", "null"),
 ]
 
 
@@ -262,7 +283,9 @@ def test_findings_are_sentences_of_few_kinds(copy: Copy) -> None:
 # --- statements -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["enrolment", "issue", "status", "grant", "lookup", "import"])
+@pytest.mark.parametrize(
+    "kind", ["enrolment", "invitation", "issue", "status", "grant", "lookup", "import"]
+)
 def test_statement_with_an_altered_signature_is_named(copy: Copy, kind: str) -> None:
     seq = copy.seq(kind)
     token = copy.one("select token from statements where seq = ?", seq)
@@ -271,6 +294,16 @@ def test_statement_with_an_altered_signature_is_named(copy: Copy, kind: str) -> 
     copy.run("update statements set token = ? where seq = ?", altered, seq)
     report = copy.check()
     assert wheres(report) == {f"statements {seq}"}
+
+
+def test_claim_with_an_altered_signature_is_named(copy: Copy) -> None:
+    seq = copy.one("select seq from keys where kid = ?", copy.names["browser"])
+    token = copy.one("select token from statements where seq = ?", seq)
+    forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BAAA")
+    copy.run("update statements set token = ? where seq = ?", forged, seq)
+    copy.run("update entries set statement_digest = ? where seq = ?", sha256(forged.encode()), seq)
+    copy.rehash()
+    assert found(copy.check(), f"statements {seq}").code == "statement.signature"
 
 
 def test_forged_statement_is_named_although_its_digest_fits(copy: Copy) -> None:
@@ -441,6 +474,34 @@ ROW_CHANGES = [
     ("keys", "kid = :kept", "wrapped_key = null", ":kept"),
     ("keys", "kid = :kept", None, ":kept"),
     ("keys", "kid = :auditor", "kid = 'nobody'", "nobody"),
+    ("keys", "kid = :browser", "holder = (select holder from keys where kid = :other)", ":browser"),
+    ("keys", "kid = :browser", "sealed = randomblob(100)", ":browser"),
+    ("keys", "kid = :browser",
+     "(sealed, wrapped_key) = (select sealed, wrapped_key from keys where kid = :other)",
+     ":browser"),
+    ("keys", "kid = :browser", "role = 'auditor'", ":browser"),
+    ("keys", "kid = :browser", None, ":browser"),
+    ("keys", "kid = :web-terminal", "site = 'hotel-2'", ":web-terminal"),
+    ("keys", "kid = :web-terminal", "terminal = 'terminal'", ":web-terminal"),
+    ("keys", "kid = :web-terminal", "jwk = (select jwk from keys where kid = :issuer)",
+     ":web-terminal"),
+    ("keys", "kid = :web-terminal", None, ":web-terminal"),
+    *[("invitations", "invitation = :browser-invitation", change, ":browser-invitation")
+      for change in (
+          "inviter = :issuer", "role = 'auditor'", "institution = 'operator'", "terminal = 't'",
+          "site = 'hotel-1'", "holder = (select holder from keys where kid = :other)",
+          "not_after = not_after + 1", "sealed = randomblob(100)", "sealed = null",
+          "wrapped_key = null", "kid = null", "kid = :holder", "seq = seq - 1", None,
+          ("(sealed, wrapped_key) = (select sealed, wrapped_key from invitations"
+           " where invitation = :unclaimed)"),
+      )],
+    *[("invitations", "invitation = :web-terminal-invitation", change, ":web-terminal-invitation")
+      for change in (
+          "role = 'operator'", "institution = 'operator'", "terminal = 'terminal'",
+          "site = 'hotel-2'", "holder = 'Hx'", "sealed = x'00'", "wrapped_key = x'00'", None,
+      )],
+    ("invitations", "invitation = :unclaimed", "kid = :browser", ":unclaimed"),
+    ("invitations", "invitation = :unclaimed", "invitation = 'nothing'", "nothing"),
     ("certificates", "certificate_id = :plain", "type = 'birth-certificate'", ":plain"),
     ("certificates", "certificate_id = :plain", "issuer = 'hotel-group'", ":plain"),
     ("certificates", "certificate_id = :plain", "holder = 'Hx'", ":plain"),
@@ -504,6 +565,30 @@ ROW_CHANGES = [
      ":approved"),
     ("access_requests", "request_id = :approved", "grant_id = :direct", ":approved"),
     ("access_requests", "request_id = :denied", "state = 'pending'", ":denied"),
+    ("disputes", "dispute_id = :dispute-open", "seq = seq - 1", ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "disputed_seq = 1", ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "grant_id = :direct", ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "holder = 'Hx'", ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "state = 'withdrawn'", ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "state = 'upheld', resolved_seq = seq + 1",
+     ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "resolved_seq = seq + 1", ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", None, ":dispute-open"),
+    ("disputes", "dispute_id = :dispute-open", "dispute_id = 'nothing'", "nothing"),
+    ("disputes", "dispute_id = :dispute-upheld", "state = 'rejected'", ":dispute-upheld"),
+    ("disputes", "dispute_id = :dispute-upheld", "state = 'open', resolved_seq = null",
+     ":dispute-upheld"),
+    ("disputes", "dispute_id = :dispute-rejected", "state = 'upheld'", ":dispute-rejected"),
+    ("disputes", "dispute_id = :dispute-rejected", "resolved_seq = resolved_seq - 1",
+     ":dispute-rejected"),
+    ("disputes", "dispute_id = :dispute-withdrawn", "state = 'rejected'", ":dispute-withdrawn"),
+    ("grants", "grant_id = :grant-open", "frozen = 0", ":grant-open"),
+    ("grants", "grant_id = :grant-open", "frozen = 2", ":grant-open"),
+    ("grants", "grant_id = :grant-open", "frozen = 'no'", ":grant-open"),
+    ("grants", "grant_id = :grant-upheld", "frozen = 0", ":grant-upheld"),
+    ("grants", "grant_id = :grant-rejected", "frozen = 1", ":grant-rejected"),
+    ("grants", "grant_id = :grant-withdrawn", "frozen = 1", ":grant-withdrawn"),
+    ("grants", "grant_id = :held", "frozen = 0", ":held"),
 ]  # fmt: skip
 
 
@@ -525,6 +610,57 @@ def test_changed_row_is_named(
     else:
         copy.run(f"update {table} set {named(change, quoted)} where {where}")
     assert found(copy.check(), f"{table} {named(key, copy.names)}")
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_flipped_freeze_is_all_that_is_named(copy: Copy, frozen: int) -> None:
+    grant = copy.names["direct" if frozen else "grant-open"]
+    copy.run("update grants set frozen = ? where grant_id = ?", frozen, grant)
+    (finding,) = copy.check().findings
+    assert (finding.where, finding.code) == (f"grants {grant}", "grant.frozen")
+
+
+def test_added_dispute_is_named(copy: Copy) -> None:
+    direct = copy.names["direct"]
+    line = copy.seq("lookup", f"\"grant\" = '{direct}'")
+    row = ("0" * 26, line, line, direct, "Hx", "open")
+    columns = "dispute_id, seq, disputed_seq, grant_id, holder, state"
+    copy.run(f"insert into disputes ({columns}) values (?, ?, ?, ?, ?, ?)", *row)
+    assert wheres(copy.check()) == {f"disputes {'0' * 26}"}
+
+
+@pytest.mark.parametrize("column", ["staff", "terminal", "certificate", "holder"])
+def test_altered_line_does_not_accuse_its_dispute(copy: Copy, column: str) -> None:
+    line = copy.one(
+        "select disputed_seq from disputes where dispute_id = ?", copy.names["dispute-open"]
+    )
+    copy.run(f'update entries set "{column}" = null where seq = ?', line)
+    assert wheres(copy.check()) == {f"entries {line}"}
+
+
+def test_altered_statement_of_a_line_does_not_accuse_its_dispute(copy: Copy) -> None:
+    line = copy.one(
+        "select disputed_seq from disputes where dispute_id = ?", copy.names["dispute-open"]
+    )
+    other = copy.one("select max(seq) from entries where kind = 'lookup'")
+    copy.run(
+        "update statements set token = (select token from statements where seq = ?) where seq = ?",
+        other,
+        line,
+    )
+    report = copy.check()
+    assert found(report, f"statements {line}")
+    assert not {
+        f"entries {copy.one('select seq from disputes where disputed_seq = ?', line)}",
+        f"disputes {copy.names['dispute-open']}",
+    } & wheres(report)
+
+
+def test_dispute_removed_with_its_freeze_is_named(copy: Copy) -> None:
+    dispute, grant = copy.names["dispute-open"], copy.names["grant-open"]
+    copy.run("delete from disputes where dispute_id = ?", dispute)
+    copy.run("update grants set frozen = 0 where grant_id = ?", grant)
+    assert wheres(copy.check()) == {f"disputes {dispute}", f"grants {grant}"}
 
 
 def test_expired_request_may_be_stored_as_expired(copy: Copy) -> None:
@@ -711,6 +847,12 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         id_ = grant.certificates[0].certificate_id
         return Permit(grant.grant_id, id_, asked.fields, now_ms)
 
+    find = ledger.invitations.find
+
+    def always_open(connection: Any, invitation: str) -> Any:
+        row = find(connection, invitation)._mapping
+        return SimpleNamespace(**{**row, "kid": None, "not_after": NEVER, "inviter": ""})
+
     lies: dict[str, int] = {}
     with (
         story.running(tmp_path_factory.mktemp("dishonest")) as builder,
@@ -718,6 +860,8 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
     ):
         builder.committer._clock_ms = lambda: time.time_ns() // 1_000_000 + clock["offset"]
         builder.start_city()
+        jwk = builder.key("operator-2")
+        builder.enrol("operator", what="key", role="operator", institution="operator", jwk=jwk)
         number = story.identity_number(0)
         builder.enrol_holder("holder", number)
         issued = builder.send("issue", builder.certificate(1, number)).certificate_id
@@ -740,6 +884,7 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         builder.status(issued, "suspend")
         lie("certificate_suspended", {"grant_id": grant})
         builder.status(issued, "restore")
+        _lie_about_disputes(builder, issued, lies, lie)
         expired = builder.grant("holder", [issued], "direct", uses=3)
         clock["offset"] = 7_200_000
         lie("grant_expired", {"grant_id": expired})
@@ -750,6 +895,22 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         )
         lies["time"] = builder.log.size - 1
         lie("grant_revoked", {"grant_id": expired})
+        for who in ("claim.used", "claim.expired", "claim.withdrawn"):
+            code = builder.invite(len(lies), number)
+            if who == "claim.used":
+                builder.send("claim", builder.claim_request("first", code))
+            claim = builder.claim_request(who, code)
+            if who == "claim.withdrawn":
+                claim = builder.claim_request(who, builder.invite(99, number, by="operator-2"))
+                kid = builder.built.names["operator-2"]
+                builder.enrol("operator", what="key_revocation", kid=kid)
+            clock["offset"] = 7_200_000 if who == "claim.expired" else 0
+            patch.setattr(ledger.invitations, "find", always_open)
+            builder.send("claim", claim)
+            lies[who] = builder.log.size - 1
+            clock["offset"] = 0
+            patch.undo()
+            patch.setattr(authz.lookups, "decide", always)
         builder.enrol("operator", what="key_revocation", kid=builder.built.names["terminal-2"])
         patch.setattr(Enrolled, "valid_at", lambda _self, _now_ms: True)
         patch.setattr(store, "revoked_keys", lambda *_: set())
@@ -767,7 +928,42 @@ LIES = (
     "certificate_suspended",
     "grant_expired",
     "grant_revoked",
+    "grant_frozen",
 )
+
+
+def _lie_about_disputes(
+    builder: Any, issued: str, lies: dict[str, int], lie: Callable[..., None]
+) -> None:
+    """Released although frozen; then what nobody may dispute or settle."""
+    from tests.audit import conftest as story
+
+    disputed = builder.grant("holder", [issued], "direct", uses=3)
+    builder.look_up({"grant_id": disputed})
+    dispute_id = builder.dispute("holder", builder.log.size - 1)
+    lie("grant_frozen", {"grant_id": disputed})
+    builder.enrol_holder("stranger", story.identity_number(1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authz.disputing, "require_disputable", lambda entry, _: entry.grant)
+        builder.dispute("stranger", lies["grant_frozen"])
+        lies["dispute.not_yours"] = builder.log.size - 1
+        patch.setattr(
+            Case, "resolve", lambda case, outcome, *_: replace(case, state=DisputeState(outcome))
+        )
+        settled = {"dispute.party": "holder", "": "auditor", "dispute.twice": "auditor"}
+        for name, who in settled.items():
+            builder.resolve(who, dispute_id, "rejected")
+            lies[name] = builder.log.size - 1
+
+
+@pytest.mark.parametrize("lie", ["dispute.not_yours", "dispute.party", "dispute.twice"])
+def test_impossible_dispute_or_resolution_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]], lie: str
+) -> None:
+    report, lies = dishonest
+    assert found(report, f"entries {lies[lie]}").code == "entry.rule"
+    # The auditor's word between the two is as it should be.
+    assert f"entries {lies['']}" not in wheres(report)
 
 
 @pytest.mark.parametrize("rule", LIES)
@@ -777,6 +973,22 @@ def test_release_against_the_rules_is_named(
     report, lies = dishonest
     named_ = [item for item in report.findings if item.where == f"entries {lies[rule]}"]
     assert any(item.code == "lookup.not_allowed" and rule in item.what for item in named_)
+
+
+@pytest.mark.parametrize(
+    ("lie", "what"),
+    [
+        ("claim.used", "the invitation was used before"),
+        ("claim.expired", "the invitation had expired"),
+        ("claim.withdrawn", "the inviter's key was revoked"),
+    ],
+)
+def test_claim_against_the_rules_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]], lie: str, what: str
+) -> None:
+    report, lies = dishonest
+    named_ = [item for item in report.findings if item.where == f"entries {lies[lie]}"]
+    assert f"against the rules: {what}" in {item.what for item in named_}
 
 
 @pytest.mark.parametrize("code", ["time", "key.validity"])

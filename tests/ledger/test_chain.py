@@ -29,9 +29,9 @@ from ledger.chain import (
     DirectoryEntry,
     GasPolicy,
     StatusChange,
-    root_slot,
 )
 from ledger.chain_http import KeepAliveProvider, Unreachable
+from ledger.layout import root_slot
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
 

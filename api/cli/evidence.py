@@ -1,0 +1,118 @@
+"""Evidence to take away, and its verification without the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.failing import Answer, WrongInput, existing
+from api.cli.options import Json, KeyFile, Url, client_of, signing_key
+from api.cli.showing import columns, local_time, show
+
+app = typer.Typer()
+
+Out = Annotated[Path | None, typer.Option("--out", help="Write here; default: print it.")]
+
+
+@app.command(rich_help_panel="Audit")
+def evidence(
+    key: KeyFile,
+    entry: Annotated[
+        int | None, typer.Option(min=0, help="Of this lookup: its number, as trace shows it.")
+    ] = None,
+    certificate: Annotated[str | None, typer.Option(help="Of this certificate.")] = None,
+    grant_id: Annotated[str | None, typer.Option("--grant", help="Of this grant.")] = None,
+    dispute_id: Annotated[str | None, typer.Option("--dispute", help="Of this dispute.")] = None,
+    fields: Annotated[
+        bool, typer.Option(help="Disclose the fields that you may have, if any.")
+    ] = True,
+    out: Out = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """One self-contained file that proves what happened; `certledger verify` checks it offline."""
+    named: dict[str, str | int | None] = {
+        "lookup": entry,
+        "certificate": certificate,
+        "grant": grant_id,
+        "dispute": dispute_id,
+    }
+    wanted = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(wanted) != 1:
+        raise WrongInput("name one of --entry, --certificate, --grant and --dispute")
+    ((kind, name),) = wanted
+    with client_of(url, signing_key(key)) as client:
+        answer = client.evidence(kind, name, fields=fields)
+    bundle = answer["bundle"]
+    text = _written(bundle)
+    if out is None:
+        typer.echo(text)
+        return
+    out.write_text(text + "\n", encoding="utf-8")
+    told = [f"{out}: {len(bundle['entries'])} entries, {len(text.encode())} bytes"]
+    told += [
+        f"withheld: the statement of entry {item['seq']}; ask again after "
+        f"{local_time(1000 * item['until'])} for evidence that is whole"
+        for item in answer["withheld"]
+    ]
+    done = {"file": str(out), "subject": bundle["subject"], "withheld": answer["withheld"]}
+    show(done, as_json, "\n".join(told))
+
+
+@app.command(rich_help_panel="Audit")
+def trust(out: Out = None, url: Url = "") -> None:
+    """The trust file that `verify` needs, as the service tells it: compare it with what others
+    have (addresses, code hashes, the log's key) before you rely on it."""
+    with client_of(url, None) as client:
+        text = _written(client.trust(), indent=True)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+        typer.echo(f"{out}: compare it with what others have before you rely on it")
+
+
+@app.command(rich_help_panel="Audit")
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The evidence bundle.")],
+    trust_file: Annotated[
+        Path, typer.Option("--trust", help="Whom to trust: the consortium's file.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Verify an evidence bundle offline: no service, no database, no chain.
+
+    Exit 0: verified. 1: something failed, or is withheld. 2: not a bundle, or not a trust file.
+    """
+    from audit.bundle import MAX_BUNDLE, BundleError, load_json, read_bundle, read_trust
+    from audit.verification import VERIFIED, verify_bundle
+
+    content = existing(bundle).read_bytes()
+    if len(content) > MAX_BUNDLE:
+        raise BundleError(f"a bundle has at most {MAX_BUNDLE} bytes")
+    trusted = read_trust(load_json(existing(trust_file).read_bytes()))
+    report = verify_bundle(read_bundle(load_json(content)), trusted).to_json()
+    show(report, as_json, "\n".join(_lines(report)))
+    if report["verdict"] != VERIFIED:
+        raise Answer(f"not verified: {report['verdict']}")
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    words = {"proven": "proven", "failed": "FAILED", "not_proven": "not proven"}
+    rows = []
+    for check in report["checks"]:
+        at = f" (entry {check['seq']})" if "seq" in check else ""
+        outcome = words[check["outcome"]]
+        rows.append((str(check["number"]), check["name"], outcome, check["words"] + at))
+    lines = columns(rows)
+    lines += ["", "What no bundle shows:"]
+    lines += [f"  {limit['name']}: {limit['words']}" for limit in report["limits"]]
+    return [*lines, "", f"verdict: {report['verdict']}"]
+
+
+def _written(value: Any, *, indent: bool = False) -> str:
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if indent else 0).decode()

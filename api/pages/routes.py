@@ -1,0 +1,248 @@
+"""Serving the pages: which there are, in which language and looks, and what each may load."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import orjson
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy import select
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from api.pages.i18n import LANGUAGES, Translations, negotiate
+from api.replies import ServiceDep
+from api.service import Service
+from authz.service_items import ServiceItem
+from ledger import store
+from ledger.catalogue import CertificateType
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``name`` is its template, script, stylesheet and message domain."""
+
+    path: str
+    name: str
+
+
+PAGES = (
+    Page("/", "home"),
+    Page("/wallet", "wallet"),
+    Page("/counter", "counter"),
+    Page("/kiosk", "kiosk"),
+    Page("/issuer", "issuer"),
+    Page("/auditor", "auditor"),
+    Page("/check", "check"),
+    Page("/explorer", "explorer"),
+)
+THEMES = ("auto", "light", "dark")
+#: Pages that name no field: what fields are called is two thirds of all names.
+WITHOUT_FIELDS = {"home", "check", "explorer", "auditor"}
+#: Pages that name them only after their first view.
+FIELDS_LATER = {"wallet"}
+TEXT_SIZES = ("normal", "large")
+#: Cookies of a page's looks: what may be in them, the first is the default.
+LOOKS = {"theme": THEMES, "text": TEXT_SIZES}
+_YEAR = 366 * 86_400
+
+#: Nothing from elsewhere, nothing inline; scripts make elements, never markup (Trusted Types).
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "form-action 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+HTML_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), screen-wake-lock=(self), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+    "Vary": "Accept-Language, Cookie",
+}
+
+
+class Assets(StaticFiles):
+    """Scripts and styles: kept by the browser, asked about each time (ETag)."""
+
+    def file_response(self, *args: Any, **more: Any) -> Response:
+        response = super().file_response(*args, **more)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        scope["route"] = _ASSETS  # so that metrics count them together
+        return await super().get_response(path, scope)
+
+
+class _Assets:
+    path = "/assets"
+
+
+_ASSETS = _Assets()
+
+
+def install(app: FastAPI) -> None:
+    """Add the pages to an application whose state has the service."""
+    translations = Translations()
+    templates = Environment(
+        loader=PackageLoader("api.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    router = APIRouter(include_in_schema=False)
+
+    def show(page: Page) -> Any:
+        template = templates.get_template(f"{page.name}.html")
+
+        async def shown(request: Request, service: ServiceDep) -> Response:
+            chosen = request.query_params.get("lang")
+            if chosen in LANGUAGES:
+                rest = [pair for pair in request.query_params.multi_items() if pair[0] != "lang"]
+                target = page.path + (f"?{urlencode(rest)}" if rest else "")
+                response: Response = RedirectResponse(target, 303)
+                response.set_cookie("lang", chosen, max_age=_YEAR, samesite="lax")
+                return response
+            language = language_of(request)
+            looks = {
+                name: value if (value := request.cookies.get(name)) in allowed else allowed[0]
+                for name, allowed in LOOKS.items()
+            }
+            html = template.render(
+                _=translations.gettext(page.name, language),
+                page=page,
+                language=language,
+                sample=service.settings.sample,
+                **looks,
+            )
+            return HTMLResponse(html, headers=HTML_HEADERS)
+
+        return shown
+
+    for page in PAGES:
+        router.add_api_route(page.path, show(page), methods=["GET"])
+
+    @router.get("/assets/messages/{name}.json")
+    async def messages(
+        request: Request,
+        name: str,
+        lang: Annotated[str, Query(max_length=10)] = "",
+        later: bool = False,
+    ) -> Response:
+        language = lang if lang in LANGUAGES else language_of(request)
+        return _cached(request, translations.for_scripts(name, language, later=later))
+
+    @router.get("/assets/names.json")
+    def names(
+        request: Request,
+        service: ServiceDep,
+        page: Annotated[str, Query(max_length=20)] = "",
+        lang: Annotated[str, Query(max_length=10)] = "",
+        later: bool = False,
+    ) -> Response:
+        language = lang if lang in LANGUAGES else language_of(request)
+        fields = later or page not in WITHOUT_FIELDS | FIELDS_LATER
+        return _cached(request, names_in(service, language, with_fields=fields))
+
+    app.include_router(router)
+    app.mount("/assets", GZipMiddleware(Assets(directory=HERE / "static"), minimum_size=1024))
+
+
+def language_of(request: Request) -> str:
+    """By choice (cookie), else by what the browser asks for."""
+    chosen = request.cookies.get("lang")
+    return chosen if chosen in LANGUAGES else negotiate(request.headers.get("Accept-Language", ""))
+
+
+def _cached(request: Request, value: Any) -> Response:
+    body = orjson.dumps(value)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    if request.headers.get("If-None-Match") == etag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = gzip.compress(body, compresslevel=6, mtime=0)
+        headers |= {"Content-Encoding": "gzip"}
+    headers |= {"Vary": "Accept-Encoding"}
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def names_in(service: Service, language: str, *, with_fields: bool) -> dict[str, Any]:
+    """What codes are called in one language: less than half of ``GET /v1/catalogue``.
+
+    ``{types: {code: {name, type_code, fields?: {name: label}, derived?: [name]}}, items: {code:
+    {name, asks?: {type: [field]}}}, institutions: {code: {name, types: [type_code]}}, sites:
+    {site: {name, department}}, log: {origin, verifier}}``
+    """
+    zh = language.startswith("zh")
+    with service.database.read() as connection:
+        institutions = connection.execute(select(store.institutions)).all()
+        sites = connection.execute(select(store.sites)).all()
+    return {
+        "types": {
+            kind.code: {
+                "name": kind.names.zh if zh else kind.names.en,
+                "type_code": kind.type_code,
+                **(_fields_in(kind, zh) if with_fields else {}),
+            }
+            for kind in service.catalogue.types
+        },
+        "items": {
+            item.code: {
+                "name": item.name_zh if zh else item.name_en,
+                **({"asks": _asks_of(item)} if with_fields else {}),
+            }
+            for item in map(service.items.__getitem__, service.items)
+        },
+        "institutions": {
+            row.code: {
+                "name": row.name_zh if zh else row.name_en,
+                "types": orjson.loads(row.types),
+            }
+            for row in institutions
+        },
+        "sites": {
+            row.site: {"name": row.name_zh if zh else row.name_en, "department": row.department}
+            for row in sites
+        },
+        "log": {
+            "origin": service.settings.origin,
+            "verifier": str(service.log_verifier),
+        },
+    }
+
+
+def _fields_in(kind: CertificateType, zh: bool) -> dict[str, Any]:
+    labels = [(item.name, item.label) for item in kind.fields]
+    labels += [(item.name, item.label) for item in kind.derived]
+    return {
+        "fields": {name: label.zh if zh else label.en for name, label in labels},
+        "derived": [item.name for item in kind.derived],
+    }
+
+
+def _asks_of(item: ServiceItem) -> dict[str, list[str]]:
+    return {kind: sorted(fields) for kind, fields in item.asks.items()}

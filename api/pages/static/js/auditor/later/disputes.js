@@ -1,0 +1,158 @@
+// The disputes queue: what waits for a decision first, what each decision does, and the decided.
+
+import { badge, busy, field, h, icon, show, toast } from "../../core/dom.js";
+import { serverNow } from "../../core/api.js";
+import { formatAgo, formatTime, itemName, t } from "../../core/i18n.js";
+import { explain, learnWords } from "../../core/problems.js";
+import { Kind } from "../../core/statements.js";
+import { openDisputes } from "../queue.js";
+import { lineItem } from "../timeline.js";
+import { causeName, certificateName, outcomeName, place } from "../words.js";
+
+const MOST_TEXT = 500;
+
+learnWords({
+  "dispute.resolved": () => t("Somebody settled this dispute meanwhile. Please load the list again."),
+  "dispute.unknown": () => t("This dispute is not there any more. Please load the list again."),
+  "resolution.text": () => t("The grounds hold a character that cannot be shown, or are too long. Please write them again."),
+});
+
+/** One line, as signed texts are: no breaks, no blanks at the ends. */
+const folded = (text) => text.normalize("NFC").replace(/\s+/g, " ").trim();
+
+export class Disputes {
+  /** @param {{api: object, open: (seq: number) => void, counted: () => void}} console */
+  constructor({ api, open, counted }) {
+    this.api = api;
+    this.open = open;
+    this.counted = counted;
+    this.waiting = h("div", { class: "queue" });
+    this.decided = h("div", { class: "queue" });
+    this.problem = h("div", { role: "alert" });
+    this.more = h("button", { type: "button", hidden: true }, t("Show older disputes"));
+    this.heading = h("h2", { tabindex: "-1" }, t("Waiting for a decision"));
+    this.element = h("div", { class: "disputes" }, this.problem, this.heading, this.waiting,
+      h("h2", {}, t("Decided")), this.decided, h("div", { class: "actions" }, this.more));
+    this.more.addEventListener("click", () => busy(this.more, () => this.#older(), (error) => this.#failed(error)));
+    this.cards = new Map();
+  }
+
+  #failed(error) {
+    show(this.problem, h("p", { class: "notice bad" }, explain(error)));
+  }
+
+  /** Read the queue again; what is being written in a card stays. */
+  async refresh() {
+    try {
+      const open = await openDisputes(this.api);
+      const page = await this.api.get("/v1/disputes", { limit: 50 });
+      show(this.problem);
+      this.next = page.next_before;
+      this.more.hidden = this.next === null;
+      const cards = open.map((dispute) => this.#card(dispute));
+      show(this.waiting, cards.length ? cards : h("p", { class: "empty" }, icon("check", 24), t("Nothing waits: every dispute is settled.")));
+      const decided = page.disputes.filter(({ state }) => state !== "open");
+      show(this.decided, decided.length ? decided.map((dispute) => this.#card(dispute)) : h("p", { class: "muted" }, t("None yet.")));
+      this.counted(open.length);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #older() {
+    const page = await this.api.get("/v1/disputes", { before: this.next, limit: 50 });
+    this.next = page.next_before;
+    this.more.hidden = this.next === null;
+    this.decided.append(...page.disputes.filter(({ state }) => state !== "open").map((dispute) => this.#card(dispute)));
+  }
+
+  #card(dispute) {
+    const known = this.cards.get(dispute.dispute_id);
+    if (known?.state === dispute.state) return known.element;
+    const element = this.#build(dispute);
+    this.cards.set(dispute.dispute_id, { state: dispute.state, element });
+    return element;
+  }
+
+  #build(dispute) {
+    const open = dispute.state === "open";
+    const about = [place(dispute), dispute.service_item && t("“{item}”", { item: itemName(dispute.service_item) }),
+      dispute.certificate && certificateName(dispute.certificate),
+      dispute.business_number && t("business number {number}", { number: dispute.business_number })].filter(Boolean);
+    return h("article", { class: `panel dispute ${dispute.state}`, dataset: { dispute: dispute.dispute_id } },
+      h("div", { class: "split" },
+        h("h3", {}, icon("flag"), t("The holder says: {cause}", { cause: causeName(dispute.cause) })),
+        stateBadge(dispute.state)),
+      h("p", { class: "muted" }, about.join(" · ")),
+      dispute.text ? h("blockquote", {}, dispute.text) : h("p", { class: "muted" }, t("The holder wrote nothing more.")),
+      h("p", { class: "small muted" }, t("Opened {time}, {ago}", { time: formatTime(dispute.opened_ms, "minute"), ago: formatAgo(dispute.opened_ms, serverNow()) })),
+      dispute.resolution ? decision(dispute) : null,
+      h("div", { class: "actions" },
+        h("button", { type: "button", onclick: () => this.open(dispute.disputed_seq) }, icon("eye"), t("Open the disputed line"))),
+      this.#uses(dispute),
+      open ? this.#form(dispute) : null);
+  }
+
+  #uses(dispute) {
+    const list = h("ol", { class: "lines" }, h("li", {}, t("Loading …")));
+    return h("details", {
+      ontoggle: (event) => {
+        if (event.currentTarget.open) this.#loadUses(dispute, list);
+      },
+    }, h("summary", {}, t("All lookups under the same grant")), list);
+  }
+
+  async #loadUses(dispute, list) {
+    try {
+      const { lines } = await this.api.get("/v1/history", { grant: dispute.grant_id, kind: "lookup", limit: 100 });
+      show(list, lines.length ? lines.map((line) => lineItem(line, this.open)) : h("li", {}, t("No lookup was made under it.")));
+    } catch (error) {
+      show(list, h("li", {}, explain(error)));
+    }
+  }
+
+  #form(dispute) {
+    const id = dispute.dispute_id;
+    const text = h("textarea", { required: true, maxlength: String(MOST_TEXT), rows: "3" });
+    const wrong = h("div", { role: "alert" });
+    const button = h("button", { type: "submit", class: "primary" }, t("Sign the decision"));
+    const choice = (outcome, words, effect) => h("label", { class: "choice" },
+      h("input", { type: "radio", name: `outcome-${id}`, value: outcome, required: true }),
+      h("span", {}, h("strong", {}, words), h("span", { class: "effect" }, effect)));
+    return h("form", {
+      class: "decide",
+      onsubmit: (event) => {
+        event.preventDefault();
+        const outcome = new FormData(event.currentTarget).get(`outcome-${id}`);
+        busy(button, () => this.#decide(id, outcome, folded(text.value)),
+          (error) => show(wrong, h("p", { class: "notice bad" }, explain(error))));
+      },
+    },
+    h("fieldset", {}, h("legend", {}, t("Your decision")),
+      choice("upheld", t("The holder is right"), t("The dispute is upheld. The grant stays frozen for good: nobody can look anything up with it any more.")),
+      choice("rejected", t("The lookup was in order"), t("The dispute is rejected. The grant works again as before, unless another dispute holds it."))),
+    field(t("Grounds"), text, { hint: t("Holder and department read them. At most {n} characters.", { n: MOST_TEXT }) }),
+    wrong, h("div", { class: "actions" }, button));
+  }
+
+  async #decide(id, outcome, text) {
+    await this.api.state(`/v1/disputes/${id}/resolution`, Kind.resolution, { dispute_id: id, outcome, text });
+    await this.refresh();
+    toast(t("Recorded: the dispute is {outcome}.", { outcome: outcomeName(outcome) }));
+    this.heading.focus();
+  }
+}
+
+const TONES = { open: "wait", upheld: "bad", rejected: "good", withdrawn: "quiet" };
+const stateBadge = (state) => badge(TONES[state] ?? "quiet", outcomeName(state));
+
+function decision({ state, resolution, resolved_ms: at }) {
+  const effect = {
+    upheld: () => t("Upheld: the grant stays frozen for good."),
+    rejected: () => t("Rejected: this dispute no longer holds the grant."),
+    withdrawn: () => t("Withdrawn: this dispute no longer holds the grant."),
+  }[state]();
+  return h("div", { class: "decision" },
+    h("p", {}, h("strong", {}, effect), " ", formatTime(at, "minute")),
+    resolution.text ? h("blockquote", {}, resolution.text) : null);
+}

@@ -1,0 +1,107 @@
+// Tracing: the filters, the picture over time and the lines, page by page.
+
+import { busy, h, icon, show } from "../core/dom.js";
+import { formatNumber, loadLater, t, tn } from "../core/i18n.js";
+import { explain } from "../core/problems.js";
+import { densityStrip } from "./density.js";
+import { Filters } from "./filters.js";
+import { Timeline } from "./timeline.js";
+
+const FIRST = 15; // lines of the first page: enough for a screen
+const PAGE = 100;
+
+export class Trace {
+  #lines = [];
+  #next = null;
+  #asked = 0;
+
+  /** @param {{api: import("../core/api.js").Api, open: (seq: number) => void}} console */
+  constructor({ api, open }) {
+    this.api = api;
+    this.filters = new Filters(() => this.search());
+    this.timeline = new Timeline(open);
+    this.chips = h("div", { class: "chips" });
+    this.strip = h("div", {});
+    this.count = h("p", { class: "count", role: "status" });
+    this.problem = h("div", { role: "alert" });
+    this.more = h("button", { type: "button", onclick: () => this.#older() }, t("Show older lines"));
+    this.saving = h("div", { class: "actions saving", hidden: true },
+      ["json", "csv"].map((form) => h("button", {
+        type: "button", class: "quiet", onclick: (event) => this.#save(form, event.currentTarget),
+      }, icon("download"), form === "json" ? t("With proofs (JSON)") : t("As a table (CSV)"))));
+    const wide = matchMedia("(min-width: 64rem)").matches;
+    this.element = h("div", { class: "trace" },
+      h("details", { class: "panel search", open: wide }, h("summary", {}, h("h2", {}, t("What to look for"))), this.filters.form),
+      h("section", { class: "found", "aria-label": t("What was found") },
+        h("h2", { class: "visually-hidden", tabindex: "-1" }, t("What was found")),
+        h("div", { class: "split" }, this.count, this.saving),
+        this.chips, this.strip, this.problem, this.timeline.element,
+        h("div", { class: "actions" }, this.more)));
+  }
+
+  /** From the newest line on. */
+  async search() {
+    this.#lines = [];
+    this.#next = null;
+    this.timeline.clear();
+    this.more.hidden = true;
+    show(this.chips, this.filters.chips());
+    show(this.strip);
+    await this.#page();
+  }
+
+  async #older() {
+    const before = this.#lines.length;
+    await this.#page();
+    if (this.#lines.length > before) this.focus(this.#lines[before].seq);
+  }
+
+  async #page() {
+    const mine = ++this.#asked;
+    const limit = this.#next === null ? FIRST : PAGE;
+    show(this.problem);
+    this.element.setAttribute("aria-busy", "true");
+    try {
+      const page = await this.api.get("/v1/history", { ...this.filters.query, before: this.#next, limit });
+      if (mine !== this.#asked) return; // something else was searched for meanwhile
+      this.#lines.push(...page.lines);
+      this.#next = page.next_before;
+      this.timeline.append(page.lines);
+      this.#tell(page.anchored_size);
+    } catch (error) {
+      if (mine === this.#asked) show(this.problem, h("p", { class: "notice bad" }, explain(error)));
+    } finally {
+      if (mine === this.#asked) this.element.removeAttribute("aria-busy");
+    }
+  }
+
+  #tell(size) {
+    const shown = this.#lines.length;
+    const filtered = this.chips.childElementCount > 0;
+    this.saving.hidden = shown === 0;
+    this.more.hidden = this.#next === null;
+    show(this.strip, densityStrip(this.#lines));
+    if (shown === 0) {
+      show(this.count, filtered
+        ? t("Nothing was recorded that fits. Take a filter away, or widen the time.") : t("Nothing is recorded yet."));
+      return;
+    }
+    show(this.count, h("strong", {}, tn("{n} line shown", "{n} lines shown", shown)),
+      " ", t("of {size} in the whole record", { size: formatNumber(size) }),
+      filtered ? h("span", { class: "small muted" }, t("Numbers missing between them belong to lines that the filters leave out.")) : null);
+  }
+
+  async #save(form, button) {
+    await busy(button, async () => {
+      const [{ saveCsv, saveJson }] = await Promise.all([import("./later/saving.js"), loadLater()]);
+      if (form === "csv") saveCsv(this.#lines);
+      else await saveJson(this.api, this.filters.query, this.#lines);
+    }, (error) => show(this.problem, h("p", { class: "notice bad" }, explain(error))));
+  }
+
+  /** Back from a line: where it was opened. */
+  focus(seq) {
+    const line = this.timeline.element.querySelector(`[data-seq="${Number(seq)}"] button`);
+    (line ?? this.element.querySelector(".found h2")).focus();
+  }
+}

@@ -1,0 +1,138 @@
+// Entries in words: what happened, as one plain sentence, and why something was refused.
+
+import { catalogue, formatTime, institutionName, itemName, siteName, t } from "../core/i18n.js";
+
+/** kind: [icon, word]. */
+const KINDS = {
+  lookup: ["eye", () => t("Lookup")],
+  grant: ["share", () => t("Grant")],
+  revocation: ["back", () => t("Withdrawal")],
+  request: ["screen", () => t("Request")],
+  refusal: ["cross", () => t("Refusal")],
+  issue: ["card", () => t("Issue")],
+  status: ["refresh", () => t("Status")],
+  import: ["upload", () => t("Import")],
+  enrolment: ["key", () => t("Enrolment")],
+  invitation: ["person", () => t("Invitation")],
+  dispute: ["flag", () => t("Dispute")],
+  resolution: ["shield", () => t("Settlement")],
+};
+
+export const kinds = Object.keys(KINDS);
+export const kindIcon = (kind) => KINDS[kind]?.[0] ?? "dot";
+export const kindName = (kind) => KINDS[kind]?.[1]() ?? kind;
+
+export const departmentName = (code) => (code === "operator" ? t("the operator") : institutionName(code));
+
+/** "Resident identity card …HQDZH6": what kind it is, and enough to tell two apart. */
+export function certificateName(identifier) {
+  if (!identifier) return t("a certificate");
+  const parts = identifier.split(".");
+  const [typeCode, , serial = ""] = parts.slice(5);
+  const type = Object.values(catalogue.types).find((one) => one.type_code === typeCode);
+  return type ? `${type.name} …\u2060${serial.slice(-6)}` : identifier;
+}
+
+/** "East hall, counter-east-1". */
+export function place({ site, terminal, department }) {
+  const names = [site && siteName(site), terminal].filter(Boolean);
+  return names.length ? names.join(t(", ")) : department ? departmentName(department) : t("Somebody");
+}
+
+const SENTENCES = {
+  lookup: (v, line) => (line.decision === "released"
+    ? t("{place} looked up {certificate} for “{item}”.", v)
+    : t("{place} wanted to look up {certificate} for “{item}”.", v)),
+  grant: (v) => t("The holder allowed {department} to look up {certificate} for “{item}”.", v),
+  revocation: () => t("The holder withdrew a grant."),
+  request: (v) => t("{place} asked for a grant for “{item}”.", v),
+  refusal: (v) => t("The holder said no to a request of {place} for “{item}”.", v),
+  issue: (v) => t("{department} issued {certificate}.", v),
+  status: (v, line) => STATUS[line.reason]?.(v) ?? t("{department} changed the status of {certificate}.", v),
+  import: (v) => t("{department} handed in a file to issue from.", v),
+  enrolment: (v, line) => (line.state === "revoked" ? t("A key was withdrawn.")
+    : line.department ? t("{place} was enrolled.", v) : t("A holder's device was enrolled.")),
+  invitation: (v, line) => (line.department
+    ? t("A one-time code was made out for {place}.", v) : t("A one-time code was made out for a holder's device.")),
+  dispute: (v, line) => t("The holder disputes what {place} did: {cause}.", { ...v, cause: causeName(line.reason) }),
+  resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
+};
+
+const STATUS = {
+  suspend: (v) => t("{department} suspended {certificate}.", v),
+  restore: (v) => t("{department} restored {certificate}.", v),
+  revoke: (v) => t("{department} revoked {certificate}.", v),
+  supersede: (v) => t("{department} replaced {certificate} by a newer one.", v),
+  erase: (v) => t("{department} erased the content of {certificate}.", v),
+};
+
+/** What happened, without the decision, which stands beside it as a badge. */
+export function sentence(line) {
+  const values = {
+    place: place(line),
+    department: line.department ? departmentName(line.department) : t("Somebody"),
+    certificate: certificateName(line.certificate),
+    item: line.service_item ? itemName(line.service_item) : t("not stated"),
+  };
+  return SENTENCES[line.kind]?.(values, line) ?? kindName(line.kind);
+}
+
+const SIGNERS = {
+  lookup: place, request: place,
+  grant: () => t("the holder's device"), revocation: () => t("the holder's device"),
+  refusal: () => t("the holder's device"), dispute: () => t("the holder's device"),
+  issue: (line) => departmentName(line.department), status: (line) => departmentName(line.department),
+  import: (line) => departmentName(line.department),
+  resolution: (line) => (line.state === "withdrawn" ? t("the holder's device") : t("an auditor")),
+};
+
+/** Who signed, as far as the line itself tells. */
+export const signer = (line) => SIGNERS[line.kind]?.(line) ?? t("the enrolling office");
+
+const REASONS = {
+  grant_unknown: () => t("there is no such grant"),
+  code_invalid: () => t("the code was wrong"),
+  code_stale: () => t("the code was out of date"),
+  code_used: () => t("the code had been used before"),
+  grant_revoked: () => t("the holder had withdrawn the grant"),
+  grant_frozen: () => t("the grant was frozen by a dispute"),
+  wrong_department: () => t("the grant was for another department"),
+  wrong_site: () => t("the grant was for another place"),
+  wrong_service_item: () => t("the grant was for another service item"),
+  wrong_terminal: () => t("the grant was for another terminal"),
+  wrong_staff: () => t("the grant was for another member of staff"),
+  grant_not_yet_valid: () => t("the grant had not begun"),
+  grant_expired: () => t("the grant's time was over"),
+  certificate_not_in_grant: () => t("the grant did not contain this certificate"),
+  field_not_granted: () => t("more was asked for than was granted"),
+  field_not_allowed: () => t("the service item may not ask for that"),
+  certificate_revoked: () => t("the certificate had been revoked"),
+  certificate_suspended: () => t("the certificate was suspended"),
+  certificate_superseded: () => t("the certificate had been replaced"),
+  certificate_erased: () => t("the certificate's content had been erased"),
+  certificate_not_yet_valid: () => t("the certificate was not valid yet"),
+  certificate_expired: () => t("the certificate had expired"),
+  certificate_unreadable: () => t("the stored content failed its check"),
+  uses_exhausted: () => t("the grant had been used up"),
+};
+
+export const reasonName = (code) => REASONS[code]?.() ?? code;
+
+const CAUSES = {
+  not_me: () => t("it was not me"),
+  wrong_fields: () => t("more was looked up than needed"),
+  wrong_purpose: () => t("it was for another purpose"),
+  other: () => t("another cause"),
+};
+export const causeName = (cause) => CAUSES[cause]?.() ?? cause;
+
+const OUTCOMES = {
+  open: () => t("Waiting for a decision"),
+  upheld: () => t("upheld"),
+  rejected: () => t("rejected"),
+  withdrawn: () => t("withdrawn by the holder"),
+};
+export const outcomeName = (state) => OUTCOMES[state]?.() ?? state;
+
+/** "10:32:05", with the date for who needs it. */
+export const clockTime = (line) => formatTime(line.time, "time");

@@ -1,0 +1,149 @@
+// What a check comes to: a certificate's public state, or a receipt held against log and chain.
+
+import { Problem } from "../core/api.js";
+import { checkList } from "../core/checks.js";
+import { badge, facts, h, icon } from "../core/dom.js";
+import { catalogue, formatNumber, formatTime, institutionName, itemName, t, typeName } from "../core/i18n.js";
+import { verifyReceipt } from "../core/proof.js";
+import { describeState } from "../core/states.js";
+
+/** The input is neither an identifier nor a receipt; the message says what to do. */
+export class NotReadable extends Error {}
+
+const IDENTIFIER = /^1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{6,18}\.[0-9A-Z]{7,32}\.[0-9]{3}\.[0-9A-Z]$/;
+
+/** An element with the result; throws NotReadable, Problem, Unreachable. */
+export async function checkAnything(api, text) {
+  const identifier = text.normalize("NFKC").replace(/\s/g, "").toUpperCase();
+  if (IDENTIFIER.test(identifier)) return checkCertificate(api, identifier);
+  const receipt = readReceipt(text);
+  if (receipt) return checkReceipt(api, receipt);
+  throw new NotReadable(text.trim().startsWith("{")
+    ? t("This file holds no receipt. Please choose the receipt that came with the answer.")
+    : t("This is no identifier of a certificate. Please compare it with the original, character by character."));
+}
+
+/** A receipt as it is, or inside an answer that came with one. */
+function readReceipt(text) {
+  try {
+    const value = JSON.parse(text);
+    const receipt = value?.receipt ?? value;
+    return receipt?.entry ? receipt : null;
+  } catch {
+    return null;
+  }
+}
+
+async function checkCertificate(api, identifier) {
+  const found = await api.get(`/v1/certificates/${encodeURIComponent(identifier)}`, {}, { token: false })
+    .catch((error) => {
+      if (error instanceof Problem && error.code === "certificate.unknown") return null;
+      throw error;
+    });
+  if (found === null) {
+    return verdict("bad", "cross", t("Not known"),
+      t("The record has no certificate with this identifier. Please compare it with the original; if it is the same, do not rely on it."));
+  }
+  const { tone, word, meaning } = describeState(found.state);
+  const receipts = [[t("Issued"), found.receipt], ...(found.status_receipt ? [[t("Last change"), found.status_receipt]] : [])];
+  const proven = await Promise.all(receipts.map(([, receipt]) => examine(api, receipt)));
+  return h("div", {},
+    verdict(tone, { good: "check", bad: "cross", wait: "clock" }[tone] ?? "dot", word, meaning,
+      facts([
+        [t("Type"), typeName(found.type)],
+        [t("Issued by"), institutionName(found.issuer)],
+        [t("Identifier"), h("span", { class: "mono" }, found.certificate_id)],
+        [t("Validity"), validity(found)],
+        [t("Replaced by"), found.successor && h("span", { class: "mono" }, found.successor)],
+        [t("Content"), found.content === "erased" ? t("erased for good; the record of it stays") : null],
+        [t("As of"), formatTime(found.as_of_ms)],
+      ])),
+    receipts.map(([title, receipt], at) => proofPanel(title, receipt, proven[at])));
+}
+
+function validity({ valid_from_ms: from, valid_until_ms: until }) {
+  if (from === null && until === null) return t("no dates given");
+  return t("{from} to {until}", {
+    from: from === null ? "…" : formatTime(from, "date"),
+    // The first instant at which it is over: the last day is the one before.
+    until: until === null ? t("no end") : formatTime(until - 1, "date"),
+  });
+}
+
+async function checkReceipt(api, receipt) {
+  const found = await examine(api, receipt);
+  const failed = found.checks.some((check) => check.ok === false);
+  const [tone, symbol, word, meaning] = failed
+    ? ["bad", "cross", t("Not genuine"), t("At least one check failed. Do not rely on this receipt.")]
+    : found.verified
+      ? ["good", "check", t("Genuine and on the chain"), t("The record holds this entry, and the chain holds the record.")]
+      : ["wait", "clock", t("Not proven yet"), t("Nothing speaks against it, but not everything could be checked.")];
+  const { entry } = found;
+  return h("div", {},
+    verdict(tone, symbol, word, meaning, entry && facts([
+      [t("What happened"), eventName(entry)],
+      [t("When"), formatTime(entry.time)],
+      [t("Department"), entry.department && institutionName(entry.department)],
+      [t("Business"), entry.service_item && itemName(entry.service_item)],
+      [t("Certificate"), entry.certificate && h("span", { class: "mono" }, entry.certificate)],
+    ])),
+    proofPanel(t("How it was checked"), receipt, found));
+}
+
+const EVENTS = {
+  enrolment: () => t("A key or institution was enrolled"),
+  invitation: () => t("A one-time code was handed out"),
+  issue: () => t("A certificate was issued"),
+  status: () => t("A certificate's state was changed"),
+  import: () => t("A department imported an export"),
+  grant: () => t("A holder granted a look"),
+  revocation: () => t("A holder withdrew a grant"),
+  request: () => t("A terminal asked for a grant"),
+  refusal: () => t("A holder refused a request"),
+  dispute: () => t("A holder disputed a use"),
+  resolution: () => t("A dispute was settled"),
+};
+
+function eventName(entry) {
+  if (entry.kind === "lookup") {
+    return entry.decision === "released" ? t("A look was given") : t("A look was refused");
+  }
+  return EVENTS[entry.kind]?.() ?? entry.kind;
+}
+
+/** The browser's own checks, and then the service's word on what only log and chain can tell. */
+async function examine(api, receipt) {
+  const [own, told] = await Promise.all([
+    verifyReceipt(receipt, catalogue.log.verifier),
+    api.post("/v1/verify", { receipt }, { tries: 3 }).catch(() => null),
+  ]);
+  const byName = new Map(own.checks.map((check) => [check.name, check]));
+  for (const check of told?.checks ?? []) {
+    // What the browser worked out itself needs nobody's word.
+    if ((byName.get(check.name)?.ok ?? null) === null) byName.set(check.name, check);
+  }
+  if (!told) byName.set("anchor", { name: "anchor", ok: null, detail: "chain.unavailable" });
+  const checks = [...byName.values()];
+  return { checks, verified: checks.every((check) => check.ok === true), entry: own.entry, anchor: told?.anchor ?? null };
+}
+
+function verdict(tone, symbol, word, meaning, ...rest) {
+  return h("div", { class: `verdict ${tone}`, role: "status" },
+    h("h2", {}, icon(symbol, 36), word), h("p", {}, meaning), rest);
+}
+
+function proofPanel(title, receipt, { checks, verified, entry, anchor }) {
+  const failed = checks.some((check) => check.ok === false);
+  return h("details", { class: "panel", open: failed },
+    h("summary", {}, h("span", {}, title),
+      verified ? badge("good", t("on the chain")) : failed ? badge("bad", t("does not hold")) : badge("wait", t("on its way"))),
+    checkList(checks),
+    facts([
+      [t("Entry"), entry && formatNumber(entry.seq)],
+      [t("Recorded"), entry && formatTime(entry.time)],
+      [t("Checkpoint"), anchor && t("{n} entries", { n: formatNumber(anchor.size) })],
+      [t("Block"), anchor && formatNumber(anchor.block_number)],
+      [t("Block time"), anchor?.block_time ? formatTime(anchor.block_time * 1000) : null],
+      [t("Transaction"), anchor && h("span", { class: "mono" }, anchor.tx_hash)],
+    ]));
+}

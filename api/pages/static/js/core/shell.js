@@ -1,0 +1,30 @@
+// What every page has: language, large type, light or dark, and whether the service answers.
+
+import { onConnection } from "./api.js";
+import { $ } from "./dom.js";
+import { t } from "./i18n.js";
+
+const root = document.documentElement;
+
+function keep(name, value) {
+  root.dataset[name] = value;
+  document.cookie = `${name}=${value}; path=/; max-age=31622400; SameSite=Lax`;
+}
+
+$('[data-look="text"]')?.addEventListener("click", (event) => {
+  const large = root.dataset.text !== "large";
+  keep("text", large ? "large" : "normal");
+  event.currentTarget.setAttribute("aria-pressed", String(large));
+});
+
+$('[data-look="theme"]')?.addEventListener("click", () => {
+  const dark = root.dataset.theme === "dark"
+    || (root.dataset.theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+  keep("theme", dark ? "light" : "dark");
+});
+
+onConnection((reachable) => {
+  const line = $("#connection");
+  line.hidden = reachable;
+  line.textContent = reachable ? "" : t("No connection. Trying again …");
+});

@@ -1,0 +1,38 @@
+// Why a row or a file was not issued, in words, by the service's stable codes (ledger/intake.py,
+// ledger/exports.py, ledger/issuing.py). A test holds that every code of the intake has words.
+
+import { t } from "../../core/i18n.js";
+
+const ROWS = {
+  "row.unreadable": () => t("The line cannot be read: it has too few or too many cells, or broken characters."),
+  "field.missing": () => t("A required field is empty."),
+  "identity_number.check_digit": () => t("The identity number is wrong: a digit was mistyped or lost."),
+  "credit_code.check_digit": () => t("The credit code is wrong: a character was mistyped or lost."),
+  "date.invalid": () => t("The date does not exist, or the last day lies before the first."),
+  "field.invalid": () => t("The value is too long, or none of those that may stand here."),
+  "field.unknown": () => t("The type has no such field."),
+  "field.derived": () => t("A yes/no field does not follow from the field behind it."),
+  duplicate: () => t("There is a live certificate of this type already. To replace it, first name its successor under “Find a certificate”."),
+  "certificate.exists": () => t("The identifier is taken. Please send the file again."),
+  "issuer.type": () => t("Your department may not issue this type any more. Ask the operator."),
+  "key.not_valid": () => t("The key that signs for your department was withdrawn. Ask the operator."),
+};
+
+/** Why one row was refused. */
+export const rowReason = (code) => ROWS[code]?.() ?? t("It could not be issued ({code}).", { code });
+
+const FILES = {
+  "export.empty": () => t("The file is empty. Choose the export with its heading line and at least one row."),
+  "export.unreadable": () => t("The file cannot be read: it is damaged, locked with a password, or of another kind. Save it as CSV (UTF-8) or as an Excel workbook (.xlsx) and send it again."),
+  "export.header_unknown": () => t("The columns are not those of this type. Check the type, or name the columns as listed below."),
+  "export.header_ambiguous": () => t("Two columns mean the same field. Rename or remove one of them and send the file again."),
+  "export.too_large": () => t("The workbook holds more than can be read at once. Split it and send the parts one by one."),
+  "body.too_large": () => t("The file is too large. Split it and send the parts one by one."),
+  "import.unknown": () => t("The service was started again and no longer knows this import. Send the file again: what is issued already is not issued twice."),
+  "import.digest": () => t("The file changed on its way. Please choose it and send it again."),
+  "certificate.type": () => t("This type is not in the catalogue any more. Please load the page again."),
+  internal: () => t("The service met an error of its own and stopped. Send the file again: what is issued already is not issued twice."),
+};
+
+/** Why a whole file was not taken, or its import broke off; undefined where another place has words. */
+export const fileReason = (code) => FILES[code]?.();

@@ -1,0 +1,114 @@
+// A line of the history, opened: what exactly was asked, what proves it, and 'this was not me'.
+
+import { badge, busy, confirm, facts, h, show, toast } from "../../core/dom.js";
+import {
+  fieldName, formatList, formatNumber, formatTime, institutionName, itemName, siteName, t, typeName,
+} from "../../core/i18n.js";
+import { randomCrockford } from "../../core/bytes.js";
+import { explain } from "../../core/problems.js";
+import { Kind } from "../../core/statements.js";
+import { askDispute, causeWords } from "./dispute.js";
+import { certificateName, typeOf } from "./lines.js";
+
+/** @param {Map<number, object>} disputes those that are known, by the line they are about */
+export async function lineDetails(place, wallet, line, disputes) {
+  const found = await wallet.api.get(`/v1/entries/${line.seq}`);
+  const asked = found.statement.payload;
+  const type = typeOf(line.certificate);
+  const known = disputes.get(line.seq);
+  show(place,
+    facts([
+      [t("When"), formatTime(line.time)],
+      [t("Department"), line.department && institutionName(line.department)],
+      [t("Place"), line.site && siteName(line.site)],
+      [t("Counter or kiosk"), line.terminal],
+      [t("Member of staff"), line.staff],
+      [t("Business"), line.service_item && itemName(line.service_item)],
+      [t("Business number"), asked.business_number],
+      [t("Certificate"), line.certificate && certificateName(line.certificate)],
+      [line.decision === "released" ? t("What they saw") : t("What they asked for"),
+        line.kind === "lookup" ? formatList(asked.fields.map((field) => fieldName(type, field))) : undefined],
+      [t("What you allowed"), line.kind === "grant" ? granted(asked) : undefined],
+      [t("What they asked for"), line.kind === "request" ? requested(asked) : undefined],
+      [t("Reason given"), line.kind === "status" ? asked.reason : undefined],
+      [t("How it was shown"), shown(asked.presented)],
+      [t("Proof"), found.proof_state === "anchored"
+        ? badge("good", t("Recorded on the chain"))
+        : badge("wait", t("On its way to the chain"))],
+      [t("Line number"), h("span", { class: "mono" }, formatNumber(line.seq))],
+    ].map(([name, value]) => [name, value || null])),
+    known ? disputeState(wallet, line, known, place, disputes) : null,
+    canDispute(line, known) ? disputeButton(place, wallet, line, disputes) : null);
+}
+
+const granted = (grant) => grant.certificates.map(({ certificate_id, fields }) => {
+  const type = typeOf(certificate_id);
+  return `${typeName(type)}: ${formatList(fields.map((field) => fieldName(type, field)))}`;
+}).join("; ");
+
+const requested = (request) => request.certificates.map(({ type, fields }) =>
+  `${typeName(type)}: ${formatList(fields.map((field) => fieldName(type, field)))}`).join("; ");
+
+function shown(presented) {
+  if (!presented) return null;
+  if ("grant_id" in presented) return t("direct grant");
+  if ("request_id" in presented) return t("request that you approved");
+  return presented.kind === "spoken" || "spoken" in presented ? t("eight digits, said") : t("code, scanned");
+}
+
+const canDispute = (line, known) =>
+  (line.kind === "lookup" || line.kind === "grant") && Boolean(line.grant)
+  && (!known || known.state === "rejected" || known.state === "withdrawn");
+
+function disputeButton(place, wallet, line, disputes) {
+  const act = async () => {
+    const answer = await askDispute(line);
+    if (!answer) return;
+    const made = { dispute_id: randomCrockford(26), seq: line.seq, ...answer };
+    await wallet.api.state("/v1/disputes", Kind.dispute, made);
+    disputes.set(line.seq, { ...made, state: "open", text: answer.text ?? null });
+    await lineDetails(place, wallet, line, disputes);
+    toast(t("Your objection is recorded. The grant is frozen."));
+    place.querySelector(".dispute")?.focus();
+  };
+  return h("div", { class: "actions" },
+    h("button", {
+      type: "button", class: "danger",
+      onclick: (event) => busy(event.currentTarget, act, (error) => toast(explain(error), "bad")),
+    }, t("This was not me")));
+}
+
+const STATES = {
+  open: () => ["wait", t("Under review"), t("The grant is frozen until it is settled.")],
+  upheld: () => ["good", t("Upheld"), t("You were right. The grant stays frozen for good.")],
+  rejected: () => ["quiet", t("Not upheld"), t("The grant can be used again.")],
+  withdrawn: () => ["quiet", t("Withdrawn"), t("You took it back. The grant can be used again.")],
+};
+
+function disputeState(wallet, line, dispute, place, disputes) {
+  const [tone, word, text] = STATES[dispute.state]();
+  const withdraw = async () => {
+    const sure = await confirm(t("Take back your objection?"),
+      t("The grant can then be used again, as long as its time and uses last."), t("Take it back"));
+    if (!sure) return;
+    await wallet.api.state(`/v1/disputes/${dispute.dispute_id}/resolution`, Kind.resolution,
+      { dispute_id: dispute.dispute_id, outcome: "withdrawn" });
+    disputes.set(line.seq, { ...dispute, state: "withdrawn" });
+    await lineDetails(place, wallet, line, disputes);
+    place.querySelector(".dispute")?.focus();
+  };
+  return h("section", { class: "dispute notice", tabindex: "-1" },
+    h("h3", {}, t("Your objection"), " ", badge(tone, word)),
+    h("p", {}, causeWords(dispute.cause)),
+    dispute.text ? h("p", {}, t("“{text}”", { text: dispute.text })) : null,
+    h("p", {}, text),
+    dispute.resolution?.text && dispute.state !== "withdrawn"
+      ? h("p", {}, t("The auditor's words: {text}", { text: dispute.resolution.text }))
+      : null,
+    dispute.state === "open"
+      ? h("button", {
+        type: "button",
+        onclick: (event) => busy(event.currentTarget, withdraw, (error) => toast(explain(error), "bad")),
+      }, t("Take back"))
+      : null);
+}

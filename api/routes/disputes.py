@@ -1,0 +1,116 @@
+"""Disputes: a holder disputes a line of their history, an auditor settles it, the parties read.
+
+Who reads what: a holder their own; an auditor all; an institution those about its own lookups, to
+find the case and mend what went wrong. An institution gets no word that a holder wrote and nothing
+that says who the holder is: what it sees names the certificate no more than its own lookup did.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from audit.disputes import MAX_PAGE, Scope, Told, find_dispute, list_disputes
+from authz.disputes import MAY, DisputeState, Party
+from ledger.batch import Request
+from ledger.directory import Enrolled, Role
+from ledger.statements import Kind, StatementError
+
+router = APIRouter(prefix="/v1", tags=["disputes"])
+
+Concerned = Annotated[
+    Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
+]
+
+
+@router.post("/disputes", status_code=201)
+async def dispute(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record a holder's dispute; its grant is frozen before the answer leaves."""
+    statement, actor = auth.statement(body.statement, (Kind.DISPUTE,))
+    answer = await service.record("dispute", Request(statement, actor))
+    return reply(
+        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 201)
+    )
+
+
+@router.post("/disputes/{dispute_id}/resolution")
+async def resolve(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record an auditor's resolution, or the holder's withdrawal."""
+    statement, actor = auth.statement(body.statement, (Kind.RESOLUTION,))
+    if statement.payload.get("dispute_id") != dispute_id:
+        raise StatementError("statement.member", "the statement names another dispute")
+    answer = await service.record("resolution", Request(statement, actor))
+    return reply(
+        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
+    )
+
+
+@router.get("/disputes")
+def disputes(
+    service: ServiceDep,
+    reader: Concerned,
+    state: DisputeState | None = None,
+    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> Response:
+    """Holders see their own, auditors all, institutions those about their own lookups."""
+    with service.database.read() as connection:
+        page = list_disputes(connection, _scope(reader), state=state, before=before, limit=limit)
+    return reply(
+        {
+            "disputes": [_show(told, reader) for told in page.disputes],
+            "next_before": page.next_before,
+        }
+    )
+
+
+@router.get("/disputes/{dispute_id}")
+def read_dispute(dispute_id: str, service: ServiceDep, reader: Concerned) -> Response:
+    """One dispute as this reader may see it."""
+    with service.database.read() as connection:
+        told = find_dispute(connection, _scope(reader), dispute_id)
+    if told is None:
+        raise StatementError("dispute.unknown", "no such dispute, or not to be seen with this key")
+    return reply(_show(told, reader))
+
+
+def _scope(reader: Enrolled) -> Scope:
+    if reader.role is Role.AUDITOR:
+        return Scope()
+    if reader.role is Role.HOLDER:
+        return Scope(holder=reader.holder)
+    if reader.institution is None:
+        raise StatementError("history.not_yours", "the key belongs to no institution")
+    return Scope(department=reader.institution)
+
+
+def _show(told: Told, reader: Enrolled) -> dict[str, Any]:
+    opened = told.opened
+    shown: dict[str, Any] = {
+        "dispute_id": told.dispute_id,
+        "seq": opened.seq,
+        "disputed_seq": told.disputed_seq,
+        "grant_id": told.grant_id,
+        "certificate": opened.certificate,
+        "department": opened.department,
+        "terminal": opened.terminal,
+        "site": opened.site,
+        "service_item": opened.service_item,
+        "staff": opened.staff,
+        "business_number": told.business_number,
+        "cause": told.cause,
+        "state": told.state,
+        "opened_ms": opened.time_ms,
+        "resolved_ms": told.resolved_ms,
+    }
+    private = reader.role in (Role.HOLDER, Role.AUDITOR)
+    if private:
+        shown["text"] = told.text
+    if told.outcome is not None:
+        resolution: dict[str, Any] = {"outcome": told.outcome}
+        if private or MAY[told.outcome] is Party.AUDITOR:
+            resolution["text"] = told.resolution_text
+        shown["resolution"] = resolution
+    return shown

@@ -1,0 +1,118 @@
+"""One line of the log in full: the entry, the statement behind it, who signed it, what proves it.
+
+What a statement holds is shown to whom the entry concerns, with two exceptions:
+
+* While a statement may be sent again for its answer (`api.auth.RESEND_SECONDS`), only its signer
+  gets the token: whoever else had it could have the answer, and with it the fields.
+* A code that was presented is never shown to anybody but an auditor, and not before that time is
+  over: a refused lookup leaves its code good for a while. A reader who gets less than the whole
+  payload gets no token, which holds it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Response
+from sqlalchemy import Connection, Row, select
+
+from api.auth import FRESH_SECONDS, RESEND_SECONDS
+from api.replies import Reader, ServiceDep, reply
+from api.routes.log import show_lines
+from audit.history import Scope
+from ledger import store
+from ledger.directory import Enrolled, Role
+from ledger.encoding import b64url_decode
+from ledger.entries import Entry, EventKind
+from ledger.statements import StatementError
+
+router = APIRouter(prefix="/v1", tags=["entries"])
+
+#: What institutions may see of their own department.
+_KINDS = ("lookup", "request", "issue", "status", "import")
+_CODES = ("code", "spoken")
+
+
+@router.get("/entries/{seq}")
+def read_entry(
+    seq: Annotated[int, Path(ge=0, le=2**53)],
+    service: ServiceDep,
+    reader: Annotated[
+        Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
+    ],
+) -> Response:
+    """The entry with its statement, signer and receipt: auditors any, holders their own,
+    institutions their department's. What is not the reader's is not told from what is not there."""
+    unknown = StatementError("entry.unknown", "no such entry that concerns you")
+    scope = _scope(reader)
+    with service.database.read() as connection:
+        found = store.entry_at(connection, seq)
+        if scope is None or found is None or not scope.covers(found[0]):
+            raise unknown
+        entry, token = found
+        actor = _actor(connection, entry.actor)
+    (line,) = show_lines(service, [entry], receipts=True)
+    receipt, proof_state = line.pop("receipt"), line.pop("proof_state")
+    return reply(
+        {
+            "entry": line,
+            "proof_state": proof_state,
+            "statement": show_statement(entry, token, reader, now=time.time()),
+            "receipt": receipt,
+            "actor": actor,
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _scope(reader: Enrolled) -> Scope | None:
+    match reader:
+        case Enrolled(role=Role.AUDITOR):
+            return Scope()
+        case Enrolled(role=Role.HOLDER, holder=str(holder)):
+            return Scope(holder=holder)
+        case Enrolled(institution=str(department)):
+            return Scope(department=department, kinds=_KINDS)
+        case _:
+            return None
+
+
+def show_statement(entry: Entry, token: str, reader: Enrolled, *, now: float) -> dict[str, Any]:
+    """What this reader may see of the statement at ``now``, Unix seconds."""
+    header, payload = (orjson.loads(b64url_decode(part)) for part in token.split(".")[:2])
+    # A token's age is counted from `iat`, which may be ahead of the clock as it may be behind.
+    live = now <= payload["iat"] + RESEND_SECONDS + FRESH_SECONDS
+    whole = reader.role is Role.AUDITOR and not live
+    if entry.kind is EventKind.LOOKUP and not whole:
+        for kind in _CODES:
+            if kind in payload["presented"]:
+                payload["presented"] = {"kind": kind}
+                return {"header": header, "payload": payload}
+    if live and reader.kid != entry.actor:
+        return {"header": header, "payload": payload}
+    return {"token": token, "header": header, "payload": payload}
+
+
+def _actor(connection: Connection, kid: str) -> dict[str, Any]:
+    """The key that signed, as it is enrolled, with the names that people know it by."""
+    keys, institutions, sites = store.keys, store.institutions, store.sites
+    row = connection.execute(select(keys).where(keys.c.kid == kid)).one()
+    shown: dict[str, Any] = {"kid": kid, "role": row.role}
+    for name in ("institution", "terminal", "site"):
+        if getattr(row, name) is not None:
+            shown[name] = getattr(row, name)
+    names = {
+        "institution": connection.execute(
+            select(institutions).where(institutions.c.code == row.institution)
+        ).one_or_none(),
+        "site": connection.execute(select(sites).where(sites.c.site == row.site)).one_or_none(),
+    }
+    shown["names"] = {name: _names(found) for name, found in names.items() if found is not None}
+    jwk = orjson.loads(row.jwk)
+    return {**shown, "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")}}
+
+
+def _names(row: Row[Any]) -> dict[str, str]:
+    return {"zh-CN": row.name_zh, "en": row.name_en}

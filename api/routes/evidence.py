@@ -1,0 +1,89 @@
+"""Evidence bundles to take away, and what a verifier of them needs to trust."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.evidence import EvidenceDesk
+from api.replies import Reader, reply
+from audit.bundle import SUBJECTS, Subject
+from ledger.directory import Enrolled, Role
+
+router = APIRouter(prefix="/v1", tags=["evidence"])
+
+
+class _About(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class AboutLookup(_About):
+    kind: Literal["lookup"]
+    seq: Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class AboutCertificate(_About):
+    kind: Literal["certificate"]
+    certificate_id: Annotated[str, Field(max_length=128)]
+
+
+class AboutGrant(_About):
+    kind: Literal["grant"]
+    grant_id: Annotated[str, Field(max_length=64)]
+
+
+class AboutDispute(_About):
+    kind: Literal["dispute"]
+    dispute_id: Annotated[str, Field(max_length=64)]
+
+
+class Wanted(BaseModel):
+    """``fields``: whether fields that the asker may have are disclosed in the bundle."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: Annotated[
+        AboutLookup | AboutCertificate | AboutGrant | AboutDispute, Field(discriminator="kind")
+    ]
+    fields: bool = True
+
+
+async def _desk(request: Request) -> EvidenceDesk:
+    desk: EvidenceDesk = request.app.state.evidence
+    return desk
+
+
+DeskDep = Annotated[EvidenceDesk, Depends(_desk)]
+
+
+@router.post("/evidence")
+async def evidence(
+    body: Wanted,
+    desk: DeskDep,
+    reader: Annotated[
+        Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
+    ],
+) -> Response:
+    """A self-contained bundle (docs/evidence.md) of what concerns the asker. ``withheld`` names
+    the entries whose statement is left out, and until when (Unix seconds)."""
+    about: dict[str, Any] = body.subject.model_dump()
+    subject = Subject(about["kind"], about[SUBJECTS[about["kind"]]])
+    gathered = await desk.gather(subject, reader, fields=body.fields)
+    return reply(
+        {
+            "bundle": gathered.bundle.to_json(),
+            "withheld": [
+                {"seq": seq, "until": until} for seq, until in sorted(gathered.withheld.items())
+            ],
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@router.get("/trust")
+async def trust(desk: DeskDep) -> Response:
+    """The trust file, as this service tells it: compare it with what others have before relying
+    on it."""
+    return reply((await desk.trust()).to_json())

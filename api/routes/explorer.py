@@ -1,0 +1,165 @@
+"""The log and the chain for everybody: checkpoints, blocks, growth. Nothing personal is in them.
+
+What the chain says is asked of the chain itself at that moment (`api.chain_view`), beside what the
+database keeps, so that a reader sees both and whether they agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from sqlalchemy import Row, select
+
+from api.chain_view import ChainView
+from api.growth import MAX_POINTS, Growth
+from api.replies import ServiceDep, reply
+from api.service import Service
+from ledger import store
+from ledger.chain import Block
+from ledger.statements import StatementError
+
+router = APIRouter(prefix="/v1", tags=["explorer"])
+
+MAX_CHECKPOINTS = 200
+MAX_BLOCKS = 50
+#: Hashes of transactions that are listed of one block.
+MAX_LISTED = 200
+_FRESH = {"Cache-Control": "public, max-age=1"}
+
+
+async def _chain_view(request: Request) -> ChainView:
+    view: ChainView = request.app.state.chain_view
+    return view
+
+
+async def _growth(request: Request) -> Growth:
+    growth: Growth = request.app.state.growth
+    return growth
+
+
+ChainDep = Annotated[ChainView, Depends(_chain_view)]
+Number = Annotated[int, Path(ge=0, le=2**53)]
+Before = Annotated[int | None, Query(ge=0, le=2**53)]
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+
+
+@router.get("/checkpoints")
+def checkpoints(
+    service: ServiceDep,
+    before: Before = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_CHECKPOINTS)] = 50,
+) -> Response:
+    """Anchored checkpoints, newest first, of fewer than ``before`` entries."""
+    table = store.checkpoints
+    query = select(table).order_by(table.c.size.desc()).limit(limit)
+    if before is not None:
+        query = query.where(table.c.size < before)
+    with service.database.read() as connection:
+        rows = connection.execute(query).all()
+        times = store.times_at(connection, [row.size - 1 for row in rows])
+    shown = [_show_checkpoint(row, times.get(row.size - 1)) for row in rows]
+    next_before = rows[-1].size if len(rows) == limit else None
+    return reply({"checkpoints": shown, "next_before": next_before}, headers=_FRESH)
+
+
+@router.get("/checkpoints/{size}")
+async def checkpoint(size: Number, service: ServiceDep, chain: ChainDep) -> Response:
+    """One checkpoint: its note, and what the chain has at this size, in which block."""
+    row, time_ms = await asyncio.to_thread(_read_checkpoint, service, size)
+    if row is None:
+        raise StatementError("checkpoint.unknown", "no anchored checkpoint has this size")
+    root, block, transaction = await asyncio.gather(
+        chain.root_at(size), chain.block(row.block_number), chain.transaction(row.tx_hash)
+    )
+    return reply(
+        {
+            **_show_checkpoint(row, time_ms),
+            "note": row.note,
+            "chain_id": row.chain_id,
+            "contract": row.contract,
+            "chain": {
+                "root": None if root is None else _hex(root),
+                "agrees": root == row.root,
+                "block": None if block is None else _show_block(block),
+                "transaction": None if transaction is None else asdict(transaction),
+            },
+        },
+        headers=_FRESH,
+    )
+
+
+def _read_checkpoint(service: Service, size: int) -> tuple[Row[Any] | None, int | None]:
+    table = store.checkpoints
+    with service.database.read() as connection:
+        row = connection.execute(select(table).where(table.c.size == size)).one_or_none()
+        return row, store.times_at(connection, [size - 1]).get(size - 1)
+
+
+def _show_checkpoint(row: Row[Any], time_ms: int | None) -> dict[str, Any]:
+    """``time_ms`` is when the last of its entries was recorded."""
+    return {
+        "size": row.size,
+        "root": _hex(row.root),
+        "block_number": row.block_number,
+        "block_hash": _hex(row.block_hash),
+        "tx_hash": _hex(row.tx_hash),
+        "time_ms": time_ms,
+    }
+
+
+# --- blocks -----------------------------------------------------------------------------------
+
+
+@router.get("/blocks")
+async def blocks(
+    chain: ChainDep,
+    before: Before = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_BLOCKS)] = 20,
+) -> Response:
+    """Blocks as the chain has them, newest first, with numbers below ``before``."""
+    head = await chain.head_number()
+    newest = head if before is None else min(head, before - 1)
+    numbers = list(range(newest, max(-1, newest - limit), -1))
+    shown = [_show_block(block) for block in await chain.blocks(numbers)]
+    next_before = numbers[-1] if numbers and numbers[-1] > 0 else None
+    return reply({"head": head, "blocks": shown, "next_before": next_before}, headers=_FRESH)
+
+
+@router.get("/blocks/{number}")
+async def block(number: Number, chain: ChainDep) -> Response:
+    """One block, with the hashes of its first transactions."""
+    found = await chain.block(number)
+    if found is None:
+        raise StatementError("block.unknown", "the chain has no such block")
+    shown = {**_show_block(found), "transactions": list(found.transactions[:MAX_LISTED])}
+    return reply(shown, headers=_FRESH)
+
+
+def _show_block(found: Block) -> dict[str, Any]:
+    members = asdict(found)
+    transactions = members.pop("transactions")
+    return {**members, "transaction_count": len(transactions)}
+
+
+# --- growth -----------------------------------------------------------------------------------
+
+
+@router.get("/growth")
+async def growth(
+    service: ServiceDep,
+    growth: Annotated[Growth, Depends(_growth)],
+    points: Annotated[int, Query(ge=2, le=MAX_POINTS)] = 100,
+) -> Response:
+    """How long the anchored log was when, and how many lookups it holds; the latter is null while
+    they are still being counted."""
+    size = service.log.anchored
+    return reply(await asyncio.to_thread(growth.show, size, points), headers=_FRESH)
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()

@@ -1,0 +1,127 @@
+"""Disputes as they stand, newest first: what was disputed, why, and how it ended.
+
+Members come from the entries, words from the signed statements, which are read here and nowhere
+copied. Who may see what is decided by the caller, through ``Scope``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
+from authz.granting import payload_of
+from authz.store import disputes
+from ledger.entries import Entry, EventKind
+from ledger.store import entries, entry_from_row, in_chunks, tokens_at
+
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose disputes: a holder's own; those about a department's own lookups; all if empty."""
+
+    holder: str | None = None
+    department: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One dispute. ``opened`` is its entry, which has what the disputed one has; times are Unix
+    ms; ``business_number`` is the one that the disputed lookup named."""
+
+    dispute_id: str
+    opened: Entry
+    disputed_seq: int
+    grant_id: str
+    state: DisputeState
+    cause: Cause
+    text: str | None
+    business_number: str | None
+    resolved_ms: int | None
+    outcome: Outcome | None
+    resolution_text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    disputes: list[Told]
+    next_before: int | None
+
+
+def list_disputes(
+    connection: Connection,
+    scope: Scope,
+    *,
+    state: DisputeState | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Page:
+    """A page; the next continues from the number of its last dispute's entry."""
+    query = _visible(scope).order_by(disputes.c.seq.desc()).limit(limit + 1)
+    if state is not None:
+        query = query.where(disputes.c.state == state)
+    if before is not None:
+        query = query.where(disputes.c.seq < before)
+    rows = connection.execute(query).all()
+    more, rows = len(rows) > limit, rows[:limit]
+    return Page(_told(connection, rows), rows[-1].seq if more else None)
+
+
+def find_dispute(connection: Connection, scope: Scope, dispute_id: str) -> Told | None:
+    """The dispute, None also for one that ``scope`` does not show."""
+    rows = connection.execute(_visible(scope).where(disputes.c.dispute_id == dispute_id)).all()
+    return next(iter(_told(connection, rows)), None)
+
+
+def _visible(scope: Scope) -> Select[Any]:
+    query = select(disputes)
+    if scope.holder is not None:
+        query = query.where(disputes.c.holder == scope.holder)
+    if scope.department is not None:
+        # What a holder says of a grant, before anyone has looked, is no department's business.
+        query = query.join(entries, entries.c.seq == disputes.c.disputed_seq).where(
+            entries.c.department == scope.department, entries.c.kind == EventKind.LOOKUP
+        )
+    return query
+
+
+def _told(connection: Connection, rows: Collection[Row[Any]]) -> list[Told]:
+    seqs = {
+        seq
+        for row in rows
+        for seq in (row.seq, row.disputed_seq, row.resolved_seq)
+        if seq is not None
+    }
+    found: dict[int, Entry] = {}
+    for chunk in in_chunks(seqs):
+        query = select(entries).where(entries.c.seq.in_(chunk))
+        found.update((row.seq, entry_from_row(row)) for row in connection.execute(query))
+    payloads = {seq: payload_of(token) for seq, token in tokens_at(connection, seqs).items()}
+    told = []
+    for row in rows:
+        dispute = Dispute.parse(payloads[row.seq])
+        resolution = resolved = None
+        if row.resolved_seq is not None:
+            resolution = Resolution.parse(payloads[row.resolved_seq])
+            resolved = found[row.resolved_seq]
+        told.append(
+            Told(
+                dispute_id=row.dispute_id,
+                opened=found[row.seq],
+                disputed_seq=row.disputed_seq,
+                grant_id=row.grant_id,
+                state=DisputeState(row.state),
+                cause=dispute.cause,
+                text=dispute.text,
+                business_number=payloads[row.disputed_seq].get("business_number"),
+                resolved_ms=None if resolved is None else resolved.time_ms,
+                outcome=None if resolution is None else resolution.outcome,
+                resolution_text=None if resolution is None else resolution.text,
+            )
+        )
+    return told

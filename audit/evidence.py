@@ -1,0 +1,396 @@
+"""Gathering an evidence bundle: what one party may have of one event, with every proof of it.
+
+Reads the database, the log and the chain that it is given, and changes nothing. Who may ask:
+
+* the holder: their own lookups, certificates, grants and disputes
+* a department: its own lookups, and as an issuer its certificates, without anybody's lookups
+* an auditor: everything, but no field
+
+A statement that its sender may still send again for its answer is withheld from everybody else:
+whoever had it could have the answer. A department that was refused does not get the grant that it
+was refused under. Disclosed fields go to the holder and to the very terminal that got them.
+
+Not this module's job: the format (`audit.bundle`), what is proven by it (`audit.verification`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, select
+
+from audit.bundle import (
+    EMBEDDED_SEAL,
+    MAX_ENTRIES,
+    Bundle,
+    Contract,
+    Line,
+    SealedBlock,
+    Subject,
+    Trust,
+)
+from audit.state_proofs import Nodes, account_at, read_header, storage_at
+from audit.verification import pruned
+from authz.granting import payload_of
+from authz.grants import GrantMode
+from authz.store import disputes, grants
+from ledger import layout, store
+from ledger.certificates import unpack_disclosures
+from ledger.chain import ChainClient, ChainError
+from ledger.committer import AnchorPending
+from ledger.directory import Enrolled, Role
+from ledger.encoding import b64url_decode
+from ledger.entries import Decision, Entry, EventKind
+from ledger.log import Log
+from ledger.notes import NoteKey
+from ledger.receipts import Published
+from ledger.sealing import MasterKey, Sealed, SealError
+from ledger.statements import StatementError
+
+#: The scheme that is named for a chain whose seals we cannot read yet.
+NO_SEAL = "unknown"
+_HOLDERS = (EventKind.GRANT, EventKind.REVOCATION, EventKind.DISPUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How long after ``iat`` a statement sent again still has an answer worth having, seconds: a
+    lookup its fields, a grant by scan its code."""
+
+    lookup: int
+    grant: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """``withheld``: entries whose statement is left out, and until when, Unix seconds."""
+
+    bundle: Bundle
+    withheld: dict[int, int]
+
+
+class Gatherer:
+    """What gathering needs of a running service."""
+
+    def __init__(
+        self, log: Log, chain: ChainClient, master: MasterKey, trust: Trust, live: Live
+    ) -> None:
+        self._log, self._chain, self._master = log, chain, master
+        self._trust, self._live = trust, live
+
+    def gather(
+        self,
+        connection: Connection,
+        subject: Subject,
+        asker: Enrolled,
+        *,
+        now: float,
+        fields: bool = True,
+    ) -> Gathered:
+        """The bundle of ``subject`` for ``asker``.
+
+        Raises StatementError for what is not there or not the asker's, AnchorPending for what is
+        not on the chain yet, ChainError.
+        """
+        published = self._log.published
+        seqs = _SEQS[subject.kind](connection, subject.name, asker)
+        if published is None or max(seqs) >= published.checkpoint.size:
+            raise AnchorPending
+        found = _read(connection, seqs)
+        found |= _read(connection, _enrolments(connection, found.values()))
+        about = found[seqs[0]][0]
+        blocks = self._blocks(connection, published, max(found))
+        proofs = self._proofs(found, blocks)
+        if subject.kind == "lookup":
+            found |= self._changed_at_once(connection, about, found, blocks[-1], proofs)
+        if len(found) > MAX_ENTRIES:
+            raise StatementError("evidence.too_large", "there are too many entries for one bundle")
+        withheld = {
+            entry.seq: until
+            for entry, token in found.values()
+            if (until := self._live_until(entry, token, asker)) >= now
+        }
+        bundle = Bundle(
+            subject=subject,
+            lines=self._lines(found, withheld, published),
+            keys=tuple(_keys(connection, found, withheld)),
+            disclosures=self._disclosures(connection, about, found, withheld, asker)
+            if fields
+            else (),
+            checkpoint=published.note,
+            blocks=tuple(block for _, block in blocks),
+            nodes=tuple(proofs),
+        )
+        return Gathered(pruned(bundle, self._trust), withheld)
+
+    # --- entries and statements ---------------------------------------------------------------
+
+    def _lines(
+        self,
+        found: dict[int, tuple[Entry, str]],
+        withheld: Collection[int],
+        published: Published,
+    ) -> tuple[Line, ...]:
+        ordered = [found[seq] for seq in sorted(found)]
+        receipts = self._log.receipts([entry for entry, _ in ordered], published)
+        return tuple(
+            Line(entry, None if entry.seq in withheld else token, tuple(receipt.proof))
+            for (entry, token), receipt in zip(ordered, receipts, strict=True)
+        )
+
+    def _live_until(self, entry: Entry, token: str, asker: Enrolled) -> int:
+        """Until when the statement is to be withheld, Unix seconds; -1 for not at all."""
+        if asker.kid == entry.actor:
+            return -1
+        payload = payload_of(token)
+        if entry.kind is EventKind.GRANT and payload["mode"] == GrantMode.SCAN:
+            return int(payload["iat"]) + self._live.grant
+        if entry.kind is EventKind.LOOKUP:
+            coded = not {"code", "spoken"}.isdisjoint(payload["presented"])
+            # A refusal has nothing in it, but the code that was shown is good for a while.
+            if coded or entry.decision is Decision.RELEASED:
+                return int(payload["iat"]) + self._live.lookup
+        return -1
+
+    def _disclosures(
+        self,
+        connection: Connection,
+        about: Entry,
+        found: dict[int, tuple[Entry, str]],
+        withheld: Collection[int],
+        asker: Enrolled,
+    ) -> tuple[str, ...]:
+        if about.kind is not EventKind.LOOKUP or about.decision is not Decision.RELEASED:
+            return ()
+        if asker.role is not Role.HOLDER and asker.kid != about.actor:
+            return ()
+        row = _certificate(connection, about.certificate)
+        if about.seq in withheld or row is None or row.content is None:
+            return ()
+        try:
+            sealed = Sealed(row.wrapped_key, row.content)
+            packed = self._master.open(sealed, row.certificate_id.encode("ascii"))
+        except SealError:
+            return ()
+        known = unpack_disclosures(packed)
+        asked = payload_of(found[about.seq][1])["fields"]
+        return tuple(known[name] for name in dict.fromkeys(asked) if name in known)
+
+    def _changed_at_once(
+        self,
+        connection: Connection,
+        about: Entry,
+        found: dict[int, tuple[Entry, str]],
+        first: tuple[int, SealedBlock],
+        proofs: Iterable[bytes],
+    ) -> dict[int, tuple[Entry, str]]:
+        """Changes of status that were anchored with a released lookup, but came after it."""
+        issued = [entry for entry, _ in found.values() if entry.kind is EventKind.ISSUE]
+        if about.decision is not Decision.RELEASED or not issued:
+            return {}
+        size, block = first
+        contract, header = self._trust.status_registry, read_header(block.header)
+        nodes = Nodes(proofs)
+        account = account_at(nodes, header.state_root, contract.address)
+        slot = layout.status_slots(issued[0].statement_digest).state
+        if account is None or not storage_at(nodes, account.storage_root, slot):
+            return {}
+        later = [seq for seq in _changes(connection, about.certificate) if about.seq < seq < size]
+        return _read(connection, later)
+
+    # --- chain --------------------------------------------------------------------------------
+
+    def _blocks(
+        self, connection: Connection, published: Published, newest: int
+    ) -> list[tuple[int, SealedBlock]]:
+        """The newest checkpoint's block, and the first that had all these entries when that is
+        another; each with the size that was anchored in it."""
+        checkpoints = store.checkpoints
+        query = (
+            select(checkpoints.c.size, checkpoints.c.block_number)
+            .where(checkpoints.c.size > newest)
+            .order_by(checkpoints.c.size)
+            .limit(1)
+        )
+        first = connection.execute(query).one_or_none()
+        numbers = [(published.checkpoint.size, published.anchor.block_number)]
+        if first is not None and first.block_number < published.anchor.block_number:
+            numbers.append((first.size, first.block_number))
+        return [(size, self._block(number)) for size, number in numbers]
+
+    def _block(self, number: int) -> SealedBlock:
+        found = self._chain.sealed_header(number)
+        if found.seal is None:
+            return SealedBlock(found.header, NO_SEAL, b"")
+        return SealedBlock(found.header, EMBEDDED_SEAL, found.seal)
+
+    def _proofs(
+        self, found: dict[int, tuple[Entry, str]], blocks: list[tuple[int, SealedBlock]]
+    ) -> dict[bytes, None]:
+        """Trie nodes, each once, for all that a verifier will ask the chain's state."""
+        trust, log_id = self._trust, self._log.log_id
+        actors = {entry.actor for entry, _ in found.values() if entry.kind not in _HOLDERS}
+        keys = [slot for kid in actors for slot in layout.directory_slots(b64url_decode(kid))]
+        issued = [entry for entry, _ in found.values() if entry.kind is EventKind.ISSUE]
+        statuses = [
+            slot for entry in issued for slot in layout.status_slots(entry.statement_digest)
+        ]
+        nodes: dict[bytes, None] = {}
+        for index, (size, block) in enumerate(blocks):
+            number = read_header(block.header).number
+            log = [layout.head_slot(log_id), layout.root_slot(log_id, size)]
+            asked = [(trust.checkpoint_log, log), (trust.status_registry, statuses)]
+            if index == 0:
+                asked.append((trust.directory, keys))
+            for contract, slots in asked:
+                if slots:
+                    address = "0x" + contract.address.hex()
+                    proof = self._chain.state_proof(address, slots, number)
+                    nodes.update(dict.fromkeys(proof.nodes))
+        return nodes
+
+
+def trust_of(chain: ChainClient, log_key: NoteKey) -> Trust:
+    """What a running service would have others trust: to be compared out of band. Raises
+    ChainError."""
+    deployment = chain.deployment
+    if deployment is None:
+        raise ChainError("no contracts are known")
+    number = chain.head_number()
+    head = chain.sealed_header(number)
+
+    def contract(address: str) -> Contract:
+        return Contract(
+            bytes.fromhex(address[2:]), chain.state_proof(address, [], number).code_hash
+        )
+
+    return Trust(
+        chain_id=deployment.chain_id,
+        seal=NO_SEAL if head.seal is None else EMBEDDED_SEAL,
+        sealers=frozenset({head.sealer}),
+        directory=contract(deployment.directory),
+        checkpoint_log=contract(deployment.checkpoint_log),
+        status_registry=contract(deployment.status_registry),
+        log=log_key,
+    )
+
+
+def _unknown() -> StatementError:
+    # One answer for both: whether there is something of somebody else is not the asker's business.
+    return StatementError("evidence.unknown", "there is nothing of this kind that concerns you")
+
+
+def _lookup(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
+    found = store.entry_at(connection, int(name))
+    if found is None or found[0].kind is not EventKind.LOOKUP:
+        raise _unknown()
+    entry = found[0]
+    party = asker.role is Role.AUDITOR or _is_holder(asker, entry.holder)
+    own = asker.institution is not None and asker.institution == entry.department
+    if not party and not own:
+        raise _unknown()
+    if entry.decision is Decision.REFUSED and not party:
+        return [entry.seq]
+    return [entry.seq, *_under(connection, entry)]
+
+
+def _under(connection: Connection, entry: Entry) -> list[int]:
+    """Where the grant and the certificate of a lookup are recorded."""
+    seqs = []
+    if entry.grant is not None:
+        row = connection.execute(select(grants.c.seq).where(grants.c.grant_id == entry.grant)).one()
+        seqs.append(row.seq)
+    certificate = _certificate(connection, entry.certificate)
+    if certificate is not None:
+        seqs.append(certificate.seq)
+    return seqs
+
+
+def _issued(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
+    row = _certificate(connection, str(name))
+    if row is None:
+        raise _unknown()
+    issuer = asker.role is Role.ISSUER and asker.institution == row.issuer
+    if not (asker.role is Role.AUDITOR or issuer or _is_holder(asker, row.holder)):
+        raise _unknown()
+    return [row.seq, *_changes(connection, row.certificate_id)]
+
+
+def _granted(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
+    row = connection.execute(select(grants).where(grants.c.grant_id == name)).one_or_none()
+    if row is None or not (asker.role is Role.AUDITOR or _is_holder(asker, row.holder)):
+        raise _unknown()
+    entries = store.entries
+    revoked = select(entries.c.seq).where(
+        entries.c.grant == row.grant_id, entries.c.kind == EventKind.REVOCATION
+    )
+    return [row.seq, *connection.execute(revoked).scalars()]
+
+
+def _disputed(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
+    row = connection.execute(select(disputes).where(disputes.c.dispute_id == name)).one_or_none()
+    if row is None or not (asker.role is Role.AUDITOR or _is_holder(asker, row.holder)):
+        raise _unknown()
+    seqs = [row.seq, row.disputed_seq]
+    if row.resolved_seq is not None:
+        seqs.append(row.resolved_seq)
+    found = store.entry_at(connection, row.disputed_seq)
+    if found is not None and found[0].kind is EventKind.LOOKUP:
+        seqs += _under(connection, found[0])
+    return seqs
+
+
+_SEQS = {"lookup": _lookup, "certificate": _issued, "grant": _granted, "dispute": _disputed}
+
+
+def _is_holder(asker: Enrolled, holder: str | None) -> bool:
+    return asker.role is Role.HOLDER and holder is not None and asker.holder == holder
+
+
+def _certificate(connection: Connection, certificate_id: str | None) -> Row[Any] | None:
+    table = store.certificates
+    query = select(table).where(table.c.certificate_id == certificate_id)
+    return connection.execute(query).one_or_none()
+
+
+def _changes(connection: Connection, certificate_id: str | None) -> list[int]:
+    entries = store.entries
+    query = select(entries.c.seq).where(
+        entries.c.certificate == certificate_id, entries.c.kind == EventKind.STATUS
+    )
+    return sorted(connection.execute(query).scalars())
+
+
+def _read(connection: Connection, seqs: Iterable[int]) -> dict[int, tuple[Entry, str]]:
+    rows = store.rows_by(connection, store.entries, "seq", set(seqs))
+    tokens = store.tokens_at(connection, rows)
+    return {seq: (store.entry_from_row(row), tokens[seq]) for seq, row in rows.items()}
+
+
+def _enrolments(connection: Connection, found: Iterable[tuple[Entry, str]]) -> list[int]:
+    """Where the devices and terminals that signed were enrolled, and invited."""
+    kids = {
+        entry.actor
+        for entry, _ in found
+        if entry.kind in (*_HOLDERS, EventKind.LOOKUP)
+        or (entry.kind is EventKind.RESOLUTION and entry.state == "withdrawn")
+    }
+    rows = store.rows_by(connection, store.keys, "kid", kids)
+    seqs = [row.seq for row in rows.values()]
+    invited = store.rows_by(connection, store.invitations, "kid", kids)
+    return [*seqs, *(row.seq for row in invited.values())]
+
+
+def _keys(
+    connection: Connection, found: dict[int, tuple[Entry, str]], withheld: Collection[int]
+) -> list[dict[str, str]]:
+    """The public keys of those whose statements are given."""
+    kids = {entry.actor for seq, (entry, _) in found.items() if seq not in withheld}
+    rows = store.rows_by(connection, store.keys, "kid", kids)
+    return [
+        {name: str(orjson.loads(rows[kid].jwk)[name]) for name in ("kty", "crv", "x", "y")}
+        for kid in sorted(rows)
+    ]

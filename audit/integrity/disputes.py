@@ -1,0 +1,157 @@
+"""Disputes opened and settled again, and what they hold frozen.
+
+What a dispute's entry takes over from the disputed one is held against that one as its own
+statement makes it, not as it is stored: an altered line must not put its dispute under suspicion.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from audit.integrity.grants import Grants
+from audit.integrity.reading import plain, rows_by
+from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.report import Findings
+from authz import store as authz_store
+from authz.disputes import (
+    Case,
+    Dispute,
+    DisputeState,
+    Resolution,
+    opened_entry,
+    require_disputable,
+    resolved_entry,
+)
+from authz.disputing import party_of
+from authz.granting import payload_of
+from ledger import store
+from ledger.directory import Enrolled, Role
+from ledger.entries import Draft, EventKind
+from ledger.statements import Statement
+
+_OPEN = (DisputeState.OPEN, None)
+
+
+@dataclass(slots=True)
+class Opened:
+    """What is remembered of a dispute; its words are in its statement."""
+
+    case: Case
+    entry: Draft
+    resolved_seq: int | None = None
+
+
+class Disputes:
+    def __init__(self, connection: Connection, findings: Findings, grants: Grants) -> None:
+        self._connection, self._findings, self._grants = connection, findings, grants
+        self._wanted = _disputed_seqs(connection)
+        self._lines: dict[int, Draft] = {}  # of the wanted ones, as their statements make them
+        self._opened: dict[str, Opened] = {}
+        self._line_holds: Counter[int] = Counter()
+        self._grant_holds: Counter[str] = Counter()
+        self._shown: dict[str, tuple[Any, Any]] = {}  # in the table, where not open
+        self._rows: dict[str, Any] = {}  # of the chunk at hand
+
+    def prefetch(self, records: Iterable[Record]) -> None:
+        ids = {
+            str(record.statement.payload.get("dispute_id"))
+            for record in records
+            if record.entry.kind is EventKind.DISPUTE and record.statement is not None
+        }
+        self._rows = rows_by(self._connection, authz_store.disputes, "dispute_id", ids)
+
+    def remember(self, record: Record, draft: Draft) -> None:
+        """An entry as its statement makes it; kept if it is disputed later."""
+        if record.trusted and record.seq in self._wanted:
+            self._lines[record.seq] = draft
+
+    # Rules
+
+    def dispute(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        holder = require(actor, Role.HOLDER).holder or ""
+        dispute = Dispute.parse(dict(statement.payload))
+        id_, line = dispute.dispute_id, dispute.seq
+        if id_ in self._opened:
+            raise AgainstRules("the dispute was opened before")
+        if line >= record.seq:
+            raise AgainstRules("it disputes what had not happened")
+        # A line that could not be made again is named already; then the entry itself must do.
+        disputed = self._lines.get(line, record.entry)
+        grant_id = disputed.grant or ""
+        if disputed is not record.entry:
+            grant_id = require_disputable(disputed, holder)
+        if self._line_holds[line]:
+            raise AgainstRules("the line was disputed already")
+        case = Case(dispute_id=id_, disputed_seq=line, grant_id=grant_id, holder=holder)
+        entry = opened_entry(dispute, disputed)
+        self._opened[id_] = Opened(case, entry)
+        self._hold(case, 1)
+        self._check_row(case, record.seq)
+        return entry
+
+    def resolution(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        resolution = Resolution.parse(dict(statement.payload))
+        opened = self._opened.get(resolution.dispute_id)
+        if opened is None:
+            raise AgainstRules("there was no such dispute")
+        case = opened.case.resolve(resolution.outcome, party_of(actor.role), actor.holder)
+        opened.case, opened.resolved_seq = case, record.seq
+        if not case.holds:
+            self._hold(case, -1)
+        return resolved_entry(resolution.outcome, opened.entry)
+
+    def _hold(self, case: Case, by: int) -> None:
+        self._line_holds[case.disputed_seq] += by
+        self._grant_holds[case.grant_id] += by
+        if self._grant_holds[case.grant_id]:
+            self._grants.frozen.add(case.grant_id)
+        else:
+            self._grants.frozen.discard(case.grant_id)
+
+    # The table
+
+    def _check_row(self, case: Case, seq: int) -> None:
+        where, row = f"disputes {case.dispute_id}", self._rows.get(case.dispute_id)
+        if row is None:
+            self._findings.missing(where)
+            return
+        expected = {
+            "seq": seq,
+            "disputed_seq": case.disputed_seq,
+            "grant_id": case.grant_id,
+            "holder": case.holder,
+        }
+        self._findings.compare(where, row, expected, "disputed", "dispute.differs")
+        if (row.state, row.resolved_seq) != _OPEN:
+            self._shown[case.dispute_id] = row.state, row.resolved_seq
+
+    def finish(self) -> None:
+        for id_, opened in self._opened.items():
+            if self._shown.get(id_, _OPEN) != (opened.case.state, opened.resolved_seq):
+                self._findings.altered(
+                    f"disputes {id_}",
+                    f"state, resolved_seq not as the log says: {opened.case.state}",
+                    "dispute.state",
+                )
+
+
+def _disputed_seqs(connection: Connection) -> set[int]:
+    """The numbers of all lines that are ever disputed, as far as the statements can be read."""
+    entries, statements = store.entries, store.statements
+    query = (
+        select(*plain(statements, "token"))
+        .join(entries, entries.c.seq == statements.c.seq)
+        .where(entries.c.kind == EventKind.DISPUTE.value)
+    )
+    seqs: set[int] = set()
+    for (token,) in connection.execute(query):
+        try:
+            seqs.add(Dispute.parse(payload_of(token)).seq)
+        except (ValueError, TypeError, AttributeError, IndexError):
+            continue  # named where it stands
+    return seqs

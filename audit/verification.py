@@ -1,0 +1,704 @@
+"""The numbered protocol by which a bundle is verified, with nothing but the bundle and the trust
+file: no server, no database, no chain, no clock.
+
+ 1. ``subject``: what the bundle is about is in it
+ 2. ``signatures``: each statement is signed by the key that it names
+ 3. ``entries``: each entry is of its statement, and says what that says
+ 4. ``checkpoint``: the checkpoint is signed by the trusted log's key
+ 5. ``inclusion``: each entry is in the tree of the checkpoint
+ 6. ``seal``: each block is sealed by a trusted sealer of the trusted chain
+ 7. ``anchor``: the contract, by its storage, holds the checkpoint's root at its size
+ 8. ``recorded``: by which block all these entries were on the chain
+ 9. ``keys``: each institution's key is in the directory contract: role, institution, valid then
+10. ``enrolments``: each holder's device and terminal was enrolled, as what it acted, before
+11. ``order``: what must come first came first, and times do not run backwards
+12. ``grant``: the grant covers the lookup, or the reason of the refusal holds
+13. ``status``: the certificate's state, by the status registry's storage
+14. ``disclosures``: each disclosed field is the issuer's, and was released by this lookup
+15. ``dispute``: the dispute is of this entry, and the resolution of this dispute
+16. ``complete``: every key and every proof that is given was needed
+
+A check is *proven*, *failed* or *not proven*, with a code that is fixed for ever and words that
+are not (`audit.words`). 12 to 15 are left out where the bundle has nothing that they are about.
+The verdict is ``failed`` when a check failed; ``incomplete`` when something is missing that a
+bundle of this kind can have; ``verified`` otherwise. What no bundle can show is in `LIMITS`.
+
+Not this module's job: the format (`audit.bundle`), where a bundle comes from (`audit.evidence`).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from audit import claims
+from audit.bundle import EMBEDDED_SEAL, Bundle, Contract, Line, Trust, thumbprint
+from audit.claims import Fault
+from audit.state_proofs import Header, Nodes, ProofFault, account_at, read_header, storage_at
+from audit.words import LIMITS, WORDS
+from authz.grants import Grant
+from ledger import layout
+from ledger.encoding import b64url_decode
+from ledger.entries import Decision, Entry, EventKind
+from ledger.lifecycle import CHAIN_STATE, State
+from ledger.merkle import ProofError, root_from_inclusion
+from ledger.node import seal
+from ledger.notes import Checkpoint, NoteError, open_checkpoint
+from ledger.statements import Kind, Statement, StatementError
+from ledger.statements import read_header as read_token_header
+from ledger.statements import verify as verify_statement
+
+PROVEN, FAILED, NOT_PROVEN = "proven", "failed", "not_proven"
+VERIFIED, INCOMPLETE = "verified", "incomplete"
+REPORT_VERSION = 1
+#: A clock may be set back by so much; also how far a block's time, in whole seconds and by another
+#: clock, may lie before that of an entry which it records.
+CLOCK_STEP_MS = 60_000
+#: Not proven for want of something that a bundle of this kind can have.
+GAPS = frozenset({"statement.withheld", "seal.unknown_scheme", "earlier.failed"})
+_SECP256K1_HALF = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+_STATES = {number: state for state, number in CHAIN_STATE.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One step of the protocol; ``seq`` is the entry at which it failed."""
+
+    number: int
+    name: str
+    outcome: str
+    code: str
+    words: str
+    seq: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "number": self.number,
+            "name": self.name,
+            "outcome": self.outcome,
+            "code": self.code,
+            "words": self.words,
+        }
+        return value if self.seq is None else {**value, "seq": self.seq}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of it. ``facts`` are what is proven of the subject."""
+
+    subject: Mapping[str, Any]
+    checks: tuple[Check, ...]
+    facts: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        if any(check.outcome == FAILED for check in self.checks):
+            return FAILED
+        if any(check.outcome == NOT_PROVEN and check.code in GAPS for check in self.checks):
+            return INCOMPLETE
+        return VERIFIED
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "v": REPORT_VERSION,
+            "kind": "evidence",
+            "subject": dict(self.subject),
+            "verdict": self.verdict,
+            "verified": self.verdict == VERIFIED,
+            "checks": [check.to_json() for check in self.checks],
+            # Nothing of a forged bundle may be read as if it were a result.
+            "facts": {} if self.verdict == FAILED else dict(self.facts),
+            "limits": [{"name": name, "words": words} for name, words in LIMITS.items()],
+        }
+
+
+def verify_bundle(bundle: Bundle, trust: Trust) -> Report:
+    """Run the protocol. Whatever the bundle holds, the outcome is a report."""
+    return _Protocol(bundle, trust).run()
+
+
+def pruned(bundle: Bundle, trust: Trust) -> Bundle:
+    """The bundle without the parts of proofs that no check needs."""
+    protocol = _Protocol(bundle, trust)
+    protocol.run()
+    needed = () if protocol.nodes is None else tuple(protocol.nodes.needed)
+    return replace(bundle, nodes=needed)
+
+
+class _Gap(Exception):
+    """It cannot be told, for the reason that ``code`` names."""
+
+    def __init__(self, code: str, **told: Any) -> None:
+        super().__init__(code)
+        self.code, self.told = code, told
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    code: str
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key as the directory holds it. Times are Unix seconds."""
+
+    institution: bytes
+    role: int
+    not_before: int
+    not_after: int
+    revoked_at: int
+
+
+class _Protocol:
+    """The steps, and what the earlier ones leave for the later ones."""
+
+    def __init__(self, bundle: Bundle, trust: Trust) -> None:
+        self.bundle, self.trust, self.lines = bundle, trust, bundle.lines
+        self.keys_used: set[str] = set()
+        self.lines_used: set[int] = set()
+        self.statements: dict[int, Statement] = {}
+        self.agreed: set[int] = set()
+        self.checkpoint: Checkpoint | None = None
+        self.headers: list[Header] = []
+        self.facts: dict[str, Any] = {}
+        self.nodes: Nodes | None = None
+
+    def run(self) -> Report:
+        checks = tuple(_outcome(number, name, run) for number, name, run in self._steps())
+        return Report(self.bundle.subject.to_json(), checks, self.facts)
+
+    def _steps(self) -> Iterator[tuple[int, str, Callable[[], _Proven]]]:
+        about = {line.entry.kind for line in self.lines}
+        yield 1, "subject", self._subject
+        yield 2, "signatures", self._signatures
+        yield 3, "entries", self._entries
+        yield 4, "checkpoint", self._checkpoint
+        yield 5, "inclusion", self._inclusion
+        yield 6, "seal", self._seal
+        yield 7, "anchor", self._anchor
+        yield 8, "recorded", self._recorded
+        yield 9, "keys", self._keys
+        yield 10, "enrolments", self._enrolments
+        yield 11, "order", self._order
+        if EventKind.LOOKUP in about:
+            yield 12, "grant", self._grant
+        if EventKind.ISSUE in about or EventKind.STATUS in about:
+            yield 13, "status", self._status
+        if self.bundle.disclosures:
+            yield 14, "disclosures", self._disclosures
+        if EventKind.DISPUTE in about or EventKind.RESOLUTION in about:
+            yield 15, "dispute", self._dispute
+        yield 16, "complete", self._complete
+
+    # --- what is in the bundle ----------------------------------------------------------------
+
+    def _of(self, *kinds: EventKind) -> list[Line]:
+        return [line for line in self.lines if line.entry.kind in kinds]
+
+    def _one(self, kind: EventKind, member: str, value: object) -> Line | None:
+        """The only entry of the kind with that member; None for none or several."""
+        found = [line for line in self._of(kind) if getattr(line.entry, member) == value]
+        return found[0] if len(found) == 1 else None
+
+    def _about(self) -> Line:
+        subject = self.bundle.subject
+        kind, member = _ABOUT[subject.kind]
+        line = self._one(kind, member, subject.name)
+        if line is None:
+            raise Fault("subject.missing")
+        return line
+
+    def _said(self, line: Line) -> Mapping[str, Any]:
+        """What was signed, once signature and entry were found to be right."""
+        if line.statement is None:
+            raise _Gap("statement.withheld")
+        if line.entry.seq not in self.agreed:
+            raise _Gap("earlier.failed")
+        return self.statements[line.entry.seq].payload
+
+    # --- 1 to 5: statements, entries, log -----------------------------------------------------
+
+    def _subject(self) -> _Proven:
+        entry = self._about().entry
+        single, allowed = set[EventKind](), _ALLOWED[self.bundle.subject.kind]
+        for line in self.lines:
+            kind = line.entry.kind
+            if kind not in allowed or kind in single:
+                raise Fault("subject.foreign", line.entry.seq)
+            if kind not in _SEVERAL:
+                single.add(kind)
+        self.lines_used.add(entry.seq)
+        self.facts["entry"] = _shown(entry)
+        return _Proven("subject.found", {"seq": entry.seq})
+
+    def _signatures(self) -> _Proven:
+        try:
+            keys = dict(thumbprint(jwk) for jwk in self.bundle.keys)
+        except StatementError:
+            raise Fault("key.malformed") from None
+        faults: list[Fault] = []
+        for line in self.lines:
+            if line.statement is None:
+                continue
+            try:
+                kid = read_token_header(line.statement).kid
+                if kid not in keys:
+                    raise Fault("signature.no_key", line.entry.seq)
+                self.statements[line.entry.seq] = verify_statement(line.statement, keys[kid])
+                self.keys_used.add(kid)
+            except StatementError:
+                faults.append(Fault("signature.invalid", line.entry.seq))
+            except Fault as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+        if len(self.statements) < len(self.lines):
+            raise _Gap("statement.withheld")
+        return _Proven("signature.valid", {"count": len(self.statements)})
+
+    def _entries(self) -> _Proven:
+        faults: list[Fault] = []
+        for line in self.lines:
+            statement = self.statements.get(line.entry.seq)
+            if statement is None:
+                continue
+            try:
+                claims.agrees(line.entry, statement)
+                self.agreed.add(line.entry.seq)
+            except Fault as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+        for line in self.lines:
+            self._said(line)
+        return _Proven("entry.agrees")
+
+    def _checkpoint(self) -> _Proven:
+        key, note = self.trust.log, self.bundle.checkpoint
+        try:
+            checkpoint = open_checkpoint(note, key)
+        except (NoteError, ValueError):
+            raise Fault("checkpoint.invalid") from None
+        # Other signatures, extra lines and second spellings would be covered by nothing.
+        body, _, signature = note.partition("\n\n")
+        exact = f"{body}\n" == checkpoint.body() and _is_one_signature(signature, key.name)
+        if checkpoint.origin != key.name or not exact:
+            raise Fault("checkpoint.invalid")
+        self.checkpoint = checkpoint
+        told = {"origin": checkpoint.origin, "size": checkpoint.size}
+        self.facts["checkpoint"] = {**told, "root": "0x" + checkpoint.root.hex()}
+        return _Proven("checkpoint.signed", told)
+
+    def _inclusion(self) -> _Proven:
+        checkpoint = self._need_checkpoint()
+        for line in self.lines:
+            entry = line.entry
+            try:
+                leaf = entry.leaf_hash()
+                root = root_from_inclusion(leaf, entry.seq, checkpoint.size, line.proof)
+            except ProofError:
+                raise Fault("inclusion.malformed", entry.seq) from None
+            if root != checkpoint.root:
+                raise Fault("inclusion.other_root", entry.seq)
+        return _Proven("inclusion.proven", {"size": checkpoint.size})
+
+    # --- 6 to 8: chain ------------------------------------------------------------------------
+
+    def _seal(self) -> _Proven:
+        for block in self.bundle.blocks:
+            if block.scheme != self.trust.seal:
+                raise Fault("seal.other_scheme")
+            if block.scheme != EMBEDDED_SEAL:
+                raise _Gap("seal.unknown_scheme")
+        headers = [read_header(block.header) for block in self.bundle.blocks]
+        for block, header in zip(self.bundle.blocks, headers, strict=True):
+            # Of the two signatures that say the same, only the one with the lower s.
+            if int.from_bytes(block.signature[32:64], "big") > _SECP256K1_HALF:
+                raise Fault("seal.invalid")
+            signer = seal.signer(block.signature, self.trust.chain_id, header.hash)
+            if signer is None or signer not in self.trust.sealers or signer != header.coinbase:
+                raise Fault("seal.invalid")
+        self.headers = headers
+        blocks = " and ".join(str(header.number) for header in headers)
+        return _Proven("seal.valid", {"chain_id": self.trust.chain_id, "blocks": blocks})
+
+    def _anchor(self) -> _Proven:
+        now, checkpoint = self._now(), self._need_checkpoint()
+        slot = layout.root_slot(self._log_id(), checkpoint.size)
+        if self._word(now, self.trust.checkpoint_log, slot) != int.from_bytes(
+            checkpoint.root, "big"
+        ):
+            raise Fault("anchor.other_root")
+        self.facts["block"] = _block_shown(now)
+        return _Proven("anchor.held", {"block": now.number})
+
+    def _recorded(self) -> _Proven:
+        now, then = self._now(), self._then()
+        if len(self.headers) > 1 and then.number >= now.number:
+            raise Fault("recorded.order")
+        head = self._word(then, self.trust.checkpoint_log, layout.head_slot(self._log_id()))
+        size, _ = layout.split_head(head)
+        newest = self.lines[-1].entry
+        if size <= newest.seq:
+            raise Fault("recorded.later", newest.seq)
+        for line in self.lines:
+            if line.entry.time_ms > 1000 * then.time + 999 + CLOCK_STEP_MS:
+                raise Fault("recorded.time", line.entry.seq)
+        self.facts["recorded_by"] = _block_shown(then)
+        told = {"entry_time": _utc(self._about().entry.time_ms // 1000)}
+        return _Proven("recorded.by", {"block": then.number, "time": _utc(then.time), **told})
+
+    # --- 9 to 11: who and when ----------------------------------------------------------------
+
+    def _keys(self) -> _Proven:
+        signed = [
+            (line.entry, wanted) for line in self.lines if (wanted := _institutional(line.entry))
+        ]
+        now = self._now()
+        for entry, (roles, institution) in signed:
+            key = self._directory(now, entry.actor)
+            if key.role == 0:
+                raise Fault("key.unknown", entry.seq)
+            if key.role not in roles:
+                raise Fault("key.role", entry.seq)
+            if institution is not None and key.institution != layout.institution_id(institution):
+                raise Fault("key.institution", entry.seq)
+            seconds = entry.time_ms // 1000
+            if not key.not_before <= seconds < key.not_after:
+                raise Fault("key.validity", entry.seq)
+            if key.revoked_at and seconds >= key.revoked_at:
+                raise Fault("key.revoked", entry.seq)
+        return _Proven("key.trusted", {"block": now.number}) if signed else _Proven("key.none")
+
+    def _enrolments(self) -> _Proven:
+        used = [(line.entry, _is_holders(line.entry)) for line in self.lines]
+        acting = [(e, h) for e, h in used if h or e.kind is EventKind.LOOKUP]
+        for entry, is_holder in acting:
+            enrolment = self._one(EventKind.ENROLMENT, "subject", entry.actor)
+            if enrolment is None or enrolment.entry.seq >= entry.seq:
+                raise Fault("enrolment.missing", entry.seq)
+            said = self._said(enrolment)
+            self.lines_used.add(enrolment.entry.seq)
+            invited = None
+            if self.statements[enrolment.entry.seq].kind is Kind.CLAIM:
+                invitation = self._one(EventKind.INVITATION, "subject", said["invitation"])
+                if invitation is None:
+                    raise Fault("enrolment.missing", entry.seq)
+                self.lines_used.add(invitation.entry.seq)
+                invited = (invitation.entry, self._said(invitation))
+            elif enrolment.entry.actor == enrolment.entry.subject:
+                # Nobody enrols themselves without having been invited.
+                raise Fault("enrolment.other_role", enrolment.entry.seq)
+            if is_holder:
+                claims.made_holder(enrolment, said, invited)
+            else:
+                claims.made_terminal(enrolment, said, invited, entry)
+        return _Proven("enrolment.proven" if acting else "enrolment.none")
+
+    def _order(self) -> _Proven:
+        highest = 0
+        for line in self.lines:
+            if line.entry.time_ms < highest - CLOCK_STEP_MS:
+                raise Fault("order.times", line.entry.seq)
+            highest = max(highest, line.entry.time_ms)
+        for line in self.lines:
+            entry = line.entry
+            for kind, member, needed in _NEEDS.get(entry.kind, ()):
+                value = getattr(entry, member)
+                if value is None and not needed:
+                    continue
+                earlier = self._one(kind, member, value)
+                if earlier is None and entry.decision is Decision.REFUSED:
+                    continue  # whom a grant was refused to need not be shown it
+                if earlier is None:
+                    raise Fault("order.missing", entry.seq)
+                if earlier.entry.seq >= entry.seq:
+                    raise Fault("order.broken", entry.seq)
+                self.lines_used.add(earlier.entry.seq)
+                if entry.kind in _FOLLOWS:
+                    self.lines_used.add(entry.seq)
+        return _Proven("order.kept")
+
+    # --- 12 to 15: what it is about -----------------------------------------------------------
+
+    def _grant(self) -> _Proven:
+        lookup = self._of(EventKind.LOOKUP)[0]
+        entry, reason = lookup.entry, {"reason": lookup.entry.reason}
+        said = self._said(lookup)
+        granted = None if entry.grant is None else self._one(EventKind.GRANT, "grant", entry.grant)
+        if entry.decision is Decision.REFUSED and granted is None:
+            raise _Gap("grant.not_shown" if entry.grant else "grant.none_named", **reason)
+        if granted is None:
+            raise Fault("grant.missing", entry.seq)
+        grant = Grant.parse(dict(self._said(granted)))
+        if entry.decision is Decision.REFUSED:
+            if not claims.refused_rightly(grant, entry, said):
+                raise _Gap("grant.refused", **reason)
+            return _Proven("grant.refused_rightly", reason)
+        claims.covers(grant, entry, said)
+        issued = self._one(EventKind.ISSUE, "certificate", entry.certificate)
+        if issued is None:
+            raise Fault("status.no_certificate", entry.seq)
+        claims.valid_then(self._said(issued), entry)
+        return _Proven("grant.covers")
+
+    def _status(self) -> _Proven:
+        issues = self._of(EventKind.ISSUE)
+        if len(issues) != 1:
+            raise Fault("status.no_certificate")
+        issued, changes = issues[0].entry, [line.entry for line in self._of(EventKind.STATUS)]
+        for entry in changes:
+            if (entry.certificate, entry.department) != (issued.certificate, issued.department):
+                raise Fault("status.other_issuer", entry.seq)
+        now = self._registered(self._now(), issued)
+        shown, last = claims.replay(changes)
+        if self.bundle.subject.kind == "certificate":
+            return self._status_as_shown(now, shown, last, changes)
+        return self._status_then(now, issued)
+
+    def _status_as_shown(
+        self, now: tuple[State, int], shown: State, last: Entry | None, changes: list[Entry]
+    ) -> _Proven:
+        digest = 0 if last is None else int.from_bytes(last.statement_digest, "big")
+        if now != (shown, digest):
+            raise Fault("status.not_as_shown")
+        header = self._now()
+        told: dict[str, Any] = {
+            "state": shown.value,
+            "block": header.number,
+            "time": _utc(header.time),
+        }
+        self.facts["status"] = {"state": shown.value, **_block_shown(header)}
+        erased = [entry for entry in changes if entry.state == "erased"]
+        if erased:
+            self.facts["erased"] = {"seq": erased[0].seq, "time_ms": erased[0].time_ms}
+            return _Proven("status.erased", {**told, "seq": erased[0].seq})
+        return _Proven("status.as_shown" if changes else "status.never_changed", told)
+
+    def _status_then(self, now: tuple[State, int], issued: Entry) -> _Proven:
+        header, first = self._now(), self._then()
+        if now == (State.ACTIVE, 0):
+            self.facts["status"] = {"state": State.ACTIVE.value, **_block_shown(header)}
+            told = {"block": header.number, "time": _utc(header.time)}
+            return _Proven("status.never_changed", told)
+        about, (state, digest) = self._about().entry, self._registered(first, issued)
+        as_of = {"state": state.value, "block": first.number, "time": _utc(first.time)}
+        if self.bundle.subject.kind == "dispute":
+            raise _Gap("status.later", **as_of)
+        if about.decision is Decision.RELEASED and state is not State.ACTIVE:
+            for line in self._of(EventKind.STATUS):
+                change = int.from_bytes(line.entry.statement_digest, "big")
+                if change == digest and line.entry.seq > about.seq:
+                    raise _Gap("status.changed_at_once", **as_of)
+            raise Fault("status.not_active", about.seq)
+        self.facts["status"] = {"state": state.value, **_block_shown(first)}
+        return _Proven("status.as_of", {**as_of, "now": header.number, "state_now": now[0].value})
+
+    def _disclosures(self) -> _Proven:
+        lookup, issues = self._about(), self._of(EventKind.ISSUE)
+        if lookup.entry.kind is not EventKind.LOOKUP or len(issues) != 1:
+            raise Fault("disclosure.not_released")
+        asked, certificate = self._said(lookup), self._said(issues[0])
+        fields: dict[str, Any] = {}
+        for encoded in self.bundle.disclosures:
+            found = claims.disclosed(encoded, certificate, lookup.entry, asked)
+            if found.name in fields:
+                raise Fault("disclosure.repeated")
+            fields[found.name] = found.value
+        self.facts["fields"] = fields
+        return _Proven("disclosure.proven", {"count": len(fields)})
+
+    def _dispute(self) -> _Proven:
+        disputes, resolutions = self._of(EventKind.DISPUTE), self._of(EventKind.RESOLUTION)
+        if len(disputes) != 1 or len(resolutions) > 1:
+            raise Fault("dispute.other_entry")
+        dispute, said = disputes[0], self._said(disputes[0])
+        disputed = next((x for x in self.lines if x.entry.seq == said["seq"]), None)
+        if disputed is None:
+            raise Fault("dispute.other_entry", dispute.entry.seq)
+        self.lines_used.add(disputed.entry.seq)
+        resolved = resolutions[0].entry if resolutions else None
+        claims.of_dispute(dispute, said, disputed.entry, resolved)
+        state = (resolved or dispute.entry).state
+        self.facts["dispute"] = {"disputed": _shown(disputed.entry), "state": state}
+        return _Proven("dispute.agrees", {"seq": disputed.entry.seq, "state": state})
+
+    def _complete(self) -> _Proven:
+        if not self.headers or self.nodes is None or len(self.statements) < len(self._signed()):
+            raise _Gap("earlier.failed")
+        if len(self.bundle.keys) != len(self.keys_used) or not self.nodes.all_needed:
+            raise Fault("complete.superfluous")
+        for line in self.lines:
+            if line.entry.seq not in self.lines_used:
+                raise Fault("complete.superfluous", line.entry.seq)
+        return _Proven("complete.needed")
+
+    # --- what the chain says ------------------------------------------------------------------
+
+    def _signed(self) -> list[Line]:
+        return [line for line in self.lines if line.statement is not None]
+
+    def _log_id(self) -> bytes:
+        return layout.log_id(self.trust.log.name)
+
+    def _need_checkpoint(self) -> Checkpoint:
+        if self.checkpoint is None:
+            raise _Gap("earlier.failed")
+        return self.checkpoint
+
+    def _now(self) -> Header:
+        """The block at which everything is proven."""
+        if not self.headers:
+            raise _Gap("earlier.failed")
+        return self.headers[0]
+
+    def _then(self) -> Header:
+        """The block that the bundle shows as the first with all these entries."""
+        self._now()
+        return self.headers[-1]
+
+    def _word(self, header: Header, contract: Contract, slot: int) -> int:
+        """What the contract's storage holds as of the block; raises ProofFault, Fault."""
+        if self.nodes is None:
+            self.nodes = Nodes(self.bundle.nodes)
+        account = account_at(self.nodes, header.state_root, contract.address)
+        if account is None:
+            raise Fault("contract.missing")
+        if account.code_hash != contract.code_hash:
+            raise Fault("contract.other_code")
+        return storage_at(self.nodes, account.storage_root, slot)
+
+    def _directory(self, header: Header, kid: str) -> _Key:
+        words = [
+            self._word(header, self.trust.directory, slot)
+            for slot in layout.directory_slots(b64url_decode(kid))
+        ]
+        return _Key(words[0].to_bytes(32, "big"), *words[1:])
+
+    def _registered(self, header: Header, issued: Entry) -> tuple[State, int]:
+        """State and digest of the last change as of the block."""
+        slots = layout.status_slots(issued.statement_digest)
+        number, digest = (self._word(header, self.trust.status_registry, slot) for slot in slots)
+        state = _STATES.get(number)
+        if state is None:
+            raise Fault("status.not_as_shown")
+        return state, digest
+
+
+#: The kind of entry that a bundle is about, and the member that its subject names.
+_ABOUT = {
+    "lookup": (EventKind.LOOKUP, "seq"),
+    "certificate": (EventKind.ISSUE, "certificate"),
+    "grant": (EventKind.GRANT, "grant"),
+    "dispute": (EventKind.DISPUTE, "subject"),
+}
+#: The kinds of entry that a bundle about something may hold, and of which more than one.
+_ENROLLED = frozenset({EventKind.ENROLMENT, EventKind.INVITATION})
+_ALLOWED: Mapping[str, frozenset[EventKind]] = {
+    "lookup": _ENROLLED | {EventKind.LOOKUP, EventKind.GRANT, EventKind.ISSUE, EventKind.STATUS},
+    "certificate": frozenset({EventKind.ISSUE, EventKind.STATUS}),
+    "grant": _ENROLLED | {EventKind.GRANT, EventKind.REVOCATION},
+    "dispute": _ENROLLED
+    | {
+        EventKind.LOOKUP,
+        EventKind.GRANT,
+        EventKind.ISSUE,
+        EventKind.DISPUTE,
+        EventKind.RESOLUTION,
+    },
+}
+_SEVERAL = _ENROLLED | {EventKind.STATUS}
+#: Entries that belong to the one that they need.
+_FOLLOWS = frozenset({EventKind.STATUS, EventKind.REVOCATION, EventKind.RESOLUTION})
+#: What must have come before an entry of a kind: an entry of that kind with the same member; the
+#: last says whether the member must be there.
+_NEEDS: Mapping[EventKind, tuple[tuple[EventKind, str, bool], ...]] = {
+    EventKind.STATUS: ((EventKind.ISSUE, "certificate", True),),
+    EventKind.REVOCATION: ((EventKind.GRANT, "grant", True),),
+    EventKind.LOOKUP: (
+        (EventKind.GRANT, "grant", False),
+        (EventKind.ISSUE, "certificate", False),
+    ),
+    EventKind.RESOLUTION: ((EventKind.DISPUTE, "subject", True),),
+}
+
+
+def _outcome(number: int, name: str, run: Callable[[], _Proven]) -> Check:
+    seq, told = None, dict[str, Any]()
+    try:
+        done = run()
+        outcome, code, told = PROVEN, done.code, dict(done.told)
+    except _Gap as gap:
+        outcome, code, told = NOT_PROVEN, gap.code, gap.told
+    except Fault as fault:
+        outcome, code, seq = FAILED, fault.code, fault.seq
+    except ProofFault as fault:
+        outcome, code = FAILED, fault.code
+    except (KeyError, TypeError, ValueError, AttributeError, StatementError):
+        # A signed payload of a form that no honest ledger records.
+        outcome, code = FAILED, "statement.form"
+    return Check(number, name, outcome, code, WORDS[code].format(**told), seq)
+
+
+def _institutional(entry: Entry) -> tuple[frozenset[int], str | None] | None:
+    """Roles, one of which the signer must have in the directory, and its institution where the
+    entry tells it; None for holders and for keys that enrol themselves."""
+    match entry.kind:
+        case EventKind.ISSUE | EventKind.STATUS:
+            return frozenset({layout.ISSUER}), entry.department or ""
+        case EventKind.LOOKUP:
+            return frozenset({layout.TERMINAL}), entry.department or ""
+        case EventKind.RESOLUTION if not _is_holders(entry):
+            return frozenset({layout.AUDITOR}), None
+        case EventKind.INVITATION:
+            return _ENROLLERS[entry.department is None], None
+        case EventKind.ENROLMENT if entry.actor != entry.subject:
+            return _ENROLLERS[entry.department is None], None
+        case _:
+            return None
+
+
+#: Departments enrol and invite holders, of whom the entry names no department; operators anybody.
+_ENROLLERS = {
+    True: frozenset({layout.OPERATOR, layout.ISSUER}),
+    False: frozenset({layout.OPERATOR}),
+}
+
+
+def _is_holders(entry: Entry) -> bool:
+    if entry.kind is EventKind.RESOLUTION:
+        return entry.state == "withdrawn"
+    return entry.kind in (EventKind.GRANT, EventKind.REVOCATION, EventKind.DISPUTE)
+
+
+def _is_one_signature(text: str, name: str) -> bool:
+    """One line, in the one form that `ledger.notes` writes."""
+    prefix, lines = f"— {name} ", text.splitlines()
+    if len(lines) != 1 or text != lines[0] + "\n" or not text.startswith(prefix):
+        return False
+    encoded = lines[0].removeprefix(prefix)
+    return base64.b64encode(base64.b64decode(encoded)).decode("ascii") == encoded
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    """The entry without what only proves it."""
+    members = entry.to_json()
+    for name in ("v", "salt", "statement"):
+        del members[name]
+    return members
+
+
+def _block_shown(header: Header) -> dict[str, Any]:
+    return {"number": header.number, "hash": "0x" + header.hash.hex(), "time": header.time}
+
+
+def _utc(seconds: int) -> str:
+    # Beyond the calendar only for a header that nobody sealed.
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, OSError, ValueError):
+        return str(seconds)

@@ -1,0 +1,156 @@
+"""Disputes and their resolutions: what handlers do about these statements.
+
+In the batch that records a dispute its grant is frozen, and these handlers run before lookups are
+decided, so the next lookup under the grant is refused already.
+
+Not its job: what is allowed; that is `authz.disputes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from authz import store
+from authz.disputes import (
+    HOLDING,
+    Case,
+    Dispute,
+    DisputeState,
+    Party,
+    Resolution,
+    opened_entry,
+    require_disputable,
+    resolved_entry,
+)
+from authz.granting import require_holder
+from ledger import store as ledger_store
+from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.directory import Role
+from ledger.entries import Entry
+from ledger.statements import Statement, StatementError
+
+_PARTY = {Role.HOLDER: Party.HOLDER, Role.AUDITOR: Party.AUDITOR}
+
+
+def party_of(role: Role) -> Party:
+    """Raises StatementError for a role that has no say in disputes."""
+    if role not in _PARTY:
+        raise StatementError("actor.role", "only an auditor or the holder may settle a dispute")
+    return _PARTY[role]
+
+
+class DisputeHandler:
+    """`Dispute`, by any device of the holder whose line it is."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._open(batch, request))
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return _opened(entry)
+
+    @staticmethod
+    def _open(batch: Batch, request: Request) -> Recorded:
+        holder = require_holder(request)
+        dispute = Dispute.parse(dict(request.statement.payload))
+        found = ledger_store.entry_at(batch.connection, dispute.seq)
+        disputed = None if found is None else found[0]
+        grant_id = require_disputable(disputed, holder)
+        assert disputed is not None
+        table = store.disputes
+        holding = (table.c.disputed_seq == dispute.seq) & table.c.state.in_(HOLDING)
+        if batch.connection.execute(
+            select(table.c.dispute_id).where((table.c.dispute_id == dispute.dispute_id) | holding)
+        ).first():
+            raise StatementError("dispute.exists", "the line is disputed already, or the id taken")
+        done = batch.record(request, opened_entry(dispute, disputed))
+        batch.connection.execute(
+            insert(table),
+            {
+                "dispute_id": dispute.dispute_id,
+                "seq": done.entry.seq,
+                "disputed_seq": dispute.seq,
+                "grant_id": grant_id,
+                "holder": holder,
+                "state": DisputeState.OPEN,
+            },
+        )
+        store.set_frozen(batch.connection, grant_id, frozen=True)
+        return Recorded(done.entry, _opened(done.entry))
+
+
+class ResolutionHandler:
+    """`Resolution`: an auditor's, or the withdrawal by any device of the holder who disputed."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._resolve(batch, request))
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return _resolved(entry)
+
+    @staticmethod
+    def _resolve(batch: Batch, request: Request) -> Recorded:
+        connection, actor, table = batch.connection, request.actor, store.disputes
+        party = party_of(actor.role)
+        resolution = Resolution.parse(dict(request.statement.payload))
+        row = connection.execute(
+            select(table).where(table.c.dispute_id == resolution.dispute_id)
+        ).one_or_none()
+        if row is None:
+            raise StatementError("dispute.unknown", "no such dispute")
+        case = case_of(row).resolve(resolution.outcome, party, actor.holder)
+        opened = entry_of(batch, row.seq)
+        done = batch.record(request, resolved_entry(resolution.outcome, opened))
+        connection.execute(
+            update(table)
+            .where(table.c.dispute_id == case.dispute_id)
+            .values(state=case.state, resolved_seq=done.entry.seq)
+        )
+        held = connection.execute(
+            select(table.c.dispute_id)
+            .where(table.c.grant_id == case.grant_id, table.c.state.in_(HOLDING))
+            .limit(1)
+        ).first()
+        store.set_frozen(connection, case.grant_id, frozen=held is not None)
+        return Recorded(done.entry, _resolved(done.entry))
+
+
+def case_of(row: Row[Any]) -> Case:
+    """The dispute that a row of ``disputes`` is."""
+    return Case(
+        dispute_id=row.dispute_id,
+        disputed_seq=row.disputed_seq,
+        grant_id=row.grant_id,
+        holder=row.holder,
+        state=DisputeState(row.state),
+    )
+
+
+def entry_of(batch: Batch, seq: int) -> Entry:
+    """An entry that is recorded, in this very batch perhaps."""
+    found = ledger_store.entry_at(batch.connection, seq)
+    if found is not None:
+        return found[0]
+    return next(entry for entry, _, _ in batch.appended if entry.seq == seq)
+
+
+def _opened(entry: Entry) -> dict[str, Any]:
+    return {"dispute_id": entry.subject, "state": DisputeState.OPEN, "grant_id": entry.grant}
+
+
+def _resolved(entry: Entry) -> dict[str, Any]:
+    return {"dispute_id": entry.subject, "state": entry.state}

@@ -1,0 +1,187 @@
+"""Letting a key in: who may, as what, and the rows that come of it.
+
+A key is enrolled by a statement about it (`ledger.enrolment`) or by its own, with an invitation
+(`ledger.invitations`). Both end here, in the same entry, the same row and, for an institution's
+key, the same record on chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, insert, select
+
+from ledger import store
+from ledger.batch import Batch, Recorded, Request
+from ledger.chain import DirectoryEntry
+from ledger.directory import CHAIN_ROLE, NEVER, Role, institution_id
+from ledger.encoding import b64url, b64url_decode, canonical_json
+from ledger.entries import Draft, EventKind
+from ledger.holders import holder_id, subject_digest
+from ledger.payloads import Members, PayloadError
+from ledger.sealing import MasterKey
+from ledger.statements import StatementError
+
+INSTITUTIONAL = {Role.OPERATOR, Role.ISSUER, Role.TERMINAL, Role.AUDITOR}
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What an institutional key acts as; ``terminal`` and ``site`` belong to terminals."""
+
+    role: Role
+    institution: str
+    terminal: str | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose a device is: the pseudonym, and what proves the signed ``subject``."""
+
+    holder: str
+    proof: bytes
+
+
+def require_may_enrol(role: Role, what: str) -> None:
+    """The operator enrols and invites; a department only holders."""
+    if role is not Role.OPERATOR and not (what == "holder" and role is Role.ISSUER):
+        raise StatementError("actor.role", f"{role} keys may not enrol this: {what}")
+
+
+def read_post(top: Members, error: type[PayloadError]) -> Post:
+    role, institution = top.one_of("role", Role), top.name("institution")
+    if role not in INSTITUTIONAL:
+        raise error.of("malformed", "role")
+    for name in ("terminal", "site"):
+        if (name in top) is not (role is Role.TERMINAL):
+            raise error.of("member_unknown" if name in top else "member_missing", name)
+    if role is not Role.TERMINAL:
+        return Post(role, institution)
+    return Post(role, institution, top.name("terminal"), top.name("site"))
+
+
+def require_post(connection: Connection, post: Post) -> None:
+    """The institution is enrolled, and a terminal's site is one of its own."""
+    require_institution(connection, post.institution)
+    if post.site is not None:
+        sites = store.sites
+        query = select(sites.c.department).where(sites.c.site == post.site)
+        if connection.execute(query).scalar() != post.institution:
+            raise StatementError("site.unknown", "the site is not enrolled for this department")
+
+
+def require_institution(connection: Connection, code: str) -> None:
+    table = store.institutions
+    if connection.execute(select(table.c.code).where(table.c.code == code)).first() is None:
+        raise StatementError("institution.unknown", "the institution is not enrolled")
+
+
+def proven_person(master: MasterKey, extra: Any, subject: str) -> Person:
+    """The person whose number and salt came beside the statement that says ``subject``."""
+    sent = extra or {}
+    number, salt = sent.get("identity_number", ""), sent.get("salt", b"")
+    if len(salt) != 32 or subject_digest(number, salt) != subject:
+        raise StatementError(
+            "holder.subject", "subject must be the salted digest of the identity number sent"
+        )
+    proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
+    return Person(holder_id(master, number), proof)
+
+
+def require_own_holder(connection: Connection, request: Request, holder: str) -> None:
+    """A department speaks for those who hold a certificate of its own, and nobody else."""
+    table = store.certificates
+    query = select(table.c.certificate_id).where(
+        table.c.holder == holder, table.c.issuer == request.actor.institution
+    )
+    if connection.execute(query.limit(1)).first() is None:
+        raise StatementError("actor.role", "the department has issued nothing to this holder")
+
+
+def enrol_key(
+    batch: Batch,
+    request: Request,
+    key: ECKey,
+    post: Post,
+    result: Mapping[str, Any],
+    *,
+    not_before: int = 0,
+    not_after: int = NEVER,
+) -> Recorded:
+    """An institutional key, in the table and in the directory contract."""
+    kid = key.thumbprint()
+    _require_new_key(batch.connection, kid)
+    draft = Draft(
+        kind=EventKind.ENROLMENT,
+        subject=kid,
+        department=post.institution,
+        terminal=post.terminal,
+        site=post.site,
+    )
+    done = batch.record(request, draft, result)
+    batch.connection.execute(
+        insert(store.keys),
+        {
+            "kid": kid,
+            "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
+            "role": post.role,
+            "institution": post.institution,
+            "terminal": post.terminal,
+            "site": post.site,
+            "not_before": not_before,
+            "not_after": not_after,
+            "seq": done.entry.seq,
+        },
+    )
+    batch.to_chain(
+        done,
+        DirectoryEntry(
+            thumbprint=b64url_decode(kid),
+            institution=institution_id(post.institution),
+            role=CHAIN_ROLE[post.role],
+            not_before=not_before,
+            not_after=not_after,
+        ),
+    )
+    return done
+
+
+def enrol_device(
+    batch: Batch,
+    request: Request,
+    master: MasterKey,
+    key: ECKey,
+    person: Person,
+    result: Mapping[str, Any],
+) -> Recorded:
+    """A holder's device: in the table alone, with what proves whose it is sealed beside it."""
+    kid = key.thumbprint()
+    _require_new_key(batch.connection, kid)
+    sealed = master.seal(person.proof, kid.encode())
+    draft = Draft(kind=EventKind.ENROLMENT, subject=kid, holder=person.holder)
+    done = batch.record(request, draft, result)
+    batch.connection.execute(
+        insert(store.keys),
+        {
+            "kid": kid,
+            "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
+            "role": Role.HOLDER,
+            "holder": person.holder,
+            "not_before": 0,
+            "not_after": NEVER,
+            "sealed": sealed.ciphertext,
+            "wrapped_key": sealed.wrapped_key,
+            "seq": done.entry.seq,
+        },
+    )
+    return done
+
+
+def _require_new_key(connection: Connection, kid: str) -> None:
+    if connection.execute(select(store.keys.c.kid).where(store.keys.c.kid == kid)).first():
+        raise StatementError("key.enrolled", "the key is enrolled already")

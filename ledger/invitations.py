@@ -1,0 +1,251 @@
+"""Invitations and claims: a key that was made elsewhere, in a browser say, enrols itself once.
+
+The inviter signs what the key will be and the digest of a one-time code; whoever has the code
+claims it with a statement of the new key's own. Payloads:
+
+* invitation, ``what`` = ``holder``: subject, code_sha256, not_after (the identity number and the
+  salt of ``subject`` travel beside the statement and are kept sealed)
+* invitation, ``what`` = ``key``: role, institution, terminal?, site?, code_sha256, not_after
+* claim: jwk, invitation (the code's digest; the code itself travels beside the statement)
+
+The operator invites anybody, an issuing department its own holders. An invitation ends with its
+time, its one use, or its inviter's key: what a stolen key invited, its revocation takes back.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, Row, insert, select, update
+
+from ledger import store
+from ledger.admission import (
+    Person,
+    Post,
+    enrol_device,
+    enrol_key,
+    proven_person,
+    read_post,
+    require_may_enrol,
+    require_own_holder,
+    require_post,
+)
+from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.directory import Role
+from ledger.entries import Draft, Entry, EventKind
+from ledger.invitation_codes import code_digest, read_code
+from ledger.payloads import Members, PayloadError, check_pattern
+from ledger.sealing import MasterKey, Sealed
+from ledger.statements import Statement, StatementError, load_public_key
+
+MAX_SECONDS: Final = 7 * 86_400
+_DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+class InvitationError(PayloadError):
+    kind = "invitation"
+
+
+class ClaimError(PayloadError):
+    kind = "claim"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What an inviter signed: either ``post`` or, for a holder, ``subject``."""
+
+    invitation: str
+    """The code's digest: its name everywhere."""
+    not_after: int
+    post: Post | None
+    subject: str | None
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Invitation:
+        """Raises InvitationError."""
+        what = payload.get("what")
+        common = ("v", "what", "code_sha256", "not_after", "iat", "jti")
+        if what == "holder":
+            top = Members(dict(payload), InvitationError, required=(*common, "subject"))
+        elif what == "key":
+            top = Members(
+                dict(payload),
+                InvitationError,
+                required=(*common, "role", "institution"),
+                optional=("terminal", "site"),
+            )
+        else:
+            raise InvitationError.of("what", "what")
+        top.version_1()
+        invitation, not_after = top.text("code_sha256"), top.seconds("not_after")
+        check_pattern(invitation, "code_sha256", _DIGEST, InvitationError)
+        if not_after > payload["iat"] + MAX_SECONDS:
+            raise InvitationError.of("too_long", "not_after")
+        if what == "holder":
+            return cls(invitation, not_after, None, top.text("subject"))
+        return cls(invitation, not_after, read_post(top, InvitationError), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a new key signed of itself."""
+
+    key: ECKey
+    invitation: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Claim:
+        """Raises ClaimError, and StatementError for a key that is none."""
+        top = Members(dict(payload), ClaimError, required=("v", "jwk", "invitation", "iat", "jti"))
+        top.version_1()
+        invitation = top.text("invitation")
+        check_pattern(invitation, "invitation", _DIGEST, ClaimError)
+        return cls(load_public_key(payload["jwk"]), invitation)
+
+
+def read_claim(statement: Statement, typed: str) -> Claim:
+    """The claim, with the code that was typed to make it; raises StatementError."""
+    claim = Claim.parse(statement.payload)
+    code = read_code(typed)
+    if code is None or not hmac.compare_digest(code_digest(code), claim.invitation):
+        raise ClaimError.of("code", "code")
+    return claim
+
+
+def find(connection: Connection, invitation: str) -> Row[Any]:
+    """The invitation's row; raises StatementError where there is none."""
+    table = store.invitations
+    query = select(table).where(table.c.invitation == invitation)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise StatementError("invitation.unknown", "no invitation has this code")
+    return row
+
+
+class InvitationHandler:
+    """`Request.extra` is the identity number and salt of a holder, as with an enrolment."""
+
+    def __init__(self, master: MasterKey) -> None:
+        self._master = master
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._invite(batch, request))
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return _invited(Invitation.parse(statement.payload))
+
+    def _invite(self, batch: Batch, request: Request) -> Recorded:
+        invitation = Invitation.parse(request.statement.payload)
+        require_may_enrol(request.actor.role, "holder" if invitation.post is None else "key")
+        if invitation.not_after * 1000 <= batch.now_ms:
+            raise InvitationError.of("window", "not_after")
+        name, row = invitation.invitation, dict[str, Any]()
+        if invitation.post is None:
+            person = proven_person(self._master, request.extra, invitation.subject or "")
+            if request.actor.role is Role.ISSUER:
+                require_own_holder(batch.connection, request, person.holder)
+            sealed = self._master.seal(person.proof, name.encode())
+            row = {
+                "role": Role.HOLDER,
+                "holder": person.holder,
+                "sealed": sealed.ciphertext,
+                "wrapped_key": sealed.wrapped_key,
+            }
+            draft = Draft(kind=EventKind.INVITATION, subject=name, holder=person.holder)
+        else:
+            post = invitation.post
+            require_post(batch.connection, post)
+            row = {
+                "role": post.role,
+                "institution": post.institution,
+                "terminal": post.terminal,
+                "site": post.site,
+            }
+            draft = Draft(
+                kind=EventKind.INVITATION,
+                subject=name,
+                department=post.institution,
+                terminal=post.terminal,
+                site=post.site,
+            )
+        table = store.invitations
+        if batch.connection.execute(select(table.c.seq).where(table.c.invitation == name)).first():
+            raise StatementError("invitation.exists", "this code was given out before")
+        done = batch.record(request, draft, _invited(invitation))
+        batch.connection.execute(
+            insert(table),
+            {
+                "invitation": name,
+                "inviter": request.statement.kid,
+                "not_after": invitation.not_after,
+                "seq": done.entry.seq,
+                **row,
+            },
+        )
+        return done
+
+
+class ClaimHandler:
+    """`Request.extra` is a `Claim` whose code was right. The actor's role is what the invitation
+    says: until this is recorded, the key is nobody's."""
+
+    def __init__(self, master: MasterKey) -> None:
+        self._master = master
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in requests:
+            try:
+                outcomes.append(self._claim(batch, request))
+            except StatementError as error:
+                outcomes.append(Rejected(error))
+        return outcomes
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return _claimed(find(connection, statement.payload["invitation"]), entry.subject or "")
+
+    def _claim(self, batch: Batch, request: Request) -> Recorded:
+        claim: Claim = request.extra
+        row = find(batch.connection, claim.invitation)
+        if row.kid is not None:
+            raise StatementError("invitation.used", "the code was used; ask for a new one")
+        if batch.now_ms >= row.not_after * 1000:
+            raise StatementError("invitation.expired", "the code has expired; ask for a new one")
+        if store.revoked_keys(batch.connection, [row.inviter]):
+            raise StatementError("invitation.withdrawn", "who gave the code out may no longer")
+        kid = request.statement.kid
+        result = _claimed(row, kid)
+        if row.role == Role.HOLDER:
+            sealed = Sealed(row.wrapped_key, row.sealed)
+            person = Person(row.holder, self._master.open(sealed, claim.invitation.encode()))
+            done = enrol_device(batch, request, self._master, claim.key, person, result)
+        else:
+            post = Post(Role(row.role), row.institution, row.terminal, row.site)
+            require_post(batch.connection, post)
+            done = enrol_key(batch, request, claim.key, post, result)
+        table = store.invitations
+        batch.connection.execute(
+            update(table).where(table.c.invitation == claim.invitation).values(kid=kid)
+        )
+        return done
+
+
+def _invited(invitation: Invitation) -> dict[str, Any]:
+    return {"invitation": invitation.invitation, "not_after": invitation.not_after}
+
+
+def _claimed(row: Row[Any], kid: str) -> dict[str, Any]:
+    named = {name: getattr(row, name) for name in ("institution", "terminal", "site", "holder")}
+    shown = {name: value for name, value in named.items() if value is not None}
+    return {"subject": kid, "role": row.role, **shown}

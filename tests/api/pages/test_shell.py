@@ -1,0 +1,127 @@
+"""What every page has: language, looks, sign-in by one-time code, and what it never does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from api.pages.extract import main as check_catalogues
+from api.pages.i18n import negotiate
+from api.pages.routes import PAGES
+
+PATHS = [page.path for page in PAGES]
+
+
+def test_every_message_is_in_its_catalogue_and_translated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", ["extract", "--check"])
+    assert check_catalogues() == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh-CN"),
+        ("zh-TW", "zh-CN"),
+        ("en-GB,en;q=0.9,zh;q=0.8", "en"),
+        ("fr,zh;q=0.3,en;q=0.2", "zh-CN"),
+        ("fr-FR", "en"),
+        ("en;q=0, zh;q=0.1", "zh-CN"),
+        ("", "zh-CN"),
+        ("*", "zh-CN"),
+        (";;;q=,,,=", "en"),
+        ("x" * 10_000, "en"),
+    ],
+)
+def test_the_language_is_the_best_of_what_is_asked_for(header: str, language: str) -> None:
+    assert negotiate(header) == language
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_allows_nothing_inline_and_nothing_from_elsewhere(city: Any, path: str) -> None:
+    answer = httpx.get(city.url + path, trust_env=False)
+    assert answer.status_code == 200
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    html = answer.text
+    assert html.count("<script") == html.count('<script type="module" src="/assets/')
+    assert " style=" not in html
+    assert " on" not in html.split("<body>")[0]
+
+
+@pytest.mark.parametrize("path", ["/assets/../routes.py", "/assets/%2e%2e/routes.py", "/assets/js"])
+def test_nothing_but_assets_is_served(city: Any, path: str) -> None:
+    assert httpx.get(city.url + path, trust_env=False).status_code == 404
+
+
+def test_a_chosen_language_stays(desk: Any) -> None:
+    page = desk.open("/", language="en")
+    page.get_by_role("link", name="中文").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    page.goto(desk.url + "/check")
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    page.get_by_role("link", name="English").click()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    assert "lang" not in page.url
+
+
+def test_large_type_and_theme_stay(desk: Any) -> None:
+    page = desk.open("/")
+    page.get_by_role("button", name="Large type").click()
+    page.get_by_role("button", name="Light or dark").click()
+    page.reload()
+    root = page.locator("html")
+    expect(root).to_have_attribute("data-text", "large")
+    expect(root).to_have_attribute("data-theme", "dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("path", ["/", "/wallet"])
+def test_home_and_sign_in_have_no_barriers(
+    desk: Any, axe: Callable[..., list[str]], path: str, language: str, theme: str
+) -> None:
+    page = desk.open(path, language=language, theme=theme)
+    expect(page.locator(".doors, .sign-in").first).to_be_visible()
+    assert axe(page) == []
+
+
+def test_a_wrong_or_used_one_time_code_is_refused_in_words(
+    desk: Any, city: Any, invite: Callable[..., str]
+) -> None:
+    code = invite(city.person())
+    page = desk.open("/wallet")
+    page.locator(".one-time-code").fill("AAAA-BBBB-CCCC-DDDD")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("not right")
+    page.locator(".one-time-code").fill(code.lower().replace("-", " "))
+    page.keyboard.press("Enter")
+    expect(page.locator(".sign-in")).to_have_count(0)
+    other = desk.open("/wallet")
+    other.locator(".one-time-code").fill(code)
+    other.keyboard.press("Enter")
+    expect(other.get_by_role("alert")).to_contain_text("used already")
+
+
+def test_the_device_key_cannot_be_taken_out_of_the_browser(
+    desk: Any, city: Any, invite: Callable[..., str]
+) -> None:
+    page = desk.open("/wallet", code=invite(city.person()))
+    extractable = page.evaluate(
+        """async () => {
+          const { loadKey } = await import("/assets/js/core/keys.js");
+          const { privateKey } = await loadKey("wallet");
+          return crypto.subtle.exportKey("jwk", privateKey).then(() => true, () => false);
+        }"""
+    )
+    assert extractable is False
+    page.reload()
+    expect(page.locator(".sign-in")).to_have_count(0)

@@ -1,0 +1,922 @@
+"""A second verifier of evidence bundles, written from docs/evidence.md alone.
+
+One file, the standard library and ``cryptography``; it shares no code with certledger, so that a
+mistake in one verifier is not in the other. Not fast, and not for production: for the tests, which
+hold both against each other, and for whoever wants to read the protocol as one piece.
+
+    python independent_verifier.py BUNDLE TRUST
+
+prints the verdict and exits with 0 (verified), 1 (failed or incomplete) or 2 (broken input).
+"""
+
+import base64
+import hashlib
+import json
+import re
+import sys
+from functools import cache
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+OPTIONAL = [
+    "certificate",
+    "grant",
+    "terminal",
+    "site",
+    "department",
+    "service_item",
+    "staff",
+    "subject",
+    "state",
+    "decision",
+    "reason",
+]
+TYPES = {
+    "issue": ["dc+sd-jwt"],
+    "status": ["certledger-status+jwt"],
+    "grant": ["certledger-grant+jwt"],
+    "revocation": ["certledger-revocation+jwt"],
+    "lookup": ["certledger-lookup+jwt"],
+    "dispute": ["certledger-dispute+jwt"],
+    "resolution": ["certledger-resolution+jwt"],
+    "enrolment": ["certledger-enrolment+jwt", "certledger-claim+jwt"],
+    "invitation": ["certledger-invitation+jwt"],
+}
+ALLOWED = {
+    "lookup": {"lookup", "grant", "issue", "status", "enrolment", "invitation"},
+    "certificate": {"issue", "status"},
+    "grant": {"grant", "revocation", "enrolment", "invitation"},
+    "dispute": {"lookup", "grant", "issue", "dispute", "resolution", "enrolment", "invitation"},
+}
+NAMED_BY = {
+    "lookup": ("lookup", "seq", "seq"),
+    "certificate": ("issue", "certificate_id", "certificate"),
+    "grant": ("grant", "grant_id", "grant"),
+    "dispute": ("dispute", "dispute_id", "subject"),
+}
+AFTER = {
+    "suspend": "suspended",
+    "restore": "active",
+    "revoke": "revoked",
+    "supersede": "superseded",
+    "erase": "erased",
+}
+STATES = ["active", "suspended", "revoked", "superseded"]
+OPERATOR, ISSUER, TERMINAL, AUDITOR = 1, 2, 3, 4
+
+
+class Broken(Exception):
+    """Not a bundle or trust file of version 1."""
+
+
+class No(Exception):
+    """A check failed."""
+
+
+def require(holds, why):
+    if not holds:
+        raise No(why)
+
+
+def formed(holds, why):
+    if not holds:
+        raise Broken(why)
+
+
+# --- Keccak-256 (FIPS 202's permutation with the padding from before the standard) ---------------
+
+
+def _constants():
+    register, rounds = 1, []
+    for _ in range(24):
+        constant = 0
+        for j in range(7):
+            if register & 1:
+                constant |= 1 << ((1 << j) - 1)
+            register = (register << 1) ^ (0x171 if register & 0x80 else 0)
+        rounds.append(constant)
+    return rounds
+
+
+ROUNDS, MASK = _constants(), 2**64 - 1
+
+
+def _rotated(word, by):
+    return ((word << by) | (word >> (64 - by))) & MASK if by else word
+
+
+def _permute(a):
+    for constant in ROUNDS:
+        c = [a[x] ^ a[x + 5] ^ a[x + 10] ^ a[x + 15] ^ a[x + 20] for x in range(5)]
+        d = [c[(x + 4) % 5] ^ _rotated(c[(x + 1) % 5], 1) for x in range(5)]
+        a = [a[i] ^ d[i % 5] for i in range(25)]
+        x, y, current = 1, 0, a[1]
+        for t in range(24):
+            x, y = y, (2 * x + 3 * y) % 5
+            at = x + 5 * y
+            current, a[at] = a[at], _rotated(current, (t + 1) * (t + 2) // 2 % 64)
+        b = a[:]
+        for y in range(0, 25, 5):
+            for x in range(5):
+                a[y + x] = b[y + x] ^ (~b[y + (x + 1) % 5] & MASK & b[y + (x + 2) % 5])
+        a[0] ^= constant
+    return a
+
+
+@cache
+def keccak(data):
+    rate, lanes = 136, [0] * 25
+    padded = bytearray(data) + b"\x01" + bytes(-(len(data) + 1) % rate)
+    padded[-1] |= 0x80
+    for start in range(0, len(padded), rate):
+        for i in range(rate // 8):
+            lanes[i] ^= int.from_bytes(padded[start + 8 * i : start + 8 * i + 8], "little")
+        lanes = _permute(lanes)
+    return b"".join(lane.to_bytes(8, "little") for lane in lanes[:4])
+
+
+# --- secp256k1: the address behind a recoverable signature ----------------------------------------
+
+P = 2**256 - 2**32 - 977
+N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+G = (
+    0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
+    0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
+)
+
+
+def _add(p, q):
+    if p is None or q is None:
+        return p or q
+    if p[0] == q[0]:
+        if (p[1] + q[1]) % P == 0:
+            return None
+        slope = 3 * p[0] * p[0] * pow(2 * p[1], -1, P) % P
+    else:
+        slope = (q[1] - p[1]) * pow(q[0] - p[0], -1, P) % P
+    x = (slope * slope - p[0] - q[0]) % P
+    return x, (slope * (p[0] - x) - p[1]) % P
+
+
+def _times(k, point):
+    result = None
+    while k:
+        if k & 1:
+            result = _add(result, point)
+        point, k = _add(point, point), k >> 1
+    return result
+
+
+@cache
+def recover(signature, digest):
+    """The address, or None. Of the two signatures that say the same, the one with the lower s."""
+    if len(signature) != 65 or signature[64] > 3:
+        return None
+    r, s, v = (
+        int.from_bytes(signature[:32], "big"),
+        int.from_bytes(signature[32:64], "big"),
+        signature[64],
+    )
+    if not (0 < r < N and 0 < s <= N // 2):
+        return None
+    x = r + N * (v >> 1)
+    square = (x * x * x + 7) % P
+    y = pow(square, (P + 1) // 4, P)
+    if x >= P or y * y % P != square:
+        return None
+    if y & 1 != v & 1:
+        y = P - y
+    z, inverse = int.from_bytes(digest, "big"), pow(r, -1, N)
+    point = _add(_times(s * inverse % N, (x, y)), _times(-z * inverse % N, G))
+    if point is None:
+        return None
+    return keccak(point[0].to_bytes(32, "big") + point[1].to_bytes(32, "big"))[12:]
+
+
+# --- RLP and Merkle-Patricia tries ----------------------------------------------------------------
+
+
+def unrlp(data):
+    def item(at, end):
+        require(at < end, "rlp")
+        first = data[at]
+        if first < 0x80:
+            return data[at : at + 1], at + 1
+        base, nested = (0x80, False) if first < 0xC0 else (0xC0, True)
+        size, at = first - base, at + 1
+        if size > 55:
+            width = size - 55
+            require(at + width <= end and data[at] != 0, "rlp")
+            size = int.from_bytes(data[at : at + width], "big")
+            require(size > 55, "rlp")
+            at += width
+        stop = at + size
+        require(stop <= end, "rlp")
+        if not nested:
+            require(not (size == 1 and data[at] < 0x80), "rlp")
+            return data[at:stop], stop
+        found = []
+        while at < stop:
+            one, at = item(at, stop)
+            found.append(one)
+        return found, stop
+
+    whole, end = item(0, len(data))
+    require(end == len(data), "rlp")
+    return whole
+
+
+def number_of(item):
+    require(isinstance(item, bytes) and len(item) <= 32 and item[:1] != b"\0", "rlp number")
+    return int.from_bytes(item, "big")
+
+
+class Trie:
+    def __init__(self, nodes):
+        self.nodes = {keccak(node): node for node in nodes}
+        require(len(self.nodes) == len(nodes), "a node twice")
+        self.used = set()
+
+    def node(self, digest):
+        require(digest in self.nodes, "a node is missing")
+        self.used.add(digest)
+        return unrlp(self.nodes[digest])
+
+    def get(self, root, key):
+        if root == keccak(b"\x80"):
+            return None
+        path, node = keccak(key).hex(), self.node(root)
+        while True:
+            require(isinstance(node, list) and len(node) in (2, 17), "node")
+            if len(node) == 17:
+                require(path, "node")
+                child, path = node[int(path[0], 16)], path[1:]
+            else:
+                require(isinstance(node[0], bytes) and node[0], "node")
+                flag, part = node[0][0] >> 4, node[0].hex()
+                require(flag < 4 and (flag & 1 or part[1] == "0"), "node")
+                part = part[1:] if flag & 1 else part[2:]
+                if flag >= 2:
+                    if part != path:
+                        return None
+                    require(isinstance(node[1], bytes), "node")
+                    return node[1]
+                require(part, "node")
+                if not path.startswith(part):
+                    return None
+                child, path = node[1], path[len(part) :]
+            if child == b"":
+                return None
+            if isinstance(child, list):
+                node = child
+            else:
+                require(len(child) == 32, "node")
+                node = self.node(child)
+
+
+# --- small encodings ------------------------------------------------------------------------------
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def b64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64url(text, error=No):
+    try:
+        data = base64.urlsafe_b64decode(text + "==")
+    except ValueError:
+        raise error("base64url") from None
+    if b64url(data) != text:
+        raise error("base64url")
+    return data
+
+
+def unb64(text):
+    formed(isinstance(text, str), "base64")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Broken("base64") from None
+    formed(base64.b64encode(data).decode() == text, "base64 in another form")
+    return data
+
+
+def canonical(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def parse(text):
+    def once(pairs):
+        formed(len(dict(pairs)) == len(pairs), "a member twice")
+        return dict(pairs)
+
+    def never(_):
+        raise Broken("a number that is not whole")
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_float=never, parse_constant=never)
+    except ValueError as error:
+        raise Broken(str(error)) from None
+
+
+def members(value, required, optional=()):
+    formed(isinstance(value, dict), "an object is expected")
+    formed(set(required) <= set(value) <= {*required, *optional}, f"members {sorted(value)}")
+    return value
+
+
+def integer(value):
+    return type(value) is int and 0 <= value < 2**53
+
+
+# --- form -----------------------------------------------------------------------------------------
+
+
+def read_trust(value):
+    members(value, ["v", "kind", "chain", "contracts", "log"])
+    formed(value["v"] == 1 and value["v"] is not True, "version")
+    formed(value["kind"] == "certledger-trust", "kind")
+    members(value["chain"], ["id", "seal", "sealers"])
+    members(value["contracts"], ["directory", "checkpoint_log", "status_registry"])
+    for contract in value["contracts"].values():
+        members(contract, ["address", "code_hash"])
+    members(value["log"], ["origin", "verifier"])
+    name, key_id, key = value["log"]["verifier"].split("+", 2)
+    raw = unb64(key)
+    formed(raw[:1] == b"\x01" and len(raw) == 33, "verifier key")
+    formed(sha256(name.encode() + b"\n" + raw)[:4].hex() == key_id, "verifier key")
+    formed(name == value["log"]["origin"], "origin")
+    return value
+
+
+def read_bundle(value):
+    members(
+        value,
+        ["v", "kind", "subject", "entries", "keys", "disclosures", "checkpoint", "blocks", "nodes"],
+    )
+    formed(value["v"] == 1 and value["v"] is not True, "version")
+    formed(value["kind"] == "certledger-evidence", "kind")
+    subject = value["subject"]
+    formed(isinstance(subject, dict) and isinstance(subject.get("kind"), str), "subject")
+    formed(subject["kind"] in NAMED_BY, "subject")
+    name = NAMED_BY[subject["kind"]][1]
+    members(subject, ["kind", name])
+    formed(integer(subject[name]) if name == "seq" else isinstance(subject[name], str), "subject")
+    for part in ("entries", "keys", "disclosures", "blocks", "nodes"):
+        formed(isinstance(value[part], list), part)
+    formed(len(value["entries"]) >= 1 and 1 <= len(value["blocks"]) <= 2, "nothing in it")
+    for line in value["entries"]:
+        members(line, ["entry", "proof"], ["statement"])
+        entry = members(
+            line["entry"], ["v", "seq", "time", "kind", "actor", "statement", "salt"], OPTIONAL
+        )
+        formed(entry["v"] == 1 and type(entry["v"]) is int, "entry version")
+        formed(integer(entry["seq"]) and integer(entry["time"]), "entry numbers")
+        texts = [item for key, item in entry.items() if key not in ("v", "seq", "time")]
+        formed(all(isinstance(item, str) for item in texts), "entry texts")
+        formed(entry["kind"] in TYPES, "entry kind")
+        formed(entry.get("decision", "released") in ("released", "refused"), "decision")
+        formed(len(unb64url(entry["statement"], Broken)) == 32, "digest")
+        unb64url(entry["salt"], Broken)
+        formed(isinstance(line["proof"], list), "proof")
+        formed(all(len(unb64(item)) == 32 for item in line["proof"]), "proof")
+        formed(isinstance(line.get("statement", ""), str), "statement")
+        formed("statement" in line or entry["kind"] in ("lookup", "grant"), "no statement")
+    seqs = [line["entry"]["seq"] for line in value["entries"]]
+    formed(seqs == sorted(set(seqs)), "order of entries")
+    for key in value["keys"]:
+        members(key, ["kty", "crv", "x", "y"])
+        formed((key["kty"], key["crv"]) == ("EC", "P-256"), "key")
+        point = [unb64url(key[name], Broken) for name in "xy" if isinstance(key[name], str)]
+        formed(len(point) == 2 and all(len(item) == 32 for item in point), "key")
+        try:
+            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + b"".join(point))
+        except ValueError:
+            raise Broken("not a point") from None
+    formed(all(isinstance(item, str) for item in value["disclosures"]), "disclosures")
+    formed(isinstance(value["checkpoint"], str), "checkpoint")
+    for block in value["blocks"]:
+        members(block, ["header", "seal"])
+        members(block["seal"], ["scheme", "signature"])
+        formed(isinstance(block["seal"]["scheme"], str), "seal")
+        unb64(block["header"]), unb64(block["seal"]["signature"])
+    for node in value["nodes"]:
+        unb64(node)
+    return value
+
+
+# --- statements -----------------------------------------------------------------------------------
+
+
+def thumbprint(key):
+    return b64url(sha256(canonical({name: key[name] for name in ("crv", "kty", "x", "y")})))
+
+
+def open_statement(token, keys):
+    """typ, kid and payload of a compact JWS whose signature verifies."""
+    require(token.isascii() and token.count(".") == 2 and len(token) <= 65536, "not a JWS")
+    head, body, signature = token.split(".")
+    require(len(head) <= 256, "header")
+    try:
+        header = json.loads(unb64url(head))
+        raw = unb64url(signature)
+        require(isinstance(header, dict) and set(header) == {"alg", "typ", "kid"}, "header")
+        require(header["alg"] == "ES256" and header["kid"] in keys and len(raw) == 64, "header")
+        key = keys[header["kid"]]
+        point = b"\x04" + unb64url(key["x"]) + unb64url(key["y"])
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point).verify(
+            encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")),
+            f"{head}.{body}".encode(),
+            ec.ECDSA(SHA256()),
+        )
+        payload = json.loads(unb64url(body))
+    except (InvalidSignature, ValueError, TypeError):
+        raise No("signature") from None
+    require(isinstance(payload, dict), "payload")
+    require(
+        isinstance(payload.get("jti"), str)
+        and re.fullmatch(r"[A-Za-z0-9_-]{16,64}", payload["jti"])
+        and type(payload.get("iat")) is int,
+        "payload",
+    )
+    return header["typ"], header["kid"], payload
+
+
+def place(entry):
+    return tuple(entry.get(name) for name in ("department", "terminal", "site"))
+
+
+def posted(said):
+    return said["institution"], said.get("terminal"), said.get("site")
+
+
+def check_grant_form(said):
+    when, limits = said["when"], said["limits"]
+    ok = (
+        said["v"] == 1
+        and said["mode"] in ("direct", "scan", "request")
+        and (said["mode"] == "request") == ("request_id" in said)
+        and 0 < when["not_before"] < when["not_after"] <= when["not_before"] + 366 * 86400
+        and 1 <= limits["max_uses"] <= 10000
+        and said["certificates"]
+        and said["where"]["sites"]
+        and all(item["fields"] for item in said["certificates"])
+    )
+    require(ok, "form of the grant")
+
+
+def says_same(entry, typ, said):
+    kind = entry["kind"]
+    if kind == "issue":
+        return (
+            said["certificate_id"] == entry.get("certificate")
+            and said["iss"] == "urn:certledger:department:" + entry.get("department", "")
+            and entry.get("state") == "active"
+        )
+    if kind == "status":
+        return (
+            said["certificate_id"] == entry.get("certificate")
+            and said["action"] == entry.get("reason")
+            and entry.get("state") == AFTER[said["action"]]
+        )
+    if kind == "grant":
+        check_grant_form(said)
+        mine = said["grant_id"], said["grantee"]["department"], said["purpose"]["service_item"]
+        return mine == tuple(entry.get(x) for x in ("grant", "department", "service_item"))
+    if kind == "revocation":
+        return said["grant_id"] == entry.get("grant") and entry.get("state") == "revoked"
+    if kind == "lookup":
+        ((how, what),) = said["presented"].items()
+        require(how in ("code", "spoken", "grant_id", "request_id"), "presented")
+        require(isinstance(said["fields"], list), "fields")
+        named = said.get("certificate_id")
+        return (
+            said["service_item"] == entry.get("service_item")
+            and said.get("staff") == entry.get("staff")
+            and isinstance(said["business_number"], str)
+            and all(isinstance(item, str) for item in said["fields"])
+            and (how != "grant_id" or entry.get("grant") in (None, what))
+            and (named is None or isinstance(named, str))
+            and (named is None or entry.get("certificate") in (None, named))
+            and "decision" in entry
+            and (entry["decision"] == "refused") == ("reason" in entry)
+        )
+    if kind == "enrolment":
+        kid = thumbprint(said["jwk"])
+        if kid != entry.get("subject"):
+            return False
+        if "invitation" in said:
+            return kid == entry["actor"]
+        if said["what"] == "holder":
+            return place(entry) == (None, None, None)
+        return said["what"] == "key" and posted(said) == place(entry)
+    if kind == "invitation":
+        if said["code_sha256"] != entry.get("subject"):
+            return False
+        if said["what"] == "holder":
+            return place(entry) == (None, None, None)
+        return said["what"] == "key" and posted(said) == place(entry)
+    if kind == "dispute":
+        return (said["dispute_id"], said["cause"], "open") == (
+            entry.get("subject"),
+            entry.get("reason"),
+            entry.get("state"),
+        ) and integer(said["seq"])
+    return (said["dispute_id"], said["outcome"]) == (entry.get("subject"), entry.get("state"))
+
+
+# --- the protocol ---------------------------------------------------------------------------------
+
+
+class Verifier:
+    def __init__(self, bundle, trust):
+        self.bundle, self.trust = bundle, trust
+        self.lines = bundle["entries"]
+        self.entries = [line["entry"] for line in self.lines]
+        self.said, self.typ, self.needed = {}, {}, set()
+        self.withheld = {x["entry"]["seq"] for x in self.lines if "statement" not in x}
+        self.incomplete = bool(self.withheld)
+        self.log_id = sha256(b"certledger log\0" + trust["log"]["origin"].encode())
+
+    def verdict(self):
+        for step in (
+            self.subject,
+            self.statements,
+            self.checkpoint,
+            self.inclusion,
+            self.seal,
+            self.chain,
+            self.keys,
+            self.enrolments,
+            self.order,
+            self.grant,
+            self.status,
+            self.disclosures,
+            self.dispute,
+            self.complete,
+        ):
+            step()
+        return "incomplete" if self.incomplete else "verified"
+
+    def of(self, kind):
+        return [entry for entry in self.entries if entry["kind"] == kind]
+
+    def one(self, kind, member, value):
+        found = [x for x in self.of(kind) if x.get(member) == value]
+        return found[0] if len(found) == 1 else None
+
+    def subject(self):
+        kind, name, member = NAMED_BY[self.bundle["subject"]["kind"]]
+        self.about = self.one(kind, member, self.bundle["subject"][name])
+        require(self.about is not None, "subject")
+        self.needed.add(self.about["seq"])
+        kinds = [entry["kind"] for entry in self.entries]
+        require(set(kinds) <= ALLOWED[self.bundle["subject"]["kind"]], "foreign entry")
+        several = ("enrolment", "invitation", "status")
+        require(all(kinds.count(k) == 1 for k in kinds if k not in several), "two of a kind")
+
+    def statements(self):
+        keys = {thumbprint(key): key for key in self.bundle["keys"]}
+        require(len(keys) == len(self.bundle["keys"]), "a key twice")
+        used = set()
+        for line in self.lines:
+            entry, token = line["entry"], line.get("statement")
+            if token is None:
+                continue
+            typ, kid, said = open_statement(token, keys)
+            used.add(kid)
+            require(b64url(sha256(token.encode())) == entry["statement"], "another statement")
+            require(kid == entry["actor"] and typ in TYPES[entry["kind"]], "actor or kind")
+            require(abs(entry["time"] - 1000 * said["iat"]) <= 900_000, "time of signing")
+            try:
+                require(says_same(entry, typ, said), "entry says otherwise")
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise No("form of a statement") from None
+            self.said[entry["seq"]], self.typ[entry["seq"]] = said, typ
+        require(used == set(keys), "a key that nothing needs")
+
+    def checkpoint(self):
+        body, blank, signature = self.bundle["checkpoint"].partition("\n\n")
+        origin, size, root, *more = body.split("\n") if body.count("\n") >= 2 else ("", "", "", 1)
+        require(blank and not more and origin == self.trust["log"]["origin"], "checkpoint")
+        require(re.fullmatch(r"0|[1-9][0-9]{0,18}", size), "checkpoint")
+        start = f"— {origin} "
+        require(signature.startswith(start) and signature.endswith("\n"), "checkpoint")
+        try:
+            raw, self.root = unb64(signature[len(start) : -1]), unb64(root)
+        except Broken:
+            raise No("checkpoint") from None
+        key = unb64(self.trust["log"]["verifier"].split("+", 2)[2])
+        require(len(self.root) == 32, "root")
+        require(raw[:4] == sha256(origin.encode() + b"\n" + key)[:4], "key id")
+        try:
+            Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[4:], f"{body}\n".encode())
+        except InvalidSignature:
+            raise No("checkpoint's signature") from None
+        self.size = int(size)
+
+    def inclusion(self):
+        """RFC 9162 §2.1.3.2."""
+        for line in self.lines:
+            index = line["entry"]["seq"]
+            require(index < self.size, "beyond the checkpoint")
+            fn, sn, r = index, self.size - 1, sha256(b"\0" + canonical(line["entry"]))
+            for step in line["proof"]:
+                p = unb64(step)
+                require(sn != 0, "proof too long")
+                if fn & 1 or fn == sn:
+                    r = sha256(b"\1" + p + r)
+                    while not fn & 1 and fn:
+                        fn, sn = fn >> 1, sn >> 1
+                else:
+                    r = sha256(b"\1" + r + p)
+                fn, sn = fn >> 1, sn >> 1
+            require(sn == 0 and r == self.root, "not in the tree")
+
+    def seal(self):
+        chain, self.headers = self.trust["chain"], []
+        for block in self.bundle["blocks"]:
+            require(block["seal"]["scheme"] == chain["seal"], "another kind of seal")
+        if chain["seal"] != "certledger-seal-1":
+            self.incomplete = True
+            raise No("unknown kind of seal")
+        for block in self.bundle["blocks"]:
+            encoded = unb64(block["header"])
+            fields = unrlp(encoded)
+            require(isinstance(fields, list) and len(fields) >= 15, "header")
+            require(isinstance(fields[2], bytes) and isinstance(fields[3], bytes), "header")
+            require(len(fields[2]) == 20 and len(fields[3]) == 32, "header")
+            signed = b"certledger seal 1" + chain["id"].to_bytes(32, "big") + keccak(encoded)
+            signer = recover(unb64(block["seal"]["signature"]), keccak(signed))
+            require(signer == fields[2], "not the sealer that the header names")
+            require("0x" + signer.hex() in chain["sealers"], "not a trusted sealer")
+            self.headers.append((number_of(fields[8]), number_of(fields[11]), fields[3]))
+
+    def word(self, header, contract, slot):
+        trusted = self.trust["contracts"][contract]
+        account = self.trie.get(header[2], bytes.fromhex(trusted["address"][2:]))
+        require(account is not None, "no contract")
+        fields = unrlp(account)
+        require(isinstance(fields, list) and len(fields) == 4, "account")
+        require("0x" + fields[3].hex() == trusted["code_hash"], "other code")
+        found = self.trie.get(fields[2], slot.to_bytes(32, "big"))
+        return 0 if found is None else number_of(unrlp(found))
+
+    @staticmethod
+    def mapped(slot, key):
+        return int.from_bytes(keccak(slot.to_bytes(32, "big") + key), "big")
+
+    def chain(self):
+        self.trie = Trie([unb64(node) for node in self.bundle["nodes"]])
+        now, then = self.headers[0], self.headers[-1]
+        inner = self.mapped(4, self.log_id).to_bytes(32, "big")
+        slot = int.from_bytes(keccak(inner + self.size.to_bytes(32, "big")), "big")
+        held = self.word(now, "checkpoint_log", slot)
+        require(held == int.from_bytes(self.root, "big"), "the chain holds another root")
+        require(len(self.headers) == 1 or then[0] < now[0], "order of blocks")
+        head = self.word(then, "checkpoint_log", self.mapped(3, self.log_id))
+        require(head >> 64 > self.entries[-1]["seq"], "not yet recorded by that block")
+        latest = 1000 * then[1] + 999 + 60_000
+        require(all(entry["time"] <= latest for entry in self.entries), "block before entry")
+
+    def keys(self):
+        for entry in self.entries:
+            kind, institution = entry["kind"], None
+            if kind in ("issue", "status", "lookup"):
+                roles = [TERMINAL if kind == "lookup" else ISSUER]
+                institution = entry.get("department", "")
+            elif kind == "resolution" and entry.get("state") != "withdrawn":
+                roles = [AUDITOR]
+            elif kind == "invitation" or (
+                kind == "enrolment" and entry["actor"] != entry.get("subject")
+            ):
+                roles = [OPERATOR] if "department" in entry else [OPERATOR, ISSUER]
+            else:
+                continue
+            base = self.mapped(2, unb64url(entry["actor"]))
+            found = [self.word(self.headers[0], "directory", base + i) for i in range(5)]
+            require(found[1] in roles, "role")
+            if institution is not None:
+                named = sha256(b"certledger institution\0" + institution.encode())
+                require(found[0] == int.from_bytes(named, "big"), "institution")
+            second = entry["time"] // 1000
+            require(found[2] <= second < found[3], "validity")
+            require(found[4] == 0 or second < found[4], "revoked")
+
+    def holders(self, entry):
+        return entry["kind"] in ("grant", "revocation", "dispute") or (
+            entry["kind"] == "resolution" and entry.get("state") == "withdrawn"
+        )
+
+    def enrolments(self):
+        for entry in self.entries:
+            holder = self.holders(entry)
+            if not holder and entry["kind"] != "lookup":
+                continue
+            made = self.one("enrolment", "subject", entry["actor"])
+            require(made is not None and made["seq"] < entry["seq"], "not enrolled before")
+            said = self.said[made["seq"]]
+            self.needed.add(made["seq"])
+            if self.typ[made["seq"]] == "certledger-claim+jwt":
+                invited = self.one("invitation", "subject", said["invitation"])
+                require(invited is not None and invited["seq"] < made["seq"], "not invited")
+                self.needed.add(invited["seq"])
+                said = self.said[invited["seq"]]
+                ends = said.get("not_after")
+                require(type(ends) is int and made["time"] < 1000 * ends, "invited no more")
+            else:
+                require(made["actor"] != made["subject"], "enrolled by itself")
+            if holder:
+                require(said.get("what") == "holder", "not a holder's device")
+            else:
+                post = tuple(said.get(x) for x in ("role", "institution", "terminal", "site"))
+                require(post == ("terminal", *place(entry)), "not that terminal")
+                require(place(made) == place(entry), "not that terminal")
+
+    def order(self):
+        highest = 0
+        for entry in self.entries:
+            require(entry["time"] >= highest - 60_000, "times run backwards")
+            highest = max(highest, entry["time"])
+        for entry in self.entries:
+            kind = entry["kind"]
+            needs = {
+                "status": [("issue", "certificate")],
+                "revocation": [("grant", "grant")],
+                "lookup": [("grant", "grant"), ("issue", "certificate")],
+                "resolution": [("dispute", "subject")],
+            }.get(kind, [])
+            for other, member in needs:
+                if kind == "lookup" and member not in entry:
+                    continue
+                earlier = self.one(other, member, entry.get(member))
+                if earlier is None and entry.get("decision") == "refused":
+                    continue
+                require(earlier is not None, "something is missing")
+                require(earlier["seq"] < entry["seq"], "order")
+                self.needed.add(earlier["seq"])
+                if kind != "lookup":
+                    self.needed.add(entry["seq"])
+
+    def known(self, *entries):
+        return all(entry["seq"] in self.said for entry in entries)
+
+    def grant(self):
+        for entry in self.of("lookup"):
+            given = self.one("grant", "grant", entry["grant"]) if "grant" in entry else None
+            released = entry.get("decision") == "released"
+            require(given is not None or not released, "released without a grant")
+            if given is None or not self.known(entry, given):
+                continue
+            said, grant = self.said[entry["seq"]], self.said[given["seq"]]
+            allowed = {x["certificate_id"]: x["fields"] for x in grant["certificates"]}
+            named = said.get("certificate_id")
+            if named is None and len(allowed) == 1:
+                (named,) = allowed
+            ((how, what),) = said["presented"].items()
+            fields = allowed.get(entry.get("certificate"), [])
+            grantee, when = grant["grantee"], grant["when"]
+            objections = {
+                "wrong_department": entry.get("department") != grantee["department"],
+                "wrong_site": entry.get("site") not in grant["where"]["sites"],
+                "wrong_service_item": entry["service_item"] != grant["purpose"]["service_item"],
+                "wrong_terminal": grantee.get("terminal") not in (None, entry.get("terminal")),
+                "wrong_staff": grantee.get("staff") not in (None, entry.get("staff")),
+                "grant_not_yet_valid": entry["time"] < 1000 * when["not_before"],
+                "grant_expired": entry["time"] >= 1000 * when["not_after"],
+                "field_not_granted": not set(said["fields"]) <= set(fields),
+            }
+            if not released:
+                require(objections.get(entry["reason"], True), "refused wrongly")
+                continue
+            require(not any(objections.values()), f"not covered: {objections}")
+            require(named in allowed and named == entry.get("certificate"), "certificate")
+            shown = {
+                "grant_id": what == grant["grant_id"] and grant["mode"] == "direct",
+                "request_id": what == grant.get("request_id"),
+            }
+            require(shown.get(how, True), "another grant was shown")
+            issued = self.one("issue", "certificate", entry["certificate"])
+            require(issued is not None, "no certificate")
+            if self.known(issued):
+                dates = self.said[issued["seq"]]
+                for name in ("nbf", "exp"):
+                    require(dates.get(name) is None or type(dates[name]) is int, "dates")
+                require(entry["time"] >= 1000 * (dates.get("nbf") or 0) or not dates.get("nbf"), "")
+                require("exp" not in dates or entry["time"] < 1000 * dates["exp"], "expired")
+
+    def status(self):
+        issues, changes = self.of("issue"), self.of("status")
+        if not issues and not changes:
+            return
+        require(len(issues) == 1, "no certificate")
+        issued = issues[0]
+        for entry in changes:
+            for name in ("certificate", "department"):
+                require(entry.get(name) == issued.get(name), "another's change of status")
+        state, last = "active", 0
+        for entry in changes:
+            action = entry.get("reason")
+            legal = {
+                "suspend": ["active"],
+                "restore": ["suspended"],
+                "revoke": ["active", "suspended"],
+                "supersede": ["active"],
+                "erase": STATES,
+            }
+            require(state in legal.get(action, []), "life cycle")
+            require(entry.get("state") == AFTER[action], "life cycle")
+            if action != "erase":
+                state = AFTER[action]
+                last = int.from_bytes(unb64url(entry["statement"]), "big")
+        now = self.registered(self.headers[0], issued)
+        subject = self.bundle["subject"]["kind"]
+        if subject == "certificate":
+            require(now == (state, last), "the registry holds something else")
+            return
+        if now == ("active", 0):
+            return
+        then, digest = self.registered(self.headers[-1], issued)
+        if subject == "lookup" and self.about["decision"] == "released" and then != "active":
+            later = [x for x in changes if x["seq"] > self.about["seq"]]
+            digests = [int.from_bytes(unb64url(x["statement"]), "big") for x in later]
+            require(digest in digests, "released while not active")
+
+    def registered(self, header, issued):
+        base = self.mapped(3, unb64url(issued["statement"]))
+        number, digest = (self.word(header, "status_registry", base + i) for i in range(2))
+        require(number < 4, "state")
+        return STATES[number], digest
+
+    def disclosures(self):
+        names = set()
+        for encoded in self.bundle["disclosures"]:
+            issues = self.of("issue")
+            require(self.about["kind"] == "lookup" and len(issues) == 1, "fields of nothing")
+            if not self.known(self.about, issues[0]):
+                continue
+            issued, asked = self.said[issues[0]["seq"]], self.said[self.about["seq"]]
+            require(issued.get("_sd_alg") == "sha-256", "digests")
+            require(b64url(sha256(encoded.encode())) in issued["_sd"], "not the issuer's")
+            salt, name, value = json.loads(base64.urlsafe_b64decode(encoded + "=="))
+            require(isinstance(name, str) and isinstance(value, str | int), "field")
+            require(isinstance(salt, str) and len(salt) >= 22, "salt")
+            require(self.about["decision"] == "released", "nothing was released")
+            require(name in asked["fields"] and name not in names, "not released")
+            names.add(name)
+
+    def dispute(self):
+        disputes, resolutions = self.of("dispute"), self.of("resolution")
+        if not disputes and not resolutions:
+            return
+        require(len(disputes) == 1, "no dispute")
+        if not self.known(disputes[0]):
+            return
+        seq = self.said[disputes[0]["seq"]]["seq"]
+        disputed = next((entry for entry in self.entries if entry["seq"] == seq), None)
+        require(disputed is not None and disputed["kind"] in ("lookup", "grant"), "disputed")
+        require(seq < disputes[0]["seq"], "disputed before it happened")
+        self.needed.add(seq)
+        for entry in disputes + resolutions:
+            for name in OPTIONAL[:7]:
+                require(entry.get(name) == disputed.get(name), "of something else")
+
+    def complete(self):
+        require(self.trie.used == set(self.trie.nodes), "a proof that nothing needs")
+        require(all(x["seq"] in self.needed for x in self.entries), "an entry nothing needs")
+
+
+def verify(bundle_text, trust_text):
+    """``verified``, ``incomplete``, ``failed`` or ``broken``; and why."""
+    try:
+        bundle, trust = read_bundle(parse(bundle_text)), read_trust(parse(trust_text))
+    except Broken as error:
+        return "broken", str(error)
+    verifier = Verifier(bundle, trust)
+    try:
+        return verifier.verdict(), ""
+    except No as error:
+        if str(error) == "unknown kind of seal":
+            return "incomplete", str(error)
+        return "failed", str(error)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return "failed", f"form of a statement: {error!r}"
+
+
+def main():
+    with open(sys.argv[1], "rb") as bundle, open(sys.argv[2], "rb") as trust:
+        verdict, why = verify(bundle.read(), trust.read())
+    print(verdict, why)
+    sys.exit({"verified": 0, "broken": 2}.get(verdict, 1))
+
+
+if __name__ == "__main__":
+    main()

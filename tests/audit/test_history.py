@@ -1,0 +1,140 @@
+"""A window of time finds what a search through everything would, wherever the clock was set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, insert
+
+from audit.history import CLOCK_STEP_MS, Scope, history, news
+from ledger import store
+from ledger.database import Database
+
+
+def fill(connection: Connection, times: list[int]) -> None:
+    rows = [
+        {
+            "seq": seq,
+            "time_ms": time_ms,
+            "kind": "lookup" if seq % 3 else "grant",
+            "actor": "a" * 43,
+            "statement_digest": bytes(32),
+            "salt": bytes(16),
+            "request_key": seq.to_bytes(16, "big"),
+            "holder": f"h{seq % 2}",
+            "department": "d",
+            "terminal": f"t{seq % 5}",
+            "decision": None if seq % 3 == 0 else ("released" if seq % 2 else "refused"),
+        }
+        for seq, time_ms in enumerate(times)
+    ]
+    connection.execute(insert(store.entries), rows)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    made = Database(f"sqlite:///{Path(tmp_path_factory.mktemp('history')) / 'l.db'}")
+    made.create_tables()
+    return made
+
+
+def refilled(database: Database, times: list[int]) -> None:
+    with database.write() as connection:
+        connection.execute(store.entries.delete())
+        if times:
+            fill(connection, times)
+
+
+@st.composite
+def clocks(draw: st.DrawFn) -> list[int]:
+    """Times as entries have them: on the whole forward, back by a minute at most."""
+    times: list[int] = []
+    newest = 10**12
+    for _ in range(draw(st.integers(0, 60))):
+        step = draw(st.sampled_from([0, 1, 500, 30_000, 90_000, -1, -30_000, -CLOCK_STEP_MS]))
+        now = max(newest + step, newest - CLOCK_STEP_MS)
+        times.append(now)
+        newest = max(newest, now)
+    return times
+
+
+@settings(max_examples=150, deadline=None)
+@given(times=clocks(), since=st.integers(-200_000, 3_000_000), length=st.integers(0, 500_000))
+def test_a_window_misses_nothing(
+    database: Database, times: list[int], since: int, length: int
+) -> None:
+    refilled(database, times)
+    begin, end = 10**12 + since, 10**12 + since + length
+    with database.read() as connection:
+        page = history(connection, {}, Scope(), limit=100, since_ms=begin, until_ms=end)
+    expected = [seq for seq, at in enumerate(times) if begin <= at < end]
+    assert [line.seq for line in page.lines] == expected[::-1]
+
+
+def test_filters_work_together(database: Database) -> None:
+    refilled(database, list(range(10**12, 10**12 + 60_000, 1000)))
+    with database.read() as connection:
+
+        def found(filters: dict[str, str], **more: Any) -> list[int]:
+            page = history(connection, filters, Scope(), limit=100, **more)
+            return [line.seq for line in page.lines][::-1]
+
+        lookups = [seq for seq in range(60) if seq % 3]
+        assert found({}, decision="released") == [seq for seq in lookups if seq % 2]
+        assert found({}, decision="refused") == [seq for seq in lookups if not seq % 2]
+        narrow = found({"terminal": "t1"}, decision="released", since_ms=10**12 + 20_000)
+        assert narrow == [seq for seq in lookups if seq % 2 and seq % 5 == 1 and seq >= 20]
+        both = {"department": "d", "holder": "h0"}
+        assert found(both, kind="grant") == [seq for seq in range(60) if seq % 6 == 0]
+        assert found({"department": "x"}) == []
+
+
+def test_a_window_reads_no_more_than_it_holds(database: Database) -> None:
+    refilled(database, [10**12 + 1000 * seq for seq in range(20_000)])
+    steps = 0
+
+    with database.read() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        raw.set_progress_handler(count, 100)
+        try:
+            page = history(
+                connection,
+                {},
+                Scope(),
+                limit=10,
+                kind="status",
+                since_ms=10**12 + 5_000_000,
+                until_ms=10**12 + 5_010_000,
+            )
+        finally:
+            raw.set_progress_handler(None, 0)
+    assert page.lines == []
+    # The window and a minute on both sides: some 130 entries of the 20,000.
+    assert steps * 100 < 20_000
+
+
+def test_news_are_in_order_bounded_and_the_readers_own(database: Database) -> None:
+    refilled(database, [10**12 + seq for seq in range(60)])
+    with database.read() as connection:
+        mine = news(connection, Scope(holder="h1"), after=10, below=50, limit=100)
+        assert [entry.seq for entry in mine] == list(range(11, 50, 2))
+        scope = Scope(department="d", terminal="t2", kinds=("lookup",))
+        some = news(connection, scope, after=-1, below=60, limit=3)
+        assert [entry.seq for entry in some] == [2, 7, 17]
+        assert all(scope.covers(entry) for entry in some)
+        everything = news(connection, Scope(), after=-1, below=60, limit=100)
+        hidden = [entry.seq for entry in everything if not scope.covers(entry)]
+        assert 12 in hidden
+        assert 3 in hidden
+        assert not {2, 7, 17} & set(hidden)

@@ -1,0 +1,151 @@
+"""What disputes and resolutions do to each other inside one batch: real tables, no service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from authz import store
+from authz.disputing import DisputeHandler, ResolutionHandler
+from ledger import store as ledger_store
+from ledger.batch import Batch, Recorded, Rejected, Request
+from ledger.database import Database
+from ledger.directory import Enrolled, Role
+from ledger.encoding import sha256
+from ledger.entries import Decision, Entry, EventKind
+from ledger.statements import Kind, Statement
+
+LOG, HOLDER, GRANT = b"log", "H1", "G" * 26
+FIRST, SECOND = "A" * 26, "B" * 26
+
+
+def entry(seq: int) -> Entry:
+    return Entry(
+        seq=seq,
+        time_ms=1,
+        actor="k" * 43,
+        statement_digest=bytes(32),
+        salt=bytes(16),
+        kind=EventKind.LOOKUP,
+        grant=GRANT,
+        holder=HOLDER,
+        department="D1",
+        terminal="counter-1",
+        decision=Decision.RELEASED,
+    )
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Batch]:
+    """A batch on a log of two lookups under one grant."""
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    database.create_tables()
+    with database.write() as connection:
+        ledger_store.create_head(connection, LOG)
+        used = [(entry(seq), bytes([seq] * 16), "a.b.c") for seq in (0, 1)]
+        ledger_store.append_entries(connection, LOG, used, {(0, 0): bytes(64)})
+        connection.execute(
+            insert(store.grants),
+            {
+                "grant_id": GRANT,
+                "seq": 0,
+                "holder": HOLDER,
+                "handle": bytes(16),
+                "uses_left": 1,
+                "frozen": False,
+            },
+        )
+        yield Batch(connection, 2, 5_000)
+    database.close()
+
+
+def request(kind: Kind, role: Role, jti: str, **members: Any) -> Request:
+    payload = {"v": 1, "iat": 1, "jti": jti, **members}
+    kid = role[0] * 43
+    key = sha256(f"{kid}{jti}".encode())[:16]
+    statement = Statement(kind, kid, payload, f"token.{jti}.x", sha256(jti.encode()), key)
+    holder = HOLDER if role is Role.HOLDER else None
+    return Request(statement, Enrolled(kid=kid, role=role, holder=holder))
+
+
+def dispute(id_: str, seq: int, jti: str) -> Request:
+    members = {"dispute_id": id_, "seq": seq, "cause": "not_me"}
+    return request(Kind.DISPUTE, Role.HOLDER, jti * 16, **members)
+
+
+def resolution(id_: str, outcome: str, jti: str) -> Request:
+    members = {"dispute_id": id_, "outcome": outcome, "text": "so it is"}
+    return request(Kind.RESOLUTION, Role.AUDITOR, jti * 16, **members)
+
+
+def frozen(batch: Batch) -> bool:
+    return bool(batch.connection.execute(select(store.grants.c.frozen)).scalar_one())
+
+
+def codes(outcomes: Any) -> list[str | None]:
+    return [
+        outcome.error.code if isinstance(outcome, Rejected) else None  # type: ignore[attr-defined]
+        for outcome in outcomes
+    ]
+
+
+def test_one_batch_may_open_and_settle_a_dispute(batch: Batch) -> None:
+    (opened,) = DisputeHandler().process(batch, [dispute(FIRST, 0, "a")])
+    assert frozen(batch)
+    (settled,) = ResolutionHandler().process(batch, [resolution(FIRST, "rejected", "b")])
+    assert not frozen(batch)
+    assert isinstance(opened, Recorded)
+    assert isinstance(settled, Recorded)
+    assert (opened.entry.seq, settled.entry.seq) == (2, 3)
+    assert settled.entry.terminal == opened.entry.terminal == "counter-1"
+    row = batch.connection.execute(select(store.disputes)).one()
+    assert (row.seq, row.state, row.resolved_seq) == (2, "rejected", 3)
+
+
+def test_of_two_disputes_of_a_line_in_one_batch_one_is_recorded(batch: Batch) -> None:
+    asked = [dispute(FIRST, 0, "a"), dispute(SECOND, 0, "b"), dispute(FIRST, 1, "c")]
+    outcomes = DisputeHandler().process(batch, asked)
+    assert codes(outcomes) == [None, "dispute.exists", "dispute.exists"]
+    assert [appended[0].seq for appended in batch.appended] == [2]
+
+
+def test_of_two_resolutions_in_one_batch_one_is_recorded(batch: Batch) -> None:
+    DisputeHandler().process(batch, [dispute(FIRST, 0, "a")])
+    asked = [resolution(FIRST, "upheld", "b"), resolution(FIRST, "rejected", "c")]
+    assert codes(ResolutionHandler().process(batch, asked)) == [None, "dispute.resolved"]
+    assert frozen(batch)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "after"),
+    [
+        ("rejected", "rejected", False),
+        ("upheld", "rejected", True),
+        ("rejected", "upheld", True),
+    ],
+)
+def test_a_grant_is_free_once_no_dispute_holds_it(
+    batch: Batch, first: str, second: str, after: bool
+) -> None:
+    DisputeHandler().process(batch, [dispute(FIRST, 0, "a"), dispute(SECOND, 1, "b")])
+    handler = ResolutionHandler()
+    handler.process(batch, [resolution(FIRST, first, "c")])
+    assert frozen(batch)
+    handler.process(batch, [resolution(SECOND, second, "d")])
+    assert frozen(batch) is after
+
+
+def test_what_is_answered_again_is_what_was_answered(batch: Batch) -> None:
+    asked = dispute(FIRST, 0, "a")
+    (opened,) = DisputeHandler().process(batch, [asked])
+    (settled,) = ResolutionHandler().process(batch, [resolution(FIRST, "upheld", "b")])
+    assert isinstance(opened, Recorded)
+    assert isinstance(settled, Recorded)
+    for handler, done in ((DisputeHandler(), opened), (ResolutionHandler(), settled)):
+        again = handler.recall(batch.connection, done.entry, asked.statement)
+        assert again == done.result
+    assert settled.result == {"dispute_id": FIRST, "state": "upheld"}
