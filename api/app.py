@@ -57,6 +57,7 @@ def create_app(service: Service) -> FastAPI:
         app.state.authenticator = Authenticator(service.ring, service.database)
         app.state.imports = ImportJobs()
         app.state.scans = set()
+        app.state.verifications = set()
         app.state.growth = Growth(service.database)
         app.state.chain_view = ChainView(service.chain, service.log_id)
         app.state.evidence = EvidenceDesk(service)

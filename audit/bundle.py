@@ -33,6 +33,9 @@ TRUST_KIND = "certledger-trust"
 #: Bytes of a bundle that anybody may hand in.
 MAX_BUNDLE = 1 << 20
 MAX_ENTRIES, MAX_KEYS, MAX_NODES, MAX_DISCLOSURES, MAX_PROOF = 200, 100, 2_000, 64, 64
+#: Bytes of a header (with validators in it) and of a trie node, characters of a checkpoint:
+#: decoding RLP and hashing take time that grows with them.
+MAX_HEADER, MAX_NODE, MAX_CHECKPOINT = 16_384, 1_024, 4_096
 
 #: The seal of the embedded node; `ledger.node.seal` says what is signed.
 EMBEDDED_SEAL = "certledger-seal-1"
@@ -211,14 +214,16 @@ def read_bundle(value: object) -> Bundle:
     _require(bool(blocks), "blocks must not be empty")
     disclosures = _list(top["disclosures"], "disclosures", MAX_DISCLOSURES)
     nodes = _list(top["nodes"], "nodes", MAX_NODES)
+    checkpoint = _text(top["checkpoint"], "checkpoint")
+    _require(len(checkpoint) <= MAX_CHECKPOINT, "checkpoint is too long")
     return Bundle(
         subject=_subject(top["subject"]),
         lines=lines,
         keys=keys,
         disclosures=tuple(_text(item, "disclosures") for item in disclosures),
-        checkpoint=_text(top["checkpoint"], "checkpoint"),
+        checkpoint=checkpoint,
         blocks=blocks,
-        nodes=tuple(_bytes(item, "nodes") for item in nodes),
+        nodes=tuple(_bytes(item, "nodes", MAX_NODE) for item in nodes),
     )
 
 
@@ -307,7 +312,7 @@ def _block(value: object) -> SealedBlock:
     top = _members(value, "blocks", "header", "seal")
     seal = _members(top["seal"], "seal", "scheme", "signature")
     return SealedBlock(
-        _bytes(top["header"], "header"),
+        _bytes(top["header"], "header", MAX_HEADER),
         _text(seal["scheme"], "seal.scheme"),
         _bytes(seal["signature"], "seal.signature"),
     )
@@ -349,14 +354,16 @@ def _text(value: object, at: str) -> str:
     return value
 
 
-def _bytes(value: object, at: str) -> bytes:
-    """Base64 with padding, in its one form."""
+def _bytes(value: object, at: str, limit: int = MAX_BUNDLE) -> bytes:
+    """Base64 with padding, in its one form; at most so many bytes."""
     text = _text(value, at)
+    _require(len(text) <= (limit + 2) // 3 * 4, f"{at} is too long")
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise BundleError(f"{at} must be base64") from None
     _require(_base64(data) == text, f"{at} must be base64 in its one form")
+    _require(len(data) <= limit, f"{at} is too long")
     return data
 
 

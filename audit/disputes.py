@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Select, select
 from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
 from authz.granting import payload_of
 from authz.store import disputes
-from ledger.entries import Entry, EventKind
+from ledger.entries import Entry
 from ledger.store import entries, entry_from_row, in_chunks, tokens_at
 
 MAX_PAGE = 200
@@ -83,10 +83,7 @@ def _visible(scope: Scope) -> Select[Any]:
     if scope.holder is not None:
         query = query.where(disputes.c.holder == scope.holder)
     if scope.department is not None:
-        # What a holder says of a grant, before anyone has looked, is no department's business.
-        query = query.join(entries, entries.c.seq == disputes.c.disputed_seq).where(
-            entries.c.department == scope.department, entries.c.kind == EventKind.LOOKUP
-        )
+        query = query.where(disputes.c.department == scope.department)
     return query
 
 

@@ -8,7 +8,9 @@ Reads the database, the log and the chain that it is given, and changes nothing.
 
 A statement that its sender may still send again for its answer is withheld from everybody else:
 whoever had it could have the answer. A department that was refused does not get the grant that it
-was refused under. Disclosed fields go to the holder and to the very terminal that got them.
+was refused under. Disclosed fields go to the holder, and to the very terminal that got them for as
+long as sending its lookup again would answer them anyhow: later, a new lookup is the way, which is
+recorded.
 
 Not this module's job: the format (`audit.bundle`), what is proven by it (`audit.verification`).
 """
@@ -101,13 +103,16 @@ class Gatherer:
             raise AnchorPending
         found = _read(connection, seqs)
         found |= _read(connection, _enrolments(connection, found.values()))
+        _bounded(found)
         about = found[seqs[0]][0]
         blocks = self._blocks(connection, published, max(found))
         proofs = self._proofs(found, blocks)
         if subject.kind == "lookup":
-            found |= self._changed_at_once(connection, about, found, blocks[-1], proofs)
-        if len(found) > MAX_ENTRIES:
-            raise StatementError("evidence.too_large", "there are too many entries for one bundle")
+            changes = self._changes_by(connection, about, found, blocks[-1], proofs)
+            found |= changes
+            _bounded(found)
+            if changes:  # whoever signed them must be shown in the directory
+                proofs |= self._proofs(changes, blocks)
         withheld = {
             entry.seq: until
             for entry, token in found.values()
@@ -117,7 +122,7 @@ class Gatherer:
             subject=subject,
             lines=self._lines(found, withheld, published),
             keys=tuple(_keys(connection, found, withheld)),
-            disclosures=self._disclosures(connection, about, found, withheld, asker)
+            disclosures=self._disclosures(connection, about, found, withheld, asker, now)
             if fields
             else (),
             checkpoint=published.note,
@@ -162,11 +167,14 @@ class Gatherer:
         found: dict[int, tuple[Entry, str]],
         withheld: Collection[int],
         asker: Enrolled,
+        now: float,
     ) -> tuple[str, ...]:
         if about.kind is not EventKind.LOOKUP or about.decision is not Decision.RELEASED:
             return ()
-        if asker.role is not Role.HOLDER and asker.kid != about.actor:
-            return ()
+        if asker.role is not Role.HOLDER:
+            until = int(payload_of(found[about.seq][1])["iat"]) + self._live.lookup
+            if asker.kid != about.actor or now > until:
+                return ()
         row = _certificate(connection, about.certificate)
         if about.seq in withheld or row is None or row.content is None:
             return ()
@@ -179,7 +187,7 @@ class Gatherer:
         asked = payload_of(found[about.seq][1])["fields"]
         return tuple(known[name] for name in dict.fromkeys(asked) if name in known)
 
-    def _changed_at_once(
+    def _changes_by(
         self,
         connection: Connection,
         about: Entry,
@@ -187,7 +195,8 @@ class Gatherer:
         first: tuple[int, SealedBlock],
         proofs: Iterable[bytes],
     ) -> dict[int, tuple[Entry, str]]:
-        """Changes of status that were anchored with a released lookup, but came after it."""
+        """The changes of status that the registry had by the block that anchored a released lookup:
+        they show whether the last of them came before the lookup or after it."""
         issued = [entry for entry, _ in found.values() if entry.kind is EventKind.ISSUE]
         if about.decision is not Decision.RELEASED or not issued:
             return {}
@@ -195,11 +204,11 @@ class Gatherer:
         contract, header = self._trust.status_registry, read_header(block.header)
         nodes = Nodes(proofs)
         account = account_at(nodes, header.state_root, contract.address)
-        slot = layout.status_slots(issued[0].statement_digest).state
+        slot = layout.status_slots(issued[0].statement_digest).digest
         if account is None or not storage_at(nodes, account.storage_root, slot):
             return {}
-        later = [seq for seq in _changes(connection, about.certificate) if about.seq < seq < size]
-        return _read(connection, later)
+        changes = _changes(connection, about.certificate)
+        return _read(connection, [seq for seq in changes if seq < size])
 
     # --- chain --------------------------------------------------------------------------------
 
@@ -276,6 +285,11 @@ def trust_of(chain: ChainClient, log_key: NoteKey) -> Trust:
         status_registry=contract(deployment.status_registry),
         log=log_key,
     )
+
+
+def _bounded(found: Collection[int]) -> None:
+    if len(found) > MAX_ENTRIES:
+        raise StatementError("evidence.too_large", "there are too many entries for one bundle")
 
 
 def _unknown() -> StatementError:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from ledger.entries import Entry
-from ledger.store import TRACEABLE, entries, entry_from_row
+from ledger.store import IS_RARE, RARE_KINDS, TRACEABLE, entries, entry_from_row
 
 MAX_PAGE = 500
 #: How far the time of an entry may lie before that of an earlier one.
@@ -77,6 +77,8 @@ def history(
     query = scope.narrow(query)
     if kind is not None:
         query = query.where(entries.c.kind == kind)
+        if kind in RARE_KINDS and not filters and scope == Scope():
+            query = query.where(IS_RARE)
     if decision is not None:
         query = query.where(entries.c.decision == decision)
     if before is not None:

@@ -11,7 +11,9 @@ words of their own for them:
 5. ``signature``: the checkpoint is signed by the log's key
 6. ``origin``: the checkpoint is this log's
 7. ``anchor``: the chain has this root anchored at this size
-8. ``transaction``: the transaction that the receipt names is in the block that it names
+8. ``transaction``: the transaction that the receipt names is in the block that it names, and is
+   the one by which the log anchored this size (or, where the log has no record of that, one to the
+   contract and on the chain where it anchors)
 
 ``ok`` is None where there was nothing to ask (``skipped``) or nobody who answered. Not this
 module's job: asking.
@@ -23,7 +25,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ledger.entries import Entry
@@ -33,6 +35,8 @@ from ledger.receipts import AnchorReference
 
 CHECKS = ("form", "entry", "leaf", "inclusion", "signature", "origin", "anchor", "transaction")
 SKIPPED = "skipped"
+#: What no receipt of ours comes near; whatever is longer is not examined.
+MAX_PROOF, MAX_NOTE = 64, 4096
 _HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9A-Fa-f]{40}", re.ASCII)
 
@@ -64,6 +68,15 @@ class LogSays:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchoring:
+    """Where the log anchors (None: not known), and where it anchored the checkpoint's size (None:
+    it has no record of that)."""
+
+    home: tuple[int, str] | None
+    recorded: AnchorReference | None
+
+
+@dataclass(frozen=True, slots=True)
 class Mined:
     """Where a transaction is, and to which contract it went; hex with 0x."""
 
@@ -92,7 +105,7 @@ def read_parts(receipt: Mapping[str, Any]) -> Parts:
     if state == "pending":
         return Parts("form.pending", entry)
     note = receipt.get("checkpoint")
-    if not isinstance(note, str):
+    if not isinstance(note, str) or len(note) > MAX_NOTE:
         return Parts("form.malformed", entry)
     return Parts(
         "form.receipt",
@@ -105,7 +118,11 @@ def read_parts(receipt: Mapping[str, Any]) -> Parts:
 
 
 def examine(
-    parts: Parts, log_key: NoteKey, log: LogSays | None, chain: ChainSays | None
+    parts: Parts,
+    log_key: NoteKey,
+    log: LogSays | None,
+    chain: ChainSays | None,
+    own: Anchoring,
 ) -> list[Check]:
     """All checks in order. ``log`` and ``chain`` are None when they could not be asked."""
     pending = parts.form == "form.pending"
@@ -120,7 +137,7 @@ def examine(
             "signature": _signature(parts, log_key),
             "origin": _origin(parts, log_key),
             "anchor": _anchor(parts, chain),
-            "transaction": _transaction(parts, chain),
+            "transaction": _transaction(parts, chain, own),
         }
     return [Check(name, *found.get(name, (None, SKIPPED))) for name in CHECKS]
 
@@ -184,7 +201,7 @@ def _anchor(parts: Parts, chain: ChainSays | None) -> _Outcome:
     return True, "anchor.on_chain"
 
 
-def _transaction(parts: Parts, chain: ChainSays | None) -> _Outcome:
+def _transaction(parts: Parts, chain: ChainSays | None, own: Anchoring) -> _Outcome:
     named = parts.anchor
     if named is None:
         return False, "transaction.malformed"
@@ -196,7 +213,24 @@ def _transaction(parts: Parts, chain: ChainSays | None) -> _Outcome:
     place = (found.block_number, found.block_hash.lower(), (found.contract or "").lower())
     if place != (named.block_number, named.block_hash, named.contract.lower()):
         return False, "transaction.elsewhere"
+    if not _is_own(named, own):
+        return False, "transaction.elsewhere"
     return True, "transaction.found"
+
+
+def _is_own(named: AnchorReference, own: Anchoring) -> bool:
+    """Any transaction is where it is: this one must be the log's own."""
+    if own.recorded is not None:
+        return _lowered(named) == _lowered(own.recorded)
+    if own.home is None:
+        return False
+    chain_id, contract = own.home
+    return (named.chain_id, named.contract.lower()) == (chain_id, contract.lower())
+
+
+def _lowered(anchor: AnchorReference) -> AnchorReference:
+    # The letters of an address may carry a checksum (EIP-55).
+    return replace(anchor, contract=anchor.contract.lower())
 
 
 def _read_entry(value: Any) -> Entry:
@@ -206,7 +240,7 @@ def _read_entry(value: Any) -> Entry:
 
 
 def _read_proof(value: object) -> tuple[bytes, ...] | None:
-    if not isinstance(value, list):
+    if not isinstance(value, list) or len(value) > MAX_PROOF:
         return None
     try:
         return tuple(base64.b64decode(item, validate=True) for item in value)

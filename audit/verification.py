@@ -124,6 +124,8 @@ def pruned(bundle: Bundle, trust: Trust) -> Bundle:
     """The bundle without the parts of proofs that no check needs."""
     protocol = _Protocol(bundle, trust)
     protocol.run()
+    if not protocol.headers:  # sealed in a way that this version cannot judge: nothing was walked
+        return bundle
     needed = () if protocol.nodes is None else tuple(protocol.nodes.needed)
     return replace(bundle, nodes=needed)
 
@@ -370,7 +372,7 @@ class _Protocol:
             seconds = entry.time_ms // 1000
             if not key.not_before <= seconds < key.not_after:
                 raise Fault("key.validity", entry.seq)
-            if key.revoked_at and seconds >= key.revoked_at:
+            if key.revoked_at and seconds > key.revoked_at:
                 raise Fault("key.revoked", entry.seq)
         return _Proven("key.trusted", {"block": now.number}) if signed else _Proven("key.none")
 
@@ -390,6 +392,10 @@ class _Protocol:
                     raise Fault("enrolment.missing", entry.seq)
                 self.lines_used.add(invitation.entry.seq)
                 invited = (invitation.entry, self._said(invitation))
+                revoked = self._directory(self._now(), invitation.entry.actor).revoked_at
+                if revoked and enrolment.entry.time_ms // 1000 > revoked:
+                    # Whoever is trusted no more invites nobody any more.
+                    raise Fault("enrolment.invitation", enrolment.entry.seq)
             elif enrolment.entry.actor == enrolment.entry.subject:
                 # Nobody enrols themselves without having been invited.
                 raise Fault("enrolment.other_role", enrolment.entry.seq)
@@ -495,6 +501,17 @@ class _Protocol:
                 if change == digest and line.entry.seq > about.seq:
                     raise _Gap("status.changed_at_once", **as_of)
             raise Fault("status.not_active", about.seq)
+        if (
+            about.decision is Decision.RELEASED
+            and digest
+            and not any(
+                int.from_bytes(line.entry.statement_digest, "big") == digest
+                and line.entry.seq < about.seq
+                for line in self._of(EventKind.STATUS)
+            )
+        ):
+            # Restored since, perhaps: active then says nothing of the lookup.
+            raise _Gap("status.changed_at_once", **as_of)
         self.facts["status"] = {"state": state.value, **_block_shown(first)}
         return _Proven("status.as_of", {**as_of, "now": header.number, "state_now": now[0].value})
 

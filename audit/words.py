@@ -69,7 +69,8 @@ WORDS: Final[Mapping[str, str]] = {
     "enrolment.none": "no holder's device and no terminal signed any of this",
     "enrolment.missing": "there is no earlier enrolment of a device or terminal that signed",
     "enrolment.other_role": "a device or terminal was enrolled as something else",
-    "enrolment.invitation": "a key's claim is not of the invitation that is shown, or was late",
+    "enrolment.invitation": "a key's claim is not of the invitation that is shown, or was late, or "
+    "came after its inviter's key had been revoked",
     # 11 order
     "order.kept": "what must come first came first, and times do not run backwards",
     "order.broken": "something came before what it needs",
@@ -103,14 +104,15 @@ WORDS: Final[Mapping[str, str]] = {
     "status.never_changed": "by the status registry, the certificate was never suspended, revoked "
     "or superseded up to block {block} ({time} UTC)",
     "status.as_of": "by the status registry, the certificate was {state} as of block {block} "
-    "({time} UTC), the first that shows these entries; as of block {now} it is {state_now}",
+    "({time} UTC); as of block {now} it is {state_now}",
     "status.as_shown": "by the status registry, the certificate is {state} as of block {block} "
     "({time} UTC), by the last change that is shown; whether a suspension that was lifted is left "
     "out, this does not show",
     "status.erased": "the content was erased, recorded in entry {seq}; by the status registry, "
     "the certificate is {state} as of block {block} ({time} UTC)",
-    "status.changed_at_once": "the certificate became {state} between the lookup and block "
-    "{block} ({time} UTC); what it was at the lookup, the registry no longer shows",
+    "status.changed_at_once": "as of block {block} ({time} UTC) the certificate was {state}, by a "
+    "change that is not shown to have come before the lookup; what it was at the lookup, the "
+    "registry does not show there",
     "status.later": "by the status registry, the certificate was {state} as of block {block} "
     "({time} UTC), later than the lookup: a bundle of the lookup itself shows it as of then",
     "status.not_active": "by the status registry, the certificate was not active when it was "
@@ -127,8 +129,8 @@ WORDS: Final[Mapping[str, str]] = {
     "disclosure.not_released": "a disclosed field was not released by this lookup",
     "disclosure.repeated": "a field is disclosed twice",
     # 15 dispute
-    "dispute.agrees": "the dispute is of entry {seq}, by the holder; it is {state} by what is "
-    "shown here",
+    "dispute.agrees": "the dispute is of entry {seq}, signed by a holder's device; it is {state} "
+    "by what is shown here",
     "dispute.other_entry": "the dispute is of another entry, or its resolution of another dispute",
     # 16 complete
     "complete.needed": "every key and every proof in the bundle was needed",
@@ -139,9 +141,9 @@ WORDS: Final[Mapping[str, str]] = {
 
 #: What no bundle shows, whatever its checks say.
 LIMITS: Final[Mapping[str, str]] = {
-    "holder": "that the device which signed the grant is that of the person whom the certificate "
-    "is about: the ledger checked it and its operator can prove it, but showing it here would "
-    "take the person's number",
+    "holder": "that the devices which signed the grant, its revocation, the dispute or its "
+    "withdrawal are of one person, and of the one whom the certificate is about: the ledger "
+    "checked it and its operator can prove it, but showing it here would take the person's number",
     "absence": "that something was not recorded: that the grant had not been revoked or frozen, "
     "the holder's device not revoked, the code not used before, the uses not exhausted",
     "allowance": "that the service item may ask for these fields at all: that is in the public "

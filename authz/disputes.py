@@ -238,6 +238,12 @@ def require_disputable(entry: Draft | None, holder: str) -> str:
     return entry.grant
 
 
+def department_concerned(disputed: Draft) -> str | None:
+    """The department whose own lookup is disputed. What a holder says of a grant, before anyone
+    has looked, is no department's business."""
+    return disputed.department if disputed.kind is EventKind.LOOKUP else None
+
+
 def opened_entry(dispute: Dispute, disputed: Draft) -> Draft:
     """The dispute's entry: where and for what as in the disputed one, so that whatever filter
     finds that finds this too."""

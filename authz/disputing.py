@@ -21,6 +21,7 @@ from authz.disputes import (
     DisputeState,
     Party,
     Resolution,
+    department_concerned,
     opened_entry,
     require_disputable,
     resolved_entry,
@@ -80,6 +81,7 @@ class DisputeHandler:
                 "disputed_seq": dispute.seq,
                 "grant_id": grant_id,
                 "holder": holder,
+                "department": department_concerned(disputed),
                 "state": DisputeState.OPEN,
             },
         )

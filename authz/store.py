@@ -94,12 +94,18 @@ disputes = Table(
     Column("disputed_seq", Int64, nullable=False),
     Column("grant_id", String, nullable=False),
     Column("holder", String, nullable=False),
+    # Whose lookup is disputed; none where it is a grant.
+    Column("department", String),
     Column("state", String, nullable=False),
     Column("resolved_seq", Int64),
     Index("disputes_seq", "seq"),
     Index("disputes_line", "disputed_seq"),
     Index("disputes_grant", "grant_id"),
     Index("disputes_holder", "holder", "seq"),
+    Index("disputes_department", "department", "seq"),
+    # SQLite would go through everybody's open disputes for those of one department.
+    Index("disputes_department_state", "department", "state", "seq"),
+    Index("disputes_state", "state", "seq"),
 )
 
 

@@ -33,6 +33,7 @@ from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
 
 from contracts import load
+from ledger.statements import StatementError
 
 if TYPE_CHECKING:
     # Importing web3 takes two seconds, which every command line would pay for a few dataclasses.
@@ -540,16 +541,21 @@ class ChainClient:
     # Proofs, for whoever has no node to ask
 
     def sealed_header(self, number: int) -> SealedHeader:
-        """A block's header and, where the engine has seals of our kind, its seal."""
+        """A block's header and, where the engine has seals of our kind, its seal.
+
+        Raises StatementError where the engine hashes its headers in another way: asking again
+        does not help.
+        """
         found = self._ask("eth_getBlockByNumber", [hex(number), False])
         if found is None:
             raise ChainError(f"{self._where} does not show block {number}")
         with _well_formed("header"):
             header = _encoded_header(found)
             if keccak(header) != _bytes(found["hash"]):
-                raise ChainError(
+                raise StatementError(
+                    "evidence.unsupported",
                     f"the hash of block {number} is not that of its header as this version writes "
-                    "it: blocks of this engine cannot be proven yet"
+                    "it: blocks of this engine cannot be proven yet",
                 )
         try:
             sealed = self._request("certledger_getSeal", [hex(number)])

@@ -21,8 +21,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     func,
     insert,
+    literal,
+    not_,
     select,
     update,
 )
@@ -71,6 +74,28 @@ for _name in TRACEABLE:
         sqlite_where=entries.c[_name].is_not(None),
         postgresql_where=entries.c[_name].is_not(None),
     )
+
+#: The kinds of which there are few between all the lookups, found by kind alone.
+RARE_KINDS = (
+    EventKind.DISPUTE,
+    EventKind.RESOLUTION,
+    EventKind.INVITATION,
+    EventKind.ENROLMENT,
+    EventKind.IMPORT,
+)
+#: The condition of their index. SQLite uses that only where a query repeats it to the letter, so
+#: its values are written out, never bound. With IN it would build a table of them for each entry;
+#: with OR it would take the index for one person's disputes, too, and go through everybody's.
+IS_RARE = not_(
+    and_(*(entries.c.kind != literal(kind, literal_execute=True) for kind in RARE_KINDS))
+)
+Index(
+    "entries_rare_kind",
+    entries.c.kind,
+    entries.c.seq,
+    sqlite_where=IS_RARE,
+    postgresql_where=IS_RARE,
+)
 
 statements = Table(
     "statements",
@@ -165,6 +190,7 @@ invitations = Table(
     Column("wrapped_key", LargeBinary),
     Column("kid", String),  # the key that claimed it
     Column("seq", Int64, nullable=False),
+    Index("invitations_kid", "kid", unique=True),
 )
 
 certificates = Table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +52,8 @@ THEMES = ("auto", "light", "dark")
 WITHOUT_FIELDS = {"home", "check", "explorer", "auditor"}
 #: Pages that name them only after their first view.
 FIELDS_LATER = {"wallet"}
+#: Pages of terminals, which meet only the fields that some service item may ask for.
+ASKED_FIELDS = {"counter", "kiosk"}
 TEXT_SIZES = ("normal", "large")
 #: Cookies of a page's looks: what may be in them, the first is the default.
 LOOKS = {"theme": THEMES, "text": TEXT_SIZES}
@@ -164,8 +167,10 @@ def install(app: FastAPI) -> None:
         later: bool = False,
     ) -> Response:
         language = lang if lang in LANGUAGES else language_of(request)
-        fields = later or page not in WITHOUT_FIELDS | FIELDS_LATER
-        return _cached(request, names_in(service, language, with_fields=fields))
+        with_fields = later or page not in WITHOUT_FIELDS | FIELDS_LATER
+        asked = page in ASKED_FIELDS
+        value = names_in(service, language, with_fields=with_fields, only_asked=asked)
+        return _cached(request, value)
 
     app.include_router(router)
     app.mount("/assets", GZipMiddleware(Assets(directory=HERE / "static"), minimum_size=1024))
@@ -190,7 +195,9 @@ def _cached(request: Request, value: Any) -> Response:
     return Response(body, headers=headers, media_type="application/json")
 
 
-def names_in(service: Service, language: str, *, with_fields: bool) -> dict[str, Any]:
+def names_in(
+    service: Service, language: str, *, with_fields: bool, only_asked: bool
+) -> dict[str, Any]:
     """What codes are called in one language: less than half of ``GET /v1/catalogue``.
 
     ``{types: {code: {name, type_code, fields?: {name: label}, derived?: [name]}}, items: {code:
@@ -201,12 +208,18 @@ def names_in(service: Service, language: str, *, with_fields: bool) -> dict[str,
     with service.database.read() as connection:
         institutions = connection.execute(select(store.institutions)).all()
         sites = connection.execute(select(store.sites)).all()
+    asked = {
+        (kind, field)
+        for code in service.items
+        for kind, fields in service.items[code].asks.items()
+        for field in fields
+    }
     return {
         "types": {
             kind.code: {
                 "name": kind.names.zh if zh else kind.names.en,
                 "type_code": kind.type_code,
-                **(_fields_in(kind, zh) if with_fields else {}),
+                **(_fields_in(kind, zh, asked if only_asked else None) if with_fields else {}),
             }
             for kind in service.catalogue.types
         },
@@ -235,11 +248,17 @@ def names_in(service: Service, language: str, *, with_fields: bool) -> dict[str,
     }
 
 
-def _fields_in(kind: CertificateType, zh: bool) -> dict[str, Any]:
+def _fields_in(
+    kind: CertificateType, zh: bool, only: Collection[tuple[str, str]] | None
+) -> dict[str, Any]:
     labels = [(item.name, item.label) for item in kind.fields]
     labels += [(item.name, item.label) for item in kind.derived]
     return {
-        "fields": {name: label.zh if zh else label.en for name, label in labels},
+        "fields": {
+            name: label.zh if zh else label.en
+            for name, label in labels
+            if only is None or (kind.code, name) in only
+        },
         "derived": [item.name for item in kind.derived],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -10,14 +11,17 @@ from pydantic import Field
 from sqlalchemy import select
 
 from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.service import Service
 from ledger import invitations, store
+from ledger.admission import proven_person
 from ledger.batch import Request
 from ledger.committer import Answer
 from ledger.directory import Enrolled, Role
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
 from ledger.invitation_codes import MAX_TYPED
-from ledger.statements import Kind, StatementError
+from ledger.sealing import MasterKey
+from ledger.statements import Kind, Statement, StatementError
 
 router = APIRouter(prefix="/v1", tags=["enrolment"])
 
@@ -29,13 +33,21 @@ class Enrolment(Signed):
     identity_number: Annotated[str | None, Field(max_length=64)] = None
     salt: Annotated[str | None, Field(max_length=64)] = None
 
-    def person(self) -> dict[str, Any]:
-        """What the handlers take beside the statement."""
+    def person(self, statement: Statement, master: MasterKey) -> dict[str, Any] | None:
+        """What the handlers take beside a statement about a holder.
+
+        Proven here already, because a statement that is sent again is answered without them: who
+        found one, in a file of evidence say, must not learn the holder's pseudonym by it.
+        """
+        if statement.payload.get("what") != "holder":
+            return None
         try:
             salt = b64url_decode(self.salt or "")
         except EncodingError:
             raise StatementError("holder.subject", "salt must be base64url") from None
-        return {"identity_number": normalise(self.identity_number or ""), "salt": salt}
+        extra = {"identity_number": normalise(self.identity_number or ""), "salt": salt}
+        proven_person(master, extra, str(statement.payload.get("subject", "")))
+        return extra
 
 
 class CodedClaim(Signed):
@@ -48,7 +60,7 @@ class CodedClaim(Signed):
 async def enrol(body: Enrolment, service: ServiceDep, auth: AuthDep) -> Response:
     """Record an enrolment signed by the operator (holders' devices: by an issuer too)."""
     statement, actor = auth.statement(body.statement, (Kind.ENROLMENT,))
-    extra = body.person() if statement.payload.get("what") == "holder" else None
+    extra = body.person(statement, service.master)
     return _recorded(await service.record("enrolment", Request(statement, actor, extra)))
 
 
@@ -57,7 +69,7 @@ async def invite(body: Enrolment, service: ServiceDep, auth: AuthDep) -> Respons
     """Record that whoever has a one-time code may enrol one key; signed by the operator (for
     holders: by an issuer too). The statement has the code's digest, never the code."""
     statement, actor = auth.statement(body.statement, (Kind.INVITATION,))
-    extra = body.person() if statement.payload.get("what") == "holder" else None
+    extra = body.person(statement, service.master)
     return _recorded(await service.record("invitation", Request(statement, actor, extra)))
 
 
@@ -67,10 +79,14 @@ async def claim(body: CodedClaim, service: ServiceDep, auth: AuthDep) -> Respons
     statement = auth.own_statement(body.statement, Kind.CLAIM)
     claimed = invitations.read_claim(statement, body.code)
     # Before the committer: who guesses codes must not get in the way of its batches.
-    with service.database.read() as connection:
-        role = Role(invitations.find(connection, claimed.invitation).role)
+    role = await asyncio.to_thread(_invited_role, service, claimed.invitation)
     actor = Enrolled(kid=statement.kid, role=role)
     return _recorded(await service.record("claim", Request(statement, actor, claimed)))
+
+
+def _invited_role(service: Service, invitation: str) -> Role:
+    with service.database.read() as connection:
+        return Role(invitations.find(connection, invitation).role)
 
 
 def _recorded(answer: Answer) -> Response:
@@ -80,9 +96,7 @@ def _recorded(answer: Answer) -> Response:
 
 
 @router.get("/whoami")
-async def whoami(
-    service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(*Role))]
-) -> Response:
+def whoami(service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(*Role))]) -> Response:
     """What the caller's key is enrolled as, and what its institution and site are called."""
     shown = {name: value for name, value in asdict(reader).items() if value is not None}
     named = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from typing import Annotated, Any, Literal
@@ -243,13 +244,13 @@ async def read_request(
     """State of a request: for the terminal that asked, and for a holder who has its id. With
     ``wait``, once it is no longer in ``state`` or after that many seconds. The terminal reads
     what was ``granted`` once it is approved."""
-    shown = _read_request(service, reader, request_id)
+    shown = await asyncio.to_thread(_read_request, service, reader, request_id)
     if wait == 0 or shown["state"] != state:
         return reply(shown, headers=_PRIVATE)
     deadline = time.monotonic() + wait
     with service.notices.watch([("request", request_id)], request, reader.kid) as waiter:
         while True:
-            shown = _read_request(service, reader, request_id)
+            shown = await asyncio.to_thread(_read_request, service, reader, request_id)
             left = deadline - time.monotonic()
             if shown["state"] != state or left <= 0 or waiter.ended:
                 return reply(shown, headers=_PRIVATE)
@@ -261,7 +262,8 @@ async def read_request(
 def _read_request(service: Service, reader: Enrolled, request_id: str) -> dict[str, Any]:
     shown = _show_request(service, request_id, with_code=False)
     if reader.role is Role.TERMINAL:
-        if shown["terminal"] != reader.terminal:
+        # Names of terminals are a department's own.
+        if (shown["terminal"], shown["department"]) != (reader.terminal, reader.institution):
             raise StatementError("request.unknown", "no such request of this terminal")
         if shown["state"] == RequestState.APPROVED:
             shown["granted"] = _show_granted(service, shown["grant_id"])

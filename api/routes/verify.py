@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
+from sqlalchemy import select
 
 from api.chain_view import ChainView
 from api.replies import ServiceDep, body_schema, read_body, reply
@@ -15,19 +17,32 @@ from api.routes.evidence import DeskDep
 from api.routes.explorer import ChainDep
 from api.service import Service
 from audit.bundle import BundleError, Trust, read_bundle
-from audit.receipt_checks import ChainSays, LogSays, Mined, Parts, examine, read_parts
+from audit.receipt_checks import (
+    Anchoring,
+    ChainSays,
+    LogSays,
+    Mined,
+    Parts,
+    examine,
+    read_parts,
+)
 from audit.verification import verify_bundle
 from ledger import store
 from ledger.chain import ChainError
 from ledger.committer import Busy
 from ledger.entries import Entry
 from ledger.merkle import HASH_BYTES
+from ledger.receipts import AnchorReference
 from ledger.statements import StatementError
 
 router = APIRouter(prefix="/v1", tags=["verification"])
 
 PATH = "/v1/verify"
 MAX_BODY = 1 << 20
+#: Documents of strangers that are worked on at once, so that lookups keep the processor.
+MAX_AT_ONCE = 2
+
+T = TypeVar("T")
 
 
 class Evidence(BaseModel):
@@ -52,12 +67,14 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     neither the log nor the chain: here it is run with this service's own trust file."""
     body = await read_body(request, Evidence)
     if body.bundle is not None:
-        report = await _examine(body.bundle, await desk.trust())
+        report = await _examine(request, body.bundle, await desk.trust())
         return reply(report, headers={"Cache-Control": "no-store"})
-    parts = read_parts(body.receipt or {})
-    log_says = await asyncio.to_thread(_ask_log, service, parts.entry)
+    parts, log_says, own = await _at_most_two(
+        request, lambda: _read_and_ask_log(service, body.receipt or {})
+    )
     chain_says, time = await _ask_chain(chain, parts)
-    checks = examine(parts, service.log_verifier, log_says, chain_says)
+    key = service.log_verifier
+    checks = await _at_most_two(request, lambda: examine(parts, key, log_says, chain_says, own))
     anchor = None
     if parts.anchor is not None and parts.checkpoint is not None:
         anchor = {
@@ -78,11 +95,53 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     )
 
 
-async def _examine(bundle: dict[str, Any], trust: Trust) -> dict[str, Any]:
+async def _at_most_two(request: Request, work: Callable[[], T]) -> T:
+    """Run it off the event loop; raises Busy when others' documents are being worked on."""
+    running: set[object] = request.app.state.verifications
+    if len(running) >= MAX_AT_ONCE:
+        raise Busy(f"{len(running)} documents are being verified")
+    # A place is taken until the thread is done, not until the client has lost patience.
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    running.add(working)
+    working.add_done_callback(running.discard)
+    return await asyncio.shield(working)
+
+
+async def _examine(request: Request, bundle: dict[str, Any], trust: Trust) -> dict[str, Any]:
     try:
-        return await asyncio.to_thread(lambda: verify_bundle(read_bundle(bundle), trust).to_json())
+        return await _at_most_two(
+            request, lambda: verify_bundle(read_bundle(bundle), trust).to_json()
+        )
     except BundleError as error:
         raise StatementError("bundle.malformed", str(error)) from None
+
+
+def _read_and_ask_log(
+    service: Service, receipt: dict[str, Any]
+) -> tuple[Parts, LogSays | None, Anchoring]:
+    parts = read_parts(receipt)
+    return parts, _ask_log(service, parts.entry), _anchoring(service, parts)
+
+
+def _anchoring(service: Service, parts: Parts) -> Anchoring:
+    """Where the log anchors, and where it anchored the receipt's checkpoint."""
+    deployment = service.chain.deployment
+    home = None if deployment is None else (deployment.chain_id, deployment.checkpoint_log)
+    if parts.checkpoint is None or parts.checkpoint.size >= 2**63:
+        return Anchoring(home, None)
+    query = select(store.checkpoints).where(store.checkpoints.c.size == parts.checkpoint.size)
+    with service.database.read() as connection:
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        return Anchoring(home, None)
+    recorded = AnchorReference(
+        chain_id=row.chain_id,
+        contract=row.contract,
+        tx_hash="0x" + row.tx_hash.hex(),
+        block_number=row.block_number,
+        block_hash="0x" + row.block_hash.hex(),
+    )
+    return Anchoring(home, recorded)
 
 
 def _ask_log(service: Service, entry: Entry | None) -> LogSays | None:

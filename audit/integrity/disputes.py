@@ -7,7 +7,7 @@ statement makes it, not as it is stored: an altered line must not put its disput
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from authz.disputes import (
     Dispute,
     DisputeState,
     Resolution,
+    department_concerned,
     opened_entry,
     require_disputable,
     resolved_entry,
@@ -91,7 +92,13 @@ class Disputes:
         entry = opened_entry(dispute, disputed)
         self._opened[id_] = Opened(case, entry)
         self._hold(case, 1)
-        self._check_row(case, record.seq)
+        # Of such a line it is not known either whether it was a lookup.
+        concerned = (
+            (disputed.department, None)
+            if disputed is record.entry
+            else (department_concerned(disputed),)
+        )
+        self._check_row(case, record.seq, concerned)
         return entry
 
     def resolution(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
@@ -115,7 +122,8 @@ class Disputes:
 
     # The table
 
-    def _check_row(self, case: Case, seq: int) -> None:
+    def _check_row(self, case: Case, seq: int, concerned: Sequence[str | None]) -> None:
+        """``concerned`` are the departments that the row may name."""
         where, row = f"disputes {case.dispute_id}", self._rows.get(case.dispute_id)
         if row is None:
             self._findings.missing(where)
@@ -125,6 +133,7 @@ class Disputes:
             "disputed_seq": case.disputed_seq,
             "grant_id": case.grant_id,
             "holder": case.holder,
+            "department": row.department if row.department in concerned else concerned[0],
         }
         self._findings.compare(where, row, expected, "disputed", "dispute.differs")
         if (row.state, row.resolved_seq) != _OPEN:

@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from api.chain_view import MAX_WAITING, ChainView
+from api.routes.verify import MAX_AT_ONCE, _at_most_two
+from audit.receipt_checks import Anchoring, ChainSays, Mined, examine, read_parts
 from ledger.chain import Block, ChainClient, ChainUnavailable
 from ledger.committer import Busy
 from ledger.notes import open_checkpoint
@@ -284,6 +286,21 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] =
         {"transaction": False},
         "transaction.elsewhere",
     ),
+    "another chain": (
+        lambda r: r["anchor"].update(chain_id=r["anchor"]["chain_id"] + 1),
+        {"anchor": True, "transaction": False},
+        "transaction.elsewhere",
+    ),
+    "an endless note": (
+        lambda r: r.update(checkpoint=r["checkpoint"] + "— a AAAA\n" * 500),
+        {"form": False},
+        "form.malformed",
+    ),
+    "an endless proof": (
+        lambda r: r.update(proof=r["proof"][:1] * 65),
+        {"inclusion": False},
+        "inclusion.malformed",
+    ),
     "an anchor that is none": (
         lambda r: r.update(anchor=[1, None]),
         {"transaction": False, "anchor": True},
@@ -328,6 +345,64 @@ def test_garbage_is_examined_like_anything_else(city: Any, receipt: dict[str, An
     assert not examined["verified"]
     assert list(outcome(examined)) == NAMES
     assert examined["entry"] is None
+
+
+def test_an_anchor_of_something_else_is_not_the_receipts(city: Any, lived: Any) -> None:
+    """A transaction that is where it is said to be, but anchored another size."""
+    receipt = json.loads(json.dumps(lived[1].receipt))
+    size = open_checkpoint(receipt["checkpoint"], city.log_key).size
+    row = city.auditor.checkpoints(before=size, limit=1)["checkpoints"][0]
+    for name in ("tx_hash", "block_number", "block_hash"):
+        receipt["anchor"][name] = row[name]
+    examined = city.auditor.examine(receipt)
+    assert not examined["verified"]
+    assert outcome(examined) == {**dict.fromkeys(NAMES, True), "transaction": False}
+    assert "transaction.elsewhere" in details(examined)
+
+
+def test_an_address_has_no_second_meaning_by_its_letters(city: Any, lived: Any) -> None:
+    receipt = json.loads(json.dumps(lived[1].receipt))
+    receipt["anchor"]["contract"] = receipt["anchor"]["contract"].lower()
+    assert city.auditor.examine(receipt)["verified"]
+
+
+def test_an_anchor_without_record_is_of_the_logs_own_contract(city: Any, lived: Any) -> None:
+    parts = read_parts(lived[1].receipt)
+    named = parts.anchor
+    assert named is not None
+    mined = Mined(named.block_number, named.block_hash, named.contract)
+    for home, ok in (
+        ((named.chain_id, named.contract.upper().replace("0X", "0x")), True),
+        ((named.chain_id + 1, named.contract), False),
+        ((named.chain_id, "0x" + "ab" * 20), False),
+        (None, False),
+    ):
+        says, own = ChainSays(None, mined), Anchoring(home, None)
+        found = {check.name: check for check in examine(parts, city.log_key, None, says, own)}
+        assert found["transaction"].ok is ok, home
+
+
+def test_few_documents_are_verified_at_once() -> None:
+    class Here:
+        def __init__(self) -> None:
+            self.app = self.state = self
+            self.verifications: set[Any] = set()
+
+    async def run() -> None:
+        here: Any = Here()
+        may = threading.Event()
+        slow = [asyncio.create_task(_at_most_two(here, may.wait)) for _ in range(MAX_AT_ONCE)]
+        await asyncio.sleep(0.05)
+        slow[0].cancel()  # whoever goes away leaves the work behind
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await _at_most_two(here, lambda: 1)
+        may.set()
+        assert await slow[1]
+        await asyncio.sleep(0.05)
+        assert await _at_most_two(here, lambda: 1) == 1
+
+    asyncio.run(run())
 
 
 def test_numbers_beyond_all_bounds_are_examined_too(city: Any, lived: Any) -> None:

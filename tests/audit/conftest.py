@@ -475,7 +475,7 @@ def tell_the_story(builder: Builder) -> None:
     made = builder.log.size - 1
     assert builder.look_up({"grant_id": held}).fields
     once = builder.dispute("holder", builder.log.size - 1)
-    builder.dispute("holder", made)
+    names["dispute-grant"] = builder.dispute("holder", made)
     builder.resolve("auditor", once, "rejected")
     builder.resolve("auditor", builder.dispute("holder", made + 1), "rejected")
     assert builder.look_up({"grant_id": held}).code == "grant_frozen"

@@ -403,13 +403,15 @@ def read_bundle(value):
             raise Broken("not a point") from None
     formed(all(isinstance(item, str) for item in value["disclosures"]), "disclosures")
     formed(isinstance(value["checkpoint"], str), "checkpoint")
+    formed(len(value["checkpoint"]) <= 4096, "checkpoint")
     for block in value["blocks"]:
         members(block, ["header", "seal"])
         members(block["seal"], ["scheme", "signature"])
         formed(isinstance(block["seal"]["scheme"], str), "seal")
-        unb64(block["header"]), unb64(block["seal"]["signature"])
+        formed(len(unb64(block["header"])) <= 16_384, "header")
+        unb64(block["seal"]["signature"])
     for node in value["nodes"]:
-        unb64(node)
+        formed(len(unb64(node)) <= 1_024, "node")
     return value
 
 
@@ -544,6 +546,7 @@ class Verifier:
         self.said, self.typ, self.needed = {}, {}, set()
         self.withheld = {x["entry"]["seq"] for x in self.lines if "statement" not in x}
         self.incomplete = bool(self.withheld)
+        self.unproven = []
         self.log_id = sha256(b"certledger log\0" + trust["log"]["origin"].encode())
 
     def verdict(self):
@@ -709,7 +712,7 @@ class Verifier:
                 require(found[0] == int.from_bytes(named, "big"), "institution")
             second = entry["time"] // 1000
             require(found[2] <= second < found[3], "validity")
-            require(found[4] == 0 or second < found[4], "revoked")
+            require(found[4] == 0 or second <= found[4], "revoked")
 
     def holders(self, entry):
         return entry["kind"] in ("grant", "revocation", "dispute") or (
@@ -729,6 +732,10 @@ class Verifier:
                 invited = self.one("invitation", "subject", said["invitation"])
                 require(invited is not None and invited["seq"] < made["seq"], "not invited")
                 self.needed.add(invited["seq"])
+                base = self.mapped(2, unb64url(invited["actor"]))
+                revoked = self.word(self.headers[0], "directory", base + 4)
+                late = revoked and made["time"] // 1000 > revoked
+                require(not late, "invited by a key that was revoked by then")
                 said = self.said[invited["seq"]]
                 ends = said.get("not_after")
                 require(type(ends) is int and made["time"] < 1000 * ends, "invited no more")
@@ -849,6 +856,14 @@ class Verifier:
             later = [x for x in changes if x["seq"] > self.about["seq"]]
             digests = [int.from_bytes(unb64url(x["statement"]), "big") for x in later]
             require(digest in digests, "released while not active")
+            self.unproven.append("status")
+        elif subject == "lookup" and self.about["decision"] == "released" and digest:
+            earlier = [x for x in changes if x["seq"] < self.about["seq"]]
+            digests = [int.from_bytes(unb64url(x["statement"]), "big") for x in earlier]
+            if digest not in digests:
+                self.unproven.append("status")
+        elif subject == "dispute":
+            self.unproven.append("status")
 
     def registered(self, header, issued):
         base = self.mapped(3, unb64url(issued["statement"]))
@@ -895,14 +910,15 @@ class Verifier:
 
 
 def verify(bundle_text, trust_text):
-    """``verified``, ``incomplete``, ``failed`` or ``broken``; and why."""
+    """``verified``, ``incomplete``, ``failed`` or ``broken``; and why, or what is not proven of
+    the status."""
     try:
         bundle, trust = read_bundle(parse(bundle_text)), read_trust(parse(trust_text))
     except Broken as error:
         return "broken", str(error)
     verifier = Verifier(bundle, trust)
     try:
-        return verifier.verdict(), ""
+        return verifier.verdict(), " ".join(verifier.unproven)
     except No as error:
         if str(error) == "unknown kind of seal":
             return "incomplete", str(error)

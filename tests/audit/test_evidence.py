@@ -36,9 +36,9 @@ from audit.bundle import (
     read_trust,
 )
 from audit.evidence import Gathered, Gatherer, Live, trust_of
-from audit.verification import Report, verify_bundle
-from audit.words import WORDS
-from ledger import layout
+from audit.verification import Report, pruned, verify_bundle
+from audit.words import LIMITS, WORDS
+from ledger import layout, store
 from ledger.batch import Batch, Outcome, Request
 from ledger.committer import AnchorPending
 from ledger.directory import CHAIN_ROLE, Enrolled, Role
@@ -82,10 +82,17 @@ class Scene:
         return enrolled
 
     def ask(
-        self, kind: str, name: str | int, who: str, *, after: float = LATER, fields: bool = True
+        self,
+        kind: str,
+        name: str | int,
+        who: str,
+        *,
+        after: float = LATER,
+        fields: bool = True,
+        by: type[Gatherer] = Gatherer,
     ) -> Gathered:
         built = self.builder.built
-        gatherer = Gatherer(self.builder.log, built.chain, built.master, self.trust, LIVE)
+        gatherer = by(self.builder.log, built.chain, built.master, self.trust, LIVE)
         with self.builder.database.read() as connection:
             return gatherer.gather(
                 connection,
@@ -339,13 +346,15 @@ def test_report_names_what_no_bundle_shows(scene: Scene) -> None:
 
 
 def test_fields_go_to_the_holder_and_to_the_terminal_that_got_them(scene: Scene) -> None:
-    for who in ("holder", "terminal"):
-        bundle = scene.lookup("direct", who)
+    for who, after in (("holder", LATER), ("terminal", 0)):
+        bundle = scene.lookup("direct", who, after=after)
         report = examined(bundle, scene.trust)
         assert report is not None
         assert report.verdict == "verified"
         assert set(report.facts["fields"]) == {"name", "of_age_18"}
-        assert scene.lookup("direct", who, fields=False)["disclosures"] == []
+        assert scene.lookup("direct", who, after=after, fields=False)["disclosures"] == []
+    # Once the terminal could no longer send its lookup again, a new one is the way.
+    assert scene.lookup("direct", "terminal")["disclosures"] == []
     # Another terminal of the same department has a part in the lookup, but did not get them.
     for who in ("auditor", "web-terminal"):
         assert scene.lookup("direct", who)["disclosures"] == []
@@ -464,7 +473,7 @@ def flipped(value: Any, at: int) -> Any:
 def kinds(scene: Scene) -> dict[str, dict[str, Any]]:
     names = scene.builder.built.names
     return {
-        "lookup": scene.lookup("invited", "web-terminal"),
+        "lookup": scene.lookup("invited", "web-terminal", after=0),
         "changed": scene.lookup("revoked", "auditor"),
         "refused": scene.lookup("wrong_site", "auditor"),
         "certificate": scene.bundle("certificate", names["restored"], "issuer"),
@@ -729,6 +738,102 @@ def test_revoked_key_is_found(scene: Scene) -> None:
     assert failed(report) == {"key.revoked"}
 
 
+def next_second() -> None:
+    began = int(time.time())
+    while int(time.time()) == began:
+        time.sleep(0.01)
+
+
+def entry_time(bundle: dict[str, Any], kind: str) -> int:
+    (found,) = [x["entry"] for x in bundle["entries"] if x["entry"]["kind"] == kind]
+    return int(found["time"]) // 1000
+
+
+def test_key_that_was_revoked_within_the_second_still_signed(scene: Scene) -> None:
+    builder, tired = scene.builder, "tired"
+    builder.enrol(
+        "operator",
+        what="key",
+        role="terminal",
+        institution="hotel-group",
+        jwk=builder.key(tired),
+        terminal=tired,
+        site="hotel-1",
+    )
+    seq = released(scene, who=tired)
+    second = entry_time(scene.bundle("lookup", seq, "auditor"), "lookup")
+    next_second()
+    later = released(scene, who=tired)
+    builder.built.chain.revoke_key(b64url_decode(builder.built.names[tired]), second)
+    released(scene)  # so that there is a newer anchor
+    assert not failed(examined(scene.bundle("lookup", seq, "auditor"), scene.trust))
+    report = examined(scene.bundle("lookup", later, "auditor"), scene.trust)
+    assert failed(report) == {"key.revoked"}
+
+
+def test_claim_after_its_inviters_key_was_revoked_is_found(scene: Scene) -> None:
+    builder = scene.builder
+    module = sys.modules[type(builder).__module__]
+    builder.enrol(
+        "operator",
+        what="key",
+        role="operator",
+        institution="operator",
+        jwk=builder.key("dismissed"),
+    )
+    post = {"role": "terminal", "institution": module.HOTEL, "site": "hotel-1"}
+    code = builder.invite(7, by="dismissed", terminal="t7", **post)
+    next_second()
+    builder.send("claim", builder.claim_request("guest", code))
+    seq = released(scene, who="guest")
+    bundle = scene.bundle("lookup", seq, "auditor")
+    assert not failed(examined(bundle, scene.trust))
+    kid = b64url_decode(builder.built.names["dismissed"])
+    invited = [x for x in bundle["entries"] if x["entry"]["kind"] == "invitation"]
+    builder.built.chain.revoke_key(kid, invited[0]["entry"]["time"] // 1000)
+    released(scene)  # so that there is a newer anchor
+    report = examined(scene.bundle("lookup", seq, "auditor"), scene.trust)
+    assert failed(report) == {"enrolment.invitation"}
+
+
+class Late(Gatherer):
+    """Shows the newest block as if it were the first with these entries."""
+
+    def _blocks(self, connection: Any, published: Any, newest: int) -> Any:
+        return super()._blocks(connection, published, published.checkpoint.size - 1)
+
+
+def test_active_after_restoring_says_nothing_of_the_time_before(scene: Scene) -> None:
+    """Released while suspended: a block from after the restoring does not hide it."""
+    builder, names = scene.builder, scene.builder.built.names
+    builder.status(names["restored"], "suspend")
+    shown = {"grant_id": names["grant-restored"]}
+    seq = released(scene, shown=shown, card="restored", grant=names["grant-restored"])
+    builder.status(names["restored"], "restore")
+    report = examined(scene.bundle("lookup", seq, "auditor"), scene.trust)
+    assert failed(report) == {"status.not_active"}
+    late = scene.bundle("lookup", seq, "auditor", by=Late)
+    report = examined(late, scene.trust)
+    assert checks(report)["status"] == ("not_proven", "status.changed_at_once")
+    assert report is not None
+    assert "status" not in report.facts
+    other = INDEPENDENT.verify(written(late), written(scene.trust.to_json()))
+    assert other == ("verified", "status")
+
+
+def test_release_after_restoring_is_proven_by_the_change_before_it(scene: Scene) -> None:
+    names = scene.builder.built.names
+    scene.builder.status(names["restored"], "suspend")
+    scene.builder.status(names["restored"], "restore")
+    shown = {"grant_id": names["grant-restored"]}
+    seq = released(scene, shown=shown, card="restored", grant=names["grant-restored"])
+    for by in (Gatherer, Late):
+        bundle = scene.bundle("lookup", seq, "auditor", by=by)
+        report = examined(bundle, scene.trust)
+        assert checks(report)["status"] == ("proven", "status.as_of")
+        assert INDEPENDENT.verify(written(bundle), written(scene.trust.to_json()))[1] == ""
+
+
 def test_key_that_enrolled_itself_is_found(scene: Scene) -> None:
     builder = scene.builder
     jwk = builder.key("impostor")
@@ -754,8 +859,6 @@ def test_key_that_enrolled_itself_is_found(scene: Scene) -> None:
     )
     seq = builder.log.size - 1
     with builder.database.write() as connection:
-        from ledger import store
-
         connection.execute(
             store.keys.insert().values(
                 kid=request.statement.kid,
@@ -804,6 +907,61 @@ def test_what_is_no_bundle_is_broken_input(scene: Scene, text: bytes) -> None:
             read(load_json(text))
 
 
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [(("blocks", 0, "header"), 16_384), (("nodes", 0), 1_024), (("checkpoint",), 4_096)],
+)
+def test_parts_have_bounds(scene: Scene, path: tuple[Any, ...], most: int) -> None:
+    bundle = scene.lookup("direct", "auditor")
+
+    def of(size: int) -> str:
+        return "x" * size if path == ("checkpoint",) else base64.b64encode(bytes(size)).decode()
+
+    assert examined(changed(bundle, path, lambda _: of(most + 1)), scene.trust) is None
+    report = examined(changed(bundle, path, lambda _: of(most)), scene.trust)
+    assert report is not None
+    assert report.verdict == "failed"
+
+
+def test_too_many_entries_are_refused_before_the_chain_is_asked(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audit.evidence.MAX_ENTRIES", 2)
+    monkeypatch.setattr(Gatherer, "_blocks", None)
+    with pytest.raises(StatementError) as caught:
+        scene.lookup("direct", "auditor")
+    assert caught.value.code == "evidence.too_large"
+
+
+def test_chain_that_hashes_otherwise_is_named(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.chain.keccak", lambda _: bytes(32))
+    with pytest.raises(StatementError) as caught:
+        scene.lookup("direct", "auditor")
+    assert caught.value.code == "evidence.unsupported"
+
+
+def test_proofs_stay_where_the_seal_cannot_be_judged(scene: Scene) -> None:
+    bundle = scene.ask("lookup", scene.seqs["direct"], "auditor").bundle
+    blocks = tuple(replace(block, scheme="qbft", signature=b"") for block in bundle.blocks)
+    foreign = replace(bundle, blocks=blocks)
+    assert pruned(foreign, replace(scene.trust, seal="qbft")) == foreign
+
+
+def test_claims_are_found_by_their_key() -> None:
+    (index,) = store.invitations.indexes
+    assert index.unique
+    assert [column.name for column in index.columns] == ["kid"]
+
+
+def test_words_claim_no_more_than_is_proven() -> None:
+    assert "the first" not in WORDS["status.as_of"]
+    assert "by the holder" not in WORDS["dispute.agrees"]
+    for word in ("grant", "revocation", "dispute", "withdrawal", "one person"):
+        assert word in LIMITS["holder"]
+
+
 def test_true_is_not_one(scene: Scene) -> None:
     bundle = scene.lookup("direct", "auditor")
     for path in (("v",), ("entries", 0, "entry", "v")):
@@ -824,7 +982,7 @@ def test_whatever_stands_in_a_bundle_is_an_error_of_ours(value: Any) -> None:
 
 
 def test_lookup_is_small_and_quickly_verified(scene: Scene) -> None:
-    text, trust = written(scene.lookup("direct", "terminal")), scene.trust
+    text, trust = written(scene.lookup("direct", "terminal", after=0)), scene.trust
     assert len(text) <= 40 * 1024
     spent = []
     for _ in range(9):

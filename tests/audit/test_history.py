@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, event, insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex
 
 from audit.history import CLOCK_STEP_MS, Scope, history, news
 from ledger import store
@@ -122,6 +124,76 @@ def test_a_window_reads_no_more_than_it_holds(database: Database) -> None:
     assert page.lines == []
     # The window and a minute on both sides: some 130 entries of the 20,000.
     assert steps * 100 < 20_000
+
+
+RARE = ("dispute", "resolution", "invitation", "enrolment", "import")
+
+
+def plan(connection: Connection, filters: dict[str, str], scope: Scope, **asked: Any) -> str:
+    """How SQLite means to read a page."""
+    made: list[tuple[str, Any]] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        made.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    try:
+        history(connection, filters, scope, **asked)
+    finally:
+        event.remove(connection, "before_cursor_execute", note)
+    statement, parameters = made[-1]
+    (step,) = connection.exec_driver_sql(f"explain query plan {statement}", parameters)
+    return str(step.detail)
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_a_rare_kind_is_found_by_its_index(database: Database, kind: str) -> None:
+    index = "SEARCH entries USING INDEX entries_rare_kind"
+    with database.read() as connection:
+        assert plan(connection, {}, Scope(), kind=kind) == f"{index} (kind=?)"
+        assert plan(connection, {}, Scope(), kind=kind, decision="refused") == f"{index} (kind=?)"
+        page = plan(connection, {}, Scope(), kind=kind, before=9)
+        assert page == f"{index} (kind=? AND seq<?)"
+        window = plan(connection, {}, Scope(), kind=kind, since_ms=1, until_ms=2)
+        assert window == f"{index} (kind=? AND seq>? AND seq<?)"
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_what_somebody_did_is_found_by_them_not_by_its_kind(database: Database, kind: str) -> None:
+    with database.read() as connection:
+        own = plan(connection, {}, Scope(holder="h1"), kind=kind)
+        assert own == "SEARCH entries USING INDEX entries_holder (holder=?)"
+        about = plan(connection, {"certificate": "c"}, Scope(), kind=kind)
+        assert about == "SEARCH entries USING INDEX entries_certificate (certificate=?)"
+
+
+def test_what_is_recorded_every_day_is_in_no_index_of_rare_kinds() -> None:
+    assert set(store.RARE_KINDS) == set(RARE)
+    (index,) = (index for index in store.entries.indexes if index.name == "entries_rare_kind")
+    written = " AND ".join(f"kind != '{kind}'" for kind in RARE)
+    for dialect in (sqlite.dialect(), postgresql.dialect()):  # type: ignore[no-untyped-call]
+        made = str(CreateIndex(index).compile(dialect=dialect))
+        assert (
+            made == f"CREATE INDEX entries_rare_kind ON entries (kind, seq) WHERE NOT ({written})"
+        )
+
+
+def test_rare_kinds_are_found_among_others_page_by_page(database: Database) -> None:
+    refilled(database, [10**12 + seq for seq in range(40)])
+    told = {seq: RARE[seq % 5] for seq in range(1, 40, 3)}
+    with database.write() as connection:
+        for seq, kind in told.items():
+            changed = store.entries.update().where(store.entries.c.seq == seq)
+            connection.execute(changed.values(kind=kind, decision=None))
+    with database.read() as connection:
+        for kind in RARE:
+            expected = [seq for seq in reversed(told) if told[seq] == kind]
+            first = history(connection, {}, Scope(), kind=kind, limit=1)
+            rest = history(connection, {}, Scope(), kind=kind, before=first.next_before)
+            assert [line.seq for line in (*first.lines, *rest.lines)] == expected
+            held = history(connection, {}, Scope(holder="h1"), kind=kind)
+            assert [line.seq for line in held.lines] == [seq for seq in expected if seq % 2]
+            assert history(connection, {}, Scope(kinds=("lookup",)), kind=kind).lines == []
 
 
 def test_news_are_in_order_bounded_and_the_readers_own(database: Database) -> None:

@@ -28,6 +28,7 @@ from authz.disputes import (
     Party,
     Resolution,
     ResolutionError,
+    department_concerned,
     opened_entry,
     require_disputable,
     resolved_entry,
@@ -248,6 +249,12 @@ def test_the_entries_have_what_the_line_has_and_no_word() -> None:
     done = resolved_entry(Outcome.UPHELD, opened)
     assert done == replace(opened, kind=EventKind.RESOLUTION, state="upheld", reason=None)
     assert "不是我" not in repr((opened, done))
+
+
+def test_a_disputed_lookup_concerns_its_department_and_a_grant_none() -> None:
+    looked = replace(LOOKUP, department="D1")
+    assert department_concerned(looked) == "D1"
+    assert department_concerned(replace(looked, kind=EventKind.GRANT, decision=None)) is None
 
 
 # --- states ---------------------------------------------------------------------------------------

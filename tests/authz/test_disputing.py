@@ -104,6 +104,7 @@ def test_one_batch_may_open_and_settle_a_dispute(batch: Batch) -> None:
     assert settled.entry.terminal == opened.entry.terminal == "counter-1"
     row = batch.connection.execute(select(store.disputes)).one()
     assert (row.seq, row.state, row.resolved_seq) == (2, "rejected", 3)
+    assert row.department == "D1"
 
 
 def test_of_two_disputes_of_a_line_in_one_batch_one_is_recorded(batch: Batch) -> None:

@@ -125,3 +125,40 @@ def test_the_device_key_cannot_be_taken_out_of_the_browser(
     assert extractable is False
     page.reload()
     expect(page.locator(".sign-in")).to_have_count(0)
+
+
+def test_a_service_that_is_not_well_costs_nobody_their_key(
+    desk: Any, city: Any, invite: Callable[..., str]
+) -> None:
+    page = desk.open("/wallet", code=invite(city.person()))
+    broken = {"status": 500, "json": {"code": "internal"}}
+    page.route("**/v1/whoami", lambda route: route.fulfill(**broken))
+    page.reload()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator(".one-time-code")).to_have_count(0)
+    page.unroute("**/v1/whoami")
+    expect(page.locator(".card")).to_have_count(1)
+
+
+def test_a_claim_whose_answer_was_lost_is_sent_again_and_not_burnt(
+    desk: Any, city: Any, invite: Callable[..., str]
+) -> None:
+    page = desk.open("/wallet")
+    page.route("**/v1/invitations/claim", lambda route: (route.fetch(), route.abort()))
+    page.locator(".one-time-code").fill(invite(city.person()))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("No connection", timeout=40_000)
+    page.unroute("**/v1/invitations/claim")
+    page.locator(".one-time-code").press("Enter")
+    expect(page.locator(".card")).to_have_count(1)
+
+
+def test_the_skip_link_goes_to_the_content_and_to_no_view(
+    desk: Any, city: Any, invite: Callable[..., str]
+) -> None:
+    page = desk.open("/wallet", code=invite(city.person()))
+    page.locator(".wallet-tabs [data-view=grants]").click()
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    assert page.url.endswith("#grants")

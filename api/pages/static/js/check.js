@@ -30,6 +30,26 @@ async function check(text) {
   });
 }
 
+const video = h("video", { class: "camera", playsinline: true, hidden: true, "aria-label": t("Camera picture") });
+
+/** Only where the browser itself reads codes: nobody is signed in here for whom the service would. */
+async function scanWithCamera() {
+  const { Camera } = await import("./core/scanner.js");
+  const camera = new Camera(video, api);
+  video.hidden = false;
+  try {
+    await camera.start((text) => {
+      camera.stop();
+      video.hidden = true;
+      input.value = text;
+      check(text);
+    });
+  } catch {
+    video.hidden = true;
+    toast(t("The camera does not answer. Please type or paste instead."), "bad");
+  }
+}
+
 file.addEventListener("change", async () => {
   const [chosen] = file.files;
   if (!chosen) return;
@@ -58,5 +78,7 @@ show($("#app"),
   },
   field(t("Identifier or receipt"), input, { hint: t("An identifier begins with 1.2.156.3005.2. A barcode scanner may type it, too.") }),
   h("div", { class: "actions" }, button,
-    h("label", { class: "button", for: file.id }, icon("upload"), t("Choose a receipt file")), file)),
+    h("label", { class: "button", for: file.id }, icon("upload"), t("Choose a receipt file")), file,
+    "BarcodeDetector" in globalThis && h("button", { type: "button", onclick: scanWithCamera }, icon("scan"), t("Scan with the camera"))),
+  video),
   wrong, result);

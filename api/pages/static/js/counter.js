@@ -2,7 +2,7 @@
 
 import "./core/shell.js";
 import { pause } from "./core/api.js";
-import { isScreenCode, spokenDigits } from "./core/codes.js";
+import { grantNumber, isScreenCode, spokenDigits } from "./core/codes.js";
 import { $, field, h, icon, show } from "./core/dom.js";
 import { loadLater, t } from "./core/i18n.js";
 import { requireSession, whoIs } from "./core/session.js";
@@ -61,7 +61,7 @@ main.append(h("section", { class: "panel tools", "aria-label": t("Other ways") }
       if (text.trim()) scan(text);
     },
   },
-  field(t("Type the code"), typed, { hint: t("The eight digits that the holder says, or the whole code.") }),
+  field(t("Type the code"), typed, { hint: t("The eight digits or the grant number that the holder says, or the whole code.") }),
   h("button", { type: "submit" }, icon("search"), t("Look up"))),
   h("div", { class: "tool-buttons" },
     cameraButton,
@@ -95,7 +95,7 @@ new KeyboardWedge(scan);
 
 addEventListener("paste", (event) => {
   const text = event.clipboardData?.getData("text") ?? "";
-  if (!isScreenCode(text) && spokenDigits(text) === null) return;
+  if (!isScreenCode(text) && spokenDigits(text) === null && grantNumber(text) === null) return;
   event.preventDefault();
   scan(text);
 });

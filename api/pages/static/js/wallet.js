@@ -126,6 +126,7 @@ onConnection(setConnected);
 addEventListener("offline", () => setConnected(false));
 addEventListener("online", () => setConnected(true));
 
+if (location.hash && !Object.hasOwn(VIEWS, location.hash.slice(1))) history.replaceState({}, "", `#${START}`);
 $(".wallet-tabs").hidden = $(".to-settings").hidden = false;
 document.body.classList.add("with-tabs");
 wallet.news.start().catch(() => location.reload()); // The key is enrolled no more: sign in again.

@@ -73,7 +73,16 @@ export class Console {
       else tab.removeAttribute("aria-current");
     }
     const fresh = !(name in this.#views);
-    const view = await this.#view(name);
+    let view;
+    try {
+      view = await this.#view(name);
+    } catch (error) {
+      if (this.#shown === name) {
+        show(this.target, h("p", { class: "notice bad", role: "alert" }, explain(error)),
+          h("button", { type: "button", onclick: () => this.#showView(name, moved) }, icon("refresh"), t("Try again")));
+      }
+      return;
+    }
     if (this.#shown !== name) return; // gone elsewhere meanwhile
     show(this.target, view.element);
     if (fresh && name === "trace") await view.search();
@@ -82,7 +91,11 @@ export class Console {
   }
 
   #view(name) {
-    this.#views[name] ??= name === "trace" ? Promise.resolve(new Trace(this.parts)) : this.#load(name);
+    this.#views[name] ??= (name === "trace" ? Promise.resolve(new Trace(this.parts)) : this.#load(name))
+      .catch((error) => {
+        delete this.#views[name]; // another try loads it again
+        throw error;
+      });
     return this.#views[name];
   }
 
@@ -141,9 +154,9 @@ export class Console {
   #watch() {
     this.#countDisputes().catch(() => {}); // the queue itself says what went wrong
     watch(this.api, async (line) => {
-      (await this.#views.live)?.add(line);
+      (await this.#views.live?.catch(() => null))?.add(line);
       if (!IN_QUEUE.includes(line.kind)) return;
-      const disputes = await this.#views.disputes;
+      const disputes = await this.#views.disputes?.catch(() => null);
       await (disputes ? disputes.refresh() : this.#countDisputes()).catch(() => {});
     }).catch(() => location.reload()); // signed out elsewhere: back to the sign-in
   }

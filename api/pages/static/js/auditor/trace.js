@@ -14,6 +14,7 @@ export class Trace {
   #lines = [];
   #next = null;
   #asked = 0;
+  #query = {}; // what was searched for; the form may say something else by now
 
   /** @param {{api: import("../core/api.js").Api, open: (seq: number) => void}} console */
   constructor({ api, open }) {
@@ -43,6 +44,7 @@ export class Trace {
   async search() {
     this.#lines = [];
     this.#next = null;
+    this.#query = this.filters.query;
     this.timeline.clear();
     this.more.hidden = true;
     show(this.chips, this.filters.chips());
@@ -62,7 +64,7 @@ export class Trace {
     show(this.problem);
     this.element.setAttribute("aria-busy", "true");
     try {
-      const page = await this.api.get("/v1/history", { ...this.filters.query, before: this.#next, limit });
+      const page = await this.api.get("/v1/history", { ...this.#query, before: this.#next, limit });
       if (mine !== this.#asked) return; // something else was searched for meanwhile
       this.#lines.push(...page.lines);
       this.#next = page.next_before;
@@ -95,7 +97,7 @@ export class Trace {
     await busy(button, async () => {
       const [{ saveCsv, saveJson }] = await Promise.all([import("./later/saving.js"), loadLater()]);
       if (form === "csv") saveCsv(this.#lines);
-      else await saveJson(this.api, this.filters.query, this.#lines);
+      else await saveJson(this.api, this.#query, this.#lines);
     }, (error) => show(this.problem, h("p", { class: "notice bad" }, explain(error))));
   }
 

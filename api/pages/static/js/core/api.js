@@ -18,6 +18,9 @@ export class Problem extends Error {
 /** No answer after all tries: nobody knows whether it happened until it is sent again. */
 export class Unreachable extends Error {}
 
+const PATIENCE = 45_000; // milliseconds; the longest wait for news is 25 s
+const AWAY = new Set([502, 504]); // a proxy says so while the service restarts
+
 const listeners = new Set();
 let reachable = true;
 
@@ -112,22 +115,33 @@ export class Api {
   async #send(path, request, { token = false, tries = 6, signal, asText = false } = {}) {
     let stale = false;
     for (let attempt = 1; ; attempt++) {
-      let response;
+      const limit = new AbortController();
+      const stop = () => limit.abort();
+      const timer = setTimeout(stop, PATIENCE);
+      signal?.addEventListener("abort", stop);
+      if (signal?.aborted) stop();
+      let response, body;
       try {
         const headers = { ...request.headers };
         if (token) headers.Authorization = await this.#authorization();
-        response = await fetch(path, { ...request, headers, signal, cache: "no-store", credentials: "omit" });
+        response = await fetch(path, { ...request, headers, signal: limit.signal, cache: "no-store", credentials: "omit" });
+        if (AWAY.has(response.status)) throw new Error(`HTTP ${response.status}`);
+        // An answer that is cut off is no answer.
+        if (response.ok) body = await (asText ? response.text() : response.json());
+        else body = await response.json().catch(() => ({}));
       } catch (error) {
         if (signal?.aborted) throw error;
         setReachable(false);
         if (attempt >= tries) throw new Unreachable(error.message);
         await pause(Math.min(4000, 250 * 2 ** attempt), signal);
         continue;
+      } finally {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", stop);
       }
       setReachable(true);
       learnFrom(response);
-      if (response.ok) return asText ? response.text() : response.json();
-      const body = await response.json().catch(() => ({}));
+      if (response.ok) return body;
       if (response.status === 503 && attempt < tries) {
         await pause(Math.min(5000, 1000 * Number(response.headers.get("Retry-After") ?? 1)), signal);
         continue;

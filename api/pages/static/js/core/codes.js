@@ -23,10 +23,20 @@ export async function makeCode(material, now, kind = GRANT) {
   return { code, renewAt: (step + 1) * STEP };
 }
 
-/** What a scanner typed, folded as the service folds it. */
-export const fold = (text) => text.normalize("NFKC").trim().toUpperCase();
+/** What a scanner or a hand typed, folded as the service folds it. */
+export const fold = (text) => text.normalize("NFKC").replace(/\s+/g, "").toUpperCase();
+
+/** A code for people to type: groups of four, told apart. */
+export const inGroups = (code) => code.match(/.{1,4}/g).join(" ");
 
 export const isScreenCode = (text) => /^EZ1[A-Z2-7]{48}$/.test(fold(text));
+
+/** The number of a grant as it is read out or typed (Crockford's base32), or null. */
+export function grantNumber(text) {
+  const number = text.normalize("NFKC").toUpperCase().replace(/[\s\-\u2010-\u2015\u2212]+/g, "")
+    .replaceAll("O", "0").replace(/[IL]/g, "1");
+  return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(number) ? number : null;
+}
 
 /** Digits of a spoken code, or null. */
 export function spokenDigits(text) {

@@ -2,7 +2,7 @@
 // browser's own new key claims it. Two ways to a code now: it was handed out by the operator or an
 // issuer, or (sample city only) a sample person was picked. OpenID Connect and passkeys join here.
 
-import { Api, Problem, serverNow } from "./api.js";
+import { Api, Problem, pause, serverNow } from "./api.js";
 import { base64url, sha256, utf8 } from "./bytes.js";
 import { $, badge, busy, field, h, show } from "./dom.js";
 import { institutionName, language, siteName, t } from "./i18n.js";
@@ -32,30 +32,55 @@ export async function requireSession({ slot, roles, target = $("#app") }) {
         message = t("This sign-in belongs to another page.");
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
+        if (!error.code.startsWith("key.")) {
+          // The service is not well, or the clock is wrong: no reason to give up a key for good.
+          show(target, h("p", { class: "notice bad", role: "alert" }, explain(error)));
+          await pause(4000);
+          continue;
+        }
         message = explain(error);
       }
-      await forgetKey(slot);
+      await leave(slot);
     }
     await signIn(slot, roles, target, message);
   }
 }
 
 async function signOut(slot) {
-  await forgetKey(slot);
+  await leave(slot);
   location.reload();
+}
+
+/** Nothing of who was here stays for whoever comes next. */
+async function leave(slot) {
+  await forgetKey(slot);
+  sessionStorage.clear();
 }
 
 /** Letters and digits that look alike are the same: as the service reads one-time codes. */
 const normalise = (code) =>
   code.normalize("NFKC").toUpperCase().replace(/[\s-]/g, "").replaceAll("O", "0").replace(/[IL]/g, "1");
 
+// Without an answer the claim may be recorded, and a code is good once: then the same one is sent
+// again, with the same key.
+let unanswered;
+
 async function claim(slot, code) {
-  const key = await makeKey(slot);
   const text = normalise(code);
-  const invitation = base64url(await sha256(utf8(text)));
-  const statement = await sign(key, Kind.claim, { jwk: key.jwk, invitation }, serverNow());
-  await new Api().post("/v1/invitations/claim", { statement, code: text });
-  await saveKey(key);
+  if (unanswered?.text !== text) {
+    const key = await makeKey(slot);
+    const invitation = base64url(await sha256(utf8(text)));
+    const statement = await sign(key, Kind.claim, { jwk: key.jwk, invitation }, serverNow());
+    unanswered = { text, key, statement };
+  }
+  try {
+    await new Api().post("/v1/invitations/claim", { statement: unanswered.statement, code: text });
+  } catch (error) {
+    if (error instanceof Problem && error.status < 500) unanswered = undefined;
+    throw error;
+  }
+  await saveKey(unanswered.key);
+  unanswered = undefined;
 }
 
 /** Resolves once this slot's key is enrolled. */

@@ -23,6 +23,12 @@ $('[data-look="theme"]')?.addEventListener("click", () => {
   keep("theme", dark ? "light" : "dark");
 });
 
+// Its hash would be taken for a view's.
+$(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("#main").focus();
+});
+
 onConnection((reachable) => {
   const line = $("#connection");
   line.hidden = reachable;

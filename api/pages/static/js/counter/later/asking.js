@@ -3,6 +3,7 @@
 
 import { serverNow } from "../../core/api.js";
 import { randomCrockford } from "../../core/bytes.js";
+import { inGroups } from "../../core/codes.js";
 import { facts, h } from "../../core/dom.js";
 import { fieldName, formatList, itemName, t, typeName } from "../../core/i18n.js";
 import { explain } from "../../core/problems.js";
@@ -13,7 +14,7 @@ import { Kind } from "../../core/statements.js";
 const SECONDS = 300;
 const WAIT = 25;
 
-/** @returns {Promise<string | undefined>} the request's id once it is approved */
+/** @returns {Promise<{request_id: string, granted: object[]} | undefined>} the request once it is approved */
 export async function openRequest(api, asked, showing, signal) {
   try {
     const request = await api.state("/v1/requests", Kind.request, {
@@ -22,8 +23,8 @@ export async function openRequest(api, asked, showing, signal) {
       ...(asked.staff && { staff: asked.staff }),
     }, {}, { signal });
     show(request, asked, showing);
-    const state = await decided(api, request.request_id, signal);
-    if (state === "approved") return request.request_id;
+    const { state, granted } = await decided(api, request.request_id, signal);
+    if (state === "approved") return { request_id: request.request_id, granted };
     beep(false);
     if (state === "denied") {
       showing.say(t("The holder said no"), t("Nothing was released. Ask the holder whether to go on without this certificate."));
@@ -39,8 +40,8 @@ export async function openRequest(api, asked, showing, signal) {
 
 async function decided(api, id, signal) {
   for (;;) {
-    const { state } = await api.get(`/v1/requests/${id}`, { wait: WAIT, state: "pending" }, { signal, tries: Infinity });
-    if (state !== "pending") return state;
+    const request = await api.get(`/v1/requests/${id}`, { wait: WAIT, state: "pending" }, { signal, tries: Infinity });
+    if (request.state !== "pending") return request;
   }
 }
 
@@ -56,7 +57,7 @@ function show(request, asked, showing) {
   showing.stage.leaving = () => {};
   showing.set("asking", ["screen", t("Ask on the holder's phone")], t("The holder scans this code with the wallet, compares the number and answers there."),
     h("div", { class: "asking" },
-      code,
+      h("div", {}, code, h("p", { class: "mono small" }, inGroups(request.code))),
       h("div", {},
         h("p", {}, t("The holder scans this code with the wallet, compares the number and answers there.")),
         h("p", { class: "matching" }, h("span", {}, t("Matching number")), h("strong", {}, request.matching_number)),

@@ -5,14 +5,14 @@
 
 import { Problem, Unreachable, pause } from "../../core/api.js";
 import { base64url, sha256, utf8 } from "../../core/bytes.js";
-import { GRANT, fold, isScreenCode, spokenDigits } from "../../core/codes.js";
+import { GRANT, fold, grantNumber, isScreenCode, spokenDigits } from "../../core/codes.js";
 import { toast } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { beep, kindOf, sameGrant } from "../../core/scanner.js";
 import { Kind } from "../../core/statements.js";
 import { openRequest } from "./asking.js";
 
-const BOUNCE = 1000; // milliseconds in which a code that was just released is read twice, not shown twice
+const BOUNCE = 3000; // milliseconds in which a code that was just released is read again, not shown again
 const RESEND = 10_000;
 const DWELL = 4; // seconds that a result stays before a scan that was waiting
 const TRIES = 3; // before the clerk is told that there is no answer yet
@@ -53,6 +53,7 @@ export class Desk {
     const spoken = spokenDigits(text);
     if (isScreenCode(text) && kindOf(text) === GRANT) this.present({ code: fold(text) });
     else if (spoken && !seen) this.present({ spoken });
+    else if (grantNumber(text) && !seen) this.present({ grant_id: grantNumber(text) });
     else this.#foreign(text);
   }
 
@@ -78,6 +79,7 @@ export class Desk {
         return this.#showing.queued();
       }
     } else if (equal(this.#last.presented, presented) && Date.now() - this.#last.at < BOUNCE) {
+      this.#last.at = Date.now(); // a phone that is left under the scanner is read over and over
       return;
     }
     this.#start(lookup);
@@ -103,8 +105,12 @@ export class Desk {
     this.#showing.opening();
     const ended = new AbortController();
     this.#showing.stage.leaving = () => ended.abort();
-    const request = await openRequest(this.#api, this.#business.asked, this.#showing, ended.signal);
-    if (request) this.present({ request_id: request });
+    const asked = this.#business.asked;
+    const approved = await openRequest(this.#api, asked, this.#showing, ended.signal);
+    if (!approved) return;
+    // What the holder kept back is not asked for, whatever the ticks say by now.
+    const [{ type, fields }] = approved.granted;
+    this.#start({ presented: { request_id: approved.request_id }, asked: { ...asked, type, fields } });
   }
 
   /** Nothing underway, nothing shown. */
@@ -123,7 +129,6 @@ export class Desk {
     this.#end();
     const stop = new AbortController();
     const current = { ...lookup, stop };
-    const began = Date.now();
     this.#current = current;
     this.#showing.looking();
     const { asked } = lookup;
@@ -136,7 +141,7 @@ export class Desk {
     const answer = await this.#send(statement, current).catch((error) => ({ error }));
     if (stop.signal.aborted) return;
     this.#current = null;
-    if (answer.body?.decision === "released") this.#last = { presented: lookup.presented, at: began };
+    if (answer.body?.decision === "released") this.#last = { presented: lookup.presented, at: Date.now() };
     this.#settle({ ...answer, ...lookup });
   }
 

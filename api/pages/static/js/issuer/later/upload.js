@@ -27,7 +27,7 @@ export async function upload(api, { file, typeCode, onProgress, onWait }) {
     try {
       return await send(form, onProgress);
     } catch (error) {
-      const again = error instanceof Unreachable || (error instanceof Problem && error.status === 503);
+      const again = error instanceof Unreachable || (error instanceof Problem && [502, 503, 504].includes(error.status));
       if (!again || attempt === TRIES) throw error;
       // A file that changed fails to be sent exactly like a connection that is lost.
       await contentOf(file.slice(0, 1));

@@ -124,7 +124,8 @@ async function fetchGranted(kiosk, signal, granted) {
       throw error;
     }
     if (signal.aborted) return;
-    const parts = lookups.map(({ type, answer }) => ({ type, ...answer }));
+    // A scanned code says not of what it is: the answer does.
+    const parts = lookups.map(({ type, answer }) => ({ ...answer, type: answer.body?.type ?? type }));
     await finish(kiosk, { kind: parts.some(({ body }) => body) ? "released" : "refused", parts });
   };
   await run();

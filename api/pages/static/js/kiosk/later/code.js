@@ -1,6 +1,7 @@
 // The code to scan with a phone, the number that must be the same on both, and the time that is left.
 
 import { serverNow } from "../../core/api.js";
+import { inGroups } from "../../core/codes.js";
 import { h, icon, svg } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { drawQr } from "../../core/qr.js";
@@ -20,7 +21,7 @@ export function codeScreen(kiosk, drawn) {
     title: t("Now take your phone"),
     body: [
       h("div", { class: "code-panel" },
-        canvas,
+        h("div", { class: "code-and-text" }, canvas, h("p", { class: "mono code-text" }, inGroups(request.code))),
         h("div", { class: "match" },
           h("p", {}, t("Your phone must show this number")),
           h("p", { class: "number" }, request.matching_number),
@@ -60,11 +61,12 @@ function countdown(end, drawn) {
 }
 
 /** Between the yes and the answer. */
-export function workingScreen() {
+export function workingScreen(kiosk) {
   return {
     steps: stepper(2),
-    idle: 0,
+    idle: 120, // far longer than any answer takes: nobody is left standing before it
     title: t("Thank you. One moment …"),
     body: [h("p", { class: "lead", role: "status" }, t("Nothing is shown before it is recorded on the chain."))],
+    actions: [stopButton(kiosk)],
   };
 }

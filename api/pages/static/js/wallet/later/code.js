@@ -71,6 +71,7 @@ export async function view(place, wallet, { grant: id }, signal) {
   const offline = h("p", { class: "notice wait offline", role: "status" });
   const middle = h("div", { class: "code-middle" });
   let drawn = 0;
+  let timer;
 
   const showCode = () => show(middle,
     h("div", { class: "qr-frame" }, canvas), ring.element,
@@ -106,7 +107,7 @@ export async function view(place, wallet, { grant: id }, signal) {
   };
 
   await tick();
-  const timer = setInterval(tick, TICK);
+  if (found.grant.state === "active") timer = setInterval(tick, TICK);
   signal.addEventListener("abort", () => clearInterval(timer));
 
   wallet.news.onConnection(showConnection, signal);
@@ -137,8 +138,11 @@ export async function view(place, wallet, { grant: id }, signal) {
     h("button", { type: "button", class: "wide-action", onclick: () => wallet.go("grants") }, t("Close")),
   ];
   showConnection(wallet.connected);
+  if (found.grant.state !== "active") return;
   showCode();
   show(place, screen);
+  // It may have been used, or withdrawn elsewhere, since it was last shown.
+  fetchGrant(wallet, id, signal).then((now) => now && !signal.aborted && settle(now), () => {});
 }
 
 function over(wallet, grant) {
