@@ -81,20 +81,23 @@ def _read(messages: list[Message]) -> dict[str, Translated]:
 
 
 _SCRIPTS = Path(__file__).parent.resolve() / "static" / "js"
-_IMPORT = re.compile(r'^(?:import|export)\b[^;"]*"(\.[^"]+)"', re.MULTILINE)
+#: An import, also one by name at run time, unless of a script that is put off.
+_IMPORT = re.compile(
+    r'^(?:import|export)\b[^;"(]*"(\.[^"]+)"|\bimport\("(\./(?![^"]*later/)[^"]+)"\)', re.MULTILINE
+)
 
 
 @lru_cache(maxsize=64)
 def scripts_of(page: str, *, later: bool = False) -> frozenset[str]:
-    """The scripts that a page's own one imports, by way of others too; ``later``: and all in the
-    page's folder with what they import."""
+    """The scripts that a page's own one imports, by way of others too, but for those that it puts
+    off (``later`` folders); ``later``: and all in the page's folder with what they import."""
     found: set[Path] = set()
     waiting = [_SCRIPTS / f"{page}.js", *((_SCRIPTS / page).rglob("*.js") if later else ())]
     while waiting:
         script = waiting.pop()
         if script not in found and script.is_file():
             found.add(script)
-            names = _IMPORT.findall(script.read_text("utf-8"))
+            names = [a or b for a, b in _IMPORT.findall(script.read_text("utf-8"))]
             waiting += [(script.parent / name).resolve() for name in names]
     return frozenset(f"static/js/{path.relative_to(_SCRIPTS).as_posix()}" for path in found)
 

@@ -9,7 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from api.city import HALLS, POLICE
 from api.pages.extract import main as check_catalogues
+from api.pages.extract import templates
 from api.pages.i18n import negotiate
 from api.pages.routes import PAGES
 
@@ -162,3 +164,44 @@ def test_the_skip_link_goes_to_the_content_and_to_no_view(
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
     assert page.url.endswith("#grants")
+
+
+def english_in(page: Any) -> set[str]:
+    """Lines of the page that are messages in English, which a Chinese page must not have."""
+    sources = {
+        message.id if isinstance(message.id, str) else message.id[0]
+        for catalogue in templates().values()
+        for message in catalogue
+        if message.id
+    }
+    lines = page.locator("body").inner_text().splitlines()
+    return {line.strip() for line in lines} & sources
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_chinese_page_says_nothing_in_english(
+    desk: Any, city: Any, invite: Callable[..., str], path: str
+) -> None:
+    east = {"terminal": "counter-east-1", "site": "hall-east"}
+    codes: dict[str, Callable[[], str]] = {
+        "/wallet": lambda: invite(city.person()),
+        "/counter": lambda: invite("terminal", HALLS, **east),
+        "/kiosk": lambda: invite("terminal", HALLS, **east),
+        "/issuer": lambda: invite("issuer", POLICE),
+        "/auditor": lambda: invite("auditor", "operator"),
+    }
+    page = desk.open(path, language="zh-CN")
+    if path in codes:
+        expect(page.locator(".sign-in")).to_be_visible()
+        assert english_in(page) == set()
+        page.locator(".one-time-code").fill(codes[path]())
+        page.keyboard.press("Enter")
+        expect(page.locator(".sign-in")).to_have_count(0)
+    expect(page.locator(".loading")).to_have_count(0)
+    assert english_in(page) == set()
+    # And what is loaded after the first view: every view that has an address.
+    for view in page.locator("a[href^='#'][data-view], nav a[href^='#']").all():
+        if view.is_visible():
+            view.click()
+            expect(page.locator(".loading")).to_have_count(0)
+            assert english_in(page) == set()
