@@ -179,13 +179,14 @@ def barriers(page: Page) -> list[str]:
     ]
 
 
-def first_view_bytes(page: Page) -> int:
-    """Bytes of all that loading the page took, as if nothing were compressed on the way."""
+def first_view_bytes(page: Page, *, as_sent: bool = False) -> int:
+    """Bytes of all that loading the page took, unpacked or as they were sent."""
     return int(
         page.evaluate(
-            """() => [...performance.getEntriesByType("navigation"),
+            """(size) => [...performance.getEntriesByType("navigation"),
               ...performance.getEntriesByType("resource")]
-              .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
+              .reduce((sum, entry) => sum + entry[size], 0)""",
+            "encodedBodySize" if as_sent else "decodedBodySize",
         )
     )
 
@@ -213,5 +214,5 @@ def axe() -> Callable[[Page], list[str]]:
 
 
 @pytest.fixture(scope="session")
-def weigh() -> Callable[[Page], int]:
+def weigh() -> Callable[..., int]:
     return first_view_bytes
