@@ -7,7 +7,7 @@ import { densityStrip } from "./density.js";
 import { Filters } from "./filters.js";
 import { Timeline } from "./timeline.js";
 
-const FIRST = 15; // lines of the first page: enough for a screen
+const FIRST = 10; // lines of the first view: enough for a screen
 const PAGE = 100;
 
 export class Trace {
