@@ -9,6 +9,7 @@ Not its job: what is allowed; that is `authz.disputes`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -28,7 +29,7 @@ from authz.disputes import (
 )
 from authz.granting import require_holder
 from ledger import store as ledger_store
-from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.directory import Role
 from ledger.entries import Entry
 from ledger.statements import Statement, StatementError
@@ -47,13 +48,7 @@ class DisputeHandler:
     """`Dispute`, by any device of the holder whose line it is."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._open(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._open, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return _opened(entry)
@@ -93,13 +88,7 @@ class ResolutionHandler:
     """`Resolution`: an auditor's, or the withdrawal by any device of the holder who disputed."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._resolve(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._resolve, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return _resolved(entry)

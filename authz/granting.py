@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from authz.grants import Grant, GrantError, GrantMode
 from authz.requests import AccessRequest, IllegalMove, OpenRequest, RequestState, covers
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
-from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.catalogue import Catalogue
 from ledger.directory import Role
 from ledger.encoding import b64url_decode
@@ -111,13 +112,7 @@ class GrantHandler:
         self._master, self._catalogue, self._items = master, catalogue, items
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._grant(batch, request))
-            except (StatementError, IllegalMove) as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._grant, batch), IllegalMove)
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return {"grant_id": entry.grant}
@@ -222,13 +217,7 @@ class RevocationHandler:
     """Payload ``{v, grant_id, iat, jti}``, by any device of the holder who granted."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._revoke(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._revoke, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return {"grant_id": entry.grant, "state": "revoked"}
@@ -263,13 +252,7 @@ class RequestHandler:
         self._master, self._items = master, items
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._open(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._open, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return {"request_id": entry.subject}
@@ -321,13 +304,7 @@ class RefusalHandler:
     """The holder says no to a request. Payload ``{v, request_id, iat, jti}``."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._refuse(batch, request))
-            except (StatementError, IllegalMove) as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._refuse, batch), IllegalMove)
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return {"request_id": entry.subject, "state": RequestState.DENIED}

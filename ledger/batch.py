@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from ledger.directory import Enrolled
 from ledger.entries import SALT_BYTES, Draft, Entry
 from ledger.outbox import ChainAction
-from ledger.statements import Statement
+from ledger.statements import Statement, StatementError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,23 @@ class Handler(Protocol):
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         """The result that was given when ``entry`` was made, for a request sent again."""
+
+
+def one_by_one(
+    requests: Sequence[Request],
+    decide: Callable[[Request], Recorded],
+    *refusals: type[Exception],
+) -> list[Outcome]:
+    """Each request decided after the one before it, so that they see each other's effects; a
+    StatementError, or another of ``refusals``, rejects the one and none of the others."""
+    expected: tuple[type[Exception], ...] = (StatementError, *refusals)
+    outcomes: list[Outcome] = []
+    for request in requests:
+        try:
+            outcomes.append(decide(request))
+        except expected as error:
+            outcomes.append(Rejected(error))
+    return outcomes
 
 
 class Batch:

@@ -18,6 +18,7 @@ themselves by an invitation (`ledger.invitations`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -34,7 +35,7 @@ from ledger.admission import (
     require_own_holder,
     require_post,
 )
-from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.database import upsert
 from ledger.directory import NEVER, Role
 from ledger.encoding import b64url_decode
@@ -65,12 +66,7 @@ class EnrolmentHandler:
         self._on_change = on_change
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._enrol(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
+        outcomes = one_by_one(requests, partial(self._enrol, batch))
         if any(isinstance(item, Recorded) and item.entry.state for item in outcomes):
             batch.after_commit.append(self._on_change)  # a key was revoked
         return outcomes

@@ -18,6 +18,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from joserfc.jwk import ECKey
@@ -35,7 +36,7 @@ from ledger.admission import (
     require_own_holder,
     require_post,
 )
-from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
 from ledger.invitation_codes import code_digest, read_code
@@ -134,13 +135,7 @@ class InvitationHandler:
         self._master = master
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._invite(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._invite, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return _invited(Invitation.parse(statement.payload))
@@ -204,13 +199,7 @@ class ClaimHandler:
         self._master = master
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            try:
-                outcomes.append(self._claim(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._claim, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return _claimed(find(connection, statement.payload["invitation"]), entry.subject or "")

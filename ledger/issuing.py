@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy import or_ as any_of
 
 from ledger import store
-from ledger.batch import Batch, Outcome, Recorded, Rejected, Request
+from ledger.batch import Batch, Outcome, Recorded, Rejected, Request, one_by_one
 from ledger.certificates import Certificate
 from ledger.chain import StatusChange
 from ledger.directory import Role
@@ -194,14 +195,7 @@ class StatusHandler:
     """Payload ``{v, certificate_id, action, reason, successor?, iat, jti}``, by the issuer."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        outcomes: list[Outcome] = []
-        for request in requests:
-            # One at a time: two changes of one certificate in a batch must see each other.
-            try:
-                outcomes.append(self._change(batch, request))
-            except StatementError as error:
-                outcomes.append(Rejected(error))
-        return outcomes
+        return one_by_one(requests, partial(self._change, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         return {"certificate_id": entry.certificate, "state": entry.state}
