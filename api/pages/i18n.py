@@ -56,11 +56,12 @@ class Translations:
         return lambda text: messages[text].text if text in messages else text
 
     def for_scripts(self, domain: str, language: str, *, later: bool = False) -> dict[str, str]:
-        """What the scripts of a page's first view say, or what only the others do."""
+        """What the scripts of a page's first view say, or what only the others do, by `key_of`
+        their messages."""
         first = scripts_of(domain)
         shown = scripts_of(domain, later=True) if later else first
         return {
-            source: message.text
+            key_of(source): message.text
             for source, message in self._of(domain, language).items()
             if message.scripts & shown and not (later and message.scripts & first)
         }
@@ -78,6 +79,16 @@ def _read(messages: list[Message]) -> dict[str, Translated]:
             scripts = frozenset(place for place, _ in message.locations if place.endswith(".js"))
             found[source] = Translated(str(shown), scripts)
     return found
+
+
+@lru_cache(maxsize=4096)
+def key_of(message: str) -> str:
+    """What a page gets a message under: FNV-1a (32 bits, hexadecimal) over its characters. The
+    English text itself is in the script already, and is most of what would be sent."""
+    key = 0x811C9DC5
+    for character in message:
+        key = (key ^ ord(character)) * 0x01000193 & 0xFFFFFFFF
+    return f"{key:x}"
 
 
 _SCRIPTS = Path(__file__).parent.resolve() / "static" / "js"

@@ -203,6 +203,15 @@ def film_pictures(path: Path, *pictures: Image.Image) -> None:
     path.write_bytes(b"YUV4MPEG2 W640 H480 F5:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
 
 
+SCAN = Path(__file__).with_name("scan.js").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def scan() -> Callable[[Page, str], None]:
+    """A USB scanner at the page, whatever has the focus."""
+    return lambda page, text: page.evaluate(SCAN, text)
+
+
 @pytest.fixture(scope="session")
 def film() -> Callable[..., None]:
     return film_pictures

@@ -27,6 +27,7 @@ from api.process import ServiceProcess
 
 PHONE, DESK = (390, 844), (1366, 768)
 KIOSK_TALL, KIOSK_WIDE = (1080, 1920), (1920, 1080)
+SCAN = Path(__file__).with_name("scan.js").read_text("utf-8")
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 #: The README's: picture, and what it is called there.
 SHOWN = {
@@ -143,7 +144,7 @@ class Studio:
             counter.locator(".stage").wait_for()
             counter.locator(".business select").first.select_option("hotel-check-in")
             self.take(counter, "counter-ready", whole=True)
-            scan(counter, code)
+            counter.evaluate(SCAN, code)
             counter.locator(".stage[data-tone=good]").wait_for()
             self.take(counter, "counter-released")
             if size == DESK:
@@ -152,7 +153,7 @@ class Studio:
                 self.take(counter, "counter-print", whole=True)
                 counter.emulate_media(media="screen")
             counter.wait_for_timeout(3500)
-            scan(counter, code)
+            counter.evaluate(SCAN, code)
             counter.locator(".stage[data-tone=bad]").wait_for()
             self.take(counter, "counter-refused")
             if size == DESK:
@@ -231,19 +232,6 @@ class Studio:
 def read_qr(page: Page) -> str:
     (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())))
     return str(found.text)
-
-
-def scan(page: Page, code: str) -> None:
-    """As a USB scanner types, at its own pace."""
-    page.evaluate(
-        """(text) => {
-          const press = (code, key) => document.body.dispatchEvent(
-            new KeyboardEvent("keydown", { code, key, bubbles: true, cancelable: true }));
-          for (const char of text) press(/[A-Z]/.test(char) ? `Key${char}` : `Digit${char}`, char);
-          press("Enter", "Enter");
-        }""",
-        code,
-    )
 
 
 def enter(url: str) -> str:

@@ -436,5 +436,4 @@ def test_the_first_view_is_light(
     expect(page.locator(".line").first).to_be_visible()
     expect(page.locator(".trace[aria-busy]")).to_have_count(0)
     assert weigh(page, as_sent=True) < 60_000
-    # Unpacked it is a little more in Chinese, whose words come beside the English ones.
-    assert weigh(page) < (100_000 if language == "en" else 110_000)
+    assert weigh(page) < 100_000

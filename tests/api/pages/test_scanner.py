@@ -250,27 +250,20 @@ def test_the_browsers_own_keys_are_heard_too(bench: Page, focus: str) -> None:
 # --- the camera -----------------------------------------------------------------------------------
 
 
-def film(path: Path, *texts: str) -> None:
-    """A camera's picture for Chromium (YUV4MPEG2): each text for two seconds, again and again."""
-    frames = []
-    for text in texts:
-        code = Image.open(io.BytesIO(qr_png(text))).convert("L").resize((330, 330))
-        picture = Image.new("L", (640, 480), 170)
-        picture.paste(code, ((640 - code.width) // 2, (480 - code.height) // 2))
-        frames += [b"FRAME\n" + picture.tobytes() + b"\x80" * (320 * 240 * 2)] * 10
-    path.write_bytes(b"YUV4MPEG2 W640 H480 F5:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
-
-
 @pytest.fixture
 def filmed(
-    desk: Any, launch: Callable[..., Any], tmp_path: Path, invite: Callable[..., str]
+    desk: Any,
+    launch: Callable[..., Any],
+    tmp_path: Path,
+    invite: Callable[..., str],
+    film: Callable[..., None],
 ) -> Callable[..., Page]:
     """Opens the counter in a browser whose camera sees these texts."""
     number = itertools.count()
 
     def opened(*texts: str) -> Page:
         path = tmp_path / f"{next(number)}.y4m"
-        film(path, *texts)
+        film(path, *(Image.open(io.BytesIO(qr_png(text))) for text in texts))
         browser = launch(
             "--use-fake-device-for-media-stream",
             "--use-fake-ui-for-media-stream",

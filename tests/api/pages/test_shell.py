@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from api.city import HALLS, POLICE
 from api.pages.extract import main as check_catalogues
 from api.pages.extract import templates
-from api.pages.i18n import negotiate
+from api.pages.i18n import key_of, negotiate
 from api.pages.routes import PAGES
 
 PATHS = [page.path for page in PAGES]
@@ -205,3 +205,15 @@ def test_a_chinese_page_says_nothing_in_english(
             view.click()
             expect(page.locator(".loading")).to_have_count(0)
             assert english_in(page) == set()
+
+
+def test_no_two_messages_are_sent_under_one_key_and_all_are_of_one_unit_a_character() -> None:
+    sources = {
+        message.id if isinstance(message.id, str) else message.id[0]
+        for catalogue in templates().values()
+        for message in catalogue
+        if message.id
+    }
+    assert len({key_of(source) for source in sources}) == len(sources) > 500
+    # Beyond U+FFFF scripts count two units where Python counts one character.
+    assert all(ord(character) < 0x10000 for source in sources for character in source)

@@ -25,19 +25,6 @@ MEMORY_GROWTH = 24 << 20  # of the service, bytes: its caches fill up for a whil
 FIELDS = ("name", "identity_number", "of_age_18")
 
 
-def scan(page: Page, code: str) -> None:
-    """As a USB scanner types, at its own pace however busy this machine is."""
-    page.evaluate(
-        """(text) => {
-          const press = (code, key) => document.body.dispatchEvent(
-            new KeyboardEvent("keydown", { code, key, bubbles: true, cancelable: true }));
-          for (const char of text) press(/[A-Z]/.test(char) ? `Key${char}` : `Digit${char}`, char);
-          press("Enter", "Enter");
-        }""",
-        code,
-    )
-
-
 def heap(page: Page) -> int:
     """Bytes that the page's scripts hold, garbage collected."""
     session = page.context.new_cdp_session(page)
@@ -68,7 +55,7 @@ def visit(kiosk: Page, person: Any) -> None:
 
 @pytest.mark.timeout(3600)
 def test_pages_run_side_by_side_and_none_is_stuck_forgets_or_grows(
-    desk: Any, city: Any, invite: Callable[..., str]
+    desk: Any, city: Any, invite: Callable[..., str], scan: Callable[[Page, str], None]
 ) -> None:
     people = [city.person(), city.person()]
     wallets = [desk.open("/wallet", code=invite(person), size=(390, 844)) for person in people]

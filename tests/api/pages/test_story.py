@@ -70,25 +70,13 @@ def share_twice(phone: Page) -> None:
     expect(phone.locator("canvas.qr")).to_be_visible()
 
 
-def scan_by_wedge(page: Page, code: str) -> None:
-    """As a USB scanner types, at its own pace however busy this machine is."""
-    page.evaluate(
-        """(text) => {
-          const press = (code, key) => document.body.dispatchEvent(
-            new KeyboardEvent("keydown", { code, key, bubbles: true, cancelable: true }));
-          for (const char of text) press(/[A-Z]/.test(char) ? `Key${char}` : `Digit${char}`, char);
-          press("Enter", "Enter");
-        }""",
-        code,
-    )
-
-
 def test_the_whole_story_across_the_pages(
     desk: Any,
     city: Any,
     invite: Callable[..., str],
     launch: Callable[..., Any],
     film: Callable[..., None],
+    scan: Callable[[Page, str], None],
     tmp_path: Path,
 ) -> None:
     # The police issue what their own system exported, and the citizen enrols a phone.
@@ -124,7 +112,7 @@ def test_the_whole_story_across_the_pages(
 
     # Whoever photographed the screen gets nothing, and the holder sees the attempt.
     counter.wait_for_timeout(3500)  # before that it would be the same sight, read once more
-    scan_by_wedge(counter, read_code(shown))
+    scan(counter, read_code(shown))
     expect(counter.locator(".stage[data-tone=bad]")).to_contain_text("used already")
     expect(phone.locator(".said")).to_contain_text("It was refused")
 
@@ -133,7 +121,7 @@ def test_the_whole_story_across_the_pages(
     tab(phone, "grants")
     phone.locator(".grant").get_by_role("button", name="Withdraw").click()
     expect(phone.locator(".grant")).to_contain_text("Withdrawn")
-    scan_by_wedge(counter, read_code(shown))
+    scan(counter, read_code(shown))
     expect(counter.locator(".stage[data-tone=bad]")).to_contain_text("withdrawn")
     tab(phone, "looks")
     expect(phone.locator(".line").filter(has_text="Refused")).to_have_count(2)

@@ -62,14 +62,21 @@ export async function speak(wanted) {
   formats = formatsOf(wanted);
 }
 
+/** What the service sends a message under: FNV-1a of the English text, as in api/pages/i18n.py. */
+function keyOf(text) {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return (hash >>> 0).toString(16);
+}
+
 /** A message with `{name}` places filled in. */
 export function t(text, values = {}) {
-  return (messages[text] || text).replace(/\{(\w+)\}/g, (place, name) => String(values[name] ?? place));
+  return (messages[keyOf(text)] || text).replace(/\{(\w+)\}/g, (place, name) => String(values[name] ?? place));
 }
 
 /** A message about a number, which also fills `{n}`. */
 export const tn = (one, many, n, values = {}) =>
-  t(n === 1 || messages[one] ? one : many, { n: formatNumber(n), ...values });
+  t(n === 1 || messages[keyOf(one)] ? one : many, { n: formatNumber(n), ...values });
 
 const CITY = "Asia/Shanghai"; // every time of day is the city's, wherever the browser is
 
