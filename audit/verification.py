@@ -144,17 +144,6 @@ class _Proven:
     told: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """A key as the directory holds it. Times are Unix seconds."""
-
-    institution: bytes
-    role: int
-    not_before: int
-    not_after: int
-    revoked_at: int
-
-
 class _Protocol:
     """The steps, and what the earlier ones leave for the later ones."""
 
@@ -362,17 +351,17 @@ class _Protocol:
         ]
         now = self._now()
         for entry, (roles, institution) in signed:
-            key = self._directory(now, entry.actor)
-            if key.role == 0:
+            whose, terms = self._directory(now, entry.actor)
+            if terms.role == 0:
                 raise Fault("key.unknown", entry.seq)
-            if key.role not in roles:
+            if terms.role not in roles:
                 raise Fault("key.role", entry.seq)
-            if institution is not None and key.institution != layout.institution_id(institution):
+            if institution is not None and whose != layout.institution_id(institution):
                 raise Fault("key.institution", entry.seq)
             seconds = entry.time_ms // 1000
-            if not key.not_before <= seconds < key.not_after:
+            if not terms.not_before <= seconds < terms.not_after:
                 raise Fault("key.validity", entry.seq)
-            if key.revoked_at and seconds > key.revoked_at:
+            if terms.revoked_at and seconds > terms.revoked_at:
                 raise Fault("key.revoked", entry.seq)
         return _Proven("key.trusted", {"block": now.number}) if signed else _Proven("key.none")
 
@@ -392,8 +381,8 @@ class _Protocol:
                     raise Fault("enrolment.missing", entry.seq)
                 self.lines_used.add(invitation.entry.seq)
                 invited = (invitation.entry, self._said(invitation))
-                revoked = self._directory(self._now(), invitation.entry.actor).revoked_at
-                if revoked and enrolment.entry.time_ms // 1000 > revoked:
+                _, terms = self._directory(self._now(), invitation.entry.actor)
+                if terms.revoked_at and enrolment.entry.time_ms // 1000 > terms.revoked_at:
                     # Whoever is trusted no more invites nobody any more.
                     raise Fault("enrolment.invitation", enrolment.entry.seq)
             elif enrolment.entry.actor == enrolment.entry.subject:
@@ -589,12 +578,11 @@ class _Protocol:
             raise Fault("contract.other_code")
         return storage_at(self.nodes, account.storage_root, slot)
 
-    def _directory(self, header: Header, kid: str) -> _Key:
-        words = [
-            self._word(header, self.trust.directory, slot)
-            for slot in layout.directory_slots(b64url_decode(kid))
-        ]
-        return _Key(words[0].to_bytes(32, "big"), *words[1:])
+    def _directory(self, header: Header, kid: str) -> tuple[bytes, layout.Terms]:
+        """Whose a key is, and the terms on which it is in the directory."""
+        slots = layout.directory_slots(b64url_decode(kid))
+        whose, terms = (self._word(header, self.trust.directory, slot) for slot in slots)
+        return whose.to_bytes(32, "big"), layout.split_terms(terms)
 
     def _registered(self, header: Header, issued: Entry) -> tuple[State, int]:
         """State and digest of the last change as of the block."""

@@ -17,14 +17,21 @@ ISSUER: Final = 2
 TERMINAL: Final = 3
 AUDITOR: Final = 4
 
-_SIZE_SHIFT = 64
-_BLOCK_MASK = 2**64 - 1
+_SHIFT = 64
+_MASK = 2**64 - 1
 
 
 class DirectorySlots(NamedTuple):
     """An institutional key in the directory, by its 32-byte thumbprint."""
 
     institution: int
+    terms: int
+
+
+class Terms(NamedTuple):
+    """What the directory says of a key, besides whose it is. Times are Unix seconds, a
+    ``revoked_at`` of 0 is none."""
+
     role: int
     not_before: int
     not_after: int
@@ -50,7 +57,14 @@ def log_id(origin: str) -> bytes:
 
 def directory_slots(thumbprint: bytes) -> DirectorySlots:
     base = _mapped(2, thumbprint)
-    return DirectorySlots(*(base + offset for offset in range(5)))
+    return DirectorySlots(base, base + 1)
+
+
+def split_terms(word: int) -> Terms:
+    """What the directory's second word says of a key; all zero for none."""
+    rest, revoked_at = word >> _SHIFT, word & _MASK
+    rest, not_after = rest >> _SHIFT, rest & _MASK
+    return Terms(rest >> _SHIFT, rest & _MASK, not_after, revoked_at)
 
 
 def status_slots(commitment: bytes) -> StatusSlots:
@@ -65,7 +79,7 @@ def head_slot(of_log: bytes) -> int:
 
 def split_head(word: int) -> tuple[int, int]:
     """Size and block number."""
-    return word >> _SIZE_SHIFT, word & _BLOCK_MASK
+    return word >> _SHIFT, word & _MASK
 
 
 def root_slot(of_log: bytes, size: int) -> int:

@@ -704,15 +704,21 @@ class Verifier:
                 roles = [OPERATOR] if "department" in entry else [OPERATOR, ISSUER]
             else:
                 continue
-            base = self.mapped(2, unb64url(entry["actor"]))
-            found = [self.word(self.headers[0], "directory", base + i) for i in range(5)]
-            require(found[1] in roles, "role")
+            whose, role, since, until, revoked = self.enrolled(entry["actor"])
+            require(role in roles, "role")
             if institution is not None:
                 named = sha256(b"certledger institution\0" + institution.encode())
-                require(found[0] == int.from_bytes(named, "big"), "institution")
+                require(whose == int.from_bytes(named, "big"), "institution")
             second = entry["time"] // 1000
-            require(found[2] <= second < found[3], "validity")
-            require(found[4] == 0 or second <= found[4], "revoked")
+            require(since <= second < until, "validity")
+            require(revoked == 0 or second <= revoked, "revoked")
+
+    def enrolled(self, kid):
+        """Institution, role, from, to and revocation of a key, as the directory has it."""
+        base = self.mapped(2, unb64url(kid))
+        whose, terms = (self.word(self.headers[0], "directory", base + i) for i in range(2))
+        times = [terms >> shift & (1 << 64) - 1 for shift in (128, 64, 0)]
+        return whose, terms >> 192, *times
 
     def holders(self, entry):
         return entry["kind"] in ("grant", "revocation", "dispute") or (
@@ -732,8 +738,7 @@ class Verifier:
                 invited = self.one("invitation", "subject", said["invitation"])
                 require(invited is not None and invited["seq"] < made["seq"], "not invited")
                 self.needed.add(invited["seq"])
-                base = self.mapped(2, unb64url(invited["actor"]))
-                revoked = self.word(self.headers[0], "directory", base + 4)
+                revoked = self.enrolled(invited["actor"])[-1]
                 late = revoked and made["time"] // 1000 > revoked
                 require(not late, "invited by a key that was revoked by then")
                 said = self.said[invited["seq"]]
