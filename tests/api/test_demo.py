@@ -59,6 +59,7 @@ def test_the_steps_are_those_of_the_story() -> None:
         "revoke",
         "ask_at_kiosk",
         "trace",
+        "take_evidence",
         "tamper",
         "search_files",
     ]
