@@ -33,6 +33,7 @@ from api.routes import (
     live,
     log,
     lookups,
+    retention,
     scans,
     verify,
 )
@@ -87,6 +88,7 @@ def create_app(service: Service) -> FastAPI:
     for module in (
         enrolments,
         certificates,
+        retention,
         grants,
         lookups,
         disputes,

@@ -324,8 +324,14 @@ class Client:
         return report
 
     def change_status(
-        self, certificate_id: str, action: str, reason: str, successor: str | None = None
+        self,
+        certificate_id: str,
+        action: str,
+        reason: str,
+        successor: str | None = None,
+        ground: str | None = None,
     ) -> dict[str, Any]:
+        """``supersede`` names the ``successor``, ``erase`` its ``ground`` (`ledger.retention`)."""
         payload: dict[str, Any] = {
             "certificate_id": certificate_id,
             "action": action,
@@ -333,9 +339,21 @@ class Client:
         }
         if successor is not None:
             payload["successor"] = successor
+        if ground is not None:
+            payload["ground"] = ground
         statement = self.statement(Kind.STATUS, payload)
         path = f"/v1/certificates/{certificate_id}/status"
         return _json(self.post(path, {"statement": statement}))
+
+    def due_for_erasure(self) -> Iterator[dict[str, Any]]:
+        """As an issuer: its certificates whose retention is over, page by page, by number."""
+        after = None
+        while True:
+            page = _json(self.get("/v1/retention", after=after, limit=500))
+            yield from page["certificates"]
+            after = page["next_after"]
+            if after is None:
+                return
 
     def certificate(self, certificate_id: str) -> dict[str, Any]:
         """Public state and receipts."""
@@ -558,6 +576,19 @@ class Client:
             payload["text"] = text
         statement = self.statement(Kind.RESOLUTION, payload)
         return _json(self.post(f"/v1/disputes/{dispute_id}/resolution", {"statement": statement}))
+
+    def ask_dispute(self, dispute_id: str, to: str, text: str) -> dict[str, Any]:
+        """As an auditor: ask the ``holder`` or the ``department``; answers with the question's
+        number."""
+        payload = {"dispute_id": dispute_id, "to": to, "text": text}
+        statement = self.statement(Kind.QUESTION, payload)
+        return _json(self.post(f"/v1/disputes/{dispute_id}/questions", {"statement": statement}))
+
+    def answer_dispute(self, dispute_id: str, seq: int, text: str) -> dict[str, Any]:
+        """As whoever was asked, by the question's number."""
+        payload = {"dispute_id": dispute_id, "seq": seq, "text": text}
+        statement = self.statement(Kind.ANSWER, payload)
+        return _json(self.post(f"/v1/disputes/{dispute_id}/answers", {"statement": statement}))
 
     def withdraw_dispute(self, dispute_id: str, text: str | None = None) -> dict[str, Any]:
         """As the holder who disputed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Sequence
@@ -23,8 +24,9 @@ from api.keyfiles import (
     write_new,
 )
 from api.notices import Notices
+from api.scrubbing import Scrubber
 from api.settings import Settings
-from authz.disputing import DisputeHandler, ResolutionHandler
+from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
 from authz.granting import (
     GrantHandler,
     Grants,
@@ -86,6 +88,7 @@ class Service:
         self.catalogue = load_catalogue()
         self.items = load_service_items()
         self.database = Database(settings.database_url)
+        self.scrubber = Scrubber(self.database)
         self.ring = KeyRing(self.database)
         self.node: EmbeddedNode | None = None
         self.chain: ChainClient
@@ -106,6 +109,7 @@ class Service:
     def start(self) -> None:
         """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart; nothing is served then."""
         settings = self.settings
+        self._clear_away()
         account_key = load_or_create_secret(settings.keys / "chain.key")
         account = address_of(account_key)
         url = settings.chain_url
@@ -145,9 +149,17 @@ class Service:
     def stop(self) -> None:
         self.bulk_checker.close()
         self.committer.stop()
+        self.scrubber.stop()
         if self.node is not None:
             self.node.stop()
         self.database.close()
+
+    def _clear_away(self) -> None:
+        """What a process that was killed left of what is erased, or was only passing through."""
+        self.database.scrub()
+        for path in (self.settings.data / "uploads").glob("*.upload"):
+            if not _is_running(path.name.partition("-")[0]):
+                path.unlink(missing_ok=True)
 
     def _connect(self, url: str, account_key: bytes) -> ChainClient:
         """A client of the deployed contracts; deploys them once, at the first start."""
@@ -187,10 +199,12 @@ class Service:
             "invitation": InvitationHandler(self.master),
             "claim": ClaimHandler(self.master),
             "import": ImportHandler(forget),
-            "status": StatusHandler(),
+            "status": StatusHandler(self.catalogue, self.scrubber.erased),
             "issue": IssueHandler(),
             "revocation": RevocationHandler(),
             "dispute": DisputeHandler(),
+            "question": QuestionHandler(),
+            "answer": AnswerHandler(),
             "resolution": ResolutionHandler(),
             "refusal": RefusalHandler(),
             "request": RequestHandler(self.master, self.items),
@@ -278,3 +292,16 @@ class Service:
             row = connection.execute(select(store.keys).where(store.keys.c.kid == kid)).one()
         sealed = Sealed(row.wrapped_key, row.sealed)
         return ECKey.import_key(orjson.loads(self.master.open(sealed, kid.encode())))
+
+
+def _is_running(pid: str) -> bool:
+    """Whether another process of this number runs; this one has left nothing yet."""
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -56,6 +56,8 @@ KINDS = frozenset(
         EventKind.REVOCATION,
         EventKind.LOOKUP,
         EventKind.DISPUTE,
+        EventKind.QUESTION,
+        EventKind.ANSWER,
         EventKind.RESOLUTION,
         EventKind.ENROLMENT,
         EventKind.INVITATION,

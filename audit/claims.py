@@ -15,6 +15,7 @@ from typing import Any
 from audit.bundle import Line, thumbprint
 from authz.disputes import Dispute, Resolution
 from authz.grants import Grant, GrantMode
+from authz.questions import Answer, Asked, Question
 from ledger.certificates import ISSUER_PREFIX, Disclosure, open_disclosure
 from ledger.encoding import b64url, sha256
 from ledger.entries import Decision, Entry, EventKind
@@ -34,6 +35,8 @@ STATEMENTS = {
     EventKind.LOOKUP: (Kind.LOOKUP,),
     EventKind.DISPUTE: (Kind.DISPUTE,),
     EventKind.RESOLUTION: (Kind.RESOLUTION,),
+    EventKind.QUESTION: (Kind.QUESTION,),
+    EventKind.ANSWER: (Kind.ANSWER,),
     EventKind.ENROLMENT: (Kind.ENROLMENT, Kind.CLAIM),
     EventKind.INVITATION: (Kind.INVITATION,),
 }
@@ -160,6 +163,17 @@ def _resolution(entry: Entry, payload: Mapping[str, Any]) -> bool:
     return (resolution.dispute_id, resolution.outcome) == (entry.subject, entry.state)
 
 
+def _question(entry: Entry, payload: Mapping[str, Any]) -> bool:
+    question = Question.parse(dict(payload))
+    said = (question.dispute_id, question.to, "open")
+    return said == (entry.subject, entry.reason, entry.state)
+
+
+def _answer(entry: Entry, payload: Mapping[str, Any]) -> bool:
+    answer = Answer.parse(dict(payload))
+    return (answer.dispute_id, "open") == (entry.subject, entry.state)
+
+
 _AGREE: Mapping[EventKind, Callable[[Entry, Mapping[str, Any]], bool]] = {
     EventKind.ISSUE: _issue,
     EventKind.STATUS: _status,
@@ -168,6 +182,8 @@ _AGREE: Mapping[EventKind, Callable[[Entry, Mapping[str, Any]], bool]] = {
     EventKind.LOOKUP: _lookup,
     EventKind.DISPUTE: _dispute,
     EventKind.RESOLUTION: _resolution,
+    EventKind.QUESTION: _question,
+    EventKind.ANSWER: _answer,
     EventKind.ENROLMENT: _enrolment,
     EventKind.INVITATION: _invitation,
 }
@@ -315,17 +331,42 @@ def replay(changes: list[Entry]) -> tuple[State, Entry | None]:
 
 
 def of_dispute(
-    dispute: Line, payload: Mapping[str, Any], disputed: Entry, resolved: Entry | None
+    dispute: Line, payload: Mapping[str, Any], disputed: Entry, later: list[Entry]
 ) -> None:
-    """The dispute is of this entry, and the resolution of this dispute."""
+    """The dispute is of this entry, and what came ``later`` of this dispute."""
     seq = dispute.entry.seq
     if payload["seq"] != disputed.seq or disputed.seq >= seq:
         raise Fault("dispute.other_entry", seq)
     if disputed.kind not in (EventKind.LOOKUP, EventKind.GRANT):
         raise Fault("dispute.other_entry", seq)
-    for later in (dispute.entry, resolved):
-        if later is not None and _place(later) != _place(disputed):
-            raise Fault("dispute.other_entry", later.seq)
+    for entry in (dispute.entry, *later):
+        if _place(entry) != _place(disputed):
+            raise Fault("dispute.other_entry", entry.seq)
+
+
+def of_questions(
+    questions: list[Entry],
+    answers: list[tuple[Entry, Mapping[str, Any]]],
+    disputed: Entry,
+    resolved: Entry | None,
+) -> dict[int, Entry]:
+    """The answer to each question that has one. All of them came before the resolution, a
+    department was asked about its own lookup, and each answer is of who was asked."""
+    asked = {entry.seq: entry for entry in questions}
+    answered: dict[int, Entry] = {}
+    for entry in (*questions, *(entry for entry, _ in answers)):
+        if resolved is not None and entry.seq > resolved.seq:
+            raise Fault("dispute.question", entry.seq)
+        if entry.reason == Asked.DEPARTMENT and disputed.kind is not EventKind.LOOKUP:
+            raise Fault("dispute.question", entry.seq)
+    for entry, payload in answers:
+        question = asked.get(payload["seq"])
+        if question is None or question.seq >= entry.seq or question.seq in answered:
+            raise Fault("dispute.question", entry.seq)
+        if entry.reason != question.reason:
+            raise Fault("dispute.question", entry.seq)
+        answered[question.seq] = entry
+    return answered
 
 
 def _place(entry: Entry) -> tuple[str | None, ...]:

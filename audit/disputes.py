@@ -1,4 +1,4 @@
-"""Disputes as they stand, newest first: what was disputed, why, and how it ended.
+"""Disputes as they stand, newest first: what was disputed, why, what was asked, how it ended.
 
 Members come from the entries, words from the signed statements, which are read here and nowhere
 copied. Who may see what is decided by the caller, through ``Scope``.
@@ -6,7 +6,7 @@ copied. Who may see what is decided by the caller, through ``Scope``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Row, Select, select
 
 from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
 from authz.granting import payload_of
-from authz.store import disputes
+from authz.questions import Answer, Asked, Question
+from authz.store import dispute_questions, disputes
 from ledger.entries import Entry
 from ledger.store import entries, entry_from_row, in_chunks, tokens_at
 
@@ -27,6 +28,19 @@ class Scope:
 
     holder: str | None = None
     department: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldQuestion:
+    """A question with its answer, when there is one. Times are Unix ms."""
+
+    seq: int
+    to: Asked
+    text: str
+    asked_ms: int
+    answer_seq: int | None
+    answer_text: str | None
+    answered_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +59,7 @@ class Told:
     resolved_ms: int | None
     outcome: Outcome | None
     resolution_text: str | None
+    questions: tuple[ToldQuestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +103,10 @@ def _visible(scope: Scope) -> Select[Any]:
 
 
 def _told(connection: Connection, rows: Collection[Row[Any]]) -> list[Told]:
-    seqs = {
-        seq
-        for row in rows
-        for seq in (row.seq, row.disputed_seq, row.resolved_seq)
-        if seq is not None
-    }
+    asked = _questions(connection, rows)
+    numbers = [n for row in rows for n in (row.seq, row.disputed_seq, row.resolved_seq)]
+    numbers += [n for found in asked.values() for row in found for n in (row.seq, row.answer_seq)]
+    seqs = {seq for seq in numbers if seq is not None}
     found: dict[int, Entry] = {}
     for chunk in in_chunks(seqs):
         query = select(entries).where(entries.c.seq.in_(chunk))
@@ -119,6 +132,36 @@ def _told(connection: Connection, rows: Collection[Row[Any]]) -> list[Told]:
                 resolved_ms=None if resolved is None else resolved.time_ms,
                 outcome=None if resolution is None else resolution.outcome,
                 resolution_text=None if resolution is None else resolution.text,
+                questions=tuple(
+                    _question(question, found, payloads)
+                    for question in asked.get(row.dispute_id, ())
+                ),
             )
         )
     return told
+
+
+def _questions(connection: Connection, rows: Collection[Row[Any]]) -> dict[str, list[Row[Any]]]:
+    """The questions of these disputes, in the order they were asked."""
+    table = dispute_questions
+    asked: dict[str, list[Row[Any]]] = {}
+    for chunk in in_chunks([row.dispute_id for row in rows]):
+        query = select(table).where(table.c.dispute_id.in_(chunk)).order_by(table.c.seq)
+        for row in connection.execute(query):
+            asked.setdefault(row.dispute_id, []).append(row)
+    return asked
+
+
+def _question(
+    row: Row[Any], entries: Mapping[int, Entry], payloads: Mapping[int, dict[str, Any]]
+) -> ToldQuestion:
+    question, answer = Question.parse(payloads[row.seq]), row.answer_seq
+    return ToldQuestion(
+        seq=row.seq,
+        to=question.to,
+        text=question.text,
+        asked_ms=entries[row.seq].time_ms,
+        answer_seq=answer,
+        answer_text=None if answer is None else Answer.parse(payloads[answer]).text,
+        answered_ms=None if answer is None else entries[answer].time_ms,
+    )

@@ -38,7 +38,8 @@ from audit.state_proofs import Nodes, account_at, read_header, storage_at
 from audit.verification import pruned
 from authz.granting import payload_of
 from authz.grants import GrantMode
-from authz.store import disputes, grants
+from authz.questions import Asked
+from authz.store import dispute_questions, disputes, grants
 from ledger import layout, store
 from ledger.certificates import unpack_disclosures
 from ledger.chain import ChainClient, ChainError
@@ -351,6 +352,9 @@ def _disputed(connection: Connection, name: str | int, asker: Enrolled) -> list[
     seqs = [row.seq, row.disputed_seq]
     if row.resolved_seq is not None:
         seqs.append(row.resolved_seq)
+    table = dispute_questions
+    asked = select(table.c.seq, table.c.answer_seq).where(table.c.dispute_id == row.dispute_id)
+    seqs += [seq for pair in connection.execute(asked) for seq in pair if seq is not None]
     found = store.entry_at(connection, row.disputed_seq)
     if found is not None and found[0].kind is EventKind.LOOKUP:
         seqs += _under(connection, found[0])
@@ -391,6 +395,7 @@ def _enrolments(connection: Connection, found: Iterable[tuple[Entry, str]]) -> l
         for entry, _ in found
         if entry.kind in (*_HOLDERS, EventKind.LOOKUP)
         or (entry.kind is EventKind.RESOLUTION and entry.state == "withdrawn")
+        or (entry.kind is EventKind.ANSWER and entry.reason == Asked.HOLDER)
     }
     rows = store.rows_by(connection, store.keys, "kid", kids)
     seqs = [row.seq for row in rows.values()]

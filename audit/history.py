@@ -16,12 +16,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from ledger.entries import Entry
+from authz.questions import Asked
+from ledger.entries import Entry, EventKind
 from ledger.store import IS_RARE, RARE_KINDS, TRACEABLE, entries, entry_from_row
 
 MAX_PAGE = 500
 #: How far the time of an entry may lie before that of an earlier one.
 CLOCK_STEP_MS = 60_000
+_DEPARTMENT = Asked.DEPARTMENT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,21 @@ class Scope:
     department: str | None = None
     terminal: str | None = None
     kinds: tuple[str, ...] = ()
+    asked: bool = False
+    """With ``kinds``: also what an auditor asks the department."""
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
         for name in ("holder", "department", "terminal"):
             value = getattr(self, name)
             if value is not None:
                 query = query.where(entries.c[name] == value)
-        return query.where(entries.c.kind.in_(self.kinds)) if self.kinds else query
+        if not self.kinds:
+            return query
+        of_kind = entries.c.kind.in_(self.kinds)
+        if not self.asked:
+            return query.where(of_kind)
+        question = (entries.c.kind == EventKind.QUESTION) & (entries.c.reason == _DEPARTMENT)
+        return query.where(of_kind | question)
 
     def covers(self, entry: Entry) -> bool:
         """Whether this reader may see the entry; the same rule as `narrow`."""
@@ -46,6 +56,8 @@ class Scope:
             wanted = getattr(self, name)
             if wanted is not None and getattr(entry, name) != wanted:
                 return False
+        if self.asked and (entry.kind, entry.reason) == (EventKind.QUESTION, _DEPARTMENT):
+            return True
         return not self.kinds or entry.kind in self.kinds
 
 

@@ -15,7 +15,7 @@ file: no server, no database, no chain, no clock.
 12. ``grant``: the grant covers the lookup, or the reason of the refusal holds
 13. ``status``: the certificate's state, by the status registry's storage
 14. ``disclosures``: each disclosed field is the issuer's, and was released by this lookup
-15. ``dispute``: the dispute is of this entry, and the resolution of this dispute
+15. ``dispute``: the dispute is of this entry; questions, answers and resolution are of the dispute
 16. ``complete``: every key and every proof that is given was needed
 
 A check is *proven*, *failed* or *not proven*, with a code that is fixed for ever and words that
@@ -40,6 +40,7 @@ from audit.claims import Fault
 from audit.state_proofs import Header, Nodes, ProofFault, account_at, read_header, storage_at
 from audit.words import LIMITS, WORDS
 from authz.grants import Grant
+from authz.questions import Asked
 from ledger import layout
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, Entry, EventKind
@@ -528,9 +529,19 @@ class _Protocol:
             raise Fault("dispute.other_entry", dispute.entry.seq)
         self.lines_used.add(disputed.entry.seq)
         resolved = resolutions[0].entry if resolutions else None
-        claims.of_dispute(dispute, said, disputed.entry, resolved)
+        questions = [line.entry for line in self._of(EventKind.QUESTION)]
+        answers = [(line.entry, self._said(line)) for line in self._of(EventKind.ANSWER)]
+        later = [*questions, *(entry for entry, _ in answers)]
+        claims.of_dispute(
+            dispute, said, disputed.entry, later if resolved is None else [*later, resolved]
+        )
+        answered = claims.of_questions(questions, answers, disputed.entry, resolved)
         state = (resolved or dispute.entry).state
-        self.facts["dispute"] = {"disputed": _shown(disputed.entry), "state": state}
+        self.facts["dispute"] = {
+            "disputed": _shown(disputed.entry),
+            "state": state,
+            "questions": [_asked(entry, answered.get(entry.seq)) for entry in questions],
+        }
         return _Proven("dispute.agrees", {"seq": disputed.entry.seq, "state": state})
 
     def _complete(self) -> _Proven:
@@ -613,12 +624,23 @@ _ALLOWED: Mapping[str, frozenset[EventKind]] = {
         EventKind.GRANT,
         EventKind.ISSUE,
         EventKind.DISPUTE,
+        EventKind.QUESTION,
+        EventKind.ANSWER,
         EventKind.RESOLUTION,
     },
 }
-_SEVERAL = _ENROLLED | {EventKind.STATUS}
+_SEVERAL = _ENROLLED | {EventKind.STATUS, EventKind.QUESTION, EventKind.ANSWER}
 #: Entries that belong to the one that they need.
-_FOLLOWS = frozenset({EventKind.STATUS, EventKind.REVOCATION, EventKind.RESOLUTION})
+_FOLLOWS = frozenset(
+    {
+        EventKind.STATUS,
+        EventKind.REVOCATION,
+        EventKind.RESOLUTION,
+        EventKind.QUESTION,
+        EventKind.ANSWER,
+    }
+)
+_OF_DISPUTE = ((EventKind.DISPUTE, "subject", True),)
 #: What must have come before an entry of a kind: an entry of that kind with the same member; the
 #: last says whether the member must be there.
 _NEEDS: Mapping[EventKind, tuple[tuple[EventKind, str, bool], ...]] = {
@@ -628,7 +650,9 @@ _NEEDS: Mapping[EventKind, tuple[tuple[EventKind, str, bool], ...]] = {
         (EventKind.GRANT, "grant", False),
         (EventKind.ISSUE, "certificate", False),
     ),
-    EventKind.RESOLUTION: ((EventKind.DISPUTE, "subject", True),),
+    EventKind.RESOLUTION: _OF_DISPUTE,
+    EventKind.QUESTION: _OF_DISPUTE,
+    EventKind.ANSWER: _OF_DISPUTE,
 }
 
 
@@ -659,6 +683,10 @@ def _institutional(entry: Entry) -> tuple[frozenset[int], str | None] | None:
             return frozenset({layout.TERMINAL}), entry.department or ""
         case EventKind.RESOLUTION if not _is_holders(entry):
             return frozenset({layout.AUDITOR}), None
+        case EventKind.QUESTION:
+            return frozenset({layout.AUDITOR}), None
+        case EventKind.ANSWER if not _is_holders(entry):
+            return frozenset({layout.ISSUER, layout.TERMINAL}), entry.department or ""
         case EventKind.INVITATION:
             return _ENROLLERS[entry.department is None], None
         case EventKind.ENROLMENT if entry.actor != entry.subject:
@@ -677,6 +705,8 @@ _ENROLLERS = {
 def _is_holders(entry: Entry) -> bool:
     if entry.kind is EventKind.RESOLUTION:
         return entry.state == "withdrawn"
+    if entry.kind is EventKind.ANSWER:
+        return entry.reason == Asked.HOLDER
     return entry.kind in (EventKind.GRANT, EventKind.REVOCATION, EventKind.DISPUTE)
 
 
@@ -695,6 +725,13 @@ def _shown(entry: Entry) -> dict[str, Any]:
     for name in ("v", "salt", "statement"):
         del members[name]
     return members
+
+
+def _asked(question: Entry, answer: Entry | None) -> dict[str, Any]:
+    told = {"seq": question.seq, "to": question.reason, "time_ms": question.time_ms}
+    if answer is None:
+        return told
+    return {**told, "answer": {"seq": answer.seq, "time_ms": answer.time_ms}}
 
 
 def _block_shown(header: Header) -> dict[str, Any]:

@@ -131,7 +131,10 @@ WORDS: Final[Mapping[str, str]] = {
     # 15 dispute
     "dispute.agrees": "the dispute is of entry {seq}, signed by a holder's device; it is {state} "
     "by what is shown here",
-    "dispute.other_entry": "the dispute is of another entry, or its resolution of another dispute",
+    "dispute.other_entry": "the dispute is of another entry, or what followed it of another "
+    "dispute",
+    "dispute.question": "a question or an answer came after the resolution, or the answer is of "
+    "another question, a second one or not by who was asked",
     # 16 complete
     "complete.needed": "every key and every proof in the bundle was needed",
     "complete.superfluous": "the bundle holds a key, an entry or a proof that nothing needs",
@@ -141,11 +144,12 @@ WORDS: Final[Mapping[str, str]] = {
 
 #: What no bundle shows, whatever its checks say.
 LIMITS: Final[Mapping[str, str]] = {
-    "holder": "that the devices which signed the grant, its revocation, the dispute or its "
-    "withdrawal are of one person, and of the one whom the certificate is about: the ledger "
+    "holder": "that the devices which signed the grant, its revocation, the dispute, an answer or "
+    "its withdrawal are of one person, and of the one whom the certificate is about: the ledger "
     "checked it and its operator can prove it, but showing it here would take the person's number",
     "absence": "that something was not recorded: that the grant had not been revoked or frozen, "
-    "the holder's device not revoked, the code not used before, the uses not exhausted",
+    "the holder's device not revoked, the code not used before, the uses not exhausted, "
+    "no other question asked",
     "allowance": "that the service item may ask for these fields at all: that is in the public "
     "catalogue",
     "time": "the very moment: an entry's time is the log's word, bounded from above by the time "

@@ -11,8 +11,9 @@ A dispute that is open or upheld *holds* its grant and its line. A grant is froz
 one dispute holds it, and a line has one dispute that holds it at most, so whoever was told no, or
 took it back, may dispute the line again.
 
-Not its job: signatures, storage, whose key it is, the clock. The words that people write stay in
-the statements: nothing here puts them into an entry.
+Not its job: signatures, storage, whose key it is, the clock, what an auditor asks meanwhile
+(`authz.questions`). The words that people write stay in the statements: nothing here puts them
+into an entry.
 
 `Dispute.parse` and `Resolution.parse` raise `DisputeError` and `ResolutionError`: `.malformed`,
 `.version`, `.member_unknown`, `.member_missing`, `.text`. The rules raise `StatementError`:
@@ -201,17 +202,25 @@ MOVES: Final[Mapping[tuple[DisputeState, Outcome], DisputeState]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A dispute as the server keeps it. Frozen: a move gives a new value, so a failed one changes
-    nothing. `holder` is the pseudonym of whoever opened it."""
+    nothing. `holder` is the pseudonym of whoever opened it, `department` the one concerned."""
 
     dispute_id: str
     disputed_seq: int
     grant_id: str
     holder: str
+    department: str | None = None
     state: DisputeState = DisputeState.OPEN
 
     @property
     def holds(self) -> bool:
         return self.state in HOLDING
+
+    def require_open(self) -> None:
+        if self.state is not DisputeState.OPEN:
+            raise self._resolved()
+
+    def _resolved(self) -> StatementError:
+        return StatementError("dispute.resolved", f"the dispute is {self.state}")
 
     def resolve(self, outcome: Outcome, party: Party, holder: str | None = None) -> Case:
         """The case once it is settled; `holder` is who signs when `party` is a holder."""
@@ -223,7 +232,7 @@ class Case:
         try:
             return replace(self, state=MOVES[self.state, outcome])
         except KeyError:
-            raise StatementError("dispute.resolved", f"the dispute is {self.state}") from None
+            raise self._resolved() from None
 
 
 def require_disputable(entry: Draft | None, holder: str) -> str:
@@ -265,8 +274,15 @@ def opened_entry(dispute: Dispute, disputed: Draft) -> Draft:
 
 def resolved_entry(outcome: Outcome, opened: Draft) -> Draft:
     """The resolution's entry, with the members of the dispute's."""
+    return following_entry(EventKind.RESOLUTION, opened, state=outcome)
+
+
+def following_entry(
+    kind: EventKind, opened: Draft, *, state: str | None, reason: str | None = None
+) -> Draft:
+    """An entry that follows a dispute's and is found wherever that is."""
     return Draft(
-        kind=EventKind.RESOLUTION,
+        kind=kind,
         subject=opened.subject,
         certificate=opened.certificate,
         grant=opened.grant,
@@ -276,5 +292,6 @@ def resolved_entry(outcome: Outcome, opened: Draft) -> Draft:
         department=opened.department,
         service_item=opened.service_item,
         staff=opened.staff,
-        state=outcome,
+        state=state,
+        reason=reason,
     )

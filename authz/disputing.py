@@ -1,9 +1,10 @@
-"""Disputes and their resolutions: what handlers do about these statements.
+"""Disputes, what is asked about them, and their resolutions: what handlers do about these
+statements.
 
 In the batch that records a dispute its grant is frozen, and these handlers run before lookups are
 decided, so the next lookup under the grant is refused already.
 
-Not its job: what is allowed; that is `authz.disputes`.
+Not its job: what is allowed; that is `authz.disputes` and `authz.questions`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from authz import store
 from authz.disputes import (
@@ -28,9 +29,19 @@ from authz.disputes import (
     resolved_entry,
 )
 from authz.granting import require_holder
+from authz.questions import (
+    Answer,
+    Asked,
+    Asking,
+    Question,
+    answer_entry,
+    question_entry,
+    require_answer,
+    require_question,
+)
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
-from ledger.directory import Role
+from ledger.directory import Enrolled, Role
 from ledger.entries import Entry
 from ledger.statements import Statement, StatementError
 
@@ -98,11 +109,7 @@ class ResolutionHandler:
         connection, actor, table = batch.connection, request.actor, store.disputes
         party = party_of(actor.role)
         resolution = Resolution.parse(dict(request.statement.payload))
-        row = connection.execute(
-            select(table).where(table.c.dispute_id == resolution.dispute_id)
-        ).one_or_none()
-        if row is None:
-            raise StatementError("dispute.unknown", "no such dispute")
+        row = _row_of(connection, resolution.dispute_id)
         case = case_of(row).resolve(resolution.outcome, party, actor.holder)
         opened = entry_of(batch, row.seq)
         done = batch.record(request, resolved_entry(resolution.outcome, opened))
@@ -120,6 +127,84 @@ class ResolutionHandler:
         return Recorded(done.entry, _resolved(done.entry))
 
 
+class QuestionHandler:
+    """`Question`, by an auditor."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        return one_by_one(requests, partial(self._ask, batch))
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return _said(entry)
+
+    @staticmethod
+    def _ask(batch: Batch, request: Request) -> Recorded:
+        connection, table = batch.connection, store.dispute_questions
+        require_auditor(request.actor)
+        question = Question.parse(dict(request.statement.payload))
+        row = _row_of(connection, question.dispute_id)
+        asked = select(func.count()).where(table.c.dispute_id == row.dispute_id)
+        require_question(case_of(row), question.to, connection.execute(asked).scalar_one())
+        done = batch.record(request, question_entry(question.to, entry_of(batch, row.seq)))
+        connection.execute(
+            insert(table),
+            {"seq": done.entry.seq, "dispute_id": row.dispute_id, "asked": question.to},
+        )
+        return Recorded(done.entry, _said(done.entry))
+
+
+class AnswerHandler:
+    """`Answer`, by the holder or the department that was asked."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        return one_by_one(requests, partial(self._answer, batch))
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
+        return _said(entry)
+
+    @staticmethod
+    def _answer(batch: Batch, request: Request) -> Recorded:
+        connection, table = batch.connection, store.dispute_questions
+        by, name = answerer_of(request.actor)
+        answer = Answer.parse(dict(request.statement.payload))
+        row = _row_of(connection, answer.dispute_id)
+        of_question = table.c.seq == answer.seq
+        found = connection.execute(select(table).where(of_question)).one_or_none()
+        question = None if found is None else asking_of(found)
+        require_answer(case_of(row), question, by, name)
+        done = batch.record(request, answer_entry(by, entry_of(batch, row.seq)))
+        connection.execute(update(table).where(of_question).values(answer_seq=done.entry.seq))
+        return Recorded(done.entry, _said(done.entry))
+
+
+def require_auditor(actor: Enrolled) -> None:
+    if actor.role is not Role.AUDITOR:
+        raise StatementError("actor.role", "only an auditor asks about a dispute")
+
+
+def answerer_of(actor: Enrolled) -> tuple[Asked, str | None]:
+    """As whom a key may answer, and who that is; raises StatementError for a role that may not."""
+    match actor.role:
+        case Role.HOLDER:
+            return Asked.HOLDER, actor.holder
+        case Role.TERMINAL | Role.ISSUER:
+            return Asked.DEPARTMENT, actor.institution
+        case _:
+            raise StatementError("actor.role", "the holder or the department answers")
+
+
+def _row_of(connection: Connection, dispute_id: str) -> Row[Any]:
+    table = store.disputes
+    row = connection.execute(select(table).where(table.c.dispute_id == dispute_id)).one_or_none()
+    if row is None:
+        raise StatementError("dispute.unknown", "no such dispute")
+    return row
+
+
+def asking_of(row: Row[Any]) -> Asking:
+    """The question that a row of ``dispute_questions`` is."""
+    return Asking(row.dispute_id, Asked(row.asked), row.answer_seq)
+
+
 def case_of(row: Row[Any]) -> Case:
     """The dispute that a row of ``disputes`` is."""
     return Case(
@@ -127,6 +212,7 @@ def case_of(row: Row[Any]) -> Case:
         disputed_seq=row.disputed_seq,
         grant_id=row.grant_id,
         holder=row.holder,
+        department=row.department,
         state=DisputeState(row.state),
     )
 
@@ -145,3 +231,7 @@ def _opened(entry: Entry) -> dict[str, Any]:
 
 def _resolved(entry: Entry) -> dict[str, Any]:
     return {"dispute_id": entry.subject, "state": entry.state}
+
+
+def _said(entry: Entry) -> dict[str, Any]:
+    return {"dispute_id": entry.subject, "seq": entry.seq}

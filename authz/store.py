@@ -109,6 +109,18 @@ disputes = Table(
 )
 
 
+# What an auditor asked about a dispute: its entry, whom, and the entry of the answer.
+dispute_questions = Table(
+    "dispute_questions",
+    metadata,
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("dispute_id", String, nullable=False),
+    Column("asked", String, nullable=False),
+    Column("answer_seq", Int64),
+    Index("dispute_questions_dispute", "dispute_id", "seq"),
+)
+
+
 def codes_used(
     connection: Connection, codes: Collection[tuple[bytes, int]]
 ) -> set[tuple[bytes, int]]:

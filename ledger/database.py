@@ -1,11 +1,13 @@
 """The database: engine, one metadata for all tables, and what differs between engines.
 
 SQLite runs in WAL mode with full synchronisation, so a committed batch survives a power cut;
-deleted content is overwritten (``secure_delete``), so an erasure is one.
+deleted content is overwritten (``secure_delete``) and the log before it emptied (`scrub`), so an
+erasure is one.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,10 @@ from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData, create
 from sqlalchemy.dialects import postgresql, sqlite
 
 metadata = MetaData()
+
+_BUSY_MS = 10_000
+#: How long an erasure waits for readers of older states before it goes on in the background.
+_SCRUB_WAIT_MS = 300
 
 #: 64-bit; on SQLite an INTEGER PRIMARY KEY is the row id itself, which BIGINT would not be.
 Int64 = BigInteger().with_variant(Integer, "sqlite")
@@ -53,6 +59,26 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def scrub(self) -> bool:
+        """Have nothing in the write-ahead log that is deleted; False while a reader of an older
+        state keeps it there. With PostgreSQL there is nothing to do from here: docs/adr/0013."""
+        if self.engine.dialect.name != "sqlite":
+            return True
+        with self.engine.connect() as connection:
+            # The driver's own cursor: it must be in no transaction.
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(f"PRAGMA busy_timeout={_SCRUB_WAIT_MS}")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                row = cursor.fetchone()
+                cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+            except sqlite3.Error:
+                connection.invalidate()
+                return False
+            finally:
+                cursor.close()
+        return row is not None and row[0] == 0
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -81,7 +107,7 @@ def _prepare_sqlite(engine: Engine) -> None:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
-            "busy_timeout=10000",
+            f"busy_timeout={_BUSY_MS}",
             "secure_delete=ON",
             "cache_size=-24576",
             "wal_autocheckpoint=4000",

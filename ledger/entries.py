@@ -59,6 +59,8 @@ class EventKind(StrEnum):
     DISPUTE = "dispute"
     RESOLUTION = "resolution"
     INVITATION = "invitation"
+    QUESTION = "question"
+    ANSWER = "answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from sqlalchemy import or_ as any_of
 
 from ledger import store
 from ledger.batch import Batch, Outcome, Recorded, Rejected, Request, one_by_one
+from ledger.catalogue import Catalogue
 from ledger.certificates import Certificate
 from ledger.chain import StatusChange
 from ledger.directory import Role
@@ -27,6 +28,7 @@ from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.issuance import Issuance
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
 from ledger.payloads import Members, PayloadError
+from ledger.retention import Ground, ended_ms, require_erasable
 from ledger.statements import Statement, StatementError
 
 
@@ -192,7 +194,15 @@ class ImportStatementError(PayloadError):
 
 
 class StatusHandler:
-    """Payload ``{v, certificate_id, action, reason, successor?, iat, jti}``, by the issuer."""
+    """Payload ``{v, certificate_id, action, reason, successor?, ground?, iat, jti}``, by the
+    issuer.
+
+    ``on_erased`` is called once an erasure is committed: what is deleted may still stand in the
+    database's files.
+    """
+
+    def __init__(self, catalogue: Catalogue, on_erased: Callable[[], None]) -> None:
+        self._catalogue, self._on_erased = catalogue, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         return one_by_one(requests, partial(self._change, batch))
@@ -206,7 +216,7 @@ class StatusHandler:
             dict(payload),
             StatusError,
             required=("v", "certificate_id", "action", "reason", "iat", "jti"),
-            optional=("successor",),
+            optional=("successor", "ground"),
         )
         top.version_1()
         action = top.one_of("action", Action)
@@ -219,6 +229,7 @@ class StatusHandler:
                 raise StatementError(
                     "certificate.successor", "superseding names the successor's identifier"
                 ) from None
+        ground = ground_of(top, action)
         row = batch.connection.execute(
             select(table).where(table.c.certificate_id == top.text("certificate_id"))
         ).one_or_none()
@@ -233,6 +244,15 @@ class StatusHandler:
             raise StatementError("certificate.transition", str(error)) from None
         if action is Action.ERASE and row.content is None:
             raise StatementError("certificate.erased", "the content is erased already")
+        if ground is not None:
+            final = self._time_of(batch, row.state_seq) if state in FINAL else None
+            require_erasable(
+                self._catalogue.type(row.type).retention,
+                ground,
+                ended=ended_ms(row.valid_until_ms, final),
+                now_ms=batch.now_ms,
+            )
+            batch.after_commit.append(self._on_erased)
         shown = "erased" if action is Action.ERASE else new.value
         done = batch.record(
             request,
@@ -258,6 +278,21 @@ class StatusHandler:
             update(table).where(table.c.certificate_id == row.certificate_id).values(**values)
         )
         return done
+
+    @staticmethod
+    def _time_of(batch: Batch, seq: int) -> int:
+        found = store.entry_at(batch.connection, seq)
+        # Not in the database yet: recorded by this very batch.
+        return batch.now_ms if found is None else found[0].time_ms
+
+
+def ground_of(payload: Members, action: Action) -> Ground | None:
+    """The ground that an erasure names; raises StatusError when another action names one."""
+    if action is Action.ERASE and "ground" not in payload:
+        raise StatusError.of("member_missing", "ground")
+    if action is not Action.ERASE and "ground" in payload:
+        raise StatusError.of("member_unknown", "ground")
+    return payload.one_of("ground", Ground) if action is Action.ERASE else None
 
 
 class ImportHandler:

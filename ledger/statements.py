@@ -53,6 +53,8 @@ class Kind(StrEnum):
     LOOKUP = "certledger-lookup+jwt"
     DISPUTE = "certledger-dispute+jwt"
     RESOLUTION = "certledger-resolution+jwt"
+    QUESTION = "certledger-question+jwt"
+    ANSWER = "certledger-answer+jwt"
     INVITATION = "certledger-invitation+jwt"
     CLAIM = "certledger-claim+jwt"  # signed by the key that it enrols
     ACCESS = "certledger-access+jwt"  # short-lived read token; never an entry

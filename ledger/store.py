@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal,
     not_,
     select,
+    text,
     update,
 )
 
@@ -79,6 +80,8 @@ for _name in TRACEABLE:
 RARE_KINDS = (
     EventKind.DISPUTE,
     EventKind.RESOLUTION,
+    EventKind.QUESTION,
+    EventKind.ANSWER,
     EventKind.INVITATION,
     EventKind.ENROLMENT,
     EventKind.IMPORT,
@@ -216,6 +219,15 @@ certificates = Table(
     Index("certificates_holder", "holder"),
     # One row of one export issues once; another department, or another type, is another issue.
     Index("certificates_source", "source", "issuer", "type", unique=True),
+    # Whose retention is over: by their dates, or since their state is final.
+    Index("certificates_until", "issuer", "type", "valid_until_ms"),
+    Index(
+        "certificates_final",
+        "issuer",
+        "type",
+        sqlite_where=text("uniqueness IS NULL"),
+        postgresql_where=text("uniqueness IS NULL"),
+    ),
 )
 
 

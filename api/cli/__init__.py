@@ -20,6 +20,7 @@ from api.cli import (
     grants,
     history,
     requests,
+    retention,
     running,
 )
 from api.cli.failing import CarefulGroup
@@ -36,6 +37,7 @@ for part in (
     running,
     enrolling,
     certificates,
+    retention,
     grants,
     requests,
     history,

@@ -242,6 +242,7 @@ def certificates(key: KeyFile, url: Url = "", as_json: Json = False) -> None:
             item["state"],
             f"until {local_time(until)}" if until else "no end",
             f"issuer {item['issuer']}",
+            f"content erased {local_time(item['erased_ms'])}" if "erased_ms" in item else "",
         ))  # fmt: skip
     lines = []
     for item, line in zip(found, columns(rows), strict=True):
@@ -261,17 +262,24 @@ def status(certificate_id: CertificateId, url: Url = "", as_json: Json = False) 
         value,
         as_json,
         f"{value['certificate_id']}: {value['state']} ({value['type']}, issued by "
-        f"{value['issuer']}), entry {receipt['entry']['seq']}, {receipt['state']}",
+        f"{value['issuer']}), entry {receipt['entry']['seq']}, {receipt['state']}"
+        + (f"; content erased {local_time(value['erased_ms'])}" if "erased_ms" in value else ""),
     )
     if value["state"] != "active":
         raise typer.Exit(1)
 
 
 def _change(
-    certificate_id: str, action: str, reason: str, key: Path, url: str, as_json: bool
+    certificate_id: str,
+    action: str,
+    reason: str,
+    key: Path,
+    url: str,
+    as_json: bool,
+    ground: str | None = None,
 ) -> None:
     with client_of(url, signing_key(key)) as client:
-        answer = client.change_status(certificate_id, action, reason)
+        answer = client.change_status(certificate_id, action, reason, ground=ground)
     show(answer, as_json, f"{certificate_id}: {answer['state']} (entry {entry_number(answer)})")
 
 
@@ -319,8 +327,14 @@ def erase(
     certificate_id: CertificateId,
     key: KeyFile,
     reason: Reason,
+    ground: Annotated[
+        str,
+        typer.Option(
+            help="The ground in law: retention_over, unlawful, court_order or issued_in_error."
+        ),
+    ] = "retention_over",
     url: Url = "",
     as_json: Json = False,
 ) -> None:
     """Destroy a certificate's content for good; what was proven of it stays provable."""
-    _change(certificate_id, "erase", reason, key, url, as_json)
+    _change(certificate_id, "erase", reason, key, url, as_json, ground)

@@ -1,7 +1,8 @@
-"""Disputes: a holder says that a use was wrong, an auditor settles it."""
+"""Disputes: a holder says that a use was wrong, an auditor asks about it and settles it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,8 @@ from api.cli.showing import columns, entry_number, folded, local_time, show
 
 app = typer.Typer()
 dispute_app = typer.Typer(
-    help="A holder disputes a line of their history; an auditor settles it.", no_args_is_help=True
+    help="A holder disputes a line of their history; an auditor asks and settles it.",
+    no_args_is_help=True,
 )
 app.add_typer(dispute_app, name="dispute", rich_help_panel="Audit")
 
@@ -71,6 +73,36 @@ def resolve(
     show(answer, as_json, f"{answer['state']}: {dispute_id} (entry {entry_number(answer)})")
 
 
+@dispute_app.command("ask")
+def ask(
+    dispute_id: DisputeId,
+    key: KeyFile,
+    to: Annotated[str, typer.Option(help="Who is to answer: holder or department.")],
+    text: Annotated[str, typer.Option(help="The question; the holder reads it in any case.")],
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Ask about an open dispute, as an auditor."""
+    with client_of(url, signing_key(key)) as client:
+        answer = client.ask_dispute(dispute_id, to, text)
+    show(answer, as_json, f"asked: question {answer['seq']} of {dispute_id}")
+
+
+@dispute_app.command("answer")
+def answer(
+    dispute_id: DisputeId,
+    question: Annotated[int, typer.Argument(min=0, help="Number of the question, as listed.")],
+    key: KeyFile,
+    text: Annotated[str, typer.Option(help="The answer; holder and auditor read it.")],
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Answer a question, as the holder or a key of the department that was asked."""
+    with client_of(url, signing_key(key)) as client:
+        answered = client.answer_dispute(dispute_id, question, text)
+    show(answered, as_json, f"answered: question {question} (entry {entry_number(answered)})")
+
+
 @dispute_app.command("withdraw")
 def withdraw(
     dispute_id: DisputeId,
@@ -91,10 +123,17 @@ def _lines(each: dict[str, Any]) -> list[str]:
     rows = [("line", str(each["disputed_seq"])), ("cause", cause), ("grant", each["grant_id"])]
     if each["certificate"]:
         rows.append(("certificate", each["certificate"]))
+    for question in each["questions"]:
+        rows.append((
+            f"question {question['seq']}",
+            _said(f"to the {question['to']}, {local_time(question['asked_ms'])}", question),
+        ))  # fmt: skip
+        answer = question.get("answer")
+        if answer is not None:
+            rows.append(("answer", _said(local_time(answer["answered_ms"]), answer)))
     resolution = each.get("resolution")
     if resolution is not None:
-        said = resolution.get("text")
-        rows.append(("settled", local_time(each["resolved_ms"]) + (f": {said}" if said else "")))
+        rows.append(("settled", _said(local_time(each["resolved_ms"]), resolution)))
     place = [
         f"{word} {each[name]}"
         for word, name in (
@@ -112,3 +151,8 @@ def _lines(each: dict[str, Any]) -> list[str]:
         *(f"  {line}" for line in columns(rows)),
         *([folded(place)] if place else []),
     ]
+
+
+def _said(head: str, said: Mapping[str, Any]) -> str:
+    """What was said, as far as this reader may have it."""
+    return f"{head}: {said['text']}" if said.get("text") else head

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +21,7 @@ from fastapi import APIRouter, Depends, Form, Response, UploadFile
 from fastapi import Request as HttpRequest
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from starlette.responses import StreamingResponse
 
 from api.auth import Authenticator
@@ -43,7 +44,9 @@ from ledger.batch import Request
 from ledger.catalogue import UnknownType
 from ledger.committer import Answer
 from ledger.directory import Enrolled, Role
+from ledger.entries import EventKind
 from ledger.exports import ExportError, file_sha256
+from ledger.lifecycle import Action
 from ledger.statements import Kind, StatementError
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
@@ -183,7 +186,8 @@ def own_certificates(
     query = select(table).where(table.c.holder == reader.holder).order_by(table.c.seq.desc())
     with service.database.read() as connection:
         rows = connection.execute(query.limit(500)).all()
-    return reply({"certificates": [_show_state(row) for row in rows]})
+        erased = _erased(connection, rows)
+    return reply({"certificates": [_show_state(row, erased) for row in rows]})
 
 
 @router.get("/certificates/{certificate_id}")
@@ -198,11 +202,12 @@ def status(certificate_id: str, service: ServiceDep) -> Response:
             raise StatementError("certificate.unknown", "no such certificate")
         issued = store.entry_at(connection, row.seq)
         changed = store.entry_at(connection, row.state_seq)
+        erased = _erased(connection, [row])
     assert issued is not None
     assert changed is not None
     issued_receipt, changed_receipt = service.log.receipts([issued[0], changed[0]])
     value = {
-        **_show_state(row),
+        **_show_state(row, erased),
         "as_of_ms": time.time_ns() // 1_000_000,
         "receipt": issued_receipt.to_json(),
     }
@@ -211,14 +216,25 @@ def status(certificate_id: str, service: ServiceDep) -> Response:
     return reply(value)
 
 
-def _show_state(row: Any) -> dict[str, Any]:
+def _erased(connection: Connection, rows: Sequence[Any]) -> dict[str, int]:
+    """When the content of those without any was erased, Unix ms."""
+    gone, table = [row.certificate_id for row in rows if row.content is None], store.entries
+    query = select(table.c.certificate, table.c.time_ms).where(
+        table.c.certificate.in_(gone),
+        table.c.kind == EventKind.STATUS,
+        table.c.reason == Action.ERASE,
+    )
+    return dict(connection.execute(query).tuples().all()) if gone else {}
+
+
+def _show_state(row: Any, erased: Mapping[str, int]) -> dict[str, Any]:
     now = time.time_ns() // 1_000_000
     expired = row.valid_until_ms is not None and now >= row.valid_until_ms
     early = row.valid_from_ms is not None and now < row.valid_from_ms
     shown = row.state
     if shown == "active" and (expired or early):
         shown = "expired" if expired else "not_yet_valid"
-    return {
+    value = {
         "certificate_id": row.certificate_id,
         "type": row.type,
         "issuer": row.issuer,
@@ -228,6 +244,8 @@ def _show_state(row: Any) -> dict[str, Any]:
         "successor": row.successor,
         "content": "erased" if row.content is None else "sealed",
     }
+    at = erased.get(row.certificate_id)
+    return value if at is None else {**value, "erased_ms": at}
 
 
 @router.post("/certificates/{certificate_id}/status")
@@ -352,7 +370,8 @@ async def start_import(
         kind = service.catalogue.type(str(signed.payload.get("type")))
     except UnknownType:
         raise StatementError("certificate.type", "the type is not in the catalogue") from None
-    path = service.settings.data / "uploads" / f"{uuid.uuid4().hex}.upload"
+    # Whose it is, so that what a killed process leaves is cleared away at the next start.
+    path = service.settings.data / "uploads" / f"{os.getpid()}-{uuid.uuid4().hex}.upload"
     path.parent.mkdir(mode=0o700, exist_ok=True)
     try:
         await asyncio.to_thread(_spool, file, path)

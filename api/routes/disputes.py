@@ -1,8 +1,10 @@
-"""Disputes: a holder disputes a line of their history, an auditor settles it, the parties read.
+"""Disputes: a holder disputes a line of their history, an auditor asks about it and settles it,
+the parties read.
 
 Who reads what: a holder their own; an auditor all; an institution those about its own lookups, to
-find the case and mend what went wrong. An institution gets no word that a holder wrote and nothing
-that says who the holder is: what it sees names the certificate no more than its own lookup did.
+find the case and mend what went wrong. An institution gets no word that a holder wrote or was
+asked, and nothing that says who the holder is: what it sees names the certificate no more than its
+own lookup did.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
-from audit.disputes import MAX_PAGE, Scope, Told, find_dispute, list_disputes
+from audit.disputes import MAX_PAGE, Scope, Told, ToldQuestion, find_dispute, list_disputes
 from authz.disputes import MAY, DisputeState, Party
+from authz.questions import Asked
 from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.statements import Kind, StatementError
@@ -38,13 +41,34 @@ async def dispute(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
 @router.post("/disputes/{dispute_id}/resolution")
 async def resolve(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
     """Record an auditor's resolution, or the holder's withdrawal."""
-    statement, actor = auth.statement(body.statement, (Kind.RESOLUTION,))
+    return await _record(dispute_id, body, service, auth, Kind.RESOLUTION, 200)
+
+
+@router.post("/disputes/{dispute_id}/questions", status_code=201)
+async def ask(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record what an auditor asks the holder or the department concerned."""
+    return await _record(dispute_id, body, service, auth, Kind.QUESTION, 201)
+
+
+@router.post("/disputes/{dispute_id}/answers", status_code=201)
+async def answer(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+    """Record the answer to a question, by whom it was put to."""
+    return await _record(dispute_id, body, service, auth, Kind.ANSWER, 201)
+
+
+_HANDLERS = {Kind.RESOLUTION: "resolution", Kind.QUESTION: "question", Kind.ANSWER: "answer"}
+
+
+async def _record(
+    dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep, kind: Kind, done: int
+) -> Response:
+    """Record a statement about a dispute that is there already."""
+    statement, actor = auth.statement(body.statement, (kind,))
     if statement.payload.get("dispute_id") != dispute_id:
         raise StatementError("statement.member", "the statement names another dispute")
-    answer = await service.record("resolution", Request(statement, actor))
-    return reply(
-        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
-    )
+    answered = await service.record(_HANDLERS[kind], Request(statement, actor))
+    receipt = answered.receipt
+    return reply({**answered.result, "receipt": receipt.to_json()}, status_of(receipt, done))
 
 
 @router.get("/disputes")
@@ -104,6 +128,7 @@ def _show(told: Told, reader: Enrolled) -> dict[str, Any]:
         "state": told.state,
         "opened_ms": opened.time_ms,
         "resolved_ms": told.resolved_ms,
+        "questions": [_show_question(question, reader) for question in told.questions],
     }
     private = reader.role in (Role.HOLDER, Role.AUDITOR)
     if private:
@@ -113,4 +138,25 @@ def _show(told: Told, reader: Enrolled) -> dict[str, Any]:
         if private or MAY[told.outcome] is Party.AUDITOR:
             resolution["text"] = told.resolution_text
         shown["resolution"] = resolution
+    return shown
+
+
+def _show_question(question: ToldQuestion, reader: Enrolled) -> dict[str, Any]:
+    """A department reads that the holder was asked and answered, and when; not what."""
+    readable = question.to is Asked.DEPARTMENT or reader.role in (Role.HOLDER, Role.AUDITOR)
+    shown: dict[str, Any] = {
+        "seq": question.seq,
+        "to": question.to,
+        "asked_ms": question.asked_ms,
+    }
+    if readable:
+        shown["text"] = question.text
+    if question.answer_seq is not None:
+        answer: dict[str, Any] = {
+            "seq": question.answer_seq,
+            "answered_ms": question.answered_ms,
+        }
+        if readable:
+            answer["text"] = question.answer_text
+        shown["answer"] = answer
     return shown

@@ -37,7 +37,8 @@ async def notices(
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
 ) -> Response:
     """The caller's entries with a sequence number above ``after``, oldest first: holders their own,
-    terminals their own, issuers their department's, auditors all. Only what is released. With
+    terminals their own, issuers their department's, auditors all; a department's lookups and
+    requests, and what an auditor asks it. Only what is released. With
     none, waits up to ``wait`` seconds for one. Without ``after``: no lines, and where to begin."""
     scope, key = _scope(reader)
     if after is None:
@@ -76,9 +77,12 @@ def _scope(reader: Enrolled) -> tuple[Scope, Key]:
         case Enrolled(role=Role.HOLDER, holder=str(holder)):
             return Scope(holder=holder), ("holder", holder)
         case Enrolled(role=Role.TERMINAL, institution=str(department), terminal=str(terminal)):
-            scope = Scope(department=department, terminal=terminal, kinds=_KINDS)
+            scope = Scope(department=department, terminal=terminal, kinds=_KINDS, asked=True)
             return scope, ("terminal", terminal)
         case Enrolled(role=Role.ISSUER, institution=str(department)):
-            return Scope(department=department, kinds=_KINDS), ("department", department)
+            return Scope(department=department, kinds=_KINDS, asked=True), (
+                "department",
+                department,
+            )
         case _:
             raise StatementError("history.not_yours", "the key has no entries of its own")

@@ -23,6 +23,7 @@ from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id
 from ledger.identifiers import CertificateIdentifier
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, State, after
+from ledger.retention import Ground, ended_ms, require_erasable
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Statement
 
@@ -45,6 +46,7 @@ class Changed:
 
     state: State
     state_seq: int
+    final_ms: int | None = None
     successor: str | None = None
     erased: bool = False
     commitment: bytes = b""
@@ -169,9 +171,16 @@ class Certificates:
         if action is Action.ERASE:
             if current.erased:
                 raise AgainstRules("the content was erased before")
+            require_erasable(
+                self._catalogue.type(row.type).retention,
+                Ground(payload["ground"]),
+                ended=ended_ms(row.valid_until_ms, current.final_ms),
+                now_ms=record.entry.time_ms,
+            )
             current.erased, shown = True, "erased"
         else:
             current.state, current.state_seq = state, record.seq
+            current.final_ms = record.entry.time_ms if state in FINAL else None
             current.successor = payload.get("successor") if action is Action.SUPERSEDE else None
             current.digest = record.digest
             record.action = StatusChange(row.commitment, CHAIN_STATE[state], record.digest)

@@ -1,4 +1,4 @@
-"""Disputes opened and settled again, and what they hold frozen.
+"""Disputes opened, asked about and settled again, and what they hold frozen.
 
 What a dispute's entry takes over from the disputed one is held against that one as its own
 statement makes it, not as it is stored: an altered line must not put its dispute under suspicion.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -28,8 +28,17 @@ from authz.disputes import (
     require_disputable,
     resolved_entry,
 )
-from authz.disputing import party_of
+from authz.disputing import answerer_of, party_of, require_auditor
 from authz.granting import payload_of
+from authz.questions import (
+    Answer,
+    Asking,
+    Question,
+    answer_entry,
+    question_entry,
+    require_answer,
+    require_question,
+)
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
@@ -45,6 +54,7 @@ class Opened:
     case: Case
     entry: Draft
     resolved_seq: int | None = None
+    questions: int = 0
 
 
 class Disputes:
@@ -53,6 +63,7 @@ class Disputes:
         self._wanted = _disputed_seqs(connection)
         self._lines: dict[int, Draft] = {}  # of the wanted ones, as their statements make them
         self._opened: dict[str, Opened] = {}
+        self._questions: dict[int, Asking] = {}
         self._line_holds: Counter[int] = Counter()
         self._grant_holds: Counter[str] = Counter()
         self._shown: dict[str, tuple[Any, Any]] = {}  # in the table, where not open
@@ -88,29 +99,57 @@ class Disputes:
             grant_id = require_disputable(disputed, holder)
         if self._line_holds[line]:
             raise AgainstRules("the line was disputed already")
-        case = Case(dispute_id=id_, disputed_seq=line, grant_id=grant_id, holder=holder)
-        entry = opened_entry(dispute, disputed)
-        self._opened[id_] = Opened(case, entry)
-        self._hold(case, 1)
         # Of such a line it is not known either whether it was a lookup.
         concerned = (
             (disputed.department, None)
             if disputed is record.entry
             else (department_concerned(disputed),)
         )
+        case = Case(
+            dispute_id=id_,
+            disputed_seq=line,
+            grant_id=grant_id,
+            holder=holder,
+            department=concerned[0],
+        )
+        entry = opened_entry(dispute, disputed)
+        self._opened[id_] = Opened(case, entry)
+        self._hold(case, 1)
         self._check_row(case, record.seq, concerned)
         return entry
 
     def resolution(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
         resolution = Resolution.parse(dict(statement.payload))
-        opened = self._opened.get(resolution.dispute_id)
-        if opened is None:
-            raise AgainstRules("there was no such dispute")
+        opened = self._of(resolution.dispute_id)
         case = opened.case.resolve(resolution.outcome, party_of(actor.role), actor.holder)
         opened.case, opened.resolved_seq = case, record.seq
         if not case.holds:
             self._hold(case, -1)
         return resolved_entry(resolution.outcome, opened.entry)
+
+    def question(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        require_auditor(actor)
+        question = Question.parse(dict(statement.payload))
+        opened = self._of(question.dispute_id)
+        require_question(opened.case, question.to, opened.questions)
+        opened.questions += 1
+        self._questions[record.seq] = Asking(question.dispute_id, question.to)
+        return question_entry(question.to, opened.entry)
+
+    def answer(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+        by, name = answerer_of(actor)
+        answer = Answer.parse(dict(statement.payload))
+        opened, question = self._of(answer.dispute_id), self._questions.get(answer.seq)
+        require_answer(opened.case, question, by, name)
+        assert question is not None
+        self._questions[answer.seq] = replace(question, answer_seq=record.seq)
+        return answer_entry(by, opened.entry)
+
+    def _of(self, dispute_id: str) -> Opened:
+        opened = self._opened.get(dispute_id)
+        if opened is None:
+            raise AgainstRules("there was no such dispute")
+        return opened
 
     def _hold(self, case: Case, by: int) -> None:
         self._line_holds[case.disputed_seq] += by
@@ -147,6 +186,22 @@ class Disputes:
                     f"state, resolved_seq not as the log says: {opened.case.state}",
                     "dispute.state",
                 )
+        self._check_questions()
+
+    def _check_questions(self) -> None:
+        table = authz_store.dispute_questions
+        rows = rows_by(self._connection, table, "seq", self._questions.keys())
+        for seq, asking in self._questions.items():
+            where, row = f"dispute_questions {seq}", rows.get(seq)
+            if row is None:
+                self._findings.missing(where)
+                continue
+            expected = {
+                "dispute_id": asking.dispute_id,
+                "asked": asking.to.value,
+                "answer_seq": asking.answer_seq,
+            }
+            self._findings.compare(where, row, expected, "the log says", "question.differs")
 
 
 def _disputed_seqs(connection: Connection) -> set[int]:

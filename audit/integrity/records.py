@@ -36,6 +36,8 @@ _STATEMENT_OF = {
     EventKind.LOOKUP: Kind.LOOKUP,
     EventKind.DISPUTE: Kind.DISPUTE,
     EventKind.RESOLUTION: Kind.RESOLUTION,
+    EventKind.QUESTION: Kind.QUESTION,
+    EventKind.ANSWER: Kind.ANSWER,
     EventKind.INVITATION: Kind.INVITATION,
 }
 

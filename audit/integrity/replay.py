@@ -93,6 +93,8 @@ class Replay:
             EventKind.LOOKUP: lookups.lookup,
             EventKind.DISPUTE: disputes.dispute,
             EventKind.RESOLUTION: disputes.resolution,
+            EventKind.QUESTION: disputes.question,
+            EventKind.ANSWER: disputes.answer,
         }
         self._time_ms = 0
 
@@ -184,6 +186,7 @@ class Replay:
             (authz_store.grants, "grant_id", "grant", EventKind.GRANT),
             (authz_store.access_requests, "request_id", "subject", EventKind.REQUEST),
             (authz_store.disputes, "dispute_id", "subject", EventKind.DISPUTE),
+            (authz_store.dispute_questions, "dispute_id", "subject", EventKind.QUESTION),
         ):
             entry = and_(
                 entries.c.seq == table.c.seq,

@@ -23,6 +23,7 @@ from ledger.catalogue.model import (
     Field,
     Format,
     Names,
+    Retention,
     Rule,
     Validity,
     normalise_column,
@@ -39,7 +40,17 @@ _DEFAULT_LENGTH = 200
 _LARGEST_INTEGER = 2**53 - 1
 
 _TYPE_KEYS = frozenset(
-    ("code", "type_code", "names", "aliases", "key", "fields", "derived", "validity")
+    (
+        "code",
+        "type_code",
+        "names",
+        "aliases",
+        "key",
+        "fields",
+        "derived",
+        "validity",
+        "retention",
+    )
 )
 _FIELD_KEYS = frozenset(
     (
@@ -138,6 +149,7 @@ def _type(data: dict[str, Any]) -> CertificateType:
         derived=derived,
         key=key,
         validity=_validity(data.get("validity", {}), by_name),
+        retention=_retention(data["retention"]),
     )
 
 
@@ -209,3 +221,14 @@ def _validity(data: dict[str, Any], fields: Mapping[str, Field]) -> Validity:
         "validity: years count from a field 'from'",
     )
     return rule
+
+
+def _retention(data: dict[str, Any]) -> Retention:
+    _only(data, frozenset(("years", "permanent")), "retention")
+    # Neither may be forgotten: what nobody wrote down is neither kept for good nor thrown away.
+    _need(
+        len(data) == 1 and data.get("permanent") in (None, True), "retention: years, or permanent"
+    )
+    years = data.get("years")
+    _need(years is None or (type(years) is int and years > 0), "retention: years is a number")
+    return Retention(years)

@@ -1,8 +1,9 @@
 """What a certificate type is: frozen values, valid once built.
 
 A type says which fields a certificate carries, how each is written in its one canonical form,
-which field names the holder, what makes a certificate unique, which yes/no fields are derived and
-until when it holds. The data files in ``types/`` are read by `ledger.catalogue.load`.
+which field names the holder, what makes a certificate unique, which yes/no fields are derived,
+until when it holds and how long its content is kept after that. The data files in ``types/`` are
+read by `ledger.catalogue.load`.
 
 Canonical forms (always a JSON string, integer or boolean):
 
@@ -117,6 +118,24 @@ class Validity:
     years: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the content is kept after the certificate ended, by law; None: for good."""
+
+    years: int | None
+
+    def to_public(self) -> dict[str, Any]:
+        if self.years is None:
+            words = Names("永久保存", "Kept for good")
+        else:
+            words = Names(
+                f"失效后保存{self.years}年",
+                f"Kept for {self.years} years after the certificate has ended",
+            )
+        text = {"zh-CN": words.zh, "en": words.en}
+        return {"years": self.years, "from": "end", "text": text}
+
+
 _BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"]+")
 
 
@@ -141,6 +160,7 @@ class CertificateType:
     derived: tuple[Derived, ...]
     key: tuple[str, ...]
     validity: Validity
+    retention: Retention
     subject: Field = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,6 +191,7 @@ class CertificateType:
             "names": {"zh-CN": self.names.zh, "en": self.names.en},
             "aliases": list(self.aliases),
             "subject": self.subject.name,
+            "retention": self.retention.to_public(),
             "fields": [
                 {
                     "name": item.name,

@@ -365,9 +365,43 @@ def test_the_issuer_changes_the_state(desk: Desk, city: Any, given: dict[str, An
         assert desk.json("status", identifier, code=int(state != "active"))["state"] == state
         desk.run(*change, code=1)
     erase = ("erase", identifier, "--reason", "r", "--key")
-    desk.run(*erase, desk.key("phone"), code=1)
-    desk.json(*erase, desk.key("police"))
-    desk.run(*erase, desk.key("police"), code=1)
+    ground = ("--ground", "court_order")
+    desk.run(*erase, desk.key("phone"), *ground, code=1)
+    assert "certificate.retained" in desk.run(*erase, desk.key("police"), code=1)[1]
+    desk.json(*erase, desk.key("police"), *ground)
+    desk.run(*erase, desk.key("police"), *ground, code=1)
+    assert "content erased" in desk.run("status", identifier, code=1)[0]
+
+
+def test_what_is_due_is_listed_and_erased_by_command(
+    desk: Desk, city: Any, given: dict[str, Any]
+) -> None:
+    ended = []
+    for period in ("1986-01-01/2006-01-01", "1990-01-01/2010-01-01", "2010-01-01/2024-01-01"):
+        number = city.number()
+        born = f"{number[6:10]}-{number[10:12]}-{number[12:14]}"
+        fields = {**given, "identity_number": number, "birth_date": born, "valid_period": period}
+        typed = json.dumps(fields)
+        issued = desk.json("issue", "--type", CARD, "--key", desk.key("police"), "--fields", typed)
+        ended.append(issued["certificate_id"])
+    list_due = ("retention", "--due", "--key", desk.key("police"))
+    due = desk.json(*list_due)["certificates"]
+    assert [each["certificate_id"] for each in due] == ended[:2]
+    assert "due 2016-01-02" in desk.run(*list_due)[0]
+    desk.run("retention", "--due", "--key", desk.key("phone"), code=1)
+    desk.run("retention", code=2)
+    erase = ("retention", "erase", "--key", desk.key("police"))
+    assert desk.run(*erase)[0].splitlines() == ["2 erased"]
+    assert desk.json(*erase) == {"erased": 0, "refused": []}
+    assert desk.run(*list_due)[0] == "nothing is due\n"
+    for id_, content in zip(ended, ("erased", "erased", "sealed"), strict=True):
+        shown = desk.json("status", id_, code=1)
+        assert (shown["state"], shown["content"]) == ("expired", content)
+        assert ("erased_ms" in shown) == (content == "erased")
+    out = desk.folder / "erased.json"
+    about = ("--certificate", ended[0], "--key", desk.key("police"), "--out", str(out))
+    desk.run("evidence", *about)
+    assert "erased" in desk.run("verify", str(out))[0]
 
 
 # --- grants and lookups -------------------------------------------------------------------------

@@ -309,6 +309,7 @@ PUBLIC = {
     "state",
     "opened_ms",
     "resolved_ms",
+    "questions",
 }
 
 
@@ -382,6 +383,145 @@ def test_the_list_goes_by_state_and_page(city: Any, used: Used, problem: Any) ->
     assert device.get("/v1/disputes", limit=4).json()["next_before"] is None
     problem(lambda: device.get("/v1/disputes", state="new"), "request.invalid", 422)
     problem(lambda: city.city.operator.get("/v1/disputes"), "actor.role", 403)
+
+
+def test_an_auditor_asks_both_sides_and_each_answers(city: Any, used: Used, problem: Any) -> None:
+    id_ = used.dispute(text=TEXT)
+    asked = city.auditor.ask_dispute(id_, "holder", "您当时在哪里？")
+    assert set(asked) == {"dispute_id", "seq", "receipt"}
+    entry, _ = city.proven(asked["receipt"])
+    assert (entry.kind, entry.subject, entry.state, entry.reason) == (
+        "question",
+        id_,
+        "open",
+        "holder",
+    )
+    assert "您当时在哪里" not in str(asked["receipt"])
+    other = city.auditor.ask_dispute(id_, "department", "有这笔业务吗？")
+    used.frozen()
+    answered = used.person.device.answer_dispute(id_, asked["seq"], "在家")
+    city.proven(answered["receipt"])
+    city.east.answer_dispute(id_, other["seq"], "没有")
+    seen = city.auditor.dispute(id_)
+    assert used.person.device.dispute(id_) == seen
+    first, second = seen["questions"]
+    assert (first["to"], first["text"], first["answer"]["text"]) == (
+        "holder",
+        "您当时在哪里？",
+        "在家",
+    )
+    assert first["asked_ms"] == asked["receipt"]["entry"]["time"] <= first["answer"]["answered_ms"]
+    assert (second["to"], second["text"], second["answer"]["text"]) == (
+        "department",
+        "有这笔业务吗？",
+        "没有",
+    )
+    # The department reads its own question, and of the holder's only that and when.
+    own = city.east.dispute(id_)["questions"]
+    assert own[1] == second
+    assert own[0] == {
+        **{name: first[name] for name in ("seq", "to", "asked_ms")},
+        "answer": {name: first["answer"][name] for name in ("seq", "answered_ms")},
+    }
+    city.auditor.resolve_dispute(id_, "rejected", "in order")
+    used.released()
+    late = (
+        lambda: city.auditor.ask_dispute(id_, "holder", "x"),
+        lambda: city.east.answer_dispute(id_, other["seq"], "x"),
+    )
+    for call in late:
+        problem(call, "dispute.resolved", 409)
+    told = city.auditor.examine_bundle(city.auditor.evidence("dispute", id_)["bundle"])
+    assert told["verdict"] == "incomplete"  # the lookup is too young to be shown
+    assert [question["to"] for question in told["facts"]["dispute"]["questions"]] == [
+        "holder",
+        "department",
+    ]
+
+
+def test_who_may_ask_and_who_may_answer(city: Any, used: Used, problem: Any) -> None:
+    id_, stranger = used.dispute(), city.person().device
+    own, before = used.person.device, city.size()
+    for other in (own, city.east, city.police, city.city.operator):
+        problem(lambda other=other: other.ask_dispute(id_, "holder", "x"), "actor.role", 403)
+    problem(lambda: city.auditor.ask_dispute("0" * 26, "holder", "x"), "dispute.unknown", 404)
+    assert city.size() == before
+    question = city.auditor.ask_dispute(id_, "department", "x")["seq"]
+    for other, code, status in (
+        (own, "actor.role", 403),
+        (city.auditor, "actor.role", 403),
+        (city.city.operator, "actor.role", 403),
+        (city.police, "dispute.unknown", 404),
+        (stranger, "dispute.unknown", 404),
+    ):
+        problem(lambda other=other: other.answer_dispute(id_, question, "x"), code, status)
+    problem(lambda: city.east.answer_dispute(id_, used.line, "x"), "dispute.question_unknown", 404)
+    to_holder = city.auditor.ask_dispute(id_, "holder", "x")["seq"]
+    problem(lambda: city.east.answer_dispute(id_, to_holder, "x"), "actor.role", 403)
+    # By another device of the same person, and once.
+    city.device(used.person.number).answer_dispute(id_, to_holder, "x")
+    problem(lambda: own.answer_dispute(id_, to_holder, "y"), "dispute.answered", 409)
+
+
+def test_a_department_is_not_asked_about_a_grant(city: Any, used: Used, problem: Any) -> None:
+    id_ = used.dispute(used.granted["receipt"]["entry"]["seq"])
+    ask = city.auditor.ask_dispute
+    problem(lambda: ask(id_, "department", "x"), "dispute.no_department", 409)
+    ask(id_, "holder", "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"to": "operator"}, "question.malformed"),
+        ({"text": ""}, "question.text"),
+        ({"text": "a\u202eb"}, "question.text"),
+        ({"seq": 1}, "question.member_unknown"),
+    ],
+)
+def test_a_broken_question_is_no_entry(
+    city: Any, used: Used, problem: Any, change: dict[str, Any], code: str
+) -> None:
+    id_ = used.dispute()
+    before = city.size()
+    payload = {"dispute_id": id_, "to": "holder", "text": "x", **change}
+    statement = city.auditor.statement(Kind.QUESTION, payload)
+    path = f"/v1/disputes/{id_}/questions"
+    problem(lambda: city.auditor.post(path, {"statement": statement}), code, 400)
+    elsewhere = f"/v1/disputes/{'0' * 26}/questions"
+    problem(lambda: city.auditor.post(elsewhere, {"statement": statement}), "statement.member", 400)
+    assert city.size() == before
+
+
+def test_a_question_sent_again_is_asked_once(city: Any, used: Used) -> None:
+    id_ = used.dispute()
+    payload = {"dispute_id": id_, "to": "holder", "text": "x"}
+    body = {"statement": city.auditor.statement(Kind.QUESTION, payload)}
+    path = f"/v1/disputes/{id_}/questions"
+    first, again = (city.auditor.post(path, body).json() for _ in range(2))
+    reply = {"dispute_id": id_, "seq": first["seq"], "text": "y"}
+    answer = {"statement": used.person.device.statement(Kind.ANSWER, reply)}
+    path = f"/v1/disputes/{id_}/answers"
+    done, redone = (used.person.device.post(path, answer).json() for _ in range(2))
+    assert (first["seq"], done["seq"]) == (again["seq"], redone["seq"])
+    assert len(city.auditor.dispute(id_)["questions"]) == 1
+
+
+def test_whoever_is_asked_is_told(city: Any, used: Used) -> None:
+    id_ = used.dispute()
+    readers = (used.person.device, city.east, city.west)
+    cursors = [reader.notices()["next_after"] for reader in readers]
+    city.auditor.ask_dispute(id_, "department", "x")
+    city.auditor.ask_dispute(id_, "holder", "y")
+    told = [
+        [
+            line["reason"]
+            for line in reader.notices(cursor)["lines"]
+            if (line["kind"], line["subject"]) == ("question", id_)
+        ]
+        for reader, cursor in zip(readers, cursors, strict=True)
+    ]
+    assert told == [["department", "holder"], ["department"], []]
 
 
 def test_history_shows_dispute_and_resolution_to_holder_and_auditor(city: Any, used: Used) -> None:

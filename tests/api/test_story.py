@@ -394,7 +394,7 @@ def _certificate_superseded(case: Case) -> None:
 def _certificate_erased(case: Case) -> None:
     presented = case.granted()
     case.passes(presented)
-    case.town.police.change_status(case.person.card, "erase", "asked by the person")
+    case.town.police.change_status(case.person.card, "erase", "by order", ground="court_order")
     case.fails("certificate_erased", presented)
 
 
@@ -567,7 +567,7 @@ def test_after_an_erasure_lookups_are_refused_and_old_receipts_verify(
     before = city.east.send_lookup(statement)
     city.released(before, {"name": person.fields["name"]})
     issued = city.auditor.certificate(person.card)
-    erased = city.police.change_status(person.card, "erase", "asked by the person")
+    erased = city.police.change_status(person.card, "erase", "by order", ground="court_order")
     assert city.proven(erased["receipt"])[0].state == "erased"
     city.refused(city.look(presented), "certificate_erased")
     # The very request that was answered before gets no content any more either.
@@ -580,10 +580,37 @@ def test_after_an_erasure_lookups_are_refused_and_old_receipts_verify(
     assert (shown["content"], shown["state"]) == ("erased", "active")
     city.proven(shown["receipt"])
     problem(
-        lambda: city.police.change_status(person.card, "erase", "twice"), "certificate.erased", 409
+        lambda: city.police.change_status(person.card, "erase", "2", ground="unlawful"),
+        "certificate.erased",
+        409,
     )
-    data = (city.service.data / "certledger.db").read_bytes()
-    assert person.fields["address"].encode() not in data
+    (mine,) = person.device.my_certificates()
+    assert mine["erased_ms"] == shown["erased_ms"] == erased["receipt"]["entry"]["time"]
+
+
+def test_what_the_law_keeps_is_not_erased_without_a_ground(city: Any, problem: Any) -> None:
+    person, before = city.person(), city.size()
+    change = city.police.change_status
+    for ground, code, status in (
+        ("retention_over", "certificate.retained", 409),
+        ("because", "status.malformed", 400),
+        (None, "status.member_missing", 400),
+    ):
+        call = lambda ground=ground: change(person.card, "erase", "r", ground=ground)  # noqa: E731
+        problem(call, code, status)
+    problem(
+        lambda: change(person.card, "revoke", "r", ground="unlawful"), "status.member_unknown", 400
+    )
+    assert city.size() >= before
+    assert city.auditor.certificate(person.card)["content"] == "sealed"
+    kept = {kind["code"]: kind["retention"] for kind in city.auditor.catalogue_public()["types"]}
+    assert kept["resident-identity-card"]["years"] == 10
+    assert kept["marriage-certificate"]["text"]["zh-CN"] == "失效后保存100年"
+    assert (kept["birth-certificate"]["years"], kept["birth-certificate"]["text"]["en"]) == (
+        None,
+        "Kept for good",
+    )
+    problem(lambda: city.auditor.get("/v1/retention"), "actor.role", 403)
 
 
 def test_a_yes_or_no_is_granted_in_place_of_a_birthday(city: Any) -> None:

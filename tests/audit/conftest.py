@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey
 
 from audit.integrity import ChainRecords, IntegrityReport, check_ledger
 from authz.codes import CodeKind, make_code
-from authz.disputing import DisputeHandler, ResolutionHandler
+from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
 from authz.granting import (
     GrantHandler,
     Grants,
@@ -140,10 +140,12 @@ class Builder:
                 "invitation": InvitationHandler(master),
                 "claim": ClaimHandler(master),
                 "import": ImportHandler(self.ring.forget),
-                "status": StatusHandler(),
+                "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
                 "revocation": RevocationHandler(),
                 "dispute": DisputeHandler(),
+                "question": QuestionHandler(),
+                "answer": AnswerHandler(),
                 "resolution": ResolutionHandler(),
                 "refusal": RefusalHandler(),
                 "request": RequestHandler(master, items),
@@ -221,7 +223,10 @@ class Builder:
         request = self.statement(who, Kind.CLAIM, v=1, jwk=jwk, invitation=invitation)
         return Request(request.statement, request.actor, read_claim(request.statement, code))
 
-    def certificate(self, index: int, number: str, source: str | None = None) -> Request:
+    def certificate(
+        self, index: int, number: str, source: str | None = None, until: int = 2040
+    ) -> Request:
+        """Valid from the first of January 20 years before ``until``, to that one."""
         kind = self.catalogue.type(CARD)
         fields: dict[str, Any] = {
             "name": f"测试{index}",
@@ -231,7 +236,7 @@ class Builder:
             "address": "深圳市南山区深南大道1号",
             "identity_number": number,
             "issuing_authority": "深圳市公安局南山分局",
-            "valid_period": "2020-01-01/2040-01-01",
+            "valid_period": f"{until - 20}-01-01/{until}-01-01",
         }
         fields.update(derive(kind, fields, city_date(time.time_ns() // 1_000_000)))
         serial = f"{index:020}"
@@ -242,8 +247,8 @@ class Builder:
             certificate_id=id_,
             type_code=kind.type_code,
             issuer=ISSUER,
-            valid_from=date(2020, 1, 1),
-            valid_until=date(2040, 1, 1),
+            valid_from=date(until - 20, 1, 1),
+            valid_until=date(until, 1, 1),
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=source,
@@ -307,6 +312,16 @@ class Builder:
     def resolve(self, who: str, dispute_id: str, outcome: str) -> None:
         members = {"dispute_id": dispute_id, "outcome": outcome, "text": "已核实"}
         self.send("resolution", self.statement(who, Kind.RESOLUTION, v=1, **members))
+
+    def question(self, dispute_id: str, to: str) -> int:
+        """An auditor's question; the number of its entry."""
+        members = {"dispute_id": dispute_id, "to": to, "text": "当时在场吗？"}
+        request = self.statement("auditor", Kind.QUESTION, v=1, **members)
+        return int(self.send("question", request)["seq"])
+
+    def answer(self, who: str, dispute_id: str, question: int) -> None:
+        members = {"dispute_id": dispute_id, "seq": question, "text": "不在场"}
+        self.send("answer", self.statement(who, Kind.ANSWER, v=1, **members))
 
     def ask(self) -> str:
         request_id = new_id()
@@ -427,7 +442,7 @@ def tell_the_story(builder: Builder) -> None:
         names["superseded"], "supersede", successor=successor.extra.certificate.certificate_id
     )
     builder.send("issue", successor)
-    builder.status(names["erased"], "erase")
+    builder.status(names["erased"], "erase", ground="court_order")
 
     names["direct"] = builder.grant("holder", [names["card"]], "direct", uses=3)
     for _ in range(2):
@@ -467,6 +482,10 @@ def tell_the_story(builder: Builder) -> None:
         assert builder.look_up({"grant_id": grant}).fields
         names[f"dispute-{outcome}"] = builder.dispute("other", builder.log.size - 1)
         assert builder.look_up({"grant_id": grant}).code == "grant_frozen"
+        if outcome == "upheld":
+            names["question"] = str(builder.question(names[f"dispute-{outcome}"], "department"))
+            builder.answer("terminal", names[f"dispute-{outcome}"], int(names["question"]))
+        names["unanswered"] = str(builder.question(names[f"dispute-{outcome}"], "holder"))
         if outcome != "open":
             who = "other" if outcome == "withdrawn" else "auditor"
             builder.resolve(who, names[f"dispute-{outcome}"], outcome)

@@ -42,6 +42,8 @@ TYPES = {
     "revocation": ["certledger-revocation+jwt"],
     "lookup": ["certledger-lookup+jwt"],
     "dispute": ["certledger-dispute+jwt"],
+    "question": ["certledger-question+jwt"],
+    "answer": ["certledger-answer+jwt"],
     "resolution": ["certledger-resolution+jwt"],
     "enrolment": ["certledger-enrolment+jwt", "certledger-claim+jwt"],
     "invitation": ["certledger-invitation+jwt"],
@@ -50,7 +52,8 @@ ALLOWED = {
     "lookup": {"lookup", "grant", "issue", "status", "enrolment", "invitation"},
     "certificate": {"issue", "status"},
     "grant": {"grant", "revocation", "enrolment", "invitation"},
-    "dispute": {"lookup", "grant", "issue", "dispute", "resolution", "enrolment", "invitation"},
+    "dispute": {"lookup", "grant", "issue", "dispute", "resolution", "enrolment", "invitation"}
+    | {"question", "answer"},
 }
 NAMED_BY = {
     "lookup": ("lookup", "seq", "seq"),
@@ -475,6 +478,12 @@ def check_grant_form(said):
     require(ok, "form of the grant")
 
 
+def check_words(said, own):
+    require(set(said) == {"v", "dispute_id", "text", "iat", "jti"} | own, "members")
+    text = said["text"]
+    require(said["v"] == 1 and isinstance(text, str) and 0 < len(text) <= 500, "text")
+
+
 def says_same(entry, typ, said):
     kind = entry["kind"]
     if kind == "issue":
@@ -532,6 +541,13 @@ def says_same(entry, typ, said):
             entry.get("reason"),
             entry.get("state"),
         ) and integer(said["seq"])
+    if kind in ("question", "answer"):
+        check_words(said, {"to"} if kind == "question" else {"seq"})
+        if kind == "question" and said["to"] != entry.get("reason"):
+            return False
+        require(said.get("to") in (None, "holder", "department"), "asked")
+        require(integer(said.get("seq", 0)), "seq")
+        return (said["dispute_id"], "open") == (entry.get("subject"), entry.get("state"))
     return (said["dispute_id"], said["outcome"]) == (entry.get("subject"), entry.get("state"))
 
 
@@ -583,7 +599,7 @@ class Verifier:
         self.needed.add(self.about["seq"])
         kinds = [entry["kind"] for entry in self.entries]
         require(set(kinds) <= ALLOWED[self.bundle["subject"]["kind"]], "foreign entry")
-        several = ("enrolment", "invitation", "status")
+        several = ("enrolment", "invitation", "status", "question", "answer")
         require(all(kinds.count(k) == 1 for k in kinds if k not in several), "two of a kind")
 
     def statements(self):
@@ -696,6 +712,10 @@ class Verifier:
             if kind in ("issue", "status", "lookup"):
                 roles = [TERMINAL if kind == "lookup" else ISSUER]
                 institution = entry.get("department", "")
+            elif kind == "question":
+                roles = [AUDITOR]
+            elif kind == "answer" and not self.holders(entry):
+                roles, institution = [ISSUER, TERMINAL], entry.get("department", "")
             elif kind == "resolution" and entry.get("state") != "withdrawn":
                 roles = [AUDITOR]
             elif kind == "invitation" or (
@@ -721,8 +741,11 @@ class Verifier:
         return whose, terms >> 192, *times
 
     def holders(self, entry):
-        return entry["kind"] in ("grant", "revocation", "dispute") or (
-            entry["kind"] == "resolution" and entry.get("state") == "withdrawn"
+        kind = entry["kind"]
+        if kind == "answer":
+            return entry.get("reason") == "holder"
+        return kind in ("grant", "revocation", "dispute") or (
+            kind == "resolution" and entry.get("state") == "withdrawn"
         )
 
     def enrolments(self):
@@ -765,6 +788,8 @@ class Verifier:
                 "revocation": [("grant", "grant")],
                 "lookup": [("grant", "grant"), ("issue", "certificate")],
                 "resolution": [("dispute", "subject")],
+                "question": [("dispute", "subject")],
+                "answer": [("dispute", "subject")],
             }.get(kind, [])
             for other, member in needs:
                 if kind == "lookup" and member not in entry:
@@ -905,9 +930,19 @@ class Verifier:
         require(disputed is not None and disputed["kind"] in ("lookup", "grant"), "disputed")
         require(seq < disputes[0]["seq"], "disputed before it happened")
         self.needed.add(seq)
-        for entry in disputes + resolutions:
+        questions, answers = self.of("question"), self.of("answer")
+        for entry in disputes + questions + answers + resolutions:
             for name in OPTIONAL[:7]:
                 require(entry.get(name) == disputed.get(name), "of something else")
+        for entry in questions + answers:
+            require(all(entry["seq"] < done["seq"] for done in resolutions), "asked too late")
+            to_department = entry.get("reason") == "department"
+            require(disputed["kind"] == "lookup" or not to_department, "asked about a grant")
+        waiting = {entry["seq"]: entry for entry in questions}
+        for entry in answers:
+            question = waiting.pop(self.said[entry["seq"]]["seq"], None)
+            require(question is not None and question["seq"] < entry["seq"], "answer to nothing")
+            require(question.get("reason") == entry.get("reason"), "another answers")
 
     def complete(self):
         require(self.trie.used == set(self.trie.nodes), "a proof that nothing needs")

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
+from sqlalchemy import func, select
 
 from audit.bundle import (
     Bundle,
@@ -38,6 +39,7 @@ from audit.bundle import (
 from audit.evidence import Gathered, Gatherer, Live, trust_of
 from audit.verification import Report, pruned, verify_bundle
 from audit.words import LIMITS, WORDS
+from authz.store import dispute_questions, disputes
 from ledger import layout, store
 from ledger.batch import Batch, Outcome, Request
 from ledger.committer import AnchorPending
@@ -202,12 +204,16 @@ def tell(builder: Any) -> dict[str, int]:
     looked("after_restoring", {"grant_id": names["grant-restored"]})
     builder.status(names["revoked"], "revoke")
     looked("refused_revoked", {"grant_id": names["grant-revoked"]})
-    builder.status(names["erased"], "erase")
+    builder.status(names["erased"], "erase", ground="court_order")
     names["withdrawn"] = builder.grant("holder", [names["card"]], "direct")
     builder.send(
         "revocation", builder.statement("holder", Kind.REVOCATION, v=1, grant_id=names["withdrawn"])
     )
     names["dispute"] = builder.dispute("second", seqs["revoked"])
+    for to, who in (("department", "terminal"), ("holder", "second"), ("department", "")):
+        question = builder.question(names["dispute"], to)
+        if who:
+            builder.answer(who, names["dispute"], question)
     builder.resolve("auditor", names["dispute"], "upheld")
     names["dispute-grant"] = builder.dispute("second", seqs["revoked"] - 1)
     builder.resolve("second", names["dispute-grant"], "withdrawn")
@@ -319,8 +325,11 @@ def test_dispute_is_proven_with_what_is_disputed(scene: Scene) -> None:
         report = examined(scene.bundle("dispute", names[name], "second"), scene.trust)
         assert report is not None
         assert report.verdict == "verified"
-        assert report.facts["dispute"]["disputed"]["kind"] == kind
-        assert report.facts["dispute"]["state"] == state
+        told = report.facts["dispute"]
+        assert (told["disputed"]["kind"], told["state"]) == (kind, state)
+        asked = [(question["to"], "answer" in question) for question in told["questions"]]
+        expected = [("department", True), ("holder", True), ("department", False)]
+        assert asked == (expected if kind == "lookup" else [])
 
 
 def test_key_that_was_revoked_afterwards_still_signed(scene: Scene) -> None:
@@ -502,6 +511,10 @@ def test_no_part_of_a_bundle_can_be_changed(scene: Scene, kind: str) -> None:
             assert found is None or found.verdict == "failed", (path, at)
 
 
+#: What became of a dispute: a bundle from before it had happened looks the same.
+_LATER = ("question", "answer", "resolution")
+
+
 @pytest.mark.parametrize("kind", ["lookup", "certificate", "dispute"])
 def test_no_part_of_a_bundle_can_be_left_out_or_doubled(scene: Scene, kind: str) -> None:
     bundle = kinds(scene)[kind]
@@ -515,6 +528,8 @@ def test_no_part_of_a_bundle_can_be_left_out_or_doubled(scene: Scene, kind: str)
             found = examined(less, scene.trust)
             # Fewer fields are disclosed by whoever has the bundle, and nothing else changes.
             allowed = {"verified"} if part == "disclosures" else {"failed"}
+            if part == "entries" and bundle[part][index]["entry"]["kind"] in _LATER:
+                allowed = {"verified", "failed"}  # *absence*, as the report says
             assert found is None or found.verdict in allowed, (part, index)
     for line in bundle["entries"]:
         without = copy.deepcopy(bundle)
@@ -706,6 +721,71 @@ def test_grant_shown_by_another_way_is_found(scene: Scene) -> None:
     assert "grant.grant_unknown" in failed(
         examined(scene.bundle("lookup", seq, "auditor"), scene.trust)
     )
+
+
+def said_in(scene: Scene, id_: str, who: str, kind: Kind, **changes: Any) -> int:
+    """A question or an answer in an open dispute, recorded as nobody would; the number of its
+    entry."""
+    builder, question = scene.builder, kind is Kind.QUESTION
+    said = {"to": "department"} if question else {"seq": changes.pop("of")}
+    members = {"dispute_id": id_, "text": "这样吗", **said}
+    request = builder.statement(who, kind, v=1, **members)
+    with builder.database.read() as connection:
+        table = store.entries
+        asked = select(table).where(table.c.kind == "dispute", table.c.subject == id_)
+        opened = store.entry_from_row(connection.execute(asked).one())
+    draft = {name: getattr(opened, name) for name in (*_PLACE, "holder", "subject", "state")}
+    wanted = EventKind.QUESTION if question else EventKind.ANSWER
+    seq = recorded(scene, request, **{**draft, "kind": wanted, "reason": "department", **changes})
+    with builder.database.write() as connection:
+        table = dispute_questions
+        if question:
+            row = {"seq": seq, "dispute_id": id_, "asked": changes.get("reason", "department")}
+            connection.execute(table.insert(), row)
+        else:
+            free = table.c.answer_seq.is_(None) & (table.c.dispute_id == id_)
+            first = connection.execute(select(func.min(table.c.seq)).where(free)).scalar()
+            connection.execute(table.update().where(table.c.seq == first).values(answer_seq=seq))
+    return seq
+
+
+_PLACE = ("certificate", "grant", "terminal", "site", "department", "service_item", "staff")
+
+
+def test_answer_that_nobody_was_asked_for_is_found(scene: Scene) -> None:
+    """Each of these is recorded by a dishonest operator; both verifiers name it."""
+    builder = scene.builder
+
+    def told(*lies: tuple[str, Kind, dict[str, Any]], settled: bool = False) -> set[str]:
+        id_ = builder.dispute("second", scene.seqs["revoked"])
+        honest = builder.question(id_, "department")
+        if settled:
+            builder.answer("terminal", id_, honest)
+            builder.resolve("auditor", id_, "rejected")
+        for who, kind, changes in lies:
+            of = {"of": honest} if kind is Kind.ANSWER else {}
+            said_in(scene, id_, who, kind, **{**of, **changes})
+        report = examined(scene.bundle("dispute", id_, "auditor"), scene.trust)
+        if not settled:
+            builder.resolve("auditor", id_, "rejected")
+        return failed(report)
+
+    # The line's first dispute was upheld; this one is recorded beside it all the same.
+    with builder.database.write() as connection:
+        connection.execute(disputes.update().values(state="rejected"))
+    question, answer = Kind.QUESTION, Kind.ANSWER
+    assert told(("terminal", answer, {})) == set()
+    assert told(("issuer", answer, {})) == {"key.institution"}
+    assert told(("auditor", answer, {})) == {"key.role"}
+    assert told(("terminal", question, {})) == {"key.role"}
+    assert told(("second", answer, {})) == {"key.unknown"}
+    assert told(("terminal", answer, {"reason": "holder"})) >= {"enrolment.other_role"}
+    assert told(("second", answer, {"reason": "holder"})) == {"dispute.question"}
+    assert told(("terminal", answer, {"of": 3})) == {"dispute.question"}
+    assert told(("auditor", question, {"reason": "holder"})) >= {"entry.says_otherwise"}
+    assert told(("auditor", question, {"staff": "staff-9"})) == {"dispute.other_entry"}
+    late = told(("auditor", question, {}), settled=True)
+    assert late == {"dispute.question"}
 
 
 def test_release_of_a_revoked_certificate_is_found(scene: Scene) -> None:

@@ -152,6 +152,10 @@ ENTRY_CHANGES = [
     ("holder", "refusal", "1", "null"),
     ("holder", "dispute", "1", "'Hx'"),
     ("holder", "resolution", "1", "null"),
+    ("holder", "question", "1", "null"),
+    ("reason", "question", "1", "case reason when 'holder' then 'department' else 'holder' end"),
+    ("state", "answer", "1", "'upheld'"),
+    ("reason", "answer", "1", "'holder'"),
     ("holder", "invitation", "holder is not null", "null"),
     (
         "holder",
@@ -541,6 +545,10 @@ ROW_CHANGES = [
      ("(content, wrapped_key) = (select content, wrapped_key from certificates"
      " where certificate_id = :card)"), ":erased"),
     ("certificates", "certificate_id = :erased", "content = x'00'", ":erased"),
+    *[("dispute_questions", "seq = :question", change, ":question")
+      for change in (
+          "dispute_id = 'x'", "asked = 'holder'", "answer_seq = null", "answer_seq = 1", None)],
+    ("dispute_questions", "seq = :unanswered", "answer_seq = 1", ":unanswered"),
     ("grants", "grant_id = :direct", "seq = seq - 1", ":direct"),
     ("grants", "grant_id = :direct", "holder = 'Hx'", ":direct"),
     ("grants", "grant_id = :direct", "handle = randomblob(16)", ":direct"),

@@ -33,6 +33,7 @@ from authz.disputes import (
     require_disputable,
     resolved_entry,
 )
+from authz.questions import Answer, Question
 from ledger.encoding import canonical_json
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.statements import StatementError
@@ -98,7 +99,8 @@ def code_of(call: Callable[[], Any]) -> str:
 
 @pytest.mark.parametrize("vector", VECTORS["payloads"], ids=lambda vector: str(vector["name"]))
 def test_payloads_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
-    kind = {"dispute": Dispute, "resolution": Resolution}[vector["kind"]]
+    kinds = {"dispute": Dispute, "resolution": Resolution, "question": Question, "answer": Answer}
+    kind = kinds[vector["kind"]]
     read = kind.parse(vector["payload"])
     assert canonical_json(read.to_payload()).decode() == vector["canonical"]
 

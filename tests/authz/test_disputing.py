@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from authz import store
-from authz.disputing import DisputeHandler, ResolutionHandler
+from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
+from authz.questions import MAX_QUESTIONS
 from ledger import store as ledger_store
 from ledger.batch import Batch, Recorded, Rejected, Request
 from ledger.database import Database
@@ -82,6 +83,16 @@ def resolution(id_: str, outcome: str, jti: str) -> Request:
     return request(Kind.RESOLUTION, Role.AUDITOR, jti * 16, **members)
 
 
+def question(id_: str, jti: str) -> Request:
+    members = {"dispute_id": id_, "to": "holder", "text": "so?"}
+    return request(Kind.QUESTION, Role.AUDITOR, jti, **members)
+
+
+def answer(id_: str, seq: int, jti: str) -> Request:
+    members = {"dispute_id": id_, "seq": seq, "text": "no"}
+    return request(Kind.ANSWER, Role.HOLDER, jti * 16, **members)
+
+
 def frozen(batch: Batch) -> bool:
     return bool(batch.connection.execute(select(store.grants.c.frozen)).scalar_one())
 
@@ -150,3 +161,28 @@ def test_what_is_answered_again_is_what_was_answered(batch: Batch) -> None:
         again = handler.recall(batch.connection, done.entry, asked.statement)
         assert again == done.result
     assert settled.result == {"dispute_id": FIRST, "state": "upheld"}
+
+
+def test_one_batch_may_ask_and_answer_before_it_settles(batch: Batch) -> None:
+    DisputeHandler().process(batch, [dispute(FIRST, 0, "a"), dispute(SECOND, 1, "b")])
+    (asked,) = QuestionHandler().process(batch, [question(FIRST, "q" * 16)])
+    assert isinstance(asked, Recorded)
+    seq = asked.entry.seq
+    answers = [answer(SECOND, seq, "c"), answer(FIRST, seq, "d"), answer(FIRST, seq, "e")]
+    done = AnswerHandler().process(batch, answers)
+    assert codes(done) == ["dispute.question_unknown", None, "dispute.answered"]
+    assert isinstance(done[1], Recorded)
+    assert (asked.entry.reason, done[1].entry.reason) == ("holder", "holder")
+    assert done[1].entry.terminal == asked.entry.terminal == "counter-1"
+    assert frozen(batch)
+    ResolutionHandler().process(batch, [resolution(FIRST, "upheld", "f")])
+    assert codes(QuestionHandler().process(batch, [question(FIRST, "r" * 16)])) == [
+        "dispute.resolved"
+    ]
+
+
+def test_there_is_an_end_to_asking(batch: Batch) -> None:
+    DisputeHandler().process(batch, [dispute(FIRST, 0, "a")])
+    asked = [question(FIRST, f"{index:016}") for index in range(MAX_QUESTIONS + 1)]
+    found = codes(QuestionHandler().process(batch, asked))
+    assert found == [*[None] * MAX_QUESTIONS, "dispute.question_limit"]

@@ -238,6 +238,8 @@ code = "library-card"
 type_code = "11100000000013338W999"
 names = { zh = "借书证", en = "Library card" }
 key = ["identity_number"]
+[retention]
+years = 10
 [fields.identity_number]
 format = "identity_number"
 zh = "号"
