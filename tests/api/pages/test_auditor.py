@@ -320,6 +320,31 @@ def test_a_dispute_comes_into_the_queue_by_itself_and_is_settled(
     expect(page.locator(".count-badge")).to_be_visible()
     card.get_by_text("All lookups under the same grant").click()
     expect(card.locator(f'.line[data-seq="{looked}"]')).to_be_visible()
+    # Asked and answered before it is decided; what is being written meanwhile stays.
+    card.get_by_label("Grounds").fill("draft")
+    card.get_by_text("Ask a question").click()
+    card.get_by_label("Question").fill("Where were\nyou?")
+    card.get_by_role("button", name="Sign the question").click()
+    expect(card).to_contain_text("not answered yet")
+    (question,) = person.device.dispute(dispute)["questions"]
+    assert (question["to"], question["text"]) == ("holder", "Where were you?")
+    person.device.answer_dispute(dispute, question["seq"], "At home.")
+    expect(card).to_contain_text("At home.")
+    expect(card.get_by_label("Grounds")).to_have_value("draft")
+    card.get_by_label("Who is to answer").select_option("department")
+    card.get_by_label("Question").fill("Was there a case?")
+    card.get_by_role("button", name="Sign the question").click()
+    expect(card.locator("[data-question]")).to_have_count(2)
+    with page.expect_download() as saved:
+        card.get_by_role("button", name="Save the evidence").click()
+    bundle = json.loads(Path(saved.value.path()).read_text("utf-8"))
+    report = city.auditor.examine_bundle(bundle)
+    assert report["verdict"] == "incomplete"  # the lookup is too young to be shown
+    assert [one["to"] for one in report["facts"]["dispute"]["questions"]] == [
+        "holder",
+        "department",
+    ]
+    card.get_by_label("Grounds").fill("")
     # Without grounds there is no decision.
     card.get_by_label("The lookup was in order").check()
     card.get_by_role("button", name="Sign the decision").click()
@@ -420,6 +445,8 @@ def test_no_view_has_barriers(
     assert axe(page) == []
     for name in ("disputes", "live"):
         page.locator(f'[data-view="{name}"]').click()
+        for summary in page.locator("article:first-of-type summary").all():
+            summary.click()
         expect(page.locator(f".{ {'live': 'watching'}.get(name, name) } h2").first).to_be_visible()
         assert axe(page) == []
     page.locator('[data-look="text"]').click()

@@ -383,8 +383,12 @@ def test_content_is_erased_only_after_the_word_is_typed(city: Any, police: Page)
     assert city.auditor.certificate(person.card)["content"] == "sealed"
     dialog.get_by_label("To be sure").fill("erase")
     dialog.get_by_role("button", name="Erase the content").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The law wants this content kept")
+    dialog.get_by_label("Ground in law").select_option("court_order")
+    dialog.get_by_role("button", name="Erase the content").click()
     expect(dialog).to_have_count(0)
     assert city.auditor.certificate(person.card)["content"] == "erased"
+    expect(police.locator(".certificate")).to_contain_text("erased on")
     assert "Erase the content" not in offered(police)
 
 

@@ -453,6 +453,18 @@ def test_this_was_not_me_freezes_the_grant_and_can_be_taken_back(
     expect(dispute).to_contain_text("Under review")
     expect(dispute).to_contain_text("“I was at home all day.”")
     city.refused(city.look(city.scanned(made), "name", by=city.east), "grant_frozen")
+    # The auditor asks; the question stands where the line is open, and in a line of its own.
+    (opened,) = person.device.disputes()
+    city.auditor.ask_dispute(opened["dispute_id"], "holder", "Where is your phone?")
+    expect(dispute).to_contain_text("Where is your phone?")
+    asked = page.locator(".line").filter(has_text="The audit office asks you")
+    asked.locator(".line-head").click()
+    expect(asked.locator(".dispute")).to_contain_text("Where is your phone?")
+    asked.get_by_label("Your answer").fill("In my\npocket.")
+    asked.get_by_role("button", name="Sign the answer").click()
+    expect(asked.locator(".dispute")).to_contain_text("You answered: In my pocket.")
+    (question,) = city.auditor.dispute(opened["dispute_id"])["questions"]
+    assert question["answer"]["text"] == "In my pocket."
     tab(page, "grants")
     expect(page.locator(".grant")).to_contain_text("Frozen: disputed")
     tab(page, "looks")

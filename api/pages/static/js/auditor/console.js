@@ -25,7 +25,7 @@ function past() {
   return Promise.all([styles, loadLater()]);
 }
 
-const IN_QUEUE = ["dispute", "resolution"];
+const IN_QUEUE = ["dispute", "question", "answer", "resolution"];
 
 export class Console {
   #views = {};

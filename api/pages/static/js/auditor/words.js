@@ -15,6 +15,8 @@ const KINDS = {
   enrolment: ["key", () => t("Enrolment")],
   invitation: ["person", () => t("Invitation")],
   dispute: ["flag", () => t("Dispute")],
+  question: ["help", () => t("Question")],
+  answer: ["flag", () => t("Answer")],
   resolution: ["shield", () => t("Settlement")],
 };
 
@@ -55,6 +57,10 @@ const SENTENCES = {
   invitation: (v, line) => (line.department
     ? t("A one-time code was made out for {place}.", v) : t("A one-time code was made out for a holder's device.")),
   dispute: (v, line) => t("The holder disputes what {place} did: {cause}.", { ...v, cause: causeName(line.reason) }),
+  question: (v, line) => (line.reason === "holder"
+    ? t("An auditor asked the holder about a dispute.") : t("An auditor asked {department} about a dispute.", v)),
+  answer: (v, line) => (line.reason === "holder"
+    ? t("The holder answered a question.") : t("{department} answered a question.", v)),
   resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
 };
 
@@ -83,6 +89,8 @@ const SIGNERS = {
   refusal: () => t("the holder's device"), dispute: () => t("the holder's device"),
   issue: (line) => departmentName(line.department), status: (line) => departmentName(line.department),
   import: (line) => departmentName(line.department),
+  question: () => t("an auditor"),
+  answer: (line) => (line.reason === "holder" ? t("the holder's device") : departmentName(line.department)),
   resolution: (line) => (line.state === "withdrawn" ? t("the holder's device") : t("an auditor")),
 };
 

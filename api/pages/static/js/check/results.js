@@ -55,7 +55,7 @@ async function checkCertificate(api, identifier) {
         [t("Identifier"), h("span", { class: "mono" }, found.certificate_id)],
         [t("Validity"), validity(found)],
         [t("Replaced by"), found.successor && h("span", { class: "mono" }, found.successor)],
-        [t("Content"), found.content === "erased" ? t("erased for good; the record of it stays") : null],
+        [t("Content"), found.content === "erased" ? t("erased for good on {day}; the record of it stays", { day: formatTime(found.erased_ms, "date") }) : null],
         [t("As of"), formatTime(found.as_of_ms)],
       ])),
     receipts.map(([title, receipt], at) => proofPanel(title, receipt, proven[at])));

@@ -8,7 +8,7 @@
 import { base64url, canonicalJson, concat, fromBase64, hex, sameBytes, sha256, utf8 } from "./bytes.js";
 
 const KINDS = new Set(["enrolment", "issue", "status", "grant", "revocation", "request", "refusal", "lookup",
-  "import", "dispute", "resolution", "invitation"]);
+  "import", "dispute", "question", "answer", "resolution", "invitation"]);
 const REQUIRED = ["v", "seq", "time", "kind", "actor", "statement", "salt"];
 const OPTIONAL = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff", "subject",
   "state", "decision", "reason"];

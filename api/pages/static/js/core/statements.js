@@ -12,6 +12,8 @@ export const Kind = {
   refusal: "certledger-refusal+jwt",
   lookup: "certledger-lookup+jwt",
   dispute: "certledger-dispute+jwt",
+  question: "certledger-question+jwt",
+  answer: "certledger-answer+jwt",
   resolution: "certledger-resolution+jwt",
   invitation: "certledger-invitation+jwt",
   claim: "certledger-claim+jwt",

@@ -18,7 +18,7 @@ const NEXT = {
 /** @returns {{tone: string, word: string, next: string | null}} */
 export function stateOf(certificate, now = serverNow()) {
   if (certificate.content === "erased") {
-    return { tone: "bad", word: t("Erased"), next: t("Its content was erased and cannot be shown any more.") };
+    return { tone: "bad", word: t("Erased"), next: t("Its content was erased on {day} and cannot be shown any more.", { day: formatTime(certificate.erased_ms, "date") }) };
   }
   const left = certificate.valid_until_ms === null ? Infinity : (certificate.valid_until_ms - now) / DAY;
   if (certificate.state === "active" && left < SOON) {

@@ -1,19 +1,23 @@
-// The disputes queue: what waits for a decision first, what each decision does, and the decided.
+// The disputes queue: what waits for a decision first, what is asked about it, what each decision
+// does, and the decided.
 
-import { badge, busy, field, h, icon, show, toast } from "../../core/dom.js";
+import { badge, busy, field, h, icon, select, show, toast } from "../../core/dom.js";
 import { serverNow } from "../../core/api.js";
 import { formatAgo, formatTime, itemName, t } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
 import { openDisputes } from "../queue.js";
 import { lineItem } from "../timeline.js";
-import { causeName, certificateName, outcomeName, place } from "../words.js";
+import { causeName, certificateName, departmentName, outcomeName, place } from "../words.js";
+import { save } from "./saving.js";
 
 const MOST_TEXT = 500;
 
 learnWords({
   "dispute.resolved": () => t("Somebody settled this dispute meanwhile. Please load the list again."),
   "dispute.unknown": () => t("This dispute is not there any more. Please load the list again."),
+  "dispute.question_limit": () => t("There are as many questions about this dispute as there may be."),
+  "question.text": () => t("The question holds a character that cannot be shown, or is too long. Please write it again."),
   "resolution.text": () => t("The grounds hold a character that cannot be shown, or are too long. Please write them again."),
 });
 
@@ -68,13 +72,17 @@ export class Disputes {
 
   #card(dispute) {
     const known = this.cards.get(dispute.dispute_id);
-    if (known?.state === dispute.state) return known.element;
-    const element = this.#build(dispute);
-    this.cards.set(dispute.dispute_id, { state: dispute.state, element });
+    if (known?.state === dispute.state) {
+      show(known.asked, asked(dispute));
+      return known.element;
+    }
+    const list = h("div", {}, asked(dispute));
+    const element = this.#build(dispute, list);
+    this.cards.set(dispute.dispute_id, { state: dispute.state, element, asked: list });
     return element;
   }
 
-  #build(dispute) {
+  #build(dispute, questions) {
     const open = dispute.state === "open";
     const about = [place(dispute), dispute.service_item && t("“{item}”", { item: itemName(dispute.service_item) }),
       dispute.certificate && certificateName(dispute.certificate),
@@ -88,9 +96,56 @@ export class Disputes {
       h("p", { class: "small muted" }, t("Opened {time}, {ago}", { time: formatTime(dispute.opened_ms, "minute"), ago: formatAgo(dispute.opened_ms, serverNow()) })),
       dispute.resolution ? decision(dispute) : null,
       h("div", { class: "actions" },
-        h("button", { type: "button", onclick: () => this.open(dispute.disputed_seq) }, icon("eye"), t("Open the disputed line"))),
+        h("button", { type: "button", onclick: () => this.open(dispute.disputed_seq) }, icon("eye"), t("Open the disputed line")),
+        this.#evidence(dispute)),
+      questions,
+      open ? this.#question(dispute) : null,
       this.#uses(dispute),
       open ? this.#form(dispute) : null);
+  }
+
+  /** One press: everything that a stranger needs to check the case, as a file. */
+  #evidence({ dispute_id: id }) {
+    const fetchAndSave = async () => {
+      const { bundle, withheld } = await this.api.post("/v1/evidence", { subject: { kind: "dispute", dispute_id: id } }, { token: true });
+      save(`dispute-${id}.json`, "application/json", JSON.stringify(bundle));
+      const until = Math.max(...withheld.map((one) => one.until));
+      toast(withheld.length
+        ? t("Saved. A statement in it is withheld until {time}: save it again then to have that proven, too.", { time: formatTime(until * 1000, "minute") })
+        : t("Saved. Anybody can verify the file without this service."));
+    };
+    return h("button", {
+      type: "button",
+      onclick: (event) => busy(event.currentTarget, fetchAndSave, (error) => toast(explain(error), "bad")),
+    }, icon("download"), t("Save the evidence"));
+  }
+
+  #question(dispute) {
+    const id = dispute.dispute_id;
+    const text = h("textarea", { required: true, maxlength: String(MOST_TEXT), rows: "2" });
+    // Of a grant no department knows anything yet: nobody has looked.
+    const to = select([["holder", t("the holder")],
+      ...(dispute.terminal ? [["department", departmentName(dispute.department)]] : [])], "holder");
+    const wrong = h("div", { role: "alert" });
+    const button = h("button", { type: "submit" }, t("Sign the question"));
+    const send = async () => {
+      show(wrong);
+      await this.api.state(`/v1/disputes/${id}/questions`, Kind.question, { dispute_id: id, to: to.value, text: folded(text.value) });
+      text.value = "";
+      await this.refresh();
+      toast(t("Recorded. The answer appears here by itself."));
+    };
+    return h("details", {}, h("summary", {}, t("Ask a question")),
+      h("form", {
+        class: "decide",
+        onsubmit: (event) => {
+          event.preventDefault();
+          busy(button, send, (error) => show(wrong, h("p", { class: "notice bad" }, explain(error))));
+        },
+      },
+      field(t("Who is to answer"), to),
+      field(t("Question"), text, { hint: t("The holder reads it in any case, the department only what goes to it. At most {n} characters.", { n: MOST_TEXT }) }),
+      wrong, h("div", { class: "actions" }, button)));
   }
 
   #uses(dispute) {
@@ -142,6 +197,18 @@ export class Disputes {
     this.heading.focus();
   }
 }
+
+/** Questions and answers, in the order they were asked. */
+const asked = (dispute) => dispute.questions.map((question) => {
+  const to = question.to === "holder" ? t("the holder") : departmentName(dispute.department);
+  const { answer } = question;
+  return h("div", { class: "decision", dataset: { question: question.seq } },
+    h("p", {}, h("strong", {}, t("Asked {whom}:", { whom: to })), " ", formatTime(question.asked_ms, "minute")),
+    h("blockquote", {}, question.text),
+    answer
+      ? [h("p", {}, h("strong", {}, t("Answer")), " ", formatTime(answer.answered_ms, "minute")), h("blockquote", {}, answer.text)]
+      : h("p", {}, badge("wait", t("not answered yet"))));
+});
 
 const TONES = { open: "wait", upheld: "bad", rejected: "good", withdrawn: "quiet" };
 const stateBadge = (state) => badge(TONES[state] ?? "quiet", outcomeName(state));

@@ -82,6 +82,8 @@ function statementPanel(entry, { statement, actor }, types = catalogue.types) {
       [t("Business number"), payload.business_number],
       [t("In the holder's words"), entry.kind === "dispute" ? payload.text : null],
       [t("Grounds"), entry.kind === "resolution" ? payload.text : null],
+      [t("Question"), entry.kind === "question" ? payload.text : null],
+      [t("Answer"), entry.kind === "answer" ? payload.text : null],
       [t("Key"), code(actor.kid)],
     ]),
     h("details", {}, h("summary", {}, t("As it was signed")),

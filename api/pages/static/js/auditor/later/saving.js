@@ -6,7 +6,7 @@ import { departmentName, kindName, reasonName, sentence } from "../words.js";
 
 const PAGE = 200;
 
-function save(name, type, text) {
+export function save(name, type, text) {
   const address = URL.createObjectURL(new Blob([text], { type }));
   h("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);

@@ -1,13 +1,13 @@
 // Changing a certificate's state: the dialog that asks for the reason, and the signed statement.
 
 import { Problem } from "../../core/api.js";
-import { ask, busy, field, h, show, toast } from "../../core/dom.js";
+import { ask, busy, field, h, select, show, toast } from "../../core/dom.js";
 import { t, typeName } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 import { describeState } from "../../core/states.js";
 import { Kind } from "../../core/statements.js";
 import { readIdentifier } from "./identifiers.js";
-import { ACTIONS, isFinal } from "./lifecycle.js";
+import { ACTIONS, GROUNDS, isFinal } from "./lifecycle.js";
 
 const REASON_LENGTH = 200;
 /** For what is no language: nobody's dictionary is to mend it. */
@@ -16,6 +16,7 @@ const AS_TYPED = { autocomplete: "off", autocapitalize: "characters", spellcheck
 learnWords({
   "certificate.transition": () => t("The state has changed in the meantime. It is shown anew."),
   "certificate.erased": () => t("The content is erased already."),
+  "certificate.retained": () => t("The law wants this content kept for longer. Without another ground it cannot be erased yet."),
 });
 
 /** What is typed must be mended; `at` is the control. */
@@ -32,6 +33,7 @@ export function change(api, certificate, action) {
   return ask(title, (close) => {
     const reason = h("input", { type: "text", maxlength: REASON_LENGTH, autocomplete: "off", required: true });
     const successor = action === "supersede" ? successorField(api, certificate) : null;
+    const ground = action === "erase" ? select(GROUNDS, "retention_over") : null;
     const typed = word ? h("input", { type: "text", ...AS_TYPED }) : null;
     const wrong = h("div", { role: "alert" });
     const submit = h("button", { type: "submit", class: danger ? "danger" : "primary" }, label);
@@ -41,6 +43,7 @@ export function change(api, certificate, action) {
       const payload = { certificate_id: certificate.certificate_id, action };
       if (successor) payload.successor = await successor.read();
       payload.reason = readReason(reason);
+      if (ground) payload.ground = ground.value;
       if (typed && typed.value.normalize("NFKC").trim().toUpperCase() !== word) {
         throw new Mend(typed, t("Type the word {word} to go on.", { word }));
       }
@@ -71,6 +74,7 @@ export function change(api, certificate, action) {
     },
     h("p", {}, meaning),
     successor?.element,
+    ground && field(t("Ground in law"), ground),
     field(t("Reason"), reason, { hint: t("One line, kept on record with your department's signature. No personal data.") }),
     typed && field(t("To be sure, type {word}", { word }), typed),
     wrong,

@@ -95,7 +95,7 @@ function certificateView(desk, certificate, { refresh, follow }) {
           type: "button", class: "quiet mono identifier-link", onclick: () => follow(certificate.successor),
         }, certificate.successor)
         : null],
-      [t("Content"), certificate.content === "erased" ? t("erased: its fields cannot be read any more") : null],
+      [t("Content"), certificate.content === "erased" ? t("erased on {time}: its fields cannot be read any more", { time: formatTime(certificate.erased_ms, "minute") }) : null],
     ]),
     own ? actions(desk, certificate, refresh) : h("p", { class: "notice" },
       t("Another department issued this certificate: {department}. Only that department may change its state.", { department: institutionName(certificate.issuer) })));

@@ -57,12 +57,20 @@ export const ACTIONS = {
     label: t("Erase the content"),
     title: t("Erase the content of this certificate?"),
     meaning: t("The key to its content is destroyed: nobody can read its fields any more, not even your department. Its state and every proof stay. This cannot be undone."),
-    about: t("When the law asks that the data be deleted."),
+    about: t("When its time of retention is over, or the law asks for it before."),
     done: t("The content is erased."),
     danger: true,
     word: t("ERASE"),
   },
 };
+
+/** Why content may be erased; all but the first at any time. */
+export const GROUNDS = [
+  ["retention_over", t("It has been kept for as long as the law wants")],
+  ["unlawful", t("It was collected or is kept against the law")],
+  ["court_order", t("A court or authority orders it")],
+  ["issued_in_error", t("It was issued in error, such as for the wrong person")],
+];
 
 /** The last change as a history tells it. */
 export const CHANGES = {

@@ -1,13 +1,13 @@
 // A line of the history, opened: what exactly was asked, what proves it, and 'this was not me'.
 
-import { badge, busy, confirm, facts, h, show, toast } from "../../core/dom.js";
+import { badge, busy, confirm, facts, field, h, show, toast } from "../../core/dom.js";
 import {
   fieldName, formatList, formatNumber, formatTime, institutionName, itemName, siteName, t, typeName,
 } from "../../core/i18n.js";
 import { randomCrockford } from "../../core/bytes.js";
 import { explain } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
-import { askDispute, causeWords } from "./dispute.js";
+import { askDispute, causeWords, oneLine } from "./dispute.js";
 import { certificateName, typeOf } from "./lines.js";
 
 /** @param {Map<number, object>} disputes those that are known, by the line they are about */
@@ -15,7 +15,7 @@ export async function lineDetails(place, wallet, line, disputes) {
   const found = await wallet.api.get(`/v1/entries/${line.seq}`);
   const asked = found.statement.payload;
   const type = typeOf(line.certificate);
-  const known = disputes.get(line.seq);
+  const known = disputes.get(line.seq) ?? await disputeOf(wallet, line);
   show(place,
     facts([
       [t("When"), formatTime(line.time)],
@@ -39,6 +39,12 @@ export async function lineDetails(place, wallet, line, disputes) {
     ].map(([name, value]) => [name, value || null])),
     known ? disputeState(wallet, line, known, place, disputes) : null,
     canDispute(line, known) ? disputeButton(place, wallet, line, disputes) : null);
+}
+
+/** The objection that a question, its answer or the outcome belongs to, as it stands now. */
+async function disputeOf(wallet, line) {
+  if (!["dispute", "question", "answer", "resolution"].includes(line.kind)) return undefined;
+  return wallet.api.get(`/v1/disputes/${line.subject}`);
 }
 
 const granted = (grant) => grant.certificates.map(({ certificate_id, fields }) => {
@@ -66,7 +72,7 @@ function disputeButton(place, wallet, line, disputes) {
     if (!answer) return;
     const made = { dispute_id: randomCrockford(26), seq: line.seq, ...answer };
     await wallet.api.state("/v1/disputes", Kind.dispute, made);
-    disputes.set(line.seq, { ...made, state: "open", text: answer.text ?? null });
+    disputes.set(line.seq, { ...made, state: "open", text: answer.text ?? null, questions: [] });
     await lineDetails(place, wallet, line, disputes);
     toast(t("Your objection is recorded. The grant is frozen."));
     place.querySelector(".dispute")?.focus();
@@ -93,7 +99,7 @@ function disputeState(wallet, line, dispute, place, disputes) {
     if (!sure) return;
     await wallet.api.state(`/v1/disputes/${dispute.dispute_id}/resolution`, Kind.resolution,
       { dispute_id: dispute.dispute_id, outcome: "withdrawn" });
-    disputes.set(line.seq, { ...dispute, state: "withdrawn" });
+    disputes.set(dispute.disputed_seq ?? line.seq, { ...dispute, state: "withdrawn" });
     await lineDetails(place, wallet, line, disputes);
     place.querySelector(".dispute")?.focus();
   };
@@ -102,6 +108,7 @@ function disputeState(wallet, line, dispute, place, disputes) {
     h("p", {}, causeWords(dispute.cause)),
     dispute.text ? h("p", {}, t("“{text}”", { text: dispute.text })) : null,
     h("p", {}, text),
+    dispute.questions.map((question) => questionPart(wallet, line, dispute, question, place, disputes)),
     dispute.resolution?.text && dispute.state !== "withdrawn"
       ? h("p", {}, t("The auditor's words: {text}", { text: dispute.resolution.text }))
       : null,
@@ -111,4 +118,40 @@ function disputeState(wallet, line, dispute, place, disputes) {
         onclick: (event) => busy(event.currentTarget, withdraw, (error) => toast(explain(error), "bad")),
       }, t("Take back"))
       : null);
+}
+
+/** What the audit office asked, and the answer, or the place to write it. */
+function questionPart(wallet, line, dispute, question, place, disputes) {
+  const mine = question.to === "holder";
+  const { answer } = question;
+  const said = mine ? t("You answered: {text}", { text: answer?.text }) : t("The answer: {text}", { text: answer?.text });
+  return h("div", { class: "question" },
+    h("p", {}, h("strong", {}, mine ? t("The audit office asks you:") : t("The audit office asked the department:")),
+      " ", question.text, " ", h("span", { class: "small" }, formatTime(question.asked_ms, "minute"))),
+    answer
+      ? h("p", {}, said, " ", h("span", { class: "small" }, formatTime(answer.answered_ms, "minute")))
+      : mine && dispute.state === "open"
+        ? answerForm(wallet, line, dispute, question, place, disputes)
+        : h("p", {}, t("Not answered.")));
+}
+
+function answerForm(wallet, line, dispute, question, place, disputes) {
+  const id = dispute.dispute_id;
+  const text = h("textarea", { required: true, maxlength: "500", rows: "3" });
+  const button = h("button", { type: "submit", class: "primary" }, t("Sign the answer"));
+  const send = async () => {
+    await wallet.api.state(`/v1/disputes/${id}/answers`, Kind.answer, { dispute_id: id, seq: question.seq, text: oneLine(text.value) });
+    disputes.set(dispute.disputed_seq ?? line.seq, await wallet.api.get(`/v1/disputes/${id}`));
+    await lineDetails(place, wallet, line, disputes);
+    toast(t("Your answer is recorded."));
+    place.querySelector(".dispute")?.focus();
+  };
+  return h("form", {
+    onsubmit: (event) => {
+      event.preventDefault();
+      busy(button, send, (error) => toast(explain(error), "bad"));
+    },
+  },
+  field(t("Your answer"), text, { hint: t("Only you and the audit office can read it.") }),
+  h("div", { class: "actions" }, button));
 }

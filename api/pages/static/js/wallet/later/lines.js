@@ -42,6 +42,11 @@ const KINDS = {
   revocation: () => ["quiet", "key", t("You withdrew a grant.")],
   refusal: () => ["quiet", "cross", t("You refused a request by {place}.")],
   dispute: () => ["wait", "flag", t("You objected to a line of this list. The grant is frozen.")],
+  question: (line) => line.reason === "holder"
+    ? ["wait", "help", t("The audit office asks you something about your objection.")]
+    : ["quiet", "flag", t("The audit office asked {department} about your objection.")],
+  answer: (line) => ["quiet", "flag", line.reason === "holder"
+    ? t("You answered the audit office.") : t("{department} answered the audit office.")],
   resolution: (line) => {
     const [tone, text] = OUTCOMES[line.state]();
     return [tone, "flag", text];

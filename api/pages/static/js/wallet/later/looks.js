@@ -50,7 +50,7 @@ export async function view(place, wallet, state, signal) {
     // Newest first: the newest about a line is the one that counts.
     for (const dispute of answer.disputes.reverse()) disputes.set(dispute.disputed_seq, dispute);
   };
-  /** What was settled elsewhere is shown where the line stands open. */
+  /** What was asked, answered or settled elsewhere is shown where the line stands open. */
   const showSettled = async (id) => {
     await fetchDisputes();
     const dispute = [...disputes.values()].find(({ dispute_id: known }) => known === id);
@@ -81,7 +81,7 @@ export async function view(place, wallet, state, signal) {
     if (wallet.news.unseen.some(({ seq }) => seq === line.seq)) fresh.add(line.seq);
     queueMicrotask(markSeen);
     // Should it fail, opening the line again shows it.
-    if (line.kind === "resolution") showSettled(line.subject).catch(() => {});
+    if (["question", "answer", "resolution"].includes(line.kind)) showSettled(line.subject).catch(() => {});
     if ((wanted.kind && line.kind !== wanted.kind) || (wanted.decision && line.decision !== wanted.decision)) return;
     if (lines.some(({ seq }) => seq === line.seq)) return;
     lines = [line, ...lines];
