@@ -1,12 +1,15 @@
 """Key files: made once, readable by their owner alone, never overwritten.
 
+A witness's key is a file of one line, in the form in which Go's note package writes its keys.
 In the data folder's ``keys``: ``master.key`` (wraps content keys), ``log.key`` (Ed25519, signs
 checkpoints), ``chain.key`` (secp256k1 account), ``operator.jwk`` (P-256, signs enrolments).
 """
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+
+from ledger.cosignatures import WitnessKey
 
 
 class KeyFileError(Exception):
@@ -88,4 +93,32 @@ def load_public_file(path: Path) -> ECKey:
     return key
 
 
+def save_witness_key(path: Path, name: str, key: Ed25519PrivateKey) -> None:
+    """``PRIVATE+KEY+name+key id+base64(algorithm || seed)``; raises KeyFileError."""
+    if not _WITNESS_NAME.fullmatch(name):
+        raise KeyFileError("a witness's name is like an address: witness.example/city")
+    public = WitnessKey(name, key.public_key().public_bytes_raw())
+    secret = base64.b64encode(bytes([WitnessKey.algorithm]) + key.private_bytes_raw())
+    line = f"{name}+{public.key_id.hex()}+{secret.decode()}\n"
+    write_new(path, WITNESS_FILE + line.encode())
+
+
+def load_witness_key(path: Path) -> tuple[str, Ed25519PrivateKey]:
+    """A witness's name and key; raises KeyFileError."""
+    try:
+        line = path.read_text("ascii").removeprefix(WITNESS_FILE.decode()).strip()
+        name, key_id, secret = line.split("+", 2)
+        raw = base64.b64decode(secret, validate=True)
+        key = Ed25519PrivateKey.from_private_bytes(raw[1:])
+        public = WitnessKey(name, key.public_key().public_bytes_raw())
+        if raw[0] != WitnessKey.algorithm or public.key_id.hex() != key_id:
+            raise ValueError
+    except (OSError, ValueError):
+        raise KeyFileError(f"{path} is not a witness's key") from None
+    return name, key
+
+
+#: How the file of a witness's key begins.
+WITNESS_FILE = b"PRIVATE+KEY+"
+_WITNESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", re.ASCII)
 _MEMBERS = {"kty", "crv", "x", "y", "d"}

@@ -14,6 +14,7 @@ responses: Counter[tuple[str, str, int]] = Counter()
 
 def render(service: Service) -> str:
     status = service.committer.status
+    watched = service.watcher.watched
     lines = []
     for name, kind, help_text, value in (
         ("log_size", "gauge", "entries committed", service.log.size),
@@ -29,6 +30,23 @@ def render(service: Service) -> str:
             "counter",
             "restarts of the embedded node",
             service.node.restarts if service.node else 0,
+        ),
+        ("watch_rounds_total", "counter", "rounds of the watch", watched.rounds),
+        ("watch_checks_total", "counter", "checks of the whole ledger", watched.checks),
+        ("watch_entries_total", "counter", "entries that rounds derived again", watched.sampled),
+        ("watch_failures_total", "counter", "rounds that could not tell", watched.failures),
+        ("watch_findings", "gauge", "records that are not as they must be", watched.found),
+        (
+            "watch_last_ok_seconds",
+            "gauge",
+            "Unix time of the last round that found all well; 0: none yet",
+            int(watched.last_ok),
+        ),
+        (
+            "watch_last_check_seconds",
+            "gauge",
+            "Unix time of the last check of the whole ledger; 0: none yet",
+            int(watched.last_check),
         ),
     ):
         number = value if isinstance(value, int) else int(value is not None)

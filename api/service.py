@@ -26,6 +26,7 @@ from api.keyfiles import (
 from api.notices import Notices
 from api.scrubbing import Scrubber
 from api.settings import Settings
+from api.watching import Watcher
 from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
 from authz.granting import (
     GrantHandler,
@@ -95,6 +96,7 @@ class Service:
         self.log: Log
         self.committer: Committer
         self.notices = Notices()
+        self.watcher = Watcher(settings)
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
@@ -141,12 +143,14 @@ class Service:
                 on_release=self.notices.released,
             )
             self.committer.start()
+            self.watcher.start(url)
         except BaseException:
             if self.node is not None:
                 self.node.stop()
             raise
 
     def stop(self) -> None:
+        self.watcher.stop()
         self.bulk_checker.close()
         self.committer.stop()
         self.scrubber.stop()

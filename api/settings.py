@@ -49,6 +49,18 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=4096, ge=1, description="requests that may wait; beyond: 503")
     max_body: int = Field(default=1 << 20, ge=1024, description="bytes of a JSON body")
     max_import: int = Field(default=512 << 20, ge=1024, description="bytes of an uploaded export")
+    watch: bool = Field(
+        default=True, description="verify the ledger again and again beside serving it"
+    )
+    watch_interval: float = Field(
+        default=60.0, gt=0, description="seconds between two rounds of the watch"
+    )
+    watch_period: float = Field(
+        default=86_400.0, gt=0, description="seconds within which rounds meet every entry"
+    )
+    watch_check: float = Field(
+        default=86_400.0, ge=0, description="seconds between checks of the whole ledger; 0: none"
+    )
     synthetic_identities: bool = Field(
         default=True,
         description="accept sample populations whose identity numbers are no real person's; "

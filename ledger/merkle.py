@@ -93,9 +93,16 @@ def consistency_proof(old_size: int, new_size: int, read: ReadNode) -> list[byte
         raise ProofError(f"no consistency proof from {old_size} to {new_size}")
     if old_size in (0, new_size):
         return []
+    path = consistency_path(old_size, new_size, read)
+    # A verifier has the first hash already where it is the old root itself.
+    return path[1:] if _is_power_of_two(old_size) else path
+
+
+def consistency_path(old_size: int, new_size: int, read: ReadNode) -> list[bytes]:
+    """The hashes of a consistency proof, none left out: they lead to both roots, whatever a
+    verifier believes the old one to be. Needs 0 < old_size < new_size."""
     path: list[bytes] = []
     start, end = 0, new_size
-    whole = True  # the old tree is exactly the subtree we stand on
     while old_size != end:
         middle = start + _split(end - start)
         if old_size <= middle:
@@ -104,9 +111,7 @@ def consistency_proof(old_size: int, new_size: int, read: ReadNode) -> list[byte
         else:
             path.append(range_root(start, middle, read))
             start = middle
-            whole = False
-    if not whole:
-        path.append(range_root(start, end, read))
+    path.append(range_root(start, end, read))
     path.reverse()
     return path
 
@@ -147,9 +152,15 @@ def verify_consistency(
         if proof or old_root != EMPTY_ROOT:
             raise ProofError("the empty tree needs no proof")
         return
-    path = list(proof)
-    if old_size & (old_size - 1) == 0:
-        path.insert(0, old_root)
+    path = [old_root, *proof] if _is_power_of_two(old_size) else proof
+    old, new = consistency_roots(old_size, new_size, path)
+    if old != old_root or new != new_root:
+        raise ProofError("the log was rewritten: the consistency proof does not verify")
+
+
+def consistency_roots(old_size: int, new_size: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The old and the new root that a `consistency_path` leads to; raises ProofError on a bad
+    shape. Needs 0 < old_size < new_size."""
     if not path:
         raise ProofError("the consistency proof is empty")
     node, last = old_size - 1, new_size - 1
@@ -170,5 +181,10 @@ def verify_consistency(
             new = node_hash(new, sibling)
         node >>= 1
         last >>= 1
-    if last != 0 or old != old_root or new != new_root:
-        raise ProofError("the log was rewritten: the consistency proof does not verify")
+    if last != 0:
+        raise ProofError("the consistency proof is too short")
+    return old, new
+
+
+def _is_power_of_two(size: int) -> bool:
+    return size & (size - 1) == 0

@@ -7,13 +7,13 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ledger.merkle import HASH_BYTES
 
-_ED25519 = 1
 _SIGNATURE = re.compile(r"— (\S+) ([A-Za-z0-9+/]+={0,2})")
 
 
@@ -38,22 +38,24 @@ class Checkpoint:
 class NoteKey:
     """A verifier key: its name (no spaces, no '+') and Ed25519 public key (32 bytes)."""
 
+    algorithm: ClassVar[int] = 1  # Ed25519 over the note's body
+
     name: str
     public: bytes
 
     @property
     def key_id(self) -> bytes:
         return hashlib.sha256(
-            self.name.encode() + b"\n" + bytes([_ED25519]) + self.public
+            self.name.encode() + b"\n" + bytes([self.algorithm]) + self.public
         ).digest()[:4]
 
     def __str__(self) -> str:
-        """The vkey encoding: ``name+hex key id+base64(0x01 || key)``."""
-        key = base64.b64encode(bytes([_ED25519]) + self.public).decode("ascii")
+        """The vkey encoding: ``name+hex key id+base64(algorithm || key)``."""
+        key = base64.b64encode(bytes([self.algorithm]) + self.public).decode("ascii")
         return f"{self.name}+{self.key_id.hex()}+{key}"
 
     @classmethod
-    def parse(cls, text: str) -> NoteKey:
+    def parse(cls, text: str) -> Self:
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
         try:
@@ -61,8 +63,8 @@ class NoteKey:
         except binascii.Error:
             raise NoteError("the verifier key is not base64") from None
         key = cls(name, raw[1:])
-        if not name or len(raw) != 33 or raw[0] != _ED25519 or key.key_id.hex() != key_id:
-            raise NoteError("not an Ed25519 verifier key of the signed-note format")
+        if not name or len(raw) != 33 or raw[0] != cls.algorithm or key.key_id.hex() != key_id:
+            raise NoteError("not a verifier key of the signed-note format, or of another kind")
         return key
 
 
@@ -70,29 +72,47 @@ def sign_checkpoint(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKe
     """The signed note: body, blank line, one signature line."""
     body = checkpoint.body()
     key = NoteKey(name, private.public_key().public_bytes_raw())
-    signature = base64.b64encode(key.key_id + private.sign(body.encode())).decode("ascii")
-    return f"{body}\n— {name} {signature}\n"
+    return f"{body}\n{signature_line(key, private.sign(body.encode()))}"
 
 
 def open_checkpoint(note: str, key: NoteKey) -> Checkpoint:
     """The checkpoint in ``note`` once a signature by ``key`` verifies; raises NoteError."""
+    body, signature = signature_by(note, key)
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, body.encode())
+    except InvalidSignature:
+        raise NoteError(f"the signature by {key.name} does not verify") from None
+    return parse_checkpoint(body)
+
+
+def signature_line(key: NoteKey, signature: bytes) -> str:
+    text = base64.b64encode(key.key_id + signature).decode("ascii")
+    return f"— {key.name} {text}\n"
+
+
+def signature_by(note: str, key: NoteKey) -> tuple[str, bytes]:
+    """The note's body and what ``key`` is said to have signed it with, not yet verified; raises
+    NoteError. Other signers' lines are ignored, as the format asks."""
     body, separator, signatures = note.rpartition("\n\n")
     if not separator or not note.endswith("\n"):
         raise NoteError("a signed note is a text, a blank line and signature lines")
-    body += "\n"
-    for line in signatures.splitlines():
+    for line in signatures.removesuffix("\n").split("\n"):
         match = _SIGNATURE.fullmatch(line)
         if match is None:
             raise NoteError("malformed signature line")
-        raw = base64.b64decode(match[2])
-        if match[1] != key.name or raw[:4] != key.key_id:
-            continue  # another signer's: unknown keys are ignored, as the format asks
         try:
-            Ed25519PublicKey.from_public_bytes(key.public).verify(raw[4:], body.encode())
-        except InvalidSignature:
-            raise NoteError(f"the signature by {key.name} does not verify") from None
-        return parse_checkpoint(body)
+            raw = base64.b64decode(match[2], validate=True)
+        except binascii.Error:
+            raise NoteError("malformed signature line") from None
+        if match[1] == key.name and raw[:4] == key.key_id:
+            return f"{body}\n", raw[4:]
     raise NoteError(f"not signed by {key.name}")
+
+
+def only_signed_by(note: str, key: NoteKey) -> str:
+    """``note`` with the line of ``key`` alone; raises NoteError."""
+    body, signature = signature_by(note, key)
+    return f"{body}\n{signature_line(key, signature)}"
 
 
 def parse_checkpoint(body: str) -> Checkpoint:

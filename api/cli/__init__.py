@@ -22,6 +22,7 @@ from api.cli import (
     requests,
     retention,
     running,
+    watching,
 )
 from api.cli.failing import CarefulGroup
 
@@ -43,6 +44,7 @@ for part in (
     history,
     disputes,
     evidence,
+    watching,
     bench,
 ):
     app.add_typer(part.app)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.failing import existing
 from api.cli.options import (
     Json,
     KeyFile,
@@ -36,14 +37,45 @@ Days = Annotated[float, typer.Option(help="How long the code is good, at most 7 
 @keys_app.command("new")
 def keys_new(
     file: Annotated[Path, typer.Option("--out", help="File to write (mode 0600).")],
+    witness: Annotated[
+        str, typer.Option(help="Instead, make the Ed25519 key of the witness of this name.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Make a P-256 signing key."""
+    """Make a P-256 signing key; or a witness's, and print its verifier key (C2SP signed-note)."""
     from api.keyfiles import new_signing_key, save_signing_key
 
+    if witness:
+        verifier = _new_witness(file, witness)
+        show({"file": str(file), "verifier": verifier}, as_json, f"{file}: {verifier}")
+        return
     key = new_signing_key()
     save_signing_key(file, key)
     show({"file": str(file), "kid": key.thumbprint()}, as_json, f"{file}: {key.thumbprint()}")
+
+
+def _new_witness(file: Path, name: str) -> str:
+    """The verifier key of the one that is in ``file`` now."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from api.keyfiles import save_witness_key
+    from ledger.cosignatures import WitnessKey
+
+    key = Ed25519PrivateKey.generate()
+    save_witness_key(file, name, key)
+    return str(WitnessKey(name, key.public_key().public_bytes_raw()))
+
+
+def _witness_verifier(file: Path) -> str | None:
+    """None for a file that is no witness's."""
+    from api.keyfiles import WITNESS_FILE, load_witness_key
+    from ledger.cosignatures import WitnessKey
+
+    with existing(file).open("rb") as opened:
+        if opened.read(len(WITNESS_FILE)) != WITNESS_FILE:
+            return None
+    name, key = load_witness_key(file)
+    return str(WitnessKey(name, key.public_key().public_bytes_raw()))
 
 
 @keys_app.command("show")
@@ -51,7 +83,10 @@ def keys_show(
     file: Annotated[Path, typer.Argument(help="Key file, private or public.")],
     as_json: Json = False,
 ) -> None:
-    """Thumbprint (RFC 7638) and public part of a key file."""
+    """Thumbprint (RFC 7638) and public part of a key file; of a witness's, its verifier key."""
+    if (verifier := _witness_verifier(file)) is not None:
+        show({"verifier": verifier}, as_json, verifier)
+        return
     key = public_key(file)
     value = {"kid": key.thumbprint(), "jwk": key.as_dict(private=False)}
     show(value, as_json, key.thumbprint())

@@ -76,24 +76,31 @@ def trust(out: Out = None, url: Url = "") -> None:
 
 @app.command(rich_help_panel="Audit")
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="The evidence bundle.")],
+    bundle: Annotated[Path, typer.Argument(help="The evidence bundle, or the proof of a fork.")],
     trust_file: Annotated[
         Path, typer.Option("--trust", help="Whom to trust: the consortium's file.")
     ],
     as_json: Json = False,
 ) -> None:
-    """Verify an evidence bundle offline: no service, no database, no chain.
+    """Verify an evidence bundle, or a witness's proof that the log forked, offline: no service, no
+    database, no chain.
 
     Exit 0: verified. 1: something failed, or is withheld. 2: not a bundle, or not a trust file.
     """
     from audit.bundle import MAX_BUNDLE, BundleError, load_json, read_bundle, read_trust
+    from audit.forks import KIND as FORK
+    from audit.forks import read_fork, verify_fork
     from audit.verification import VERIFIED, verify_bundle
 
     content = existing(bundle).read_bytes()
     if len(content) > MAX_BUNDLE:
         raise BundleError(f"a bundle has at most {MAX_BUNDLE} bytes")
     trusted = read_trust(load_json(existing(trust_file).read_bytes()))
-    report = verify_bundle(read_bundle(load_json(content)), trusted).to_json()
+    value = load_json(content)
+    if isinstance(value, dict) and value.get("kind") == FORK:
+        report = verify_fork(read_fork(value), trusted.log).to_json()
+    else:
+        report = verify_bundle(read_bundle(value), trusted).to_json()
     show(report, as_json, "\n".join(_lines(report)))
     if report["verdict"] != VERIFIED:
         raise Answer(f"not verified: {report['verdict']}")
@@ -107,7 +114,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
         outcome = words[check["outcome"]]
         rows.append((str(check["number"]), check["name"], outcome, check["words"] + at))
     lines = columns(rows)
-    lines += ["", "What no bundle shows:"]
+    lines += ["", f"What no {report['kind']} shows:"]
     lines += [f"  {limit['name']}: {limit['words']}" for limit in report["limits"]]
     return [*lines, "", f"verdict: {report['verdict']}"]
 

@@ -160,6 +160,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("api.sample", "NotASampleCity", _wrong),
     ("api.process", "DidNotStart", _not_served),
     ("api.keyfiles", "KeyFileError", _wrong),
+    ("api.witnessing", "WitnessError", _wrong),
     ("ledger.exports", "ExportError", _wrong),
     ("ledger.identifiers", "IdentifierError", _identifier),
     ("audit.bundle", "BundleError", _wrong),

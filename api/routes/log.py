@@ -182,7 +182,10 @@ async def health() -> Response:
 
 @router.get("/readyz")
 async def ready(service: ServiceDep) -> Response:
-    """Whether requests would be served now: database, chain and committer."""
+    """Whether requests would be served now, and should be: database, chain and committer; and
+    that the watch found nothing altered, which stays until the service is started again."""
+    if (found := service.watcher.trouble) is not None:
+        return problem(503, "watch.trouble", found, retry_after=60)
     status = service.committer.status
     trouble = status.broken or status.chain_trouble
     try:

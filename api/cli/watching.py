@@ -1,0 +1,146 @@
+"""Watching one's own ledger, and witnessing another's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.failing import WrongInput, existing
+from api.cli.options import DataFolder, Json, settings_of
+from api.cli.showing import local_time
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from api.witnessing import Witness
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Audit")
+def watch(
+    data: DataFolder = None,
+    url: Annotated[
+        str, typer.Option("--url", help="Witness the log at this address instead.")
+    ] = "",
+    trust_file: Annotated[
+        Path | None, typer.Option("--trust", help="With --url: the consortium's file.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="With --url: folder for what was witnessed.")
+    ] = None,
+    witness_key: Annotated[
+        Path | None, typer.Option(help="With --url: key made by `keys new --witness`.")
+    ] = None,
+    chain_url: Annotated[
+        str | None, typer.Option(help="JSON-RPC of a chain: where the contract is read.")
+    ] = None,
+    interval: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds between two rounds.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="One round, and end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Verify again and again: one's own ledger, or with --url anybody's log, cosigning it.
+
+    Goes on until it is stopped, or until something is found: then exit 1. With --once, exit 1 also
+    when it could not be told.
+    """
+    settings = settings_of(data=data, chain_url=chain_url, watch_interval=interval)
+
+    def pause(seconds: float) -> bool:
+        if not once:
+            time.sleep(seconds)
+        return not once
+
+    if not url:
+        _watch(settings, pause, as_json)
+        return
+    if trust_file is None or state is None or witness_key is None:
+        raise WrongInput("--url needs --trust, --state and --witness-key")
+    with _witness(settings, url, trust_file, state, witness_key, chain_url) as witness:
+        _look(witness, settings.watch_interval, pause, as_json)
+
+
+def _watch(settings: Settings, pause: Callable[[float], bool], as_json: bool) -> None:
+    from api.checking import chain_url
+    from api.watch_process import watch as rounds
+    from audit.watching import Verdict, Watched
+
+    watched = Watched()
+    with chain_url(settings) as url:
+        for latest in rounds(settings.model_copy(update={"chain_url": url}), pause):
+            watched = watched.after(latest)
+            lines = [f"{item.where}: {item.what}" for item in latest.findings]
+            what = "whole ledger" if latest.whole else f"{latest.sampled} entries again"
+            said = latest.unknown or f"{latest.anchored} anchored, {what}: {latest.verdict}"
+            _tell(latest.to_json(), as_json, latest.at, [*lines, said])
+            # A round only suspects; the check of the whole ledger that follows names the records.
+            if latest.whole and watched.verdict is Verdict.TROUBLE:
+                raise typer.Exit(1)
+    if watched.verdict is not Verdict.OK:
+        raise typer.Exit(1)
+
+
+def _look(witness: Witness, interval: float, pause: Callable[[float], bool], as_json: bool) -> None:
+    while True:
+        look = witness.look()
+        _tell(look.to_json(), as_json, time.time(), [f"{look.code}: {look.words}"])
+        if look.code in ("forked", "chain.differs"):
+            raise typer.Exit(1)
+        if not pause(interval):
+            break
+    if look.code != "cosigned":
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _witness(
+    settings: Settings, url: str, trust_file: Path, state: Path, key: Path, chain_url: str | None
+) -> Iterator[Witness]:
+    from contextlib import ExitStack, closing
+
+    from eth_utils.address import to_checksum_address
+
+    from api.client import Client
+    from api.keyfiles import load_witness_key
+    from api.witnessing import Witness, WitnessFolder
+    from audit.bundle import load_json, read_trust
+    from ledger.chain import ChainClient, Deployment
+    from ledger.cosignatures import WitnessKey
+    from ledger.encoding import sha256
+
+    trust = read_trust(load_json(existing(trust_file).read_bytes()))
+    name, private = load_witness_key(existing(key))
+    public = WitnessKey(name, private.public_key().public_bytes_raw())
+    with ExitStack() as opened:
+        folder = opened.enter_context(WitnessFolder.opened(state, trust.log, public))
+        client = opened.enter_context(Client(url, tries=2))
+        chain = None
+        if chain_url is not None:
+            contracts = (trust.directory, trust.checkpoint_log, trust.status_registry)
+            places = [to_checksum_address(contract.address) for contract in contracts]
+            chain = ChainClient(
+                chain_url,
+                account_key=sha256(b"certledger reads"),
+                deployment=Deployment(trust.chain_id, *places),
+                timeout=settings.chain_timeout,
+            )
+            opened.enter_context(closing(chain))
+            chain.check()
+        yield Witness(client, folder, trust, name, private, chain=chain)
+
+
+def _tell(value: object, as_json: bool, at: float, lines: list[str]) -> None:
+    """A line for a program, or one and more for people."""
+    if as_json:
+        import orjson
+
+        typer.echo(orjson.dumps(value).decode())
+        return
+    for line in lines:
+        typer.echo(f"{local_time(int(1000 * at))}  {line}")

@@ -1,0 +1,135 @@
+"""Rounds of the watch on a data folder, and the process that does them beside the service.
+
+Reads keys, database and chain, writes nothing. Not its job: what a round examines
+(`audit.rounds`), how much and what it comes to (`audit.watching`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import orjson
+
+from api.checking import READING_ACCOUNT, log_id_of, read_deployment, run_fsck
+from api.embedded import NodeDidNotStart
+from api.keyfiles import KeyFileError, load_log_key
+from api.settings import Settings
+from audit.rounds import Rounds
+from audit.watching import Round, Verdict, share
+from ledger.chain import ChainClient, ChainError
+from ledger.database import Database
+from ledger.notes import NoteKey
+
+#: Added to the process's niceness: it gets what others leave.
+NICE = 15
+
+
+def watch(settings: Settings, pause: Callable[[float], bool]) -> Iterator[Round]:
+    """A round, and another after each ``pause`` (seconds) that returns True; with them, when it is
+    due or when a round looks bad, a check of the whole ledger. The chain is that of the settings.
+
+    Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's.
+    """
+    with _rounds(settings) as rounds:
+        due = time.monotonic() + settings.watch_check if settings.watch_check else float("inf")
+        looked_into = False
+        while True:
+            latest, broke = _look(settings, rounds)
+            yield latest
+            suspicious = broke or latest.verdict is Verdict.TROUBLE
+            if time.monotonic() >= due or (suspicious and not looked_into):
+                # At once, and once: it names every record, and is sure where a round only wonders.
+                looked_into = suspicious
+                due = time.monotonic() + settings.watch_check
+                yield _check(settings)
+            if not pause(settings.watch_interval):
+                return
+
+
+def _look(settings: Settings, rounds: Rounds) -> tuple[Round, bool]:
+    def count(size: int) -> int:
+        return share(size, interval=settings.watch_interval, period=settings.watch_period)
+
+    try:
+        return rounds.look(count), False
+    except Exception as error:  # noqa: BLE001 - an altered row may hold anything
+        return Round(at=time.time(), unknown=f"the round failed: {type(error).__name__}"), True
+
+
+def _check(settings: Settings) -> Round:
+    unknown = None
+    try:
+        report = run_fsck(settings, lambda _done, _total: None)
+    except (ChainError, NodeDidNotStart, OSError, KeyFileError) as error:
+        unknown = f"the ledger cannot be checked: {error}"
+    except Exception as error:  # noqa: BLE001 - the watch goes on
+        unknown = f"the check failed: {type(error).__name__}"
+    if unknown is not None:
+        return Round(at=time.time(), unknown=unknown, whole=True)
+    return Round(
+        at=time.time(),
+        anchored=report.anchored,
+        findings=report.findings,
+        found=report.found,
+        whole=True,
+    )
+
+
+@contextmanager
+def _rounds(settings: Settings) -> Iterator[Rounds]:
+    key_file = settings.keys / "log.key"
+    deployment = read_deployment(settings)
+    if deployment is None or not key_file.exists():
+        raise FileNotFoundError(f"{settings.data} holds no ledger that was ever started")
+    key = NoteKey(settings.origin, load_log_key(key_file).public_key().public_bytes_raw())
+    with (
+        closing(Database(settings.database_url)) as database,
+        closing(
+            ChainClient(
+                settings.chain_url,
+                account_key=READING_ACCOUNT,
+                deployment=deployment,
+                timeout=settings.chain_timeout,
+            )
+        ) as client,
+    ):
+        yield Rounds(
+            database,
+            client,
+            log_id=log_id_of(settings.origin),
+            origin=settings.origin,
+            log_key=key,
+            start=secrets.randbelow(1 << 40),
+        )
+
+
+def main() -> None:
+    """The process beside the service."""
+    os.nice(NICE)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    for latest in watch(Settings(), _sleep):
+        sys.stdout.buffer.write(orjson.dumps(latest.to_json()) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
+def _end_with_parent() -> None:
+    """Nothing is ever written here: the end of it is the end of the service, by whatever cause."""
+    sys.stdin.buffer.read()
+    # The whole group: a check may have processes of its own. There is nothing to be finished.
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The watch beside the service: a process that verifies the ledger again and again.
+
+A process of its own, of low priority: deriving entries is interpreter time, and in the service
+every lookup would wait for it. It writes a line of JSON a round, and ends with the service.
+
+A finding stays until the service is started again: `audit.watching` says why. What is logged of it
+is record and code, nothing else; `certledger fsck` tells the rest.
+
+Not its job: what the process does (`api.watch_process`), what rounds come to (`audit.watching`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import orjson
+
+from api.settings import Settings
+from audit.watching import Round, Verdict, Watched, shown
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that the process may take to end.
+PATIENCE = 5.0
+
+
+class Watcher:
+    """Runs the watch beside the service, and knows what came of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._environment: dict[str, str] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.watched = Watched()
+
+    @property
+    def trouble(self) -> str | None:
+        """What readiness says; None unless something was found."""
+        watched = self.watched
+        if watched.verdict is not Verdict.TROUBLE:
+            return None
+        first = shown(watched.findings[0])
+        return f"the watch found {watched.found} records that are not as they must be, {first}"
+
+    def start(self, chain_url: str) -> None:
+        """``chain_url``: the process must never start a node of its own."""
+        if not self._settings.watch:
+            return
+        settings = self._settings.model_copy(update={"chain_url": chain_url})
+        self._environment = {
+            **os.environ,
+            **{
+                f"CERTLEDGER_{name.upper()}": str(value)
+                for name, value in settings.model_dump().items()
+            },
+        }
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()  # which tells it
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        # Not at once: starting was a check in itself, and whoever starts wants to be served.
+        while not self._stopping.wait(self._settings.watch_interval):
+            ended = self._follow()
+            if not self._stopping.is_set():
+                self._take(Round(at=time.time(), unknown=f"the watch's process ended ({ended})"))
+
+    def _follow(self) -> int:
+        with subprocess.Popen(
+            [sys.executable, "-m", "api.watch_process"],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # A traceback may quote rows.
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process:
+            self._process = process
+            if self._stopping.is_set():
+                process.kill()
+            assert process.stdout is not None
+            for line in process.stdout:
+                with contextlib.suppress(ValueError):
+                    self._take(Round.from_json(orjson.loads(line)))
+        return process.returncode
+
+    def _take(self, latest: Round) -> None:
+        known, self.watched = self.watched.findings, self.watched.after(latest)
+        for finding in self.watched.findings[len(known) :]:
+            logger.critical("the watch found: %s", shown(finding))
+        if latest.unknown is not None:
+            logger.warning("the watch cannot tell: %s", latest.unknown)
