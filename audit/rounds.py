@@ -29,7 +29,7 @@ from audit.integrity.records import Record, read_records
 from audit.integrity.report import Findings
 from audit.watching import Round, stretches
 from ledger import store
-from ledger.chain import ChainError
+from ledger.chain import ChainError, ChainUnavailable
 from ledger.database import Database
 from ledger.encoding import b64url_decode
 from ledger.entries import EventKind
@@ -46,6 +46,8 @@ from ledger.notes import NoteError, NoteKey, open_checkpoint
 from ledger.statements import StatementError, load_public_key
 from ledger.tiles import TILE_WIDTH, NodeReader
 
+#: Checkpoints that a round looks at: while it reads, one or two may be anchored.
+_CHECKPOINTS = 5
 _OF_CERTIFICATE = ("certificate_id", "commitment", "seq", "issuer", "state", "state_seq")
 
 
@@ -122,8 +124,8 @@ class Rounds:
         root: bytes,
         count: Callable[[int], int],
     ) -> int:
-        self._check_newest(connection, findings, size, root)
         committed = store.head_size(connection, self._log_id) or 0
+        self._check_newest(connection, findings, size, root, committed)
         if committed < size:
             what = f"{committed} entries, the chain has {size}"
             findings.altered(f"log_head {self._log_id.hex()}", what, "log.behind")
@@ -144,24 +146,33 @@ class Rounds:
         return sum(end - start for start, end in ranges)
 
     def _check_newest(
-        self, connection: Connection, findings: Findings, size: int, root: bytes
+        self, connection: Connection, findings: Findings, size: int, root: bytes, committed: int
     ) -> None:
-        """The newest checkpoint's row, which is the last to be written: it may be one behind."""
+        """The newest checkpoint up to the head (its row is the last to be written, so it may be
+        one behind), and whatever has been anchored since the head was read."""
         table = store.checkpoints
-        newest = select(func.max(table.c.size)).scalar_subquery()
-        row = connection.execute(
-            select(*plain(table, "size", "root", "note")).where(table.c.size == newest)
-        ).one_or_none()
-        if row is None:
-            return
-        where = f"checkpoints {row.size}"
-        # Asked after the row was read: what has a row was anchored.
-        anchored = root if row.size == size else self._chain.root_at(self._log_id, row.size)
-        if anchored is None:
-            if row.size > size:
-                return  # a node that lags
-            findings.added(where, "the chain has no anchor of this size", "checkpoint.unknown")
-            return
+        newest = select(func.max(table.c.size)).where(table.c.size <= size).scalar_subquery()
+        query = (
+            select(*plain(table, "size", "root", "note"))
+            .where(table.c.size >= func.coalesce(newest, 0))
+            .order_by(table.c.size)
+            .limit(_CHECKPOINTS)
+        )
+        for row in connection.execute(query):
+            where = f"checkpoints {row.size}"
+            if type(row.size) is not int or row.size > committed:
+                findings.added(where, "outside of the log", "checkpoint.unknown")
+                continue
+            # Asked after the row was read: what has a row was anchored.
+            anchored = root if row.size == size else self._chain.root_at(self._log_id, row.size)
+            if anchored is None and row.size > size:
+                raise ChainUnavailable(f"it does not show the anchor of {row.size} entries")
+            if anchored is None:
+                findings.added(where, "the chain has no anchor of this size", "checkpoint.unknown")
+                continue
+            self._check_row(findings, where, row, anchored)
+
+    def _check_row(self, findings: Findings, where: str, row: Any, anchored: bytes) -> None:
         if row.root != anchored:
             findings.altered(where, "root not on the chain", "checkpoint.differs")
         try:
