@@ -6,7 +6,7 @@ every lookup would wait for it. It writes a line of JSON a round, and ends with 
 A finding stays until the service is started again: `audit.watching` says why. What is logged of it
 is record and code, nothing else; `certledger fsck` tells the rest.
 
-Not its job: what the process does (`api.watch_process`), what rounds come to (`audit.watching`).
+Not its job: what the process does (`api.watch_rounds`), what rounds come to (`audit.watching`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,8 @@ from audit.watching import Round, Verdict, Watched, shown
 
 logger = logging.getLogger(__name__)
 
+#: Added to the process's niceness: it gets what others leave.
+NICE = 10
 #: Seconds that the process may take to end.
 PATIENCE = 5.0
 
@@ -87,7 +90,7 @@ class Watcher:
 
     def _follow(self) -> int:
         with subprocess.Popen(
-            [sys.executable, "-m", "api.watch_process"],
+            [sys.executable, "-m", "api.watching"],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,3 +113,31 @@ class Watcher:
             logger.critical("the watch found: %s", shown(finding))
         if latest.unknown is not None:
             logger.warning("the watch cannot tell: %s", latest.unknown)
+
+
+def main() -> None:
+    """The process beside the service."""
+    os.nice(NICE)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Seconds of work where others leave little; the service may end meanwhile.
+    from api.watch_rounds import watch
+
+    for latest in watch(Settings(), _sleep):
+        sys.stdout.buffer.write(orjson.dumps(latest.to_json()) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
+def _end_with_parent() -> None:
+    """Nothing is ever written here: the end of it is the end of the service, by whatever cause."""
+    sys.stdin.buffer.read()
+    # The whole group: a check may have processes of its own. There is nothing to be finished.
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -67,7 +67,7 @@ def watching_processes(data: Path) -> list[int]:
             environment = (folder / "environ").read_bytes()
         except OSError:
             continue  # ended meanwhile
-        if b"api.watch_process" in command and str(data).encode() in environment:
+        if b"api.watching" in command and str(data).encode() in environment:
             found.append(int(folder.name))
     return found
 

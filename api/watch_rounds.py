@@ -1,4 +1,4 @@
-"""Rounds of the watch on a data folder, and the process that does them beside the service.
+"""Rounds of the watch on a data folder, one after another.
 
 Reads keys, database and chain, writes nothing. Not its job: what a round examines
 (`audit.rounds`), how much and what it comes to (`audit.watching`).
@@ -6,16 +6,10 @@ Reads keys, database and chain, writes nothing. Not its job: what a round examin
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-
-import orjson
 
 from api.checking import READING_ACCOUNT, log_id_of, read_deployment, run_fsck
 from api.embedded import NodeDidNotStart
@@ -27,9 +21,6 @@ from ledger.chain import ChainClient, ChainError
 from ledger.database import Database
 from ledger.notes import NoteKey
 
-#: Added to the process's niceness: it gets what others leave.
-NICE = 15
-
 
 def watch(settings: Settings, pause: Callable[[float], bool]) -> Iterator[Round]:
     """A round, and another after each ``pause`` (seconds) that returns True; with them, when it is
@@ -38,8 +29,8 @@ def watch(settings: Settings, pause: Callable[[float], bool]) -> Iterator[Round]
     Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's.
     """
     with _rounds(settings) as rounds:
-        due = time.monotonic() + settings.watch_check if settings.watch_check else float("inf")
-        looked_into = False
+        check_every = settings.watch_check or float("inf")
+        due, looked_into = time.monotonic() + check_every, False
         while True:
             latest, broke = _look(settings, rounds)
             yield latest
@@ -47,7 +38,7 @@ def watch(settings: Settings, pause: Callable[[float], bool]) -> Iterator[Round]
             if time.monotonic() >= due or (suspicious and not looked_into):
                 # At once, and once: it names every record, and is sure where a round only wonders.
                 looked_into = suspicious
-                due = time.monotonic() + settings.watch_check
+                due = time.monotonic() + check_every
                 yield _check(settings)
             if not pause(settings.watch_interval):
                 return
@@ -108,28 +99,3 @@ def _rounds(settings: Settings) -> Iterator[Rounds]:
             log_key=key,
             start=secrets.randbelow(1 << 40),
         )
-
-
-def main() -> None:
-    """The process beside the service."""
-    os.nice(NICE)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    for latest in watch(Settings(), _sleep):
-        sys.stdout.buffer.write(orjson.dumps(latest.to_json()) + b"\n")
-        sys.stdout.buffer.flush()
-
-
-def _sleep(seconds: float) -> bool:
-    time.sleep(seconds)
-    return True
-
-
-def _end_with_parent() -> None:
-    """Nothing is ever written here: the end of it is the end of the service, by whatever cause."""
-    sys.stdin.buffer.read()
-    # The whole group: a check may have processes of its own. There is nothing to be finished.
-    os.killpg(0, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main()
