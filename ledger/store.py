@@ -27,7 +27,6 @@ from sqlalchemy import (
     literal,
     not_,
     select,
-    text,
     update,
 )
 
@@ -219,15 +218,8 @@ certificates = Table(
     Index("certificates_holder", "holder"),
     # One row of one export issues once; another department, or another type, is another issue.
     Index("certificates_source", "source", "issuer", "type", unique=True),
-    # Whose retention is over: by their dates, or since their state is final.
+    # Whose retention is over; those whose state is final are found by their empty `uniqueness`.
     Index("certificates_until", "issuer", "type", "valid_until_ms"),
-    Index(
-        "certificates_final",
-        "issuer",
-        "type",
-        sqlite_where=text("uniqueness IS NULL"),
-        postgresql_where=text("uniqueness IS NULL"),
-    ),
 )
 
 

@@ -76,6 +76,8 @@ WRITES = (
     "/v1/certificates",
     "/v1/certificates/x/status",
     "/v1/disputes",
+    "/v1/disputes/x/answers",
+    "/v1/disputes/x/questions",
     "/v1/disputes/x/resolution",
     "/v1/enrolments",
     "/v1/grants",
@@ -737,17 +739,31 @@ def statements_of(town: Any, person: Any) -> dict[str, tuple[Any, Kind, str, dic
             "/v1/disputes/" + "0" * 26 + "/resolution",
             {"dispute_id": "0" * 26, "outcome": "upheld", "text": "no case"},
         ),
+        "question": (
+            town.auditor,
+            Kind.QUESTION,
+            "/v1/disputes/" + "0" * 26 + "/questions",
+            {"dispute_id": "0" * 26, "to": "holder", "text": "where were you?"},
+        ),
+        "answer": (
+            person.device,
+            Kind.ANSWER,
+            "/v1/disputes/" + "0" * 26 + "/answers",
+            {"dispute_id": "0" * 26, "seq": 0, "text": "at home"},
+        ),
     }
 
 
 @pytest.mark.parametrize(
     "kind",
     [
+        "answer",
         "dispute",
         "grant",
         "institution",
         "key",
         "lookup",
+        "question",
         "request",
         "resolution",
         "revocation",
