@@ -87,7 +87,7 @@ class BulkChecker:
                 found = await loop.run_in_executor(
                     self._process, _check_there, list(texts), names, distinct
                 )
-                return [_unpack(item) for item in found]
+                return [unpack(item) for item in found]
             except BrokenProcessPool:
                 logger.warning("the checking process ended; going on without it until the next")
                 self._process, self._ready = None, False
@@ -146,7 +146,7 @@ def _check_there(
 ) -> list[Packed]:
     keys = {name: load_public_key(jwk) for name, jwk in jwks.items()}
     return [
-        _pack(check_one(_there, text, keys[name])) for text, name in zip(texts, names, strict=True)
+        pack(check_one(_there, text, keys[name])) for text, name in zip(texts, names, strict=True)
     ]
 
 
@@ -156,7 +156,7 @@ def _check_there(
 Packed = StatementError | tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]
 
 
-def _pack(checked: Checked) -> Packed:
+def pack(checked: Checked) -> Packed:
     if isinstance(checked, StatementError):
         return checked
     statement, issuance = checked
@@ -188,7 +188,7 @@ def _pack(checked: Checked) -> Packed:
     )
 
 
-def _unpack(packed: Packed) -> Checked:
+def unpack(packed: Packed) -> Checked:
     """The inverse, but for the claims that nobody after the check reads."""
     if isinstance(packed, StatementError):
         return packed

@@ -1,0 +1,484 @@
+"""A city's ledger of any size, made fast: what the benches measure large ledgers with.
+
+Everything in it is real: keys, signatures, sealed content, the tree, checkpoints anchored by the
+contract on the service's own node. Only the way in is short: statements are made and sealed in
+other processes and stored a batch at a time, as the handlers would store them, without HTTP and
+without asking again what is known to be so. `certledger fsck` says whether that is true.
+
+A *household* is twenty entries: seven people are issued a card, one of them enrols a phone, grants
+four times (twice directly, twice by code) and is looked up eight times, once refused. Nobody in
+it is real; see `ledger.samples`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from multiprocessing import get_context
+from typing import Any
+
+import orjson
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, insert
+
+from api.bulk import Packed, pack, unpack
+from api.city import credit_code
+from api.keyfiles import load_signing_key, new_signing_key
+from api.service import Service
+from api.settings import Settings
+from authz import store as authz_store
+from authz.codes import CodeKind, make_code
+from authz.granting import code_handle, code_secret
+from ledger import store
+from ledger.batch import Batch, Request
+from ledger.catalogue import CertificateType, derive, load_catalogue
+from ledger.certificates import sign_certificate, split
+from ledger.directory import NEVER, Enrolled, Role
+from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
+from ledger.entries import Decision, Draft, EventKind
+from ledger.holders import holder_id, subject_digest
+from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
+from ledger.issuance import Issuance, read_certificate
+from ledger.issuing import IssueHandler
+from ledger.sealing import MasterKey, Sealed
+from ledger.statements import Kind, Statement, request_key, sign, verify
+
+Progress = Callable[[int, int], None]
+
+TYPE, ITEM = "resident-identity-card", "hotel-check-in"
+GRANTED = ("name", "identity_number")
+PEOPLE, HOUSEHOLD = 7, 20
+"""Of one household: people, and entries."""
+_AT_ONCE = 25  # households in one batch, which is one checkpoint
+_AHEAD = 3  # batches made and not stored yet, for each process that makes them
+_BUREAU, _HALLS, _HALL = credit_code(901), credit_code(902), "hall-of-the-large-city"
+_COUNTER = "counter-of-the-large-city"
+
+
+@dataclass(frozen=True)
+class Institutions:
+    """Private keys (as JWK) of who signs besides the holders."""
+
+    operator: dict[str, Any]
+    issuer: dict[str, Any]
+    terminal: dict[str, Any]
+
+
+def grow(settings: Settings, entries: int, progress: Progress = lambda _done, _all: None) -> int:
+    """Have ``entries`` in the log of a data folder whose service is not running, or a few more;
+    how many there are. The folder is made if it is not there."""
+    service = Service(settings)
+    service.start()
+    try:
+        size = service.log.size
+        if size + HOUSEHOLD <= entries:
+            found = asyncio.run(_found(service))
+            size = _grow(service, found, entries, progress)
+    finally:
+        service.stop()
+    return size
+
+
+def _grow(service: Service, found: Institutions, entries: int, progress: Progress) -> int:
+    writer = _Writer(service, found)
+    missing = (entries - service.log.size) // HOUSEHOLD
+    # People of an earlier call have other numbers: they are counted on from the log's size.
+    first = service.log.size
+    blocks = [
+        (first + start, min(_AT_ONCE, missing - start)) for start in range(0, missing, _AT_ONCE)
+    ]
+    now_ms = time.time_ns() // 1_000_000
+    with _makers(service, found) as pool:
+        waiting: deque[Future[Made]] = deque()
+        # A second a batch, the last of them now.
+        for number, (start, count) in enumerate(blocks):
+            at_ms = now_ms - 1000 * (len(blocks) - number)
+            waiting.append(pool.submit(_make, start, count, at_ms))
+            if len(waiting) > _AHEAD * _PROCESSES:
+                progress(writer.store(waiting.popleft().result()), entries)
+        while waiting:
+            progress(writer.store(waiting.popleft().result()), entries)
+    return service.log.size
+
+
+async def _found(service: Service) -> Institutions:
+    """Enrol a bureau, a hall and their keys, beside whatever there is."""
+    await service.bootstrap()
+    operator = load_signing_key(service.settings.keys / "operator.jwk")
+    issuer, terminal = new_signing_key(), new_signing_key()
+    types = [service.catalogue.type(TYPE).type_code]
+    for members in (
+        {"what": "institution", "code": _BUREAU, "name_zh": "示例市公安局", "types": types},
+        {"what": "institution", "code": _HALLS, "name_zh": "示例市政务服务局"},
+        {"what": "site", "site": _HALL, "department": _HALLS, "name_zh": "政务服务大厅"},
+        {"what": "key", "role": "issuer", "institution": _BUREAU, "jwk": _public(issuer)},
+        {
+            "what": "key",
+            "role": "terminal",
+            "institution": _HALLS,
+            "jwk": _public(terminal),
+            "terminal": _COUNTER,
+            "site": _HALL,
+        },
+    ):
+        payload = {"v": 1, **members, "iat": int(time.time()), "jti": uuid.uuid4().hex}
+        statement = verify(sign(Kind.ENROLMENT, payload, operator, operator.thumbprint()), operator)
+        actor = Enrolled(kid=statement.kid, role=Role.OPERATOR)
+        await service.record("enrolment", Request(statement, actor))
+    private = [key.as_dict(private=True) for key in (operator, issuer, terminal)]
+    return Institutions(*(dict(key) for key in private))
+
+
+def _public(key: ECKey) -> dict[str, str]:
+    jwk = key.as_dict(private=False)
+    return {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
+
+
+# --- storing --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDevice:
+    statement: Signed
+    kid: str
+    jwk: str
+    holder: str
+    sealed: tuple[bytes, bytes]  # wrapped key, ciphertext
+
+
+@dataclass(frozen=True, slots=True)
+class MadeGrant:
+    statement: Signed
+    grant_id: str
+    certificate: str
+    holder: str
+    handle: bytes
+    uses_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class MadeLookup:
+    statement: Signed
+    grant_id: str
+    certificate: str
+    holder: str
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What some households do, in the order in which they do it."""
+
+    at_ms: int
+    devices: list[MadeDevice]
+    certificates: list[Packed]
+    grants: list[MadeGrant]
+    lookups: list[MadeLookup]
+
+
+#: Kind, signer, payload's jti, token: a `Statement` in little.
+Signed = tuple[str, str, str, str]
+
+
+class _Writer:
+    def __init__(self, service: Service, found: Institutions) -> None:
+        self._service, self._issue = service, IssueHandler()
+        kid = ECKey.import_key(found.issuer).thumbprint()
+        self._issuer = Enrolled(kid=kid, role=Role.ISSUER, institution=_BUREAU)
+
+    def store(self, made: Made) -> int:
+        """One batch, committed and anchored; the size of the log."""
+        service = self._service
+        with service.database.write() as connection:
+            batch = Batch(connection, service.log.lock_head(connection), made.at_ms)
+            self._store_devices(batch, made.devices)
+            self._store_certificates(batch, made.certificates)
+            self._store_grants(batch, made.grants)
+            self._store_lookups(batch, made.lookups)
+            service.log.append(batch)
+        service.log.anchor(service.log.size)
+        service.log.store_published()
+        return service.log.size
+
+    @staticmethod
+    def _store_devices(batch: Batch, devices: Sequence[MadeDevice]) -> None:
+        rows = []
+        for made in devices:
+            draft = Draft(kind=EventKind.ENROLMENT, subject=made.kid, holder=made.holder)
+            wrapped_key, ciphertext = made.sealed
+            rows.append(
+                {
+                    "kid": made.kid,
+                    "jwk": made.jwk,
+                    "role": Role.HOLDER,
+                    "holder": made.holder,
+                    "not_before": 0,
+                    "not_after": NEVER,
+                    "sealed": ciphertext,
+                    "wrapped_key": wrapped_key,
+                    "seq": _record(batch, made.statement, draft),
+                }
+            )
+        batch.connection.execute(insert(store.keys), rows)
+
+    def _store_certificates(self, batch: Batch, certificates: Sequence[Packed]) -> None:
+        requests = []
+        for packed in certificates:
+            checked = unpack(packed)
+            if isinstance(checked, Exception):
+                raise checked
+            statement, issuance = checked
+            requests.append(Request(statement, self._issuer, issuance))
+        self._issue.process(batch, requests)
+
+    @staticmethod
+    def _store_grants(batch: Batch, grants: Sequence[MadeGrant]) -> None:
+        rows, pairs = [], []
+        for made in grants:
+            draft = Draft(
+                kind=EventKind.GRANT,
+                certificate=made.certificate,
+                grant=made.grant_id,
+                holder=made.holder,
+                department=_HALLS,
+                service_item=ITEM,
+            )
+            rows.append(
+                {
+                    "grant_id": made.grant_id,
+                    "seq": _record(batch, made.statement, draft),
+                    "holder": made.holder,
+                    "handle": made.handle,
+                    "uses_left": made.uses_left,
+                    "frozen": False,
+                }
+            )
+            pairs.append({"grant_id": made.grant_id, "certificate_id": made.certificate})
+        batch.connection.execute(insert(authz_store.grants), rows)
+        batch.connection.execute(insert(authz_store.grant_certificates), pairs)
+
+    @staticmethod
+    def _store_lookups(batch: Batch, lookups: Sequence[MadeLookup]) -> None:
+        for made in lookups:
+            draft = Draft(
+                kind=EventKind.LOOKUP,
+                certificate=made.certificate,
+                grant=made.grant_id,
+                holder=made.holder,
+                terminal=_COUNTER,
+                site=_HALL,
+                department=_HALLS,
+                service_item=ITEM,
+                decision=Decision.REFUSED if made.refused else Decision.RELEASED,
+                reason=made.refused,
+            )
+            _record(batch, made.statement, draft)
+
+
+def _record(batch: Batch, signed: Signed, draft: Draft) -> int:
+    kind, kid, jti, token = signed
+    digest, key = sha256(token.encode("ascii")), request_key(kid, jti)
+    statement = Statement(Kind(kind), kid, {}, token, digest, key)
+    return batch.record(Request(statement, Enrolled(kid=kid, role=Role.HOLDER)), draft).entry.seq
+
+
+# --- making, in other processes -------------------------------------------------------------------
+
+_PROCESSES = max(1, min(4, os.cpu_count() or 1))
+
+
+@contextmanager
+def _makers(service: Service, found: Institutions) -> Iterator[ProcessPoolExecutor]:
+    master = (service.settings.keys / "master.key").read_text()
+    with ProcessPoolExecutor(
+        _PROCESSES,
+        mp_context=get_context("spawn"),
+        initializer=_prepare,
+        initargs=(master, found),
+    ) as pool:
+        yield pool
+
+
+class _Maker:
+    """Signs for everybody."""
+
+    def __init__(self, master: MasterKey, found: Institutions) -> None:
+        self._master, self._catalogue = master, load_catalogue()
+        self._kind: CertificateType = self._catalogue.type(TYPE)
+        self._operator, self._issuer, self._terminal = (
+            _Signer(ECKey.import_key(key))
+            for key in (found.operator, found.issuer, found.terminal)
+        )
+
+    def make(self, start: int, count: int, at_ms: int) -> Made:
+        made = Made(at_ms, [], [], [], [])
+        for number in range(start, start + count):
+            self._household(made, number)
+        return made
+
+    def _household(self, made: Made, number: int) -> None:
+        people = [_identity_number(number * PEOPLE + person) for person in range(PEOPLE)]
+        cards = [self._card(made, person) for person in people]
+        holder = holder_id(self._master, people[0])
+        phone = self._phone(made, people[0], holder)
+        for mode, uses in (("direct", 3), ("direct", 2), ("scan", 1), ("scan", 1)):
+            grant = self._grant(made, phone, cards[0], holder, mode, uses)
+            code = self._code(grant.grant_id, made.at_ms) if mode == "scan" else None
+            for _ in range(uses):
+                self._lookup(made, grant, code, None)
+        self._lookup(made, grant, code, "code_used")
+
+    def _card(self, made: Made, number: str) -> str:
+        kind, at = self._kind, made.at_ms // 1000
+        born = f"{number[6:10]}-{number[10:12]}-{number[12:14]}"
+        fields: dict[str, Any] = {
+            "name": f"样{number[-4:-1]}",
+            "sex": "男" if int(number[16]) % 2 else "女",
+            "ethnicity": "汉",
+            "birth_date": born,
+            "address": f"示例市虚构区演示路{int(number[6:17]) % 900}号",
+            "identity_number": number,
+            "issuing_authority": "示例市公安局虚构分局",
+            "valid_period": "2020-01-01/2040-01-01",
+        }
+        fields.update(derive(kind, fields, datetime.fromtimestamp(at, UTC).date()))
+        serial = f"{int.from_bytes(os.urandom(8), 'big'):020}"
+        id_ = str(CertificateIdentifier(kind.type_code, _BUREAU, serial, "001"))
+        text = sign_certificate(
+            fields=fields,
+            certificate_id=id_,
+            type_code=kind.type_code,
+            issuer=_BUREAU,
+            valid_from=date(2020, 1, 1),
+            valid_until=date(2040, 1, 1),
+            iat=at,
+            jti=os.urandom(16).hex(),
+            source=f"{number}",
+            key=self._issuer.key,
+            kid=self._issuer.kid,
+            salt=os.urandom,
+        )
+        token, disclosures = split(text)
+        issuance = read_certificate(
+            self._issuer.read(token),
+            disclosures,
+            catalogue=self._catalogue,
+            master=self._master,
+            synthetic_allowed=True,
+        )
+        made.certificates.append(pack((issuance.certificate.statement, issuance)))
+        return id_
+
+    def _phone(self, made: Made, number: str, holder: str) -> _Signer:
+        phone, salt = _Signer(new_signing_key()), os.urandom(32)
+        proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
+        sealed = self._master.seal(proof, phone.kid.encode())
+        statement = self._operator.sign(
+            Kind.ENROLMENT,
+            made.at_ms,
+            what="holder",
+            jwk=_public(phone.key),
+            subject=subject_digest(number, salt),
+        )
+        jwk = orjson.dumps(phone.key.as_dict(private=False)).decode()
+        keys = (sealed.wrapped_key, sealed.ciphertext)
+        made.devices.append(MadeDevice(statement, phone.kid, jwk, holder, keys))
+        return phone
+
+    def _grant(
+        self, made: Made, phone: _Signer, card: str, holder: str, mode: str, uses: int
+    ) -> MadeGrant:
+        grant_id, at = _new_id(), made.at_ms // 1000
+        statement = phone.sign(
+            Kind.GRANT,
+            made.at_ms,
+            grant_id=grant_id,
+            mode=mode,
+            certificates=[{"certificate_id": card, "fields": list(GRANTED)}],
+            grantee={"department": _HALLS},
+            purpose={"service_item": ITEM},
+            when={"not_before": at - 60, "not_after": at + 3600},
+            where={"sites": [_HALL]},
+            limits={"max_uses": uses},
+        )
+        handle = code_handle(self._master, "grant", grant_id)
+        grant = MadeGrant(statement, grant_id, card, holder, handle, 0)
+        made.grants.append(grant)
+        return grant
+
+    def _code(self, grant_id: str, at_ms: int) -> str:
+        handle = code_handle(self._master, "grant", grant_id)
+        secret = code_secret(self._master, "grant", grant_id)
+        return make_code(CodeKind.GRANT, handle, secret, at_ms)
+
+    def _lookup(
+        self, made: Made, grant: MadeGrant, code: str | None, refused: str | None
+    ) -> None:
+        statement = self._terminal.sign(
+            Kind.LOOKUP,
+            made.at_ms,
+            presented={"grant_id": grant.grant_id} if code is None else {"code": code},
+            fields=list(GRANTED),
+            service_item=ITEM,
+            business_number="B-1",
+        )
+        lookup = MadeLookup(statement, grant.grant_id, grant.certificate, grant.holder, refused)
+        made.lookups.append(lookup)
+
+
+class _Signer:
+    def __init__(self, key: ECKey) -> None:
+        self.key, self.kid = key, key.thumbprint()
+
+    def sign(self, kind: Kind, at_ms: int, **members: Any) -> Signed:
+        jti = os.urandom(16).hex()
+        payload = {"v": 1, **members, "iat": at_ms // 1000, "jti": jti}
+        return kind, self.kid, jti, sign(kind, payload, self.key, self.kid)
+
+    def read(self, token: str) -> Statement:
+        """Signed here a moment ago, so not verified."""
+        payload = orjson.loads(b64url_decode(token.split(".")[1]))
+        digest, key = sha256(token.encode("ascii")), request_key(self.kid, payload["jti"])
+        return Statement(Kind.CERTIFICATE, self.kid, payload, token, digest, key)
+
+
+def _identity_number(index: int) -> str:
+    """A number of nobody's: right by the synthetic scheme and wrong by the national one."""
+    index, day = divmod(index, 28)
+    index, month = divmod(index, 12)
+    index, year = divmod(index, 50)
+    sequence, region = divmod(index, 9)
+    for odd in range(2):
+        body = f"44030{region + 1}{1940 + year}{month + 1:02}{day + 1:02}{2 * sequence + odd:03}"
+        check = identity_check_digit(body, IdentityScheme.SYNTHETIC)
+        if check != identity_check_digit(body, IdentityScheme.NATIONAL):
+            return body + check
+    raise ValueError("no such number")
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def _new_id() -> str:
+    value = int.from_bytes(os.urandom(17), "big")
+    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(0, 130, 5))
+
+
+_maker: _Maker
+
+
+def _prepare(master: str, found: Institutions) -> None:
+    global _maker
+    _maker = _Maker(MasterKey(bytes.fromhex(master.strip())), found)
+
+
+def _make(start: int, count: int, at_ms: int) -> Made:
+    return _maker.make(start, count, at_ms)
