@@ -27,7 +27,7 @@ from typing import Any
 
 import orjson
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, insert
+from sqlalchemy import insert
 
 from api.bulk import Packed, pack, unpack
 from api.city import credit_code
@@ -46,9 +46,9 @@ from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
 from ledger.entries import Decision, Draft, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
-from ledger.issuance import Issuance, read_certificate
+from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler
-from ledger.sealing import MasterKey, Sealed
+from ledger.sealing import MasterKey
 from ledger.statements import Kind, Statement, request_key, sign, verify
 
 Progress = Callable[[int, int], None]
@@ -95,13 +95,10 @@ def _grow(service: Service, found: Institutions, entries: int, progress: Progres
     blocks = [
         (first + start, min(_AT_ONCE, missing - start)) for start in range(0, missing, _AT_ONCE)
     ]
-    now_ms = time.time_ns() // 1_000_000
     with _makers(service, found) as pool:
         waiting: deque[Future[Made]] = deque()
-        # A second a batch, the last of them now.
-        for number, (start, count) in enumerate(blocks):
-            at_ms = now_ms - 1000 * (len(blocks) - number)
-            waiting.append(pool.submit(_make, start, count, at_ms))
+        for start, count in blocks:
+            waiting.append(pool.submit(_make, start, count, time.time_ns() // 1_000_000))
             if len(waiting) > _AHEAD * _PROCESSES:
                 progress(writer.store(waiting.popleft().result()), entries)
         while waiting:
@@ -314,8 +311,7 @@ class _Maker:
         self._master, self._catalogue = master, load_catalogue()
         self._kind: CertificateType = self._catalogue.type(TYPE)
         self._operator, self._issuer, self._terminal = (
-            _Signer(ECKey.import_key(key))
-            for key in (found.operator, found.issuer, found.terminal)
+            _Signer(ECKey.import_key(key)) for key in (found.operator, found.issuer, found.terminal)
         )
 
     def make(self, start: int, count: int, at_ms: int) -> Made:
@@ -419,9 +415,7 @@ class _Maker:
         secret = code_secret(self._master, "grant", grant_id)
         return make_code(CodeKind.GRANT, handle, secret, at_ms)
 
-    def _lookup(
-        self, made: Made, grant: MadeGrant, code: str | None, refused: str | None
-    ) -> None:
+    def _lookup(self, made: Made, grant: MadeGrant, code: str | None, refused: str | None) -> None:
         statement = self._terminal.sign(
             Kind.LOOKUP,
             made.at_ms,

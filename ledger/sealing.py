@@ -40,6 +40,10 @@ class MasterKey:
         self._key = key
         self._wrapping = AESGCM(self.derive(b"certledger wrap v1"))
 
+    def __reduce__(self) -> tuple[type[MasterKey], tuple[bytes]]:
+        """For a process of our own that is to open many."""
+        return MasterKey, (self._key,)
+
     def derive(self, purpose: bytes, value: bytes = b"") -> bytes:
         """32 bytes that only the holder of the master key can compute."""
         return hmac.digest(self._key, purpose + b"\0" + value, hashlib.sha256)

@@ -20,27 +20,26 @@ Not this package's job: printing, settings, finding the database or the chain, m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
+from audit.integrity.ahead import chunks_of_log
 from audit.integrity.chain_records import ChainReader, ChainRecords
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
 from audit.integrity.extent import check_outside, log_size
 from audit.integrity.reading import snapshot
-from audit.integrity.records import read_records
+from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
 from audit.integrity.report import Finding, Findings, IntegrityReport
-from audit.integrity.signatures import verifying
+from audit.integrity.rereading import Chunk
 from audit.integrity.tree import TreeCheck
 from ledger.catalogue import Catalogue
 from ledger.database import Database
 from ledger.notes import NoteKey
 from ledger.sealing import MasterKey
-
-_CHUNK = 4_096  # entries at a time; a multiple of a tile's width
 
 
 def check_ledger(
@@ -67,18 +66,17 @@ def check_ledger(
             checkpoints = Checkpoints(
                 connection, findings, chain.anchors(log_id), head, origin, log_key
             )
-            with verifying(findings, size) as signatures:
-                replay = Replay(connection, findings, signatures, master, catalogue)
-                tree = _check_log(connection, findings, size, replay, checkpoints, progress)
-                check_outside(connection, findings, size, anchored)
-                if anchored <= size and tree.right_until < anchored and not tree.diverged:
-                    findings.altered(
-                        f"checkpoints {anchored}",
-                        "the chain does not show where its head was anchored",
-                        "chain.head",
-                    )
-                replay.finish()
-                signatures.finish()
+            replay = Replay(connection, findings, master, catalogue)
+            with chunks_of_log(connection, master, catalogue, size) as chunks:
+                tree = _check_log(connection, findings, size, chunks, replay, checkpoints, progress)
+            check_outside(connection, findings, size, anchored)
+            if anchored <= size and tree.right_until < anchored and not tree.diverged:
+                findings.altered(
+                    f"checkpoints {anchored}",
+                    "the chain does not show where its head was anchored",
+                    "chain.head",
+                )
+            replay.finish()
             contracts = Contracts(connection, findings, chain, size, anchored)
             contracts.check_directory(replay.enrolments)
             contracts.check_statuses(replay.certificates)
@@ -92,19 +90,19 @@ def _check_log(
     connection: Connection,
     findings: Findings,
     size: int,
+    chunks: Iterable[Chunk],
     replay: Replay,
     checkpoints: Checkpoints,
     progress: Callable[[int, int], None],
 ) -> TreeCheck:
     """Entries and statements, the tree they make, and what is anchored of it, chunk by chunk."""
     tree = TreeCheck(connection, findings, size)
-    for start in range(0, size, _CHUNK):
-        end = min(start + _CHUNK, size)
+    for chunk in chunks:
+        start, end = chunk.start, chunk.start + len(chunk.leaves)
         tiles = tree.leaf_tiles(start, end)
-        records, leaves = read_records(connection, findings, start, end, tiles)
-        replay.chunk(start, end, records)
+        replay.chunk(start, end, records_of(findings, chunk, tiles))
         anchors, rows = checkpoints.anchors_until(end), checkpoints.rows(start, end)
-        for at in tree.grow(start, leaves, tiles, anchors.keys() | rows.keys()):
+        for at in tree.grow(start, chunk.leaves, tiles, anchors.keys() | rows.keys()):
             anchor = anchors.get(at)
             if anchor is not None:
                 tree.settle(at, anchor.root)

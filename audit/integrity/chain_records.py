@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from eth_utils.crypto import keccak
-from web3.providers import BaseProvider
-from web3.types import RPCEndpoint
+from eth_hash.auto import keccak
 
 from ledger.chain import (
     Anchor,
@@ -21,7 +19,11 @@ from ledger.chain import (
     DirectoryEntry,
     StatusChange,
 )
-from ledger.chain_http import Unreachable
+
+if TYPE_CHECKING:
+    # Importing web3 takes seconds and memory, which every process that checks would pay.
+    from web3.providers import BaseProvider
+    from web3.types import RPCEndpoint
 
 
 class ChainReader(Protocol):
@@ -113,8 +115,8 @@ class ChainRecords:
 
     def _ask(self, method: str, params: list[Any]) -> Any:
         try:
-            answer: Any = self._provider.make_request(RPCEndpoint(method), params)
-        except (Unreachable, OSError) as error:
+            answer: Any = self._provider.make_request(cast("RPCEndpoint", method), params)
+        except OSError as error:
             raise ChainUnavailable(f"the chain does not answer {method}: {error}") from error
         if answer.get("error") is not None:
             raise ChainError(f"the chain refuses {method}: {answer['error']}")

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, select
 
 from audit.integrity.grants import Grants
 from audit.integrity.reading import plain, rows_by
-from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
+from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.disputes import (
     Case,
@@ -42,7 +43,6 @@ from authz.questions import (
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
-from ledger.statements import Statement
 
 _OPEN = (DisputeState.OPEN, None)
 
@@ -84,7 +84,7 @@ class Disputes:
 
     # Rules
 
-    def dispute(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def dispute(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         holder = require(actor, Role.HOLDER).holder or ""
         dispute = Dispute.parse(dict(statement.payload))
         id_, line = dispute.dispute_id, dispute.seq
@@ -118,7 +118,7 @@ class Disputes:
         self._check_row(case, record.seq, concerned)
         return entry
 
-    def resolution(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def resolution(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         resolution = Resolution.parse(dict(statement.payload))
         opened = self._of(resolution.dispute_id)
         case = opened.case.resolve(resolution.outcome, party_of(actor.role), actor.holder)
@@ -127,7 +127,7 @@ class Disputes:
             self._hold(case, -1)
         return resolved_entry(resolution.outcome, opened.entry)
 
-    def question(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def question(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         require_auditor(actor)
         question = Question.parse(dict(statement.payload))
         opened = self._of(question.dispute_id)
@@ -136,7 +136,7 @@ class Disputes:
         self._questions[record.seq] = Asking(question.dispute_id, question.to)
         return question_entry(question.to, opened.entry)
 
-    def answer(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def answer(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         by, name = answerer_of(actor)
         answer = Answer.parse(dict(statement.payload))
         opened, question = self._of(answer.dispute_id), self._questions.get(answer.seq)

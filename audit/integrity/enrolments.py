@@ -14,10 +14,11 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Table, select
 
+from audit.es256 import verifies
 from audit.integrity.reading import plain, rows_by
-from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
-from audit.integrity.signatures import Signatures
+from audit.integrity.rereading import AgainstRules, Signed, thumbprint_of
 from ledger import store
 from ledger.chain import DirectoryEntry
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id
@@ -26,7 +27,7 @@ from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.outbox import KeyRevocation
 from ledger.sealing import MasterKey, Sealed, SealError
-from ledger.statements import Kind, Statement, load_public_key
+from ledger.statements import Kind
 
 
 @dataclass(slots=True)
@@ -42,18 +43,17 @@ class Enrolments:
         self,
         connection: Connection,
         findings: Findings,
-        signatures: Signatures,
         master: MasterKey,
     ) -> None:
         self._connection, self._findings = connection, findings
-        self._signatures, self._master = signatures, master
+        self._master = master
         self.institutions: dict[str, dict[str, Any]] = {}
         self.types: dict[str, frozenset[str]] = {}
         """Type codes that an institution may issue."""
         self.sites: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, Key] = {}
         self.terminals: set[str] = set()
-        self._early: list[tuple[int, str, str]] = []  # signed before any key was enrolled
+        self._early: list[tuple[int, Signed]] = []  # signed before any key was enrolled
         self._rows: dict[str, Any] = {}  # of the keys that the chunk at hand may enrol
 
     def prefetch(self, records: Iterable[Record]) -> None:
@@ -65,30 +65,30 @@ class Enrolments:
         }
         self._rows = rows_by(self._connection, store.keys, "kid", kids - {None})
 
-    def signer(self, record: Record, statement: Statement) -> Enrolled | None:
-        """Who signed; the signature is on its way to be verified. None when it cannot be."""
+    def signer(self, record: Record, statement: Signed) -> Enrolled | None:
+        """Who signed; None when it cannot be told."""
         if statement.kind is Kind.CLAIM:
             # Signed by the key that it brings; what it will be, its invitation says.
-            kid, point = _thumbprint(statement.payload["jwk"])
+            kid, point = thumbprint_of(statement.payload["jwk"])
             if kid != statement.kid:
                 raise AgainstRules("the claim is not of the key that signed it")
-            self._signatures.check(record.seq, point, statement.token)
+            self._check_signature(record.seq, statement, point)
             return Enrolled(kid=kid, role=Role.HOLDER)
         known = self.keys.get(statement.kid)
         if known is not None:
-            self._signatures.check(record.seq, known.point, statement.token)
+            self._check_signature(record.seq, statement, known.point)
             return known.enrolled
         if not self.keys and record.entry.kind is EventKind.ENROLMENT:
             # The operator's first key vouches for itself: everything until it is enrolled must
             # be signed by that very key, and is verified once it is there.
-            self._early.append((record.seq, statement.kid, statement.token))
+            self._early.append((record.seq, statement))
             return Enrolled(kid=statement.kid, role=Role.OPERATOR)
         self._forged(record.seq)
         return None
 
     # Rules
 
-    def enrolment(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         payload = statement.payload
         what = payload["what"]
         self.require_may_enrol(actor, what)
@@ -104,7 +104,7 @@ class Enrolments:
             return self._key_revocation(record, payload)
         raise AgainstRules("it enrols nothing known")
 
-    def import_(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def import_(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         department = require(actor, Role.ISSUER).institution
         kid = record.entry.subject or ""
         known = self.keys.get(kid)
@@ -140,7 +140,7 @@ class Enrolments:
 
     def _key(self, record: Record, payload: Mapping[str, Any]) -> Draft:
         enrolled = Enrolled(
-            kid=_thumbprint(payload["jwk"])[0],
+            kid=thumbprint_of(payload["jwk"])[0],
             role=Role(payload["role"]),
             institution=payload["institution"],
             terminal=payload.get("terminal"),
@@ -226,7 +226,7 @@ class Enrolments:
         if row is None:
             self._findings.missing(f"keys {kid}")
             return
-        thumbprint, point = _thumbprint(orjson.loads(row.jwk))
+        thumbprint, point = thumbprint_of(orjson.loads(row.jwk))
         if thumbprint != kid:
             self._findings.altered(f"keys {kid}", "jwk not as enrolled", "key.differs")
             return
@@ -235,7 +235,7 @@ class Enrolments:
         record.action = directory_entry(enrolled)
 
     def _new_key(self, jwk: Mapping[str, Any]) -> tuple[str, bytes]:
-        kid, point = _thumbprint(jwk)
+        kid, point = thumbprint_of(jwk)
         if kid in self.keys:
             raise AgainstRules("the key was enrolled before")
         return kid, point
@@ -249,13 +249,28 @@ class Enrolments:
             self._settle_early()
 
     def _settle_early(self) -> None:
-        for seq, kid, token in self._early:
-            known = self.keys.get(kid)
+        for seq, statement in self._early:
+            known = self.keys.get(statement.kid)
             if known is None or known.enrolled.role is not Role.OPERATOR:
                 self._forged(seq)
             else:
-                self._signatures.check(seq, known.point, token)
+                self._check_signature(seq, statement, known.point)
         self._early.clear()
+
+    def _check_signature(self, seq: int, statement: Signed, point: bytes) -> None:
+        verified, findings = statement.verified, self._findings
+        if verified is None:
+            token = store.tokens_at(self._connection, [seq])[seq]
+            verified = verifies(point, token)
+        if not verified:
+            # Told of an altered statement, too: it may have been altered before it was signed.
+            muted, findings.muted = findings.muted, False
+            findings.forged(
+                f"statements {seq}",
+                "its signature does not verify with the key that its signer enrolled",
+                "statement.signature",
+            )
+            findings.muted = muted
 
     def _forged(self, seq: int) -> None:
         self._findings.forged(
@@ -354,13 +369,6 @@ def directory_entry(enrolled: Enrolled) -> DirectoryEntry:
         not_before=enrolled.not_before,
         not_after=enrolled.not_after,
     )
-
-
-def _thumbprint(jwk: Mapping[str, Any]) -> tuple[str, bytes]:
-    """RFC 7638 thumbprint, and the point's 64 bytes."""
-    key = load_public_key(jwk)
-    point = b64url_decode(jwk["x"]).rjust(32, b"\0") + b64url_decode(jwk["y"]).rjust(32, b"\0")
-    return key.thumbprint(), point
 
 
 def _same_jwk(text: Any, point: bytes) -> bool:

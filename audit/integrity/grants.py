@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
@@ -11,9 +11,10 @@ from sqlalchemy import Connection, select, tuple_
 from audit.integrity.certificates import Certificates
 from audit.integrity.enrolments import Enrolments
 from audit.integrity.reading import plain, rows_by
-from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.records import Record, require, said
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
+from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.granting import code_handle, payload_of
 from authz.grants import Grant, GrantMode
@@ -23,7 +24,7 @@ from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
 from ledger.payloads import PayloadError
 from ledger.sealing import MasterKey
-from ledger.statements import Statement, read_header
+from ledger.statements import read_header
 
 _CACHED = 5_000  # parsed grants
 
@@ -66,8 +67,9 @@ class Grants:
         for record in records:
             entry, statement = record.entry, record.statement
             if entry.kind is EventKind.GRANT and statement is not None:
-                made.add(str(statement.payload.get("grant_id")))
-                certificates.update(_named_certificates(statement.payload))
+                if isinstance(statement.says, Grant):
+                    made.add(statement.says.grant_id)
+                    certificates.update(statement.says.fields_of)
             elif entry.kind is EventKind.LOOKUP and entry.grant in self._seqs:
                 used.add(entry.grant)
         self._rows = rows_by(self._connection, authz_store.grants, "grant_id", made)
@@ -94,9 +96,9 @@ class Grants:
 
     # Rules
 
-    def grant(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def grant(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         holder = require(actor, Role.HOLDER).holder or ""
-        grant = Grant.parse(dict(statement.payload))
+        grant = said(statement, Grant)
         id_, enrolments = grant.grant_id, self._enrolments
         if id_ in self._seqs:
             raise AgainstRules("the grant was made before")
@@ -130,7 +132,7 @@ class Grants:
             service_item=grant.service_item,
         )
 
-    def revocation(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def revocation(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         id_ = statement.payload["grant_id"]
         found = self.find(id_)
         if found is None or found[1] != require(actor, Role.HOLDER).holder:
@@ -229,10 +231,3 @@ class Grants:
                 self._findings.added(
                     f"grant_certificates {row.grant_id} {row.certificate_id}", "no grant says so"
                 )
-
-
-def _named_certificates(payload: Mapping[str, Any]) -> Iterator[str]:
-    items = payload.get("certificates")
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict):
-            yield str(item.get("certificate_id"))

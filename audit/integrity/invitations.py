@@ -10,13 +10,13 @@ from sqlalchemy import Connection, select
 
 from audit.integrity.enrolments import Enrolments
 from audit.integrity.reading import plain, rows_by
-from audit.integrity.records import AgainstRules, Record
+from audit.integrity.records import Record
 from audit.integrity.report import Findings
+from audit.integrity.rereading import AgainstRules, Signed
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
 from ledger.invitations import Claim, Invitation
-from ledger.statements import Statement
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Invitations:
 
     # Rules
 
-    def invitation(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def invitation(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         given = Invitation.parse(statement.payload)
         name, post = given.invitation, given.post
         what = "holder" if post is None else "key"
@@ -77,7 +77,7 @@ class Invitations:
         self._given[name] = Given(given, actor.kid, holder, record.seq)
         return draft
 
-    def claim(self, record: Record, statement: Statement) -> Draft:
+    def claim(self, record: Record, statement: Signed) -> Draft:
         claimed = Claim.parse(statement.payload)
         given = self._given.get(claimed.invitation)
         if given is None:

@@ -11,17 +11,19 @@ from typing import Any
 
 from audit.integrity.certificates import Certificates
 from audit.integrity.grants import Grants
-from audit.integrity.records import AgainstRules, Record
+from audit.integrity.records import Record, require, said
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
+from audit.integrity.rereading import AgainstRules, Asked, Signed
 from authz.codes import STEP_MS, Code, CodeCheck, CodeKind, check_code
 from authz.granting import code_secret
 from authz.grants import Grant, GrantMode
-from authz.lookups import Lookup, read_lookup
+from authz.lookups import Lookup
 from authz.policy import (
     CODES,
     CertificateFacts,
     Facts,
+    LookupRequest,
     Presented,
     Refusal,
     certificate_of,
@@ -29,11 +31,10 @@ from authz.policy import (
     names_certificate,
 )
 from authz.service_items import ServiceItem
-from ledger.directory import Enrolled
+from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey
-from ledger.statements import Statement
 
 
 class Lookups:
@@ -49,9 +50,9 @@ class Lookups:
         self._certificates, self._requests, self._grants = certificates, requests, grants
         self._codes: dict[int, set[bytes]] = {}  # handles used, by time step
 
-    def lookup(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def lookup(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         entry = record.entry
-        lookup = read_lookup(statement, actor)
+        lookup = _lookup(said(statement, Asked), actor)
         asked = lookup.request
         grant_id, code = self._shown(lookup, entry)
         found = self._grants.find(grant_id)
@@ -145,6 +146,33 @@ class Lookups:
             grant_revoked_ms=grants.revoked.get(grant.grant_id),
             frozen=grant.grant_id in grants.frozen,
         )
+
+
+def _lookup(asked: Asked, actor: Enrolled) -> Lookup:
+    """See `authz.lookups.read_lookup`."""
+    terminal, department, site = (
+        require(actor, Role.TERMINAL).terminal,
+        actor.institution,
+        actor.site,
+    )
+    if not (terminal and department and site):
+        raise AgainstRules("a terminal without a place")
+    shown = asked.shown
+    if not isinstance(shown, str):
+        kind, *parts = shown
+        shown = Code(CodeKind(kind), *parts)
+    request = LookupRequest(
+        certificate_id=asked.certificate_id,
+        fields=asked.fields,
+        service_item=asked.service_item,
+        business_number=asked.business_number,
+        staff=asked.staff,
+        presented=asked.presented,
+        terminal=terminal,
+        department=department,
+        site=site,
+    )
+    return Lookup(request, shown)
 
 
 @lru_cache(maxsize=4_096)

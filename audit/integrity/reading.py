@@ -5,12 +5,13 @@ Not this module's job: knowing what the values should be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select, type_coerce
+from sqlalchemy import Connection, Row, Select, Table, select, type_coerce
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import NULLTYPE
 
 from ledger import store
@@ -50,5 +51,20 @@ def rows_by(
     found: dict[Any, Row[Any]] = {}
     for chunk in store.in_chunks(set(values)):
         query = select(*plain(table, *names)).where(table.c[column].in_(chunk))
-        found.update((getattr(row, column), row) for row in connection.execute(query).all())
+        found.update((getattr(row, column), row) for row in all_rows(connection, query))
     return found
+
+
+def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
+    """Many rows, at a third of the time if all their text is UTF-8, as it should be."""
+    if connection.dialect.name != "sqlite":
+        return connection.execute(query).all()
+    driver: Any = connection.connection.driver_connection
+    tolerant, driver.text_factory = driver.text_factory, str
+    try:
+        return connection.execute(query).all()
+    except OperationalError:
+        pass
+    finally:
+        driver.text_factory = tolerant
+    return connection.execute(query).all()

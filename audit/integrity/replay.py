@@ -23,40 +23,21 @@ from audit.integrity.grants import Grants
 from audit.integrity.invitations import Invitations
 from audit.integrity.lookups import Lookups
 from audit.integrity.reading import plain
-from audit.integrity.records import AgainstRules, Record
+from audit.integrity.records import Record
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
-from audit.integrity.signatures import Signatures
+from audit.integrity.rereading import BROKEN, AgainstRules, Signed, reason_of
 from authz import store as authz_store
-from authz.requests import IllegalMove
 from ledger import outbox, store
-from ledger.catalogue import Catalogue, UnknownType
+from ledger.catalogue import Catalogue
 from ledger.directory import Enrolled
-from ledger.encoding import EncodingError
 from ledger.entries import OPTIONAL, Draft, EventKind
-from ledger.identifiers import IdentifierError
-from ledger.lifecycle import IllegalTransition
-from ledger.payloads import PayloadError
 from ledger.sealing import MasterKey
-from ledger.statements import Kind, Statement, StatementError
+from ledger.statements import Kind
 
 #: An entry's members beside those that every kind has.
 _DERIVED = (*OPTIONAL, "holder")
 _members = attrgetter(*_DERIVED)
-_BROKEN = (
-    AgainstRules,
-    StatementError,
-    PayloadError,
-    IllegalMove,
-    IllegalTransition,
-    IdentifierError,
-    UnknownType,
-    EncodingError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-)
 
 
 class Replay:
@@ -64,23 +45,20 @@ class Replay:
         self,
         connection: Connection,
         findings: Findings,
-        signatures: Signatures,
         master: MasterKey,
         catalogue: Catalogue,
     ) -> None:
         self._connection, self._findings = connection, findings
-        self.enrolments = enrolments = Enrolments(connection, findings, signatures, master)
+        self.enrolments = enrolments = Enrolments(connection, findings, master)
         self._invitations = invitations = Invitations(connection, findings, enrolments)
-        self.certificates = certificates = Certificates(
-            connection, findings, master, catalogue, enrolments
-        )
+        self.certificates = certificates = Certificates(connection, findings, catalogue, enrolments)
         self._requests = requests = Requests(connection, findings, master, enrolments)
         self._grants = grants = Grants(
             connection, findings, master, enrolments, certificates, requests
         )
         self._disputes = disputes = Disputes(connection, findings, grants)
         self._lookups = lookups = Lookups(findings, master, certificates, requests, grants)
-        self._rules: Mapping[EventKind, Callable[[Record, Statement, Enrolled], Draft]] = {
+        self._rules: Mapping[EventKind, Callable[[Record, Signed, Enrolled], Draft]] = {
             EventKind.ENROLMENT: self._enrolment,
             EventKind.INVITATION: invitations.invitation,
             EventKind.ISSUE: certificates.issue,
@@ -121,7 +99,7 @@ class Replay:
         self._disputes.finish()
         self._check_added()
 
-    def _enrolment(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def _enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         if statement.kind is Kind.CLAIM:
             return self._invitations.claim(record, statement)
         return self.enrolments.enrolment(record, statement, actor)
@@ -140,12 +118,12 @@ class Replay:
         findings.muted = not record.trusted
         try:
             self._apply(record, statement)
-        except _BROKEN as error:
-            findings.against_rules(record.where, _reason(error), "entry.rule")
+        except BROKEN as error:
+            findings.against_rules(record.where, reason_of(error), "entry.rule")
         finally:
             findings.muted = False
 
-    def _apply(self, record: Record, statement: Statement) -> None:
+    def _apply(self, record: Record, statement: Signed) -> None:
         entry, findings = record.entry, self._findings
         actor = self.enrolments.signer(record, statement)
         if actor is None:
@@ -201,7 +179,3 @@ class Replay:
             )
             for (name,) in self._connection.execute(query):
                 self._findings.added(f"{table.name} {name}", "belongs to no entry")
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__} {error}" if isinstance(error, LookupError) else str(error)

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from audit.integrity.enrolments import Enrolments
 from audit.integrity.reading import rows_by
-from audit.integrity.records import AgainstRules, Record, require
+from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
+from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.codes import matching_number
 from authz.granting import code_handle, payload_of
@@ -20,7 +21,7 @@ from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
 from ledger.sealing import MasterKey
-from ledger.statements import Statement, read_header
+from ledger.statements import read_header
 
 _PENDING = (RequestState.PENDING, None)
 
@@ -59,7 +60,7 @@ class Requests:
 
     # Rules
 
-    def request(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def request(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         require(actor, Role.TERMINAL)
         asked = AccessRequest.parse(dict(statement.payload))
         id_, entry = asked.request_id, record.entry
@@ -92,7 +93,7 @@ class Requests:
             staff=asked.staff,
         )
 
-    def refusal(self, record: Record, statement: Statement, actor: Enrolled) -> Draft:
+    def refusal(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         holder = require(actor, Role.HOLDER).holder
         id_ = statement.payload["request_id"]
         opened = self.opened(id_)

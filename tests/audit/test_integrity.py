@@ -22,7 +22,7 @@ import pytest
 import authz.disputing
 import authz.lookups
 import ledger.invitations
-from audit.integrity import ChainRecords, Finding, IntegrityReport, report, signatures
+from audit.integrity import ChainRecords, Finding, IntegrityReport, ahead, report
 from authz.disputes import Case, DisputeState
 from authz.policy import LookupRequest, Permit
 from ledger import store
@@ -758,7 +758,7 @@ def test_findings_are_bounded_and_all_counted(copy: Copy, monkeypatch: pytest.Mo
 
 
 def test_other_processes_find_the_same(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signatures, "PARALLEL_FROM", 1)
+    monkeypatch.setattr(ahead, "PARALLEL_FROM", 1)
     seq = copy.seq("grant")
     token = copy.one("select token from statements where seq = ?", seq)
     forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BAAA")

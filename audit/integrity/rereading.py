@@ -1,0 +1,482 @@
+"""Entries and their statements read again, as far as each one tells by itself.
+
+Hashes, signatures, forms, sealed content: most of the work of the whole check, and none of it needs
+to know what came before. So it can be done a stretch of the log at a time, in any order and in
+other processes (`audit.integrity.ahead`); what it comes to is plain enough to be sent between them.
+
+A signature is verified with the key that the table of keys has under the signer's thumbprint. The
+thumbprint is a hash of the key, so it does not matter who wrote the table; whether and when that
+key was enrolled is not asked here.
+
+Not this module's job: findings, and whatever depends on the order of entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, select, type_coerce
+from sqlalchemy.types import NULLTYPE
+
+from audit.es256 import verifies
+from audit.integrity.reading import all_rows, plain, rows_by
+from authz.codes import Code
+from authz.grants import Grant
+from authz.lookups import read_lookup
+from authz.policy import Presented
+from authz.requests import IllegalMove
+from ledger import store
+from ledger.catalogue import Catalogue, UnknownType
+from ledger.certificates import ISSUER_PREFIX, VCT_PREFIX
+from ledger.directory import Enrolled, Role
+from ledger.encoding import EncodingError, b64url, b64url_decode, canonical_json, sha256
+from ledger.entries import OPTIONAL, VERSION, Decision, Entry, EventKind
+from ledger.holders import holder_id
+from ledger.identifiers import CertificateIdentifier, IdentifierError
+from ledger.lifecycle import IllegalTransition, State
+from ledger.merkle import leaf_hash
+from ledger.payloads import PayloadError
+from ledger.sealing import MasterKey, Sealed, SealError
+from ledger.statements import (
+    Kind,
+    Statement,
+    StatementError,
+    load_public_key,
+    read_header,
+    request_key,
+)
+
+_STATEMENT_OF = {
+    EventKind.ENROLMENT: Kind.ENROLMENT,
+    EventKind.ISSUE: Kind.CERTIFICATE,
+    EventKind.STATUS: Kind.STATUS,
+    EventKind.IMPORT: Kind.IMPORT,
+    EventKind.GRANT: Kind.GRANT,
+    EventKind.REVOCATION: Kind.REVOCATION,
+    EventKind.REQUEST: Kind.REQUEST,
+    EventKind.REFUSAL: Kind.REFUSAL,
+    EventKind.LOOKUP: Kind.LOOKUP,
+    EventKind.DISPUTE: Kind.DISPUTE,
+    EventKind.RESOLUTION: Kind.RESOLUTION,
+    EventKind.QUESTION: Kind.QUESTION,
+    EventKind.ANSWER: Kind.ANSWER,
+    EventKind.INVITATION: Kind.INVITATION,
+}
+_KEYS_KEPT = 20_000
+
+
+class AgainstRules(Exception):
+    """An entry that the rules would not have let into the log."""
+
+
+#: What a rule raises for an entry or statement that is not as it must be.
+BROKEN = (
+    AgainstRules,
+    StatementError,
+    PayloadError,
+    IllegalMove,
+    IllegalTransition,
+    IdentifierError,
+    UnknownType,
+    EncodingError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+)
+
+
+def reason_of(error: Exception) -> str:
+    return f"{type(error).__name__} {error}" if isinstance(error, LookupError) else str(error)
+
+
+class Broken(NamedTuple):
+    """Instead of what a statement says: why it cannot be read."""
+
+    reason: str
+
+
+class Issued(NamedTuple):
+    """What a certificate's statement says, and how its row and content stand beside that."""
+
+    certificate_id: str
+    issuer: str
+    type_code: str
+    holder: str | None = None
+    row_missing: bool = False
+    content_altered: bool = False
+    wrong: tuple[str, ...] = ()
+    looks_changed: bool = False
+    """Not as it is until its state changes or its content is erased."""
+
+
+class Asked(NamedTuple):
+    """A lookup, but for what its terminal's enrolment says; a screen code as its parts."""
+
+    certificate_id: str | None
+    fields: tuple[str, ...]
+    service_item: str
+    business_number: str
+    staff: str | None
+    presented: Presented
+    shown: str | tuple[int, bytes, int, bytes]
+
+
+class Signed(NamedTuple):
+    """A statement: ``payload`` where it is still to be read, else ``says``."""
+
+    kind: Kind
+    kid: str
+    payload: Mapping[str, Any]
+    says: Issued | Grant | Asked | Broken | None
+    digest: bytes | None
+    """Where it is not the one that the entry names."""
+    differs: bool
+    """Actor or kind of the entry are not as it says."""
+    other_key: bool
+    """The entry's replay key is not as it says."""
+    verified: bool | None
+    """None where the key is not in its table."""
+
+
+class Reread(NamedTuple):
+    """An entry by its columns (`entry_of`), and its statement: None when there is none, False when
+    it cannot be read."""
+
+    columns: tuple[Any, ...]
+    signed: Signed | bool | None
+
+
+class Chunk(NamedTuple):
+    """A stretch of the log: a leaf hash for each number, None where no entry can be read."""
+
+    start: int
+    leaves: list[bytes | None]
+    missing: list[int]
+    malformed: list[int]
+    entries: list[Reread]
+
+
+def entry_of(columns: tuple[Any, ...]) -> Entry:
+    """From the columns of its table up to ``holder``, kind and decision as what they name."""
+    (
+        seq,
+        time_ms,
+        kind,
+        actor,
+        statement_digest,
+        salt,
+        certificate,
+        grant,
+        terminal,
+        site,
+        department,
+        service_item,
+        staff,
+        subject,
+        state,
+        decision,
+        reason,
+        holder,
+    ) = columns
+    return Entry(
+        seq=seq,
+        time_ms=time_ms,
+        kind=kind,
+        actor=actor,
+        statement_digest=statement_digest,
+        salt=salt,
+        certificate=certificate,
+        grant=grant,
+        terminal=terminal,
+        site=site,
+        department=department,
+        service_item=service_item,
+        staff=staff,
+        subject=subject,
+        state=state,
+        decision=decision,
+        reason=reason,
+        holder=holder,
+    )
+
+
+class _Read(NamedTuple):
+    kind: Kind
+    kid: str
+    payload: dict[str, Any]
+    token: str
+    digest: bytes
+    request_key: bytes
+
+
+class Rereader:
+    """Over one snapshot of the database."""
+
+    def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
+        self._connection, self._master, self._catalogue = connection, master, catalogue
+        self._points: dict[str, bytes] = {}
+
+    def read(self, start: int, end: int) -> Chunk:
+        """Entries [start, end)."""
+        rows = self._rows(start, end)
+        leaves: list[bytes | None] = []
+        missing: list[int] = []
+        malformed: list[int] = []
+        read: list[tuple[tuple[Any, ...], Any, _Read | bool | None]] = []
+        for seq in range(start, end):
+            row = rows.get(seq)
+            if row is None:
+                missing.append(seq)
+                leaves.append(None)
+                continue
+            *columns, replay_key, token = row
+            try:
+                columns[2] = EventKind(columns[2])
+                if columns[15] is not None:
+                    columns[15] = Decision(columns[15])
+                members = tuple(columns)
+                leaves.append(_leaf(members))
+            except (ValueError, TypeError, AttributeError):
+                malformed.append(seq)
+                leaves.append(None)
+                continue
+            read.append((members, replay_key, _read(token)))
+        statements = [item[2] for item in read if isinstance(item[2], _Read)]
+        self._fetch_keys({statement.kid for statement in statements})
+        certificates = self._certificates(statements)
+        entries = [
+            Reread(columns, self._signed(columns, replay_key, statement, certificates))
+            if isinstance(statement, _Read)
+            else Reread(columns, statement)
+            for columns, replay_key, statement in read
+        ]
+        return Chunk(start, leaves, missing, malformed, entries)
+
+    def _rows(self, start: int, end: int) -> dict[int, Sequence[Any]]:
+        entries, statements = store.entries, store.statements
+        query = (
+            select(*plain(entries), type_coerce(statements.c.token, NULLTYPE).label("token"))
+            .select_from(entries.outerjoin(statements, statements.c.seq == entries.c.seq))
+            .where(entries.c.seq >= start, entries.c.seq < end)
+        )
+        return {row[0]: row for row in all_rows(self._connection, query)}
+
+    def _signed(
+        self,
+        columns: tuple[Any, ...],
+        replay_key: Any,
+        statement: _Read,
+        certificates: Mapping[str, Any],
+    ) -> Signed:
+        seq, event, actor, digest = columns[0], columns[2], columns[3], columns[4]
+        kind, kid, payload = statement.kind, statement.kid, statement.payload
+        point = self._points.get(kid)
+        fits = _makes(kind, event)
+        says = self._says(seq, statement, certificates) if fits else None
+        return Signed(
+            kind=kind,
+            kid=kid,
+            payload=payload if says is None else {},
+            says=says,
+            digest=None if statement.digest == digest else statement.digest,
+            differs=kid != actor or not fits,
+            other_key=replay_key != statement.request_key,
+            verified=None if point is None else verifies(point, statement.token),
+        )
+
+    # Keys
+
+    def _fetch_keys(self, kids: Collection[str]) -> None:
+        if len(self._points) > _KEYS_KEPT:
+            self._points.clear()
+        unknown = [kid for kid in kids if kid not in self._points]
+        for kid, row in rows_by(self._connection, store.keys, "kid", unknown, "kid", "jwk").items():
+            point = _point(kid, row.jwk)
+            if point is not None:
+                self._points[kid] = point
+
+    # What statements say, kind by kind
+
+    def _says(
+        self, seq: int, statement: _Read, certificates: Mapping[str, Any]
+    ) -> Issued | Grant | Asked | Broken | None:
+        try:
+            if statement.kind is Kind.CERTIFICATE:
+                return self._issued(seq, statement, certificates)
+            if statement.kind is Kind.GRANT:
+                return Grant.parse(statement.payload)
+            if statement.kind is Kind.LOOKUP:
+                return _asked(statement)
+        except BROKEN as error:
+            return Broken(reason_of(error))
+        return None
+
+    def _certificates(self, statements: Sequence[_Read]) -> dict[str, Any]:
+        ids = {
+            str(statement.payload.get("certificate_id"))
+            for statement in statements
+            if statement.kind is Kind.CERTIFICATE
+        }
+        return rows_by(self._connection, store.certificates, "certificate_id", ids)
+
+    def _issued(self, seq: int, statement: _Read, certificates: Mapping[str, Any]) -> Issued:
+        claims = statement.payload
+        id_ = claims["certificate_id"]
+        issuer = claims["iss"].removeprefix(ISSUER_PREFIX)
+        type_code = claims["vct"].removeprefix(VCT_PREFIX)
+        kind = self._catalogue.type(type_code)
+        identifier = CertificateIdentifier.parse(id_)
+        if (identifier.type_code, identifier.issuer) != (type_code, issuer):
+            raise AgainstRules("the identifier names another type or issuer")
+        row = certificates.get(id_)
+        if row is None:
+            return Issued(id_, issuer, type_code, row_missing=True)
+        expected: dict[str, Any] = {
+            "type": kind.code,
+            "issuer": issuer,
+            "commitment": statement.digest,
+            "seq": seq,
+            "valid_from_ms": _ms(claims.get("nbf")),
+            "valid_until_ms": _ms(claims.get("exp")),
+            "source": claims.get("source"),
+        }
+        holder, content_altered = row.holder, False
+        # Whether content was rightly erased is seen at the end.
+        if row.content is not None and row.wrapped_key is not None:
+            fields = self._fields(row, claims)
+            content_altered = fields is None
+            if fields is not None:
+                subject = str(fields[kind.subject.name])
+                holder = expected["holder"] = holder_id(self._master, subject)
+                if row.uniqueness is not None:
+                    name = "\0".join([kind.type_code, issuer, subject, *kind.key_of(fields)])
+                    expected["uniqueness"] = self._master.derive(
+                        b"certledger uniqueness v1", name.encode("utf-8")
+                    )[:16]
+        return Issued(
+            certificate_id=id_,
+            issuer=issuer,
+            type_code=type_code,
+            holder=holder,
+            content_altered=content_altered,
+            wrong=tuple(name for name in expected if getattr(row, name) != expected[name]),
+            looks_changed=(row.state, row.state_seq, row.successor) != (State.ACTIVE, seq, None)
+            or None in (row.uniqueness, row.content, row.wrapped_key),
+        )
+
+    def _fields(self, row: Any, claims: Mapping[str, Any]) -> dict[str, Any] | None:
+        """All fields, from the sealed content; None when it is not what was signed."""
+        try:
+            sealed = Sealed(row.wrapped_key, row.content)
+            packed = orjson.loads(self._master.open(sealed, row.certificate_id.encode("ascii")))
+            return _disclosed(packed, claims)
+        except (SealError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def _leaf(columns: tuple[Any, ...]) -> bytes:
+    """`Entry.leaf_hash` for a log full of them; the tree tells whether it is the same."""
+    seq, time_ms, kind, actor, statement, salt, *optional, _ = columns
+    value = {
+        "v": VERSION,
+        "seq": seq,
+        "time": time_ms,
+        "kind": kind,
+        "actor": actor,
+        "statement": b64url(statement),
+        "salt": b64url(salt),
+    }
+    for name, item in zip(OPTIONAL, optional, strict=True):
+        if item is not None:
+            value[name] = item
+    return leaf_hash(canonical_json(value))
+
+
+def _point(kid: str, text: str) -> bytes | None:
+    """The point in a stored key, if ``kid`` is the hash of it; nothing else is asked of it here."""
+    try:
+        jwk = orjson.loads(text)
+        members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+        if members["crv"] != "P-256" or b64url(sha256(canonical_json(members))) != kid:
+            return None
+        point = b64url_decode(members["x"]) + b64url_decode(members["y"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return point if len(point) == 64 else None
+
+
+def thumbprint_of(jwk: Mapping[str, Any]) -> tuple[str, bytes]:
+    """RFC 7638 thumbprint, and the point's 64 bytes."""
+    key = load_public_key(jwk)
+    point = b64url_decode(jwk["x"]).rjust(32, b"\0") + b64url_decode(jwk["y"]).rjust(32, b"\0")
+    return key.thumbprint(), point
+
+
+def _makes(statement: Kind, event: EventKind) -> bool:
+    # A key is enrolled by a statement about it, or by its own.
+    if statement is Kind.CLAIM:
+        return event is EventKind.ENROLMENT
+    return statement is _STATEMENT_OF[event]
+
+
+def _read(token: Any) -> _Read | bool | None:
+    """See `Reread`; the signature is not yet verified."""
+    if token is None:
+        return None
+    try:
+        header = read_header(token)
+        payload = orjson.loads(b64url_decode(token.split(".")[1], one_form=False))
+        if not isinstance(payload, dict):
+            return False
+        key = request_key(header.kid, str(payload["jti"]))
+        return _Read(header.kind, header.kid, payload, token, sha256(token.encode("ascii")), key)
+    except (StatementError, KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+#: Who asks is not in the statement.
+_SOMEBODY = Enrolled(kid="-", role=Role.TERMINAL, terminal="-", site="-", institution="-")
+
+
+def _asked(statement: _Read) -> Asked:
+    lookup = read_lookup(Statement(*statement), _SOMEBODY)
+    request, shown = lookup.request, lookup.shown
+    return Asked(
+        certificate_id=request.certificate_id,
+        fields=request.fields,
+        service_item=request.service_item,
+        business_number=request.business_number,
+        staff=request.staff,
+        presented=request.presented,
+        shown=(shown.kind.value, shown.handle, shown.step, shown.tag)
+        if isinstance(shown, Code)
+        else shown,
+    )
+
+
+def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by name; raises ValueError unless the disclosures are exactly the signed ones.
+
+    `ledger.certificates.open_certificate` for a log full of them: the digest over a disclosure's
+    text proves the text, so it needs no strict decoding.
+    """
+    signed = claims["_sd"]
+    # Encoded all at once: a byte more makes each 33 of them, which are 44 characters.
+    text = b64url(b"".join([sha256(item.encode("ascii")) + b"\0" for item in packed.values()]))
+    digests = {text[at : at + 43] for at in range(0, len(text), 44)}
+    if claims["_sd_alg"] != "sha-256" or len(signed) != len(packed) or digests != set(signed):
+        raise ValueError("not the signed disclosures")
+    fields: dict[str, Any] = {}
+    for name, encoded in packed.items():
+        salt, disclosed, value = orjson.loads(b64url_decode(encoded, one_form=False))
+        if disclosed != name or len(salt) < 22 or not isinstance(value, str | int | bool):
+            raise ValueError("not the disclosure of this field")
+        fields[name] = value
+    return fields
+
+
+def _ms(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1000
