@@ -86,7 +86,9 @@ serve: $(VENV)/.run
 bench: $(VENV)/.run
 	@$(BIN)/certledger bench lookups
 	@$(BIN)/certledger bench issue
-	@$(BIN)/certledger bench trace
+	@$(BIN)/certledger bench trace --entries 100000
+	@$(BIN)/certledger bench fsck --entries 100000
+	@$(BIN)/certledger bench evidence
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest $(ARGS); outcome=$$?; \

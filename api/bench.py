@@ -1,4 +1,4 @@
-"""Measures this machine: lookups, issuing, history; each beside a baseline in the same run.
+"""Measures this machine: lookups and issuing, each beside a baseline in the same run.
 
 Machines are shared and noisy, so the ratios say more than the figures.
 """
@@ -312,61 +312,4 @@ def issue_table(result: dict[str, Any]) -> str:
         f"{result['issued']} certificates of {result['rows']} rows from file to anchored in "
         f"{result['seconds']:.1f} s: {result['per_second']:.0f} per second; API memory "
         f"{result['api_memory_mb']:.0f} MB"
-    )
-
-
-USES = 1_000
-
-
-def measure_trace(entries: int) -> dict[str, Any]:
-    """The whole history of a certificate with 1,000 uses, in a log ten times as large as before."""
-    with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
-        data = Path(folder)
-        with ServiceProcess(data / "service") as service:
-            city = found_city(service.url, service.operator_key())
-            with contextlib.closing(city):
-                grants = _prepare_grants(city, data)[:1]
-                requests = _sign_lookups(city.terminals["counter-east-1"], grants, USES)
-                run_load(service.port, requests, 64, 60)
-                assert city.auditor is not None
-                small_size = _fill(city, data, entries // 10, "small")
-                small = _time_history(city.auditor, grants[0][1])
-                large_size = _fill(city, data, entries - small_size, "large")
-                large = _time_history(city.auditor, grants[0][1])
-    return {
-        "uses": USES,
-        "small_log": {"entries": small_size, "seconds": small},
-        "large_log": {"entries": large_size, "seconds": large},
-        "ratio": large / small,
-    }
-
-
-def _fill(city: City, folder: Path, count: int, name: str) -> int:
-    """Issue about ``count`` certificates; returns the size of the log."""
-    if count > 0:
-        samples = folder / name
-        write_samples(samples, cards=max(10, count), licences=10, drivers=10, seed=len(name))
-        city.issuers[POLICE].import_file(samples / CARDS, "resident-identity-card", POLICE)
-    return int(city.operator.checkpoint().split("\n")[1])
-
-
-def _time_history(auditor: Client, certificate: str) -> float:
-    """Seconds for all lines with their receipts; the median of nine."""
-    times = []
-    for _ in range(9):
-        start = time.perf_counter()
-        lines = list(auditor.history(certificate=certificate, limit=500, receipts=True))
-        times.append(time.perf_counter() - start)
-        if len(lines) <= USES:
-            raise RuntimeError(f"only {len(lines)} lines of history")
-    return sorted(times)[len(times) // 2]
-
-
-def trace_table(result: dict[str, Any]) -> str:
-    small, large = result["small_log"], result["large_log"]
-    return (
-        f"history of a certificate with {result['uses']} uses, all receipts: "
-        f"{1000 * small['seconds']:.0f} ms in a log of {small['entries']} entries, "
-        f"{1000 * large['seconds']:.0f} ms in one of {large['entries']}: "
-        f"ratio {result['ratio']:.2f}"
     )

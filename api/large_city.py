@@ -6,7 +6,8 @@ other processes and stored a batch at a time, as the handlers would store them, 
 without asking again what is known to be so. `certledger fsck` says whether that is true.
 
 A *household* is twenty entries: seven people are issued a card, one of them enrols a phone, grants
-four times (twice directly, twice by code) and is looked up eight times, once refused. Nobody in
+four times (twice directly, twice by code) and is looked up eight times, once refused. The first
+person of all has a grant of its own besides, whose uses are spread over the whole log. Nobody in
 it is real; see `ledger.samples`.
 """
 
@@ -31,6 +32,7 @@ from sqlalchemy import insert
 
 from api.bulk import Packed, pack, unpack
 from api.city import credit_code
+from api.client import new_identifier
 from api.keyfiles import load_signing_key, new_signing_key
 from api.service import Service
 from api.settings import Settings
@@ -59,79 +61,106 @@ PEOPLE, HOUSEHOLD = 7, 20
 """Of one household: people, and entries."""
 _AT_ONCE = 25  # households in one batch, which is one checkpoint
 _AHEAD = 3  # batches made and not stored yet, for each process that makes them
-_BUREAU, _HALLS, _HALL = credit_code(901), credit_code(902), "hall-of-the-large-city"
-_COUNTER = "counter-of-the-large-city"
+_BUREAU = credit_code(901)
+_HALLS = tuple(credit_code(902 + number) for number in range(8))
+_WINDOW = 30 * 86_400  # seconds that a grant holds
+_EARLIEST, _LATEST = date(2020, 1, 1), date(2040, 1, 1)
 
 
 @dataclass(frozen=True)
 class Institutions:
-    """Private keys (as JWK) of who signs besides the holders."""
+    """Private keys (as JWK) of who signs besides the holders; a counter for each of the halls."""
 
     operator: dict[str, Any]
     issuer: dict[str, Any]
-    terminal: dict[str, Any]
+    counters: tuple[dict[str, Any], ...]
 
 
-def grow(settings: Settings, entries: int, progress: Progress = lambda _done, _all: None) -> int:
-    """Have ``entries`` in the log of a data folder whose service is not running, or a few more;
-    how many there are. The folder is made if it is not there."""
+@dataclass(frozen=True)
+class Grown:
+    """``certificate`` is the one whose uses are spread over the log."""
+
+    entries: int
+    certificate: str
+
+
+def build(
+    settings: Settings,
+    entries: int,
+    *,
+    uses: int = 10,
+    progress: Progress = lambda _done, _total: None,
+) -> Grown:
+    """A ledger of about ``entries`` in a data folder that is not there yet."""
     service = Service(settings)
     service.start()
     try:
-        size = service.log.size
-        if size + HOUSEHOLD <= entries:
-            found = asyncio.run(_found(service))
-            size = _grow(service, found, entries, progress)
+        return _build(service, asyncio.run(_found(service)), entries, uses, progress)
     finally:
         service.stop()
-    return size
 
 
-def _grow(service: Service, found: Institutions, entries: int, progress: Progress) -> int:
+def _build(
+    service: Service, found: Institutions, entries: int, uses: int, progress: Progress
+) -> Grown:
     writer = _Writer(service, found)
-    missing = (entries - service.log.size) // HOUSEHOLD
-    # People of an earlier call have other numbers: they are counted on from the log's size.
-    first = service.log.size
-    blocks = [
-        (first + start, min(_AT_ONCE, missing - start)) for start in range(0, missing, _AT_ONCE)
-    ]
+    households = max(1, (entries - service.log.size - uses - 1) // HOUSEHOLD - 1)
+    starts = range(0, households, _AT_ONCE)
     with _makers(service, found) as pool:
+        made = pool.submit(_make, 0, 1, _now_ms(), None, uses).result()
+        much_used = made.grants[-1]
+        progress(writer.store(made), entries)
         waiting: deque[Future[Made]] = deque()
-        for start, count in blocks:
-            waiting.append(pool.submit(_make, start, count, time.time_ns() // 1_000_000))
+        for number, start in enumerate(starts):
+            count = min(_AT_ONCE, households - start)
+            share = uses * (number + 1) // len(starts) - uses * number // len(starts)
+            waiting.append(pool.submit(_make, 1 + start, count, _now_ms(), much_used, share))
             if len(waiting) > _AHEAD * _PROCESSES:
                 progress(writer.store(waiting.popleft().result()), entries)
         while waiting:
             progress(writer.store(waiting.popleft().result()), entries)
-    return service.log.size
+    return Grown(service.log.size, much_used.certificate)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _found(service: Service) -> Institutions:
-    """Enrol a bureau, a hall and their keys, beside whatever there is."""
+    """Enrol a bureau, the halls and their keys."""
     await service.bootstrap()
     operator = load_signing_key(service.settings.keys / "operator.jwk")
-    issuer, terminal = new_signing_key(), new_signing_key()
+    issuer, counters = new_signing_key(), [new_signing_key() for _ in _HALLS]
     types = [service.catalogue.type(TYPE).type_code]
-    for members in (
+    enrolments: list[dict[str, Any]] = [
         {"what": "institution", "code": _BUREAU, "name_zh": "示例市公安局", "types": types},
-        {"what": "institution", "code": _HALLS, "name_zh": "示例市政务服务局"},
-        {"what": "site", "site": _HALL, "department": _HALLS, "name_zh": "政务服务大厅"},
         {"what": "key", "role": "issuer", "institution": _BUREAU, "jwk": _public(issuer)},
-        {
-            "what": "key",
-            "role": "terminal",
-            "institution": _HALLS,
-            "jwk": _public(terminal),
-            "terminal": _COUNTER,
-            "site": _HALL,
-        },
-    ):
+    ]
+    for number, (hall, counter) in enumerate(zip(_HALLS, counters, strict=True)):
+        place = {"site": _site(number)}
+        post = {"terminal": _counter(number), "institution": hall, **place}
+        enrolments += [
+            {"what": "institution", "code": hall, "name_zh": f"示例市第{number}政务服务局"},
+            {"what": "site", "department": hall, "name_zh": "政务服务大厅", **place},
+            {"what": "key", "role": "terminal", "jwk": _public(counter), **post},
+        ]
+    for members in enrolments:
         payload = {"v": 1, **members, "iat": int(time.time()), "jti": uuid.uuid4().hex}
         statement = verify(sign(Kind.ENROLMENT, payload, operator, operator.thumbprint()), operator)
         actor = Enrolled(kid=statement.kid, role=Role.OPERATOR)
         await service.record("enrolment", Request(statement, actor))
-    private = [key.as_dict(private=True) for key in (operator, issuer, terminal)]
-    return Institutions(*(dict(key) for key in private))
+    first, second, *rest = (
+        dict(key.as_dict(private=True)) for key in (operator, issuer, *counters)
+    )
+    return Institutions(first, second, tuple(rest))
+
+
+def _site(hall: int) -> str:
+    return f"hall-{hall}"
+
+
+def _counter(hall: int) -> str:
+    return f"counter-{hall}"
 
 
 def _public(key: ECKey) -> dict[str, str]:
@@ -158,15 +187,13 @@ class MadeGrant:
     certificate: str
     holder: str
     handle: bytes
-    uses_left: int
+    hall: int
 
 
 @dataclass(frozen=True, slots=True)
 class MadeLookup:
     statement: Signed
-    grant_id: str
-    certificate: str
-    holder: str
+    grant: MadeGrant
     refused: str | None
 
 
@@ -245,7 +272,7 @@ class _Writer:
                 certificate=made.certificate,
                 grant=made.grant_id,
                 holder=made.holder,
-                department=_HALLS,
+                department=_HALLS[made.hall],
                 service_item=ITEM,
             )
             rows.append(
@@ -254,7 +281,7 @@ class _Writer:
                     "seq": _record(batch, made.statement, draft),
                     "holder": made.holder,
                     "handle": made.handle,
-                    "uses_left": made.uses_left,
+                    "uses_left": 0,  # each is used up before the log ends
                     "frozen": False,
                 }
             )
@@ -265,14 +292,15 @@ class _Writer:
     @staticmethod
     def _store_lookups(batch: Batch, lookups: Sequence[MadeLookup]) -> None:
         for made in lookups:
+            grant = made.grant
             draft = Draft(
                 kind=EventKind.LOOKUP,
-                certificate=made.certificate,
-                grant=made.grant_id,
-                holder=made.holder,
-                terminal=_COUNTER,
-                site=_HALL,
-                department=_HALLS,
+                certificate=grant.certificate,
+                grant=grant.grant_id,
+                holder=grant.holder,
+                terminal=_counter(grant.hall),
+                site=_site(grant.hall),
+                department=_HALLS[grant.hall],
                 service_item=ITEM,
                 decision=Decision.REFUSED if made.refused else Decision.RELEASED,
                 reason=made.refused,
@@ -310,27 +338,38 @@ class _Maker:
     def __init__(self, master: MasterKey, found: Institutions) -> None:
         self._master, self._catalogue = master, load_catalogue()
         self._kind: CertificateType = self._catalogue.type(TYPE)
-        self._operator, self._issuer, self._terminal = (
-            _Signer(ECKey.import_key(key)) for key in (found.operator, found.issuer, found.terminal)
+        self._operator, self._issuer, *self._counters = (
+            _Signer(ECKey.import_key(key))
+            for key in (found.operator, found.issuer, *found.counters)
         )
 
-    def make(self, start: int, count: int, at_ms: int) -> Made:
+    def make(
+        self, start: int, count: int, at_ms: int, much_used: MadeGrant | None, uses: int
+    ) -> Made:
+        """Some households, and ``uses`` of the grant ``much_used``; without that, one is granted
+        for so many, and comes last."""
         made = Made(at_ms, [], [], [], [])
         for number in range(start, start + count):
-            self._household(made, number)
+            phone, card, holder = self._household(made, number)
+        if much_used is None:
+            self._grant(made, phone, card, holder, 0, "direct", uses)
+        else:
+            for _ in range(uses):
+                self._lookup(made, much_used, None, None)
         return made
 
-    def _household(self, made: Made, number: int) -> None:
+    def _household(self, made: Made, number: int) -> tuple[_Signer, str, str]:
         people = [_identity_number(number * PEOPLE + person) for person in range(PEOPLE)]
         cards = [self._card(made, person) for person in people]
         holder = holder_id(self._master, people[0])
         phone = self._phone(made, people[0], holder)
         for mode, uses in (("direct", 3), ("direct", 2), ("scan", 1), ("scan", 1)):
-            grant = self._grant(made, phone, cards[0], holder, mode, uses)
+            grant = self._grant(made, phone, cards[0], holder, number % len(_HALLS), mode, uses)
             code = self._code(grant.grant_id, made.at_ms) if mode == "scan" else None
             for _ in range(uses):
                 self._lookup(made, grant, code, None)
         self._lookup(made, grant, code, "code_used")
+        return phone, cards[0], holder
 
     def _card(self, made: Made, number: str) -> str:
         kind, at = self._kind, made.at_ms // 1000
@@ -343,7 +382,7 @@ class _Maker:
             "address": f"示例市虚构区演示路{int(number[6:17]) % 900}号",
             "identity_number": number,
             "issuing_authority": "示例市公安局虚构分局",
-            "valid_period": "2020-01-01/2040-01-01",
+            "valid_period": f"{_EARLIEST}/{_LATEST}",
         }
         fields.update(derive(kind, fields, datetime.fromtimestamp(at, UTC).date()))
         serial = f"{int.from_bytes(os.urandom(8), 'big'):020}"
@@ -353,8 +392,8 @@ class _Maker:
             certificate_id=id_,
             type_code=kind.type_code,
             issuer=_BUREAU,
-            valid_from=date(2020, 1, 1),
-            valid_until=date(2040, 1, 1),
+            valid_from=_EARLIEST,
+            valid_until=_LATEST,
             iat=at,
             jti=os.urandom(16).hex(),
             source=f"{number}",
@@ -390,23 +429,30 @@ class _Maker:
         return phone
 
     def _grant(
-        self, made: Made, phone: _Signer, card: str, holder: str, mode: str, uses: int
+        self,
+        made: Made,
+        phone: _Signer,
+        card: str,
+        holder: str,
+        hall: int,
+        mode: str,
+        uses: int,
     ) -> MadeGrant:
-        grant_id, at = _new_id(), made.at_ms // 1000
+        grant_id, at = new_identifier(), made.at_ms // 1000
         statement = phone.sign(
             Kind.GRANT,
             made.at_ms,
             grant_id=grant_id,
             mode=mode,
             certificates=[{"certificate_id": card, "fields": list(GRANTED)}],
-            grantee={"department": _HALLS},
+            grantee={"department": _HALLS[hall]},
             purpose={"service_item": ITEM},
-            when={"not_before": at - 60, "not_after": at + 3600},
-            where={"sites": [_HALL]},
+            when={"not_before": at - 60, "not_after": at + _WINDOW},
+            where={"sites": [_site(hall)]},
             limits={"max_uses": uses},
         )
         handle = code_handle(self._master, "grant", grant_id)
-        grant = MadeGrant(statement, grant_id, card, holder, handle, 0)
+        grant = MadeGrant(statement, grant_id, card, holder, handle, hall)
         made.grants.append(grant)
         return grant
 
@@ -416,7 +462,7 @@ class _Maker:
         return make_code(CodeKind.GRANT, handle, secret, at_ms)
 
     def _lookup(self, made: Made, grant: MadeGrant, code: str | None, refused: str | None) -> None:
-        statement = self._terminal.sign(
+        statement = self._counters[grant.hall].sign(
             Kind.LOOKUP,
             made.at_ms,
             presented={"grant_id": grant.grant_id} if code is None else {"code": code},
@@ -424,8 +470,7 @@ class _Maker:
             service_item=ITEM,
             business_number="B-1",
         )
-        lookup = MadeLookup(statement, grant.grant_id, grant.certificate, grant.holder, refused)
-        made.lookups.append(lookup)
+        made.lookups.append(MadeLookup(statement, grant, refused))
 
 
 class _Signer:
@@ -458,14 +503,6 @@ def _identity_number(index: int) -> str:
     raise ValueError("no such number")
 
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def _new_id() -> str:
-    value = int.from_bytes(os.urandom(17), "big")
-    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(0, 130, 5))
-
-
 _maker: _Maker
 
 
@@ -474,5 +511,5 @@ def _prepare(master: str, found: Institutions) -> None:
     _maker = _Maker(MasterKey(bytes.fromhex(master.strip())), found)
 
 
-def _make(start: int, count: int, at_ms: int) -> Made:
-    return _maker.make(start, count, at_ms)
+def _make(start: int, count: int, at_ms: int, much_used: MadeGrant | None, uses: int) -> Made:
+    return _maker.make(start, count, at_ms, much_used, uses)

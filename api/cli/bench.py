@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -40,11 +42,58 @@ def bench_issue(
 
 @bench_app.command("trace")
 def bench_trace(
-    entries: Annotated[int, typer.Option(help="Entries in the log.")] = 50_000,
+    entries: Annotated[int, typer.Option(help="Entries in the large log.")] = 1_000_000,
+    small: Annotated[int, typer.Option(help="Entries in the small log.")] = 10_000,
     as_json: Json = False,
 ) -> None:
     """History of one certificate with 1,000 uses, in a small log and in a large one."""
-    from api.bench import measure_trace, trace_table
+    from api.bench_audit import measure_trace, trace_text
 
-    result = measure_trace(entries)
-    show(result, as_json, trace_table(result))
+    with _telling() as tell:
+        result = measure_trace(entries, small=small, tell=tell)
+    show(result, as_json, trace_text(result))
+
+
+@bench_app.command("fsck")
+def bench_fsck(
+    entries: Annotated[int, typer.Option(help="Entries in the log.")] = 1_000_000,
+    as_json: Json = False,
+) -> None:
+    """The full integrity check of a large ledger, built for it: time, memory, result."""
+    from api.bench_audit import fsck_text, measure_fsck
+
+    with _telling() as tell:
+        result = measure_fsck(entries, tell)
+    show(result, as_json, fsck_text(result))
+    if not result["clean"]:
+        raise typer.Exit(1)
+
+
+@bench_app.command("evidence")
+def bench_evidence(
+    entries: Annotated[int, typer.Option(help="Entries in the log.")] = 1_000,
+    as_json: Json = False,
+) -> None:
+    """Evidence of single lookups: how large, and how fast verified."""
+    from api.bench_audit import evidence_text, measure_evidence
+
+    with _telling() as tell:
+        result = measure_evidence(entries, tell=tell)
+    show(result, as_json, evidence_text(result))
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str, int, int], None]]:
+    """A line on standard error that says how far the bench is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            described = f"{what}: {done} of {total}"
+            bar.update(task, description=described, completed=done, total=total)
+
+        yield tell

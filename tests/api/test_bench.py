@@ -1,0 +1,34 @@
+"""The benches of what is done with a ledger afterwards, each once and small: they run, and what
+they measure is what they say."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.bench_audit import measure_evidence, measure_fsck, measure_trace
+
+pytestmark = pytest.mark.timeout(240)
+
+
+def test_fsck_of_a_built_ledger_is_clean() -> None:
+    told: list[tuple[str, int, int]] = []
+    result = measure_fsck(1_200, lambda *what: told.append(what))
+    assert result["clean"]
+    assert 1_100 <= result["entries"] <= 1_200
+    assert result["processor_us_per_entry"] > 0
+    assert result["peak_memory_mb"] > 20
+    assert {what for what, _, _ in told} == {"building", "checking"}
+    assert told[-1] == ("checking", result["entries"], result["entries"])
+
+
+def test_history_is_timed_in_two_logs_side_by_side() -> None:
+    result = measure_trace(600, small=100, uses=20)
+    assert result["small_log"]["entries"] <= 100 < 500 < result["large_log"]["entries"] <= 600
+    assert result["ratio"] > 0
+
+
+def test_bundles_of_lookups_are_weighed_and_verified() -> None:
+    result = measure_evidence(200, bundles=3)
+    assert result["bundles"] == 3
+    assert 0 < result["bytes"]["median"] <= result["bytes"]["largest"]
+    assert 0 < result["verification_ms"]["median"] <= result["verification_ms"]["slowest"]
