@@ -80,11 +80,12 @@ def _checked(settings: Settings, progress: Progress) -> dict[str, Any]:
 
 
 def _check(settings: Settings, told: Pipe) -> None:
-    from api.checking import run_fsck
+    from api.checking import collect_rarely, run_fsck
 
     def progress(done: int, total: int) -> None:
         told.send((done, total))
 
+    collect_rarely()
     report = run_fsck(settings, progress)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     spent = sum(usage.ru_utime + usage.ru_stime for usage in used)

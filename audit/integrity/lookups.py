@@ -157,10 +157,12 @@ def _lookup(asked: Asked, actor: Enrolled) -> Lookup:
     )
     if not (terminal and department and site):
         raise AgainstRules("a terminal without a place")
-    shown = asked.shown
-    if not isinstance(shown, str):
-        kind, *parts = shown
-        shown = Code(CodeKind(kind), *parts)
+    shown: Code | str
+    if isinstance(asked.shown, str):
+        shown = asked.shown
+    else:
+        kind, handle, step, tag = asked.shown
+        shown = Code(CodeKind(kind), handle, step, tag)
     request = LookupRequest(
         certificate_id=asked.certificate_id,
         fields=asked.fields,
