@@ -214,8 +214,13 @@ class Log:
         """Receipts against ``published`` (default: newest); pending ones beyond it."""
         published = published or self._published
         size = 0 if published is None else published.checkpoint.size
+        proven = [entry.seq for entry in entries if entry.seq < size]
         with self._lock:
-            proven = [entry.seq for entry in entries if entry.seq < size]
+            lacking = self._tree.lacking(proven)
+            if lacking:
+                # All at once: one by one, reading them would take longer than the proofs.
+                with self._database.read() as connection:
+                    self._tree.keep(store.read_tiles(connection, 0, lacking))
             proofs = iter(list(inclusion_proofs(proven, size, self._tree.read)))
         return [
             Receipt(entry, next(proofs), published) if entry.seq < size else pending(entry)

@@ -377,6 +377,17 @@ def read_tile(connection: Connection, level: int, index: int) -> bytes | None:
     return hashes
 
 
+def read_tiles(connection: Connection, level: int, indices: Collection[int]) -> dict[int, bytes]:
+    """Tiles of one level by index, as far as they are there."""
+    found: dict[int, bytes] = {}
+    for chunk in in_chunks(indices):
+        query = select(tiles.c.tile_index, tiles.c.hashes).where(
+            tiles.c.level == level, tiles.c.tile_index.in_(chunk)
+        )
+        found.update((row.tile_index, row.hashes) for row in connection.execute(query))
+    return found
+
+
 def newest_checkpoint(connection: Connection) -> Row[Any] | None:
     query = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
     return connection.execute(query).one_or_none()

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ledger.merkle import HASH_BYTES, complete_subtrees, node_hash, range_root
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+_HALF_WAY = TILE_HEIGHT // 2
 _PATH = re.compile(r"(\d{1,2})/((?:x\d{3}/){0,5})(\d{3})(?:\.p/(\d{1,3}))?", re.ASCII)
 
 ReadTile = Callable[[int, int], bytes]
@@ -68,35 +69,70 @@ def tiles_of(size: int) -> Iterator[TileCoordinate]:
 
 
 class NodeReader:
-    """Reads any complete node from tiles, keeping the inner nodes of recently used tiles."""
+    """Reads any complete node from tiles.
 
-    def __init__(self, read_tile: ReadTile, *, keep_tiles: int = 256) -> None:
+    What costs is hashing a tile's 256 leaves together for one path through it. So of many tiles the
+    16 nodes half-way up are kept, with those above them: half a kilobyte spares all but 11 hashes a
+    path, and a history that is spread over the whole log is as quick as one from its end.
+    """
+
+    def __init__(
+        self, read_tile: ReadTile, *, keep_tiles: int = 1_024, keep_upper: int = 1 << 14
+    ) -> None:
         self._read_tile = read_tile
-        self._keep = keep_tiles
-        self._expanded: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
+        self._keep_tiles, self._keep_upper = keep_tiles, keep_upper
+        self._tiles: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._upper: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
 
     def __call__(self, level: int, index: int) -> bytes:
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index, TILE_WIDTH >> height)
-        key = (tile_level, tile_index)
-        rows = self._expanded.get(key)
-        if rows is None or len(rows[height]) <= offset:
-            rows = self._expand(self._read_tile(tile_level, tile_index))
-            self._expanded[key] = rows
-            if len(self._expanded) > self._keep:
-                self._expanded.popitem(last=False)
+        key, end = (tile_level, tile_index), (offset + 1) << height
+        if height < _HALF_WAY:
+            return _rows_over(self._tile(key, end), offset << height, end, height)[height][0]
+        rows = self._upper.get(key)
+        if rows is None or len(rows[height - _HALF_WAY]) <= offset:
+            tile = self._tile(key, end)
+            rows = _rows_over(tile, 0, len(tile) // HASH_BYTES, TILE_HEIGHT - 1)[_HALF_WAY:]
+            self._upper[key] = rows
+            if len(self._upper) > self._keep_upper:
+                self._upper.popitem(last=False)
         else:
-            self._expanded.move_to_end(key)
-        return rows[height][offset]
+            self._upper.move_to_end(key)
+        return rows[height - _HALF_WAY][offset]
 
-    @staticmethod
-    def _expand(tile: bytes) -> list[list[bytes]]:
-        row = [tile[i : i + HASH_BYTES] for i in range(0, len(tile), HASH_BYTES)]
-        rows = [row]
-        for _ in range(TILE_HEIGHT - 1):
-            row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
-            rows.append(row)
-        return rows
+    def knows(self, level: int, index: int) -> bool:
+        """Whether this tile is at hand."""
+        return (level, index) in self._tiles
+
+    def keep(self, level: int, index: int, tile: bytes) -> None:
+        """Have a tile at hand that was read beforehand."""
+        self._tiles[level, index] = tile
+        if len(self._tiles) > self._keep_tiles:
+            self._tiles.popitem(last=False)
+
+    def _tile(self, key: tuple[int, int], width: int) -> bytes:
+        """A tile of at least ``width`` hashes: one at the right edge may have grown."""
+        tile = self._tiles.get(key)
+        if tile is None or len(tile) < width * HASH_BYTES:
+            tile = self._read_tile(*key)
+            if len(tile) < width * HASH_BYTES:
+                raise IndexError(f"tile {key[0]}/{key[1]} has no {width} hashes")
+            self.keep(*key, tile)
+        else:
+            self._tiles.move_to_end(key)
+        return tile
+
+
+def _rows_over(tile: bytes, start: int, end: int, height: int) -> list[list[bytes]]:
+    """The hashes [start, end) of a tile and the complete nodes above them up to ``height``."""
+    first, last = start * HASH_BYTES, end * HASH_BYTES
+    row = [tile[at : at + HASH_BYTES] for at in range(first, last, HASH_BYTES)]
+    rows = [row]
+    for _ in range(height):
+        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
+        rows.append(row)
+    return rows
 
 
 class Tree:
@@ -131,6 +167,19 @@ class Tree:
     def read(self, level: int, index: int) -> bytes:
         found = self._nodes.get((level, index))
         return found if found is not None else self._reader(level, index)
+
+    def lacking(self, leaves: Iterable[int]) -> set[int]:
+        """Tiles of leaves that the paths of ``leaves`` lead through, where they are not at hand."""
+        return {
+            leaf // TILE_WIDTH
+            for leaf in leaves
+            if (0, leaf) not in self._nodes and not self._reader.knows(0, leaf // TILE_WIDTH)
+        }
+
+    def keep(self, tiles: Mapping[int, bytes]) -> None:
+        """Tiles of leaves that were read beforehand."""
+        for index, tile in tiles.items():
+            self._reader.keep(0, index, tile)
 
     def root(self, size: int | None = None) -> bytes:
         return range_root(0, self._size if size is None else size, self.read)

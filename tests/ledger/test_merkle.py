@@ -13,6 +13,7 @@ from ledger.merkle import (
     inclusion_proof,
     inclusion_proofs,
     leaf_hash,
+    node_hash,
     root_from_inclusion,
     verify_consistency,
 )
@@ -140,6 +141,33 @@ def test_a_tree_read_back_from_its_tiles_is_the_same_tree(counts: list[int], kee
     tree.append(more)
     again.append(more)
     assert again.root() == tree.root()
+
+
+@pytest.mark.parametrize("size", [1, 17, 255, 256, 700, 66_000])
+def test_every_node_is_read_whatever_is_kept(size: int) -> None:
+    _, stored, leaves = grown([size])
+    reader = NodeReader(stored.read, keep_tiles=2, keep_upper=3)
+    row, level = leaves, 0
+    while row:
+        step = max(1, len(row) // 300)
+        assert [reader(level, i) for i in range(0, len(row), step)] == row[::step]
+        with pytest.raises(LookupError):  # not complete yet
+            reader(level, len(row))
+        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
+        level += 1
+
+
+def test_tiles_read_beforehand_are_not_read_again() -> None:
+    tree, stored, _ = grown([1000], keep=16)
+    indices = [3, 300, 999]
+    expected = list(inclusion_proofs(indices, 1000, tree.read))
+    again = Tree(1000, stored.read)
+    lacking = again.lacking(indices)
+    assert lacking
+    again.keep({index: stored.tiles[0, index] for index in lacking})
+    stored.tiles = {key: tile for key, tile in stored.tiles.items() if key[0]}
+    assert again.lacking(indices) == set()
+    assert list(inclusion_proofs(indices, 1000, again.read)) == expected
 
 
 def test_many_proofs_at_once_are_the_single_ones() -> None:
