@@ -16,16 +16,16 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from api.client import Client
-from api.keyfiles import new_signing_key
-from api.large_city import Grown, Progress, build
-from api.process import ServiceProcess
-from api.service import Service
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    # The process that checks imports this module; it is to hold no more than a check needs.
+    from api.client import Client
+    from api.large_city import Grown
 
 #: What is done, then how much of how much.
 Tell = Callable[[str, int, int], None]
@@ -35,7 +35,7 @@ _SAMPLED_EVERY = 0.25  # seconds
 def _quiet(_what: str, _done: int, _total: int) -> None: ...
 
 
-def _about(tell: Tell, what: str) -> Progress:
+def _about(tell: Tell, what: str) -> Callable[[int, int], None]:
     return lambda done, total: tell(what, done, total)
 
 
@@ -44,6 +44,8 @@ def _about(tell: Tell, what: str) -> Progress:
 
 def measure_fsck(entries: int, tell: Tell = _quiet) -> dict[str, Any]:
     """The full check of a ledger of ``entries``, in a process of its own as an operator runs it."""
+    from api.large_city import build
+
     with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
         settings = Settings(data=Path(folder) / "ledger")
         start = time.perf_counter()
@@ -53,7 +55,7 @@ def measure_fsck(entries: int, tell: Tell = _quiet) -> dict[str, Any]:
     return {"building_seconds": building, **checked}
 
 
-def _checked(settings: Settings, progress: Progress) -> dict[str, Any]:
+def _checked(settings: Settings, progress: Callable[[int, int], None]) -> dict[str, Any]:
     """The check's report, its seconds and processor time, and the most memory that it, its helpers
     and the node took at one time."""
     spawned = get_context("spawn")
@@ -149,6 +151,8 @@ def measure_trace(
 ) -> dict[str, Any]:
     """The whole history of a certificate with ``uses`` spread over the log, with all receipts,
     through the API: in a small log and in one of ``entries``, both serving, in turns."""
+    from api.large_city import build
+
     with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
         sizes = {"small": small, "large": entries}
         grown = {
@@ -179,6 +183,10 @@ def measure_trace(
 
 @contextlib.contextmanager
 def _auditor(data: Path) -> Iterator[Client]:
+    from api.client import Client
+    from api.keyfiles import new_signing_key
+    from api.process import ServiceProcess
+
     with ServiceProcess(data) as service:
         key = new_signing_key()
         with contextlib.closing(Client(service.url, service.operator_key())) as operator:
@@ -213,6 +221,8 @@ def measure_evidence(
     entries: int = 1_000, *, bundles: int = 40, tell: Tell = _quiet
 ) -> dict[str, Any]:
     """Bundles of single lookups: bytes, and milliseconds from bytes to verdict, after imports."""
+    from api.large_city import build
+
     with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
         settings = Settings(data=Path(folder) / "ledger")
         built = build(settings, entries, progress=_about(tell, "building"))
@@ -232,13 +242,12 @@ def _bundles(settings: Settings, count: int, tell: Tell) -> tuple[bytes, list[by
     from sqlalchemy import select
 
     from api.evidence import LIVE
+    from api.large_city import running
     from audit.bundle import Subject
     from audit.evidence import Gatherer, trust_of
     from ledger import store
 
-    service = Service(settings)
-    service.start()
-    try:
+    with running(settings) as service:
         trust = trust_of(service.chain, service.log_verifier)
         gatherer = Gatherer(service.log, service.chain, service.master, trust, LIVE)
         later = time.time() + LIVE.lookup + LIVE.grant  # nothing is withheld any more
@@ -254,8 +263,6 @@ def _bundles(settings: Settings, count: int, tell: Tell) -> tuple[bytes, list[by
                 found.append(orjson.dumps(gathered.bundle.to_json()))
                 tell("gathering", len(found), count)
         return orjson.dumps(trust.to_json()), found
-    finally:
-        service.stop()
 
 
 def _time_verification(content: bytes, trust: bytes) -> float:

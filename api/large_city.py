@@ -19,7 +19,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -92,12 +92,20 @@ def build(
     progress: Progress = lambda _done, _total: None,
 ) -> Grown:
     """A ledger of about ``entries`` in a data folder that is not there yet."""
+    with running(settings) as service:
+        return _build(service, asyncio.run(_found(service)), entries, uses, progress)
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Service]:
+    """The service of a data folder in this process, without HTTP."""
     service = Service(settings)
     service.start()
     try:
-        return _build(service, asyncio.run(_found(service)), entries, uses, progress)
+        yield service
     finally:
         service.stop()
+        service.chain.close()
 
 
 def _build(
@@ -106,7 +114,7 @@ def _build(
     writer = _Writer(service, found)
     households = max(1, (entries - service.log.size - uses - 1) // HOUSEHOLD - 1)
     starts = range(0, households, _AT_ONCE)
-    with _makers(service, found) as pool:
+    with _makers(service, found, many=entries >= _PARALLEL_FROM) as pool:
         made = pool.submit(_make, 0, 1, _now_ms(), None, uses).result()
         much_used = made.grants[-1]
         progress(writer.store(made), entries)
@@ -315,21 +323,17 @@ def _record(batch: Batch, signed: Signed, draft: Draft) -> int:
     return batch.record(Request(statement, Enrolled(kid=kid, role=Role.HOLDER)), draft).entry.seq
 
 
-# --- making, in other processes -------------------------------------------------------------------
+# --- making, mostly in other processes --------------------------------------------------------------
 
 _PROCESSES = max(1, min(4, os.cpu_count() or 1))
+_PARALLEL_FROM = 5_000  # entries; below, starting processes costs more
 
 
-@contextmanager
-def _makers(service: Service, found: Institutions) -> Iterator[ProcessPoolExecutor]:
-    master = (service.settings.keys / "master.key").read_text()
-    with ProcessPoolExecutor(
-        _PROCESSES,
-        mp_context=get_context("spawn"),
-        initializer=_prepare,
-        initargs=(master, found),
-    ) as pool:
-        yield pool
+def _makers(service: Service, found: Institutions, *, many: bool) -> Executor:
+    start = {"initializer": _prepare, "initargs": (service.master, found)}
+    if not many:
+        return ThreadPoolExecutor(1, **start)
+    return ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn"), **start)
 
 
 class _Maker:
@@ -506,9 +510,9 @@ def _identity_number(index: int) -> str:
 _maker: _Maker
 
 
-def _prepare(master: str, found: Institutions) -> None:
+def _prepare(master: MasterKey, found: Institutions) -> None:
     global _maker
-    _maker = _Maker(MasterKey(bytes.fromhex(master.strip())), found)
+    _maker = _Maker(master, found)
 
 
 def _make(start: int, count: int, at_ms: int, much_used: MadeGrant | None, uses: int) -> Made:
