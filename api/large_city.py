@@ -323,7 +323,7 @@ def _record(batch: Batch, signed: Signed, draft: Draft) -> int:
     return batch.record(Request(statement, Enrolled(kid=kid, role=Role.HOLDER)), draft).entry.seq
 
 
-# --- making, mostly in other processes --------------------------------------------------------------
+# --- making, mostly in other processes ------------------------------------------------------------
 
 _PROCESSES = max(1, min(4, os.cpu_count() or 1))
 _PARALLEL_FROM = 5_000  # entries; below, starting processes costs more

@@ -28,7 +28,7 @@ from ledger.tiles import TILE_WIDTH
 #: From this many entries on, other processes read; below, starting them costs more.
 PARALLEL_FROM = 20_000
 CHUNK = 8 * TILE_WIDTH  # entries at a time
-_AHEAD = 3  # chunks on their way, for each process
+_AHEAD = 2  # chunks on their way, for each process
 
 
 @contextmanager
@@ -79,7 +79,11 @@ def _open(url: str, master: MasterKey, catalogue: Catalogue) -> None:
     # Nothing here goes in circles, so looking for circles only takes time.
     gc.freeze()
     gc.disable()
-    _reader = Rereader(_kept.enter_context(snapshot(Database(url))), master, catalogue)
+    connection = _kept.enter_context(snapshot(Database(url)))
+    if connection.dialect.name == "sqlite":
+        # Everything is read once: what a database keeps in memory would only take memory.
+        connection.exec_driver_sql("PRAGMA cache_size=-2048")
+    _reader = Rereader(connection, master, catalogue)
 
 
 def _read(start: int, end: int) -> Chunk:

@@ -21,6 +21,7 @@ def test_fsck_of_a_built_ledger_is_clean() -> None:
     assert told[-1] == ("checking", result["entries"], result["entries"])
 
 
+@pytest.mark.slow
 def test_history_is_timed_in_two_logs_side_by_side() -> None:
     result = measure_trace(600, small=100, uses=20)
     assert result["small_log"]["entries"] <= 100 < 500 < result["large_log"]["entries"] <= 600
