@@ -29,14 +29,19 @@ class KeyFileError(Exception):
 def write_new(path: Path, content: bytes) -> None:
     """Create ``path`` with mode 0600 and have it on disk; raises KeyFileError if it exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Under another name until it is whole: half a key would stand in the way of every later start.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
     except FileExistsError:
         raise KeyFileError(f"{path} exists; a key is never overwritten") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        draft.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -79,6 +79,11 @@ class ChainRefused(ChainError):
         self.reason = reason
 
 
+class ContractRefused(ChainRefused):
+    """A contract said so, or the transaction was mined and reverted; any other refusal is the
+    engine's (still syncing, not enrolled), and may pass."""
+
+
 @dataclass(frozen=True)
 class Deployment:
     """Where the contracts are. Addresses are checksummed hex."""
@@ -298,12 +303,17 @@ def _revert_reason(data: Any) -> str | None:
     return raw[68 : 68 + size].decode("utf-8", "replace")
 
 
+def _refused(failure: _RpcFailure) -> ChainRefused:
+    by_contract = _revert_reason(failure.data) is not None
+    return ContractRefused(failure.reason) if by_contract else ChainRefused(failure.reason)
+
+
 @contextmanager
 def _well_formed(what: str) -> Iterator[None]:
     """An engine's answer that lacks what the standard asks for is its error, not ours."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ChainError(f"the chain shows a {what} in another form: {error!r}") from None
 
 
@@ -381,7 +391,7 @@ class ChainClient:
     def check(self) -> None:
         """Reachable, the right chain, the contracts there: else an error that says what to do."""
         deployment = self._deployed()
-        chain_id = int(self._ask("eth_chainId", []), 16)
+        chain_id = self._quantity("eth_chainId", [])
         if chain_id != deployment.chain_id:
             raise ChainError(
                 f"{self._where} is chain {chain_id}, the deployment is on chain "
@@ -695,7 +705,7 @@ class ChainClient:
             return False
         wanted = (entry.institution, entry.role, entry.not_before, entry.not_after)
         if (found.institution, found.role, found.not_before, found.not_after) != wanted:
-            raise ChainRefused(
+            raise ContractRefused(
                 f"directory: key {entry.thumbprint.hex()} is already enrolled differently"
             )
         return True
@@ -709,12 +719,13 @@ class ChainClient:
         )
 
     def _block_number(self) -> int:
-        return int(self._ask("eth_blockNumber", []), 16)
+        return self._quantity("eth_blockNumber", [])
 
     def _view(self, contract: str, data: bytes, words: int) -> bytes:
         """Call a view; its return value of `words` 32-byte words."""
         request = {"to": contract, "data": _hex(data)}
-        result = _bytes(self._ask("eth_call", [request, "latest"]))
+        with _well_formed("call's result"):
+            result = _bytes(self._ask("eth_call", [request, "latest"]))
         if len(result) != 32 * words:
             raise ChainError(
                 f"the contract at {contract} does not answer as ours does: check the deployment"
@@ -766,7 +777,7 @@ class ChainClient:
             self._nonce = self._fees = None
             raise
         if int(receipt["status"], 16) != 1:
-            raise ChainRefused(self._why(to, data, gas, receipt))
+            raise ContractRefused(self._why(to, data, gas, receipt))
         return receipt
 
     def _drive(self, to: str | None, data: bytes, gas: int) -> dict[str, Any]:
@@ -814,7 +825,7 @@ class ChainClient:
                     # The engine's own trouble (a full disk, say): not this transaction's.
                     send = True
                 else:
-                    raise ChainRefused(failure.reason) from failure
+                    raise _refused(failure) from failure
                 problem = failure.message
             except ChainUnavailable as unavailable:
                 # The reply is lost, not necessarily the request: look, and send the same again.
@@ -832,8 +843,7 @@ class ChainClient:
         chain_id = self._known_chain_id()
         if self._nonce is None:
             # `latest`, not `pending`: something of ours that is stuck is to be replaced.
-            count = self._ask("eth_getTransactionCount", [self.address, "latest"])
-            self._nonce = int(count, 16)
+            self._nonce = self._quantity("eth_getTransactionCount", [self.address, "latest"])
         if self._fees is None:
             self._fees = self._asked_fees()
         max_fee, tip = self._fees
@@ -846,7 +856,7 @@ class ChainClient:
 
     def _known_chain_id(self) -> int:
         if self._chain_id is None:
-            chain_id = int(self._ask("eth_chainId", []), 16)
+            chain_id = self._quantity("eth_chainId", [])
             if self.deployment is not None and self.deployment.chain_id != chain_id:
                 raise ChainError(
                     f"{self._where} is chain {chain_id}, the deployment is on chain "
@@ -922,8 +932,12 @@ class ChainClient:
             return self._request(method, params)
         except _RpcFailure as failure:
             if _revert_reason(failure.data):
-                raise ChainRefused(failure.reason) from failure
+                raise _refused(failure) from failure
             raise ChainError(f"{self._where} refuses {method}: {failure.message}") from failure
+
+    def _quantity(self, method: str, params: list[Any]) -> int:
+        with _well_formed(f"number ({method})"):
+            return int(self._ask(method, params), 16)
 
     def _request(self, method: str, params: list[Any]) -> Any:
         try:
@@ -938,8 +952,9 @@ class ChainClient:
         fault: Any = response.get("error")
         if fault is not None:
             detail = fault if isinstance(fault, dict) else {"message": str(fault)}
+            code = detail.get("code")
             raise _RpcFailure(
-                int(detail.get("code", -32000)),
+                code if isinstance(code, int) else -32000,
                 str(detail.get("message", "unknown error")),
                 detail.get("data"),
             )

@@ -13,6 +13,9 @@ Crash points, and why none of them loses or doubles anything:
   request again and gets its one answer, found by signer and ``jti``.
 * after the anchor, before the checkpoint's row is written: `Log.recover` reads it from the chain.
 
+An error at one of these points says nothing of what was persisted: what the database and the chain
+hold is read again, and that decides.
+
 Not this module's job: what a statement means and who may send it (handlers), form and signature
 (checked before it comes here), the tree and its proofs (`ledger.log`).
 """
@@ -26,6 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +42,7 @@ from ledger.chain import (
     ChainClient,
     ChainError,
     ChainRefused,
+    ContractRefused,
     DirectoryEntry,
     StatusChange,
 )
@@ -49,6 +54,9 @@ from ledger.receipts import Published, Receipt
 from ledger.statements import Statement, StatementError
 
 logger = logging.getLogger(__name__)
+
+#: How far the clock may step back: as far as a statement's own time may be off.
+CLOCK_STEP_MS = 60_000
 
 #: Told what may now be seen: up to which sequence number, and which of it this process knows.
 OnRelease = Callable[[int, Sequence[tuple[Entry, Statement]]], None]
@@ -202,9 +210,11 @@ class Committer:
             thread.join(timeout)
         self._fail_waiting(NotServing("the service is stopping"))
 
-    def _load_outbox(self) -> None:
+    def _load_outbox(self, first: int = 0) -> None:
+        """What entries from ``first`` on ask of the contracts."""
         table = store.chain_outbox
-        query = select(table).where(table.c.done.is_(False)).order_by(table.c.seq)
+        query = select(table).where(table.c.done.is_(False), table.c.seq >= first)
+        query = query.order_by(table.c.seq)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         with self._condition:
@@ -262,7 +272,7 @@ class Committer:
         since = self.status.trouble_since
         stalled = since is not None and time.monotonic() - since > self._settings.stall
         if self._settings.release_anchored and stalled:
-            raise NotServing(f"the chain does not answer: {self.status.chain_trouble}")
+            raise NotServing(f"nothing can be anchored: {self.status.chain_trouble}")
 
     # --- stage one: commit --------------------------------------------------------------------
 
@@ -290,6 +300,9 @@ class Committer:
     def _commit(self, taken: list[_Pending]) -> None:
         try:
             batch = self._run_batch(taken)
+        except NotServing as error:
+            self._resolve([(item, error) for item in taken])
+            return
         except (IntegrityError, DataError):
             # Something in one request that its checks let through: the others must not suffer.
             self._commit_singly(taken)
@@ -337,20 +350,23 @@ class Committer:
 
     def _reload_after_failure(self) -> None:
         """Trust nothing in memory: a failed commit may have been persisted all the same."""
-        pause = 0.1
+        pause, unreadable = 0.1, None
         while True:
             try:
                 self._log.load()
-                self._load_outbox()
+                # Only of what was in doubt: the anchor stage has the earlier ones in hand.
+                self._load_outbox(self._committed_size)
                 break
             except (SQLAlchemyError, LookupError, ValueError) as error:
-                self.status.broken = f"the database cannot be read: {type(error).__name__}"
-                logger.critical("%s", self.status.broken)
+                unreadable = f"the database cannot be read: {type(error).__name__}"
+                logger.critical("%s", unreadable)
+                self.status.broken = self.status.broken or unreadable
                 if self._stopping:
                     return
                 time.sleep(pause)
                 pause = min(2.0, 2 * pause)
-        self.status.broken = None
+        if self.status.broken == unreadable:
+            self.status.broken = None  # or else the log cannot be anchored, and that stays
         with self._condition:
             self._committed_size = self._log.size
             self._condition.notify_all()
@@ -358,8 +374,11 @@ class Committer:
             self._tell([])  # what the failed commit left may have been persisted all the same
 
     def _run_batch(self, taken: list[_Pending]) -> Batch:
-        with self._database.write() as connection:
-            batch = Batch(connection, self._log.lock_head(connection), self._clock_ms())
+        with ExitStack() as afterwards, self._database.write() as connection:
+            size = self._log.lock_head(connection)
+            batch = Batch(connection, size, self._time_after(connection, size))
+            # Also when the commit fails: it may have been persisted all the same.
+            afterwards.callback(lambda: [call() for call in batch.after_commit])
             fresh = self._without_replays(connection, taken)
             for name, handler in self._handlers.items():
                 items = [item for item in fresh if item.handler == name]
@@ -372,9 +391,19 @@ class Committer:
                         item.outcome = outcome
             self._settle_repeats(taken)
             self._log.append(batch)
-        for call in batch.after_commit:
-            call()
         return batch
+
+    def _time_after(self, connection: Connection, size: int) -> int:
+        """The time of the next entries: never before the newest one's. Raises NotServing when the
+        clock is further behind than clocks are set: what is decided by a time that is known to be
+        wrong, the windows of grants above all, would be wrong for good."""
+        now = self._clock_ms()
+        newest = store.times_at(connection, [size - 1]).get(size - 1, now)
+        if newest - now > CLOCK_STEP_MS:
+            behind = (newest - now) // 1000
+            logger.critical("the clock is %d s behind the newest entry", behind)
+            raise NotServing(f"the clock is {behind} s behind the newest entry: set it right")
+        return max(now, newest)
 
     def _without_replays(self, connection: Connection, taken: list[_Pending]) -> list[_Pending]:
         """Settle requests that were recorded before, and keep the first of equal ones."""
@@ -455,9 +484,10 @@ class Committer:
                 self._perform(actions)
                 published = self._log.anchor(target)
                 self._release(waiting, published)
+                released, waiting = waiting, []  # answered, whatever comes after
                 if self._settings.release_anchored:
-                    self._tell(waiting)
-                self._log.store_published()
+                    self._tell(released)
+                self._log.write_checkpoints()
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
                 self._keep_waiting(waiting)
                 if _is_final(error):
@@ -475,7 +505,8 @@ class Committer:
             self.status.anchors += 1
 
     def _anchor_is_due(self) -> bool:
-        return bool(self._committed or self._actions or self._committed_size > self._log.anchored)
+        behind = self._committed_size > self._log.anchored or self._log.has_unwritten
+        return bool(self._committed or self._actions or behind)
 
     def _keep_waiting(self, waiting: list[_Pending]) -> None:
         with self._condition:
@@ -494,13 +525,13 @@ class Committer:
         failed: list[int] = []
         try:
             self._send_actions([action for _, action in actions])
-        except ChainRefused:
+        except ContractRefused:
             # One that the contracts refuse must not hold up the others.
             for seq, action in actions:
                 try:
                     self._send_actions([action])
-                except ChainRefused as error:
-                    logger.error("the chain refused the action of entry %d: %s", seq, error)
+                except ContractRefused as error:
+                    logger.error("a contract refused the action of entry %d: %s", seq, error)
                     failed.append(seq)
         table = store.chain_outbox
         with self._database.write() as connection:
@@ -552,7 +583,7 @@ class Committer:
         for item, answer in settled:
             by_loop.setdefault(item.group.loop, []).append((item, answer))
         for loop, items in by_loop.items():
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # closed: nobody is left to answer
                 loop.call_soon_threadsafe(deliver, items)
 
     def _fail_waiting(self, error: Exception) -> None:

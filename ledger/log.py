@@ -9,25 +9,22 @@ Safe to share between threads: the tree is under a lock, and what is anchored ne
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, insert
-from sqlalchemy.exc import SQLAlchemyError
 
 from ledger import outbox, store
 from ledger.batch import Batch
-from ledger.chain import Anchor, ChainClient
+from ledger.chain import Anchor, ChainClient, ChainRefused, ChainUnavailable
 from ledger.database import Database, insert_ignoring_conflicts
 from ledger.entries import Entry
 from ledger.merkle import ProofError, consistency_proof, inclusion_proofs
 from ledger.notes import Checkpoint, sign_checkpoint
 from ledger.receipts import AnchorReference, Published, Receipt
 from ledger.tiles import Tree
-
-logger = logging.getLogger(__name__)
 
 
 class LedgerBehindChain(Exception):
@@ -50,6 +47,7 @@ class Log:
         self._lock = threading.Lock()
         self._tree: Tree
         self._published: Published | None = None
+        self._unwritten: list[Published] = []  # oldest first
 
     # --- what is committed --------------------------------------------------------------------
 
@@ -129,8 +127,9 @@ class Log:
             )
         # Rows of anchors that were mined while their rows could not be written.
         from_block = 0 if newest is None else newest.block_number
-        for anchor in self._chain.anchors(self.log_id, from_block):
-            self._store(self._publish(anchor))
+        anchors = self._chain.anchors(self.log_id, from_block)
+        self._unwritten[:0] = [self._publish(anchor) for anchor in anchors]
+        self.write_checkpoints()
 
     def take_over_anchored(self) -> None:
         """Adopt what the chain holds: an anchor whose reply was lost may have been mined."""
@@ -151,15 +150,15 @@ class Log:
             )
         anchor = self._chain.anchor_of(self.log_id, size)
         if anchor is None:
-            raise LedgerBehindChain(f"the chain does not show where size {size} was anchored")
-        self._published = self._publish(anchor)
-        self._store(self._published)
+            # An engine may know the state before it finds the event.
+            raise ChainUnavailable(f"the chain does not show where size {size} was anchored")
+        self._adopt(anchor)
 
     def anchor(self, size: int) -> Published:
         """Have the first ``size`` entries on the chain. Raises ChainUnavailable, ChainRefused.
 
-        The caller stores the checkpoint's row afterwards (`store_published`): answers need not
-        wait for it, because `recover` reads it back from the chain.
+        The caller has the checkpoint's row written afterwards (`write_checkpoints`): answers need
+        not wait for it, because `recover` reads it back from the chain.
         """
         published = self._published
         if published is not None and size <= published.checkpoint.size:
@@ -168,13 +167,41 @@ class Log:
         with self._lock:
             root = self._tree.root(size)
             proof = consistency_proof(old, size, self._tree.read)
-        anchor = self._chain.anchor(self.log_id, old_size=old, size=size, root=root, proof=proof)
-        self._published = published = self._publish(anchor)
-        return published
+        try:
+            anchor = self._chain.anchor(
+                self.log_id, old_size=old, size=size, root=root, proof=proof
+            )
+        except ChainRefused:
+            # An earlier transaction, given up as lost, may have been mined just now: then the step
+            # from there is due, and nothing is wrong.
+            self.take_over_anchored()
+            if self.anchored == old:
+                raise
+            return self.anchor(size)
+        return self._adopt(anchor)
 
-    def store_published(self) -> None:
-        if self._published is not None:
-            self._store(self._published)
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether an anchored checkpoint has no row yet."""
+        return bool(self._unwritten)
+
+    def write_checkpoints(self) -> None:
+        """Write the rows of anchored checkpoints that have none; raises SQLAlchemyError.
+
+        All in one transaction: `recover` reads from the chain what is newer than the newest row, so
+        there must be no gap behind it.
+        """
+        if not self._unwritten:
+            return
+        rows = [_row(published) for published in self._unwritten]
+        with self._database.write() as connection:
+            connection.execute(insert_ignoring_conflicts(connection, store.checkpoints), rows)
+        self._unwritten = []
+
+    def _adopt(self, anchor: Anchor) -> Published:
+        self._published = published = self._publish(anchor)
+        self._unwritten.append(published)
+        return published
 
     def _publish(self, anchor: Anchor) -> Published:
         checkpoint = Checkpoint(self.origin, anchor.size, anchor.root)
@@ -187,24 +214,6 @@ class Log:
             "0x" + anchor.block_hash.hex(),
         )
         return Published.build(checkpoint, note, reference)
-
-    def _store(self, published: Published) -> None:
-        checkpoint, anchor = published.checkpoint, published.anchor
-        row = {
-            "size": checkpoint.size,
-            "root": checkpoint.root,
-            "note": published.note,
-            "chain_id": anchor.chain_id,
-            "contract": anchor.contract,
-            "tx_hash": bytes.fromhex(anchor.tx_hash[2:]),
-            "block_number": anchor.block_number,
-            "block_hash": bytes.fromhex(anchor.block_hash[2:]),
-        }
-        try:
-            with self._database.write() as connection:
-                connection.execute(insert_ignoring_conflicts(connection, store.checkpoints), [row])
-        except SQLAlchemyError as error:
-            logger.error("checkpoint row not written: %s", type(error).__name__)
 
     # --- what is proven -----------------------------------------------------------------------
 
@@ -233,6 +242,20 @@ class Log:
             raise ProofError(f"only {self.anchored} entries are anchored")
         with self._lock:
             return consistency_proof(first, second, self._tree.read)
+
+
+def _row(published: Published) -> dict[str, Any]:
+    checkpoint, anchor = published.checkpoint, published.anchor
+    return {
+        "size": checkpoint.size,
+        "root": checkpoint.root,
+        "note": published.note,
+        "chain_id": anchor.chain_id,
+        "contract": anchor.contract,
+        "tx_hash": bytes.fromhex(anchor.tx_hash[2:]),
+        "block_number": anchor.block_number,
+        "block_hash": bytes.fromhex(anchor.block_hash[2:]),
+    }
 
 
 def pending(entry: Entry) -> Receipt:

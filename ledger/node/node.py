@@ -130,6 +130,8 @@ class Node:
                 f"address 0x{transaction.sender.hex()} wants {cost}"
             )
         with self._pool_lock:
+            if self._pool.find(transaction.hash) is not None:
+                return transaction  # sent again while it waits, it waits on
             try:
                 self._pool.add(transaction, self._state_nonce(transaction.sender))
             except PoolRefusal as error:
@@ -159,12 +161,16 @@ class Node:
             outcomes: dict[bytes, str | None] = {}
             try:
                 executed = self._execute(chosen)
+            except StoreError:
+                raise  # the disk's trouble, and no transaction's
             except Exception as error:  # noqa: BLE001  (a defect of the engine, not of the caller)
                 # One transaction that the engine trips over must not stop the chain: mine the
                 # oldest alone, and if that is the one, drop it.
                 chosen = chosen[:1]
                 try:
                     executed = self._execute(chosen)
+                except StoreError:
+                    raise
                 except Exception:  # noqa: BLE001
                     with self._pool_lock:
                         self._pool.remove(chosen[0])
@@ -230,7 +236,13 @@ class Node:
     def _seal_and_store(self, executed: evm.Executed) -> None:
         block = executed.block
         signature = seal.sign(self._key, self.chain_id, block.hash)
-        self.store.add_block(block, signature, executed.nodes)
+        try:
+            self.store.add_block(block, signature, executed.nodes)
+        except StoreError:
+            # Failed, and perhaps persisted all the same: the next block of this number would
+            # rewrite what is on disk.
+            if self.store.block_hash(block.number) != block.hash:
+                raise
         # Only now may anyone see it: a block that is not on disk was never mined.
         with self._pool_lock:
             self.head = block

@@ -19,7 +19,6 @@ import uvicorn
 
 from ledger.node import rpc
 from ledger.node.node import DEFAULT_CHAIN_ID, Node, NodeError, write_announcement
-from ledger.node.store import StoreError
 
 MAX_BODY = 4 * 1024 * 1024
 READ_THREADS = 2
@@ -49,6 +48,7 @@ class Application:
         self._miner = ThreadPoolExecutor(1, "mine")
         self._readers = ThreadPoolExecutor(READ_THREADS, "read")
         self._mining: asyncio.Task[None] | None = None
+        # What each is told when its transaction is mined: None, or why it was not included.
         self._awaited: dict[bytes, list[asyncio.Future[str | None]]] = {}
 
     def close(self) -> None:
@@ -117,12 +117,15 @@ class Application:
         return rpc.answer(self.node, item)
 
     async def _send(self, params: list[Any]) -> str:
-        transaction = rpc.submit(self.node, params)
+        try:
+            transaction = rpc.submit(self.node, params)
+        finally:
+            # Whatever became of this one: others may have waited since the disk was full.
+            if self._mining is None:
+                self._mining = asyncio.create_task(self._mine())
         if self.node.is_ready(transaction):
             mined: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
             self._awaited.setdefault(transaction.hash, []).append(mined)
-            if self._mining is None:
-                self._mining = asyncio.create_task(self._mine())
             if (failure := await mined) is not None:
                 raise rpc.RpcError(rpc.SERVER_ERROR, failure)
         return "0x" + transaction.hash.hex()
@@ -136,10 +139,13 @@ class Application:
                 mined = await loop.run_in_executor(self._miner, self.node.mine)
                 for transaction_hash, failure in mined.outcomes.items():
                     self._resolve(transaction_hash, failure)
-        except StoreError as error:
-            # Nothing was mined; the transactions still wait and the next one tries again.
-            for transaction_hash in list(self._awaited):
-                self._resolve(transaction_hash, str(error))
+        except Exception as error:  # noqa: BLE001  (whatever it is, nobody may wait for ever)
+            # Nothing was mined; the transactions still wait, and the next request to send one has
+            # it tried again.
+            awaited, self._awaited = self._awaited, {}
+            for waiter in (waiter for waiters in awaited.values() for waiter in waiters):
+                if not waiter.done():
+                    waiter.set_exception(error)
         finally:
             self._mining = None
 
