@@ -66,7 +66,8 @@ _STATES = {number: state for state, number in CHAIN_STATE.items()}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step of the protocol; ``seq`` is the entry at which it failed."""
+    """One step of the protocol; ``seq`` is the entry at which it failed, ``told`` what its words
+    were filled with, for those who say them in another language."""
 
     number: int
     name: str
@@ -74,6 +75,7 @@ class Check:
     code: str
     words: str
     seq: int | None = None
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {
@@ -670,7 +672,7 @@ def _outcome(number: int, name: str, run: Callable[[], _Proven]) -> Check:
     except (KeyError, TypeError, ValueError, AttributeError, StatementError):
         # A signed payload of a form that no honest ledger records.
         outcome, code = FAILED, "statement.form"
-    return Check(number, name, outcome, code, WORDS[code].format(**told), seq)
+    return Check(number, name, outcome, code, WORDS[code].format(**told), seq, told)
 
 
 def _institutional(entry: Entry) -> tuple[frozenset[int], str | None] | None:

@@ -24,7 +24,7 @@ from ledger.statements import Kind, Statement, StatementError, sign
 VCT_PREFIX = "urn:certledger:type:"
 ISSUER_PREFIX = "urn:certledger:department:"
 SALT_BYTES = 16
-_CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
+CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
 
 FieldValue = str | int | bool
 _VALUES = (str, int, bool)
@@ -62,12 +62,12 @@ class Certificate:
 
 def first_instant(day: date) -> int:
     """Unix seconds at which ``day`` begins in the city."""
-    return int(datetime.combine(day, time(), _CITY_TIME).timestamp())
+    return int(datetime.combine(day, time(), CITY_TIME).timestamp())
 
 
 def city_date(at_ms: int) -> date:
     """The day it is in the city at ``at_ms``."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(_CITY_TIME).date()
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(CITY_TIME).date()
 
 
 def sign_certificate(
