@@ -112,6 +112,7 @@ def create_app(service: Service) -> FastAPI:
             "/v1/certificates": 33 << 20,
             scans.PATH: scans.MAX_IMAGE,
             verify.PATH: verify.MAX_BODY,
+            verify.REPORT_PATH: verify.MAX_BODY,
         },
     )
     # FastAPI's route of the lookup stays for its documentation; this one answers, at a tenth of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     )
     watch_check: float = Field(
         default=86_400.0, ge=0, description="seconds between checks of the whole ledger; 0: none"
+    )
+    report_font: FilePath | None = Field(
+        default=None, description="font file for reports, used before the one that comes along"
     )
     synthetic_identities: bool = Field(
         default=True,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import qrcode
@@ -47,7 +48,11 @@ def _check_size(size: int) -> None:
 def qr_svg(text: str, *, size: int = DEFAULT_SIZE) -> bytes:
     """A square SVG of `size` CSS pixels, UTF-8; one path, no script, no style."""
     _check_size(size)
-    matrix = qr_matrix(text)
+    return svg_of(qr_matrix(text), size=size)
+
+
+def svg_of(matrix: Sequence[Sequence[bool]], *, size: int) -> bytes:
+    """A symbol that is there already, drawn as `qr_svg` does."""
     side = len(matrix) + 2 * QUIET_ZONE
     runs: list[str] = []
     for y, row in enumerate(matrix, QUIET_ZONE):

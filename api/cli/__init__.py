@@ -19,6 +19,7 @@ from api.cli import (
     evidence,
     grants,
     history,
+    report,
     requests,
     retention,
     running,
@@ -45,6 +46,7 @@ for part in (
     disputes,
     evidence,
     watching,
+    report,
     bench,
 ):
     app.add_typer(part.app)

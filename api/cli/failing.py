@@ -164,6 +164,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("ledger.exports", "ExportError", _wrong),
     ("ledger.identifiers", "IdentifierError", _identifier),
     ("audit.bundle", "BundleError", _wrong),
+    ("api.report_pdf", "FontError", _wrong),
     ("ledger.payloads", "PayloadError", _wrong),
     ("pydantic", "ValidationError", _settings),
     ("sqlalchemy.exc", "SQLAlchemyError", _database),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TypeVar
+from time import time_ns
+from typing import Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -13,6 +14,8 @@ from sqlalchemy import select
 
 from api.chain_view import ChainView
 from api.replies import ServiceDep, body_schema, read_body, reply
+from api.report import Read, names_of, report_pdf
+from api.report import read as read_file
 from api.routes.evidence import DeskDep
 from api.routes.explorer import ChainDep
 from api.service import Service
@@ -38,6 +41,7 @@ from ledger.statements import StatementError
 router = APIRouter(prefix="/v1", tags=["verification"])
 
 PATH = "/v1/verify"
+REPORT_PATH = "/v1/verify/report"
 MAX_BODY = 1 << 20
 #: Documents of strangers that are worked on at once, so that lookups keep the processor.
 MAX_AT_ONCE = 2
@@ -93,6 +97,63 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
         },
         headers={"Cache-Control": "no-store"},
     )
+
+
+@router.post(
+    "/verify/report",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}}},
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}
+    },
+)
+async def report(
+    request: Request, service: ServiceDep, desk: DeskDep, lang: Literal["zh-CN", "en"] = "zh-CN"
+) -> Response:
+    """A report in PDF to read and print of the evidence bundle that is the body, as its file is:
+    the report names the SHA-256 of these very bytes. Of a bundle that fails it says only that."""
+    content, trust = await request.body(), await desk.trust()
+    # Behind a proxy only the setting is sure to be right. A host's name is never that long.
+    base = service.settings.url or str(request.base_url)[:200]
+    made_ms = time_ns() // 1_000_000
+
+    def work() -> tuple[Read, bytes]:
+        try:
+            file = read_file(content)
+        except BundleError as error:
+            raise StatementError("bundle.malformed", str(error)) from None
+        drawn = report_pdf(
+            file,
+            trust,
+            names_of(lang, *_names(service, lang)),
+            language=lang,
+            made_ms=made_ms,
+            base_url=base,
+            font=service.settings.report_font,
+        )
+        return file, drawn.pdf
+
+    file, pdf = await _at_most_two(request, work)
+    name = f"certledger-report-{file.digest[:8]}.pdf"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+    }
+    return Response(pdf, headers=headers, media_type="application/pdf")
+
+
+def _names(service: Service, language: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Of institutions and sites, all public, as this service calls them."""
+    column = "name_en" if language == "en" else "name_zh"
+    with service.database.read() as connection:
+        institutions, sites = (
+            {row[0]: row[1] for row in connection.execute(select(key, table.c[column]))}
+            for key, table in (
+                (store.institutions.c.code, store.institutions),
+                (store.sites.c.site, store.sites),
+            )
+        )
+        return institutions, sites
 
 
 async def _at_most_two(request: Request, work: Callable[[], T]) -> T:

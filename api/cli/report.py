@@ -1,0 +1,59 @@
+"""A report for people of an evidence bundle, made without the service."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.failing import Answer, WrongInput, existing
+from api.cli.options import Json, Url, settings_of
+from api.cli.showing import show
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel="Audit")
+def report(
+    bundle: Annotated[Path, typer.Argument(help="The evidence bundle.")],
+    trust_file: Annotated[
+        Path, typer.Option("--trust", help="Whom to trust: the consortium's file.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Write the PDF here.")],
+    lang: Annotated[str, typer.Option(help="zh-CN or en.")] = "zh-CN",
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """A PDF to read and print of what an evidence bundle proves, offline. Its QR code leads to the
+    public check of the service at --url.
+
+    Exit 0: verified. 1: something failed, or is withheld; the report says so. 2: not a bundle, or
+    not a trust file.
+    """
+    from api.report import names_of, read, report_pdf
+    from audit.bundle import MAX_BUNDLE, BundleError, load_json, read_trust
+    from audit.report_content import LANGUAGES
+    from audit.verification import VERIFIED
+
+    if lang not in LANGUAGES:
+        raise WrongInput("--lang is one of " + ", ".join(LANGUAGES))
+    content = existing(bundle).read_bytes()
+    if len(content) > MAX_BUNDLE:
+        raise BundleError(f"a bundle has at most {MAX_BUNDLE} bytes")
+    settings = settings_of()
+    drawn = report_pdf(
+        read(content),
+        read_trust(load_json(existing(trust_file).read_bytes())),
+        names_of(lang),
+        language=lang,
+        made_ms=time.time_ns() // 1_000_000,
+        base_url=url or settings.client_url,
+        font=settings.report_font,
+    )
+    out.write_bytes(drawn.pdf)
+    told = {"file": str(out), "bytes": len(drawn.pdf), "verdict": drawn.verdict}
+    show(told, as_json, f"{out}: {len(drawn.pdf)} bytes\nverdict: {drawn.verdict}")
+    if drawn.verdict != VERIFIED:
+        raise Answer(f"not verified: {drawn.verdict}")

@@ -1,0 +1,85 @@
+"""Draws a report as PDF: A4, fonts embedded, tagged for readers that read aloud (PDF/UA-1).
+
+The same content gives the same bytes. The layout is in `report.typ`; Typst draws it, outside the
+interpreter's lock, so that lookups go on meanwhile.
+
+Not its job: what the report says (`audit.report`), whose names are in it (`api.report`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import orjson
+import pylopdf_fonts_zh_cn
+import qrcode
+import typst
+from qrcode.constants import ERROR_CORRECT_M
+
+from audit.report_content import ReportContent
+from authz.qr import svg_of
+
+
+class FontError(Exception):
+    """The font file that CERTLEDGER_REPORT_FONT names cannot be used."""
+
+
+def draw(content: ReportContent, font: Path | None = None) -> bytes:
+    """The PDF. ``font``: a font file to use before the one that comes with certledger. Raises
+    FontError."""
+    fonts, families = _fonts(font)
+    inputs = {
+        "content": orjson.dumps(content).decode(),
+        "fonts": orjson.dumps(families).decode(),
+        "qr": _qr(content.check_url),
+    }
+    try:
+        return _compiled(fonts, inputs, content.made_ms, ["ua-1"])
+    except typst.TypstError:
+        # A character that no font has: it shows as an empty box, which the standard does not allow.
+        return _compiled(fonts, inputs, content.made_ms, [])
+
+
+def _compiled(
+    fonts: typst.Fonts, inputs: dict[str, str], made_ms: int, standards: list[typst.PDFStandard]
+) -> bytes:
+    compiler = typst.Compiler(_layout(), font_paths=fonts, sys_inputs=inputs)
+    drawn = compiler.compile(format="pdf", timestamp=made_ms // 1000, pdf_standards=standards)
+    assert isinstance(drawn, bytes)
+    return drawn
+
+
+@cache
+def _layout() -> bytes:
+    return resources.files(__package__).joinpath("report.typ").read_bytes()
+
+
+@cache
+def _fonts(font: Path | None) -> tuple[typst.Fonts, list[str]]:
+    """The fonts at hand, and the families to use, first to last; none of the machine's own, so
+    that a report looks the same wherever it is made."""
+    own = pylopdf_fonts_zh_cn.sans_path()
+    folders = [own.parent] if font is None else [font.resolve().parent, own.parent]
+    fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=folders)
+    families = ["Noto Sans SC"]
+    if font is not None:
+        named = [
+            one.family for one in fonts.fonts() if one.path and Path(one.path) == font.resolve()
+        ]
+        if not named:
+            raise FontError(
+                f"CERTLEDGER_REPORT_FONT: {font} is no TrueType or OpenType font that can be read"
+            )
+        families.insert(0, named[0])
+    return fonts, families
+
+
+def _qr(text: str) -> str:
+    """An SVG of the symbol, with its quiet zone."""
+    symbol = qrcode.QRCode(error_correction=ERROR_CORRECT_M, border=0)
+    symbol.add_data(text)
+    symbol.make(fit=True)
+    matrix = [[bool(module) for module in row] for row in symbol.get_matrix()]
+    return svg_of(matrix, size=400).decode()
