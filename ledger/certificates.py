@@ -172,7 +172,10 @@ def open_disclosure(encoded: str) -> Disclosure:
     """Decode ``[salt, name, value]``; raises StatementError."""
     try:
         # The digest that the issuer signed is over the encoded text, so it needs no one form.
-        salt, name, value = orjson.loads(b64url_decode(encoded, one_form=False))
+        decoded = orjson.loads(b64url_decode(encoded, one_form=False))
+        if not isinstance(decoded, list):  # an object of three members would unpack as well
+            raise TypeError
+        salt, name, value = decoded
     except (EncodingError, ValueError, TypeError):
         raise StatementError("certificate.disclosure", "a disclosure is malformed") from None
     if (

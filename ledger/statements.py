@@ -34,6 +34,7 @@ ALGORITHM = "ES256"
 _ES256 = ec.ECDSA(SHA256())
 MAX_TOKEN = 64 * 1024
 MAX_HEADER = 256
+_COORDINATE = 43  # characters of 32 bytes in base64url
 _JTI = re.compile(r"[A-Za-z0-9_-]{16,64}")
 # The year 3000: later times are mistakes, and calendars in some languages end soon after.
 _LAST_SECOND = 32_503_680_000
@@ -188,6 +189,9 @@ def load_public_key(jwk: Mapping[str, Any]) -> ECKey:
     if not isinstance(jwk, Mapping) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise StatementError("key.unsupported", "keys are P-256 (kty EC, crv P-256)")
     try:
+        # A coordinate has one spelling: one with leading zeros would give the key a second name.
+        if any(len(str(jwk[name])) != _COORDINATE for name in ("x", "y")):
+            raise ValueError("a coordinate has 32 bytes")
         return ECKey.import_key({name: str(jwk[name]) for name in ("kty", "crv", "x", "y")})
     except (KeyError, ValueError, JoseError):
         raise StatementError("key.malformed", "the JWK is not a point on P-256") from None

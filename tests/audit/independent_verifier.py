@@ -911,7 +911,9 @@ class Verifier:
             issued, asked = self.said[issues[0]["seq"]], self.said[self.about["seq"]]
             require(issued.get("_sd_alg") == "sha-256", "digests")
             require(b64url(sha256(encoded.encode())) in issued["_sd"], "not the issuer's")
-            salt, name, value = json.loads(base64.urlsafe_b64decode(encoded + "=="))
+            disclosed = json.loads(base64.urlsafe_b64decode(encoded + "=="))
+            require(isinstance(disclosed, list), "field")
+            salt, name, value = disclosed
             require(isinstance(name, str) and isinstance(value, str | int), "field")
             require(isinstance(salt, str) and len(salt) >= 22, "salt")
             require(self.about["decision"] == "released", "nothing was released")

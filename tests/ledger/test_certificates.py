@@ -10,6 +10,7 @@ from joserfc.jwk import ECKey
 from ledger.certificates import (
     disclosed_value,
     open_certificate,
+    open_disclosure,
     pack_disclosures,
     present,
     sign_certificate,
@@ -51,6 +52,14 @@ def test_a_certificate_opens_with_all_its_fields() -> None:
     shown = present(token, [packed["name"]])
     assert split(shown) == (token, [packed["name"]])
     assert "样本" not in token
+
+
+@pytest.mark.parametrize(
+    "text", ['{"0123456789012345678901":1,"name":2,"value":3}', '["short","name",1]', "1", "[]"]
+)
+def test_a_disclosure_is_a_list_of_salt_name_and_value(text: str) -> None:
+    with pytest.raises(StatementError):
+        open_disclosure(b64url(text.encode()))
 
 
 def test_a_missing_doubled_or_foreign_disclosure_is_refused() -> None:

@@ -144,6 +144,7 @@ def test_only_points_on_the_curve_are_keys() -> None:
         {**jwk, "crv": "P-384"},
         {**jwk, "kty": "OKP"},
         {**jwk, "x": jwk["y"]},
+        {**jwk, "x": b64url(b"\0" + b64url_decode(jwk["x"]))},  # the same point, another name
         {name: jwk[name] for name in ("kty", "crv", "x")},
         [],
         "key",
