@@ -1,6 +1,6 @@
 """Evidence bundles: a party gets what it may have, a stranger verifies it, no forgery passes.
 
-Two verifiers that share no code must agree on every bundle, good and bad.
+Two verifiers that share no code, and the pages' own, must agree on every bundle, good and bad.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
@@ -44,7 +47,7 @@ from ledger import layout, store
 from ledger.batch import Batch, Outcome, Request
 from ledger.committer import AnchorPending
 from ledger.directory import CHAIN_ROLE, Enrolled, Role
-from ledger.encoding import b64url_decode, canonical_json
+from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
 from ledger.entries import Decision, Draft, EventKind
 from ledger.node import seal
 from ledger.notes import Checkpoint, NoteKey, sign_checkpoint
@@ -57,8 +60,8 @@ LIVE = Live(lookup=960, grant=120)
 LATER = 2_000
 
 
-def load_independent() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("independent", HERE / "independent_verifier.py")
+def load_beside(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -66,7 +69,14 @@ def load_independent() -> ModuleType:
     return module
 
 
-INDEPENDENT = load_independent()
+INDEPENDENT = load_beside("independent_verifier")
+BROWSER = load_beside("browser_verifier").BrowserVerifier()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _close_browser_verifier() -> Iterator[None]:
+    yield
+    BROWSER.close()
 
 
 @dataclass
@@ -116,7 +126,8 @@ def written(value: dict[str, Any]) -> bytes:
 
 
 def examined(bundle: dict[str, Any], trust: Trust) -> Report | None:
-    """The report, None for broken input, once both verifiers agree on the verdict."""
+    """The report, None for broken input, once all verifiers agree: the independent one on the
+    verdict, the pages' own on every check."""
     text = written(bundle)
     try:
         report = verify_bundle(read_bundle(load_json(text)), trust)
@@ -129,6 +140,7 @@ def examined(bundle: dict[str, Any], trust: Trust) -> Report | None:
         assert {verdict, other} <= {"broken", "failed"}, (verdict, other, why)
     else:
         assert other == verdict, (verdict, other, why, report and report.to_json())
+    BROWSER.agrees(text, written(trust.to_json()), report)
     return report
 
 
@@ -650,6 +662,45 @@ def resigned(bundle: dict[str, Any], kind: str, **changes: Any) -> dict[str, Any
 def test_statement_of_a_stranger_is_refused(scene: Scene, kind: str) -> None:
     report = examined(resigned(scene.lookup("direct", "auditor"), kind), scene.trust)
     assert "entry.other_statement" in failed(report)
+
+
+#: What a member of a statement may be, in JSON: readers must not differ over any.
+READINGS = (
+    *("null", "true", "0", "-0", "-1", "1.0", "1e3", "1e400", "9007199254740992", "2e1"),
+    *("18446744073709551615", "18446744073709551616", '""', '"x"', '" x"', '"e\\u0301"'),
+    *('"\\u200b"', '"\\ud800"', "[]", "{}", "[null]", '{"a":1,"a":2}', '"holder"', "01"),
+)
+
+
+def said_raw(line: dict[str, Any], raw: bytes, key: ECKey) -> None:
+    """Let the line be of a statement with just these bytes, signed by ``key``."""
+    kid = key.thumbprint()
+    header = {**json.loads(b64url_decode(line["statement"].split(".")[0])), "kid": kid}
+    signed = f"{b64url(canonical_json(header))}.{b64url(raw)}"
+    signature = key.private_key.sign(signed.encode(), ec.ECDSA(SHA256()))
+    r, s = decode_dss_signature(signature)
+    token = f"{signed}.{b64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+    line["statement"] = token
+    line["entry"] |= {"statement": b64url(sha256(token.encode())), "actor": kid}
+
+
+def test_readers_of_a_statement_do_not_differ() -> None:
+    """What it says of any member, every verifier takes in the same way, or refuses."""
+    vector = json.loads(VECTOR.read_text("utf-8"))
+    trust, key = read_trust(vector["trust"]), ECKey.generate_key("P-256", private=True)
+    jwk = key.as_dict(private=False)
+    payloads = [
+        (at, json.loads(b64url_decode(line["statement"].split(".")[1])))
+        for at, line in enumerate(vector["bundle"]["entries"])
+    ]
+    places = [(at, payload, path) for at, payload in payloads for path in leaves(payload)]
+    for at, payload, path in random.sample(places, 40):
+        for reading in random.sample(READINGS, 2):
+            bundle = copy.deepcopy(vector["bundle"])
+            bundle["keys"].append({name: jwk[name] for name in ("kty", "crv", "x", "y")})
+            text = json.dumps(changed(payload, path, lambda _: "@@"))
+            said_raw(bundle["entries"][at], text.replace('"@@"', reading).encode(), key)
+            examined(bundle, trust)
 
 
 # --- what a dishonest operator would record -------------------------------------------------------
