@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 from collections.abc import Collection
@@ -20,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from api.pages.i18n import LANGUAGES, Translations, negotiate
+from api.pages.offline import offline_page
 from api.replies import ServiceDep
 from api.service import Service
 from authz.service_items import ServiceItem
@@ -171,6 +173,26 @@ def install(app: FastAPI) -> None:
         asked = page in ASKED_FIELDS
         value = names_in(service, language, with_fields=with_fields, only_asked=asked)
         return _cached(request, value)
+
+    @router.get("/check/offline.html")
+    async def offline(request: Request, service: ServiceDep) -> Response:
+        """The check of evidence, to be kept as a file."""
+        trust = await request.app.state.evidence.trust()
+        kept: dict[str, Any] = {}
+        for lang in LANGUAGES:
+            names_now = await asyncio.to_thread(
+                names_in, service, lang, with_fields=True, only_asked=False
+            )
+            kept[f"/assets/names.json?lang={lang}&page=check"] = names_now
+            for more, later in (("", False), ("&later=true", True)):
+                words = translations.for_scripts("check", lang, later=later)
+                kept[f"/assets/messages/check.json?lang={lang}{more}"] = words
+        page = offline_page(language_of(request), kept, trust.to_json())
+        headers = {
+            **HTML_HEADERS,
+            "Content-Disposition": 'attachment; filename="certledger-check.html"',
+        }
+        return HTMLResponse(page, headers=headers)
 
     app.include_router(router)
     app.mount("/assets", GZipMiddleware(Assets(directory=HERE / "static"), minimum_size=1024))

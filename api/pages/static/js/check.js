@@ -1,33 +1,80 @@
 // The public check: is it real, is it in force, is it on the chain? Anybody, nothing personal.
+//
+// Evidence files are checked by this browser alone, and without a network once what that takes is
+// here: it is fetched as soon as somebody does something on the page, or the first view is over.
 
 import "./core/shell.js";
 import { Api } from "./core/api.js";
-import { $, busy, field, h, icon, show, toast } from "./core/dom.js";
-import { t } from "./core/i18n.js";
+import { utf8 } from "./core/bytes.js";
+import { $, busy, field, h, icon, loadStyles, show, toast } from "./core/dom.js";
+import { loadLater, t } from "./core/i18n.js";
 import { explain } from "./core/problems.js";
 import { checkAnything, NotReadable } from "./check/results.js";
 import { KeyboardWedge } from "./core/wedge.js";
 
-const MOST = 1_000_000; // characters of a file: a receipt has about three thousand
+const MOST = 2 ** 20; // bytes of a file: a receipt has about three thousand, evidence fifty
+const FIRST_VIEW = 3000; // milliseconds
+const EVIDENCE = /"certledger-(?:evidence|trust)"/;
 
 const api = new Api();
 const input = h("textarea", { rows: "4", spellcheck: "false", autocomplete: "off", required: true, maxlength: String(MOST) });
-const file = h("input", { type: "file", accept: ".json,application/json,text/plain", class: "visually-hidden", id: "receipt-file" });
+const file = h("input", { type: "file", multiple: true, accept: ".json,application/json,text/plain", class: "visually-hidden", id: "receipt-file" });
+const ready = h("p", { class: "hint", role: "status" });
 const button = h("button", { type: "submit", class: "primary" }, icon("shield"), t("Check"));
 const result = h("section", { id: "result", tabindex: "-1", "aria-label": t("Result") });
 const wrong = h("div", { role: "alert" });
 
-async function check(text) {
+let fetched;
+
+/** What checks evidence; another try where it could not be fetched. */
+function examiner() {
+  fetched ??= fetchExaminer().catch((error) => {
+    fetched = undefined;
+    throw error;
+  });
+  return fetched;
+}
+
+async function fetchExaminer() {
+  const [{ Examiner }, { readyWords, trustOfService }] = await Promise.all([
+    import("./check/later/examiner.js"), import("./check/later/online.js"), loadLater(), loadStyles("check-later"),
+  ]);
+  const made = new Examiner({ askTrust: () => trustOfService(api), chooseFile: () => file.click() });
+  await made.prepare();
+  show(ready, icon("shield", 16), " ", readyWords());
+  return made;
+}
+
+async function work(act) {
   show(wrong);
   show(result, h("p", { class: "loading", role: "status" }, t("Checking …")));
   await busy(button, async () => {
-    show(result, await checkAnything(api, text));
+    show(result, await act());
     result.focus({ preventScroll: true });
     result.scrollIntoView({ block: "nearest" });
   }, (error) => {
     show(result);
     show(wrong, h("p", { class: "notice bad" }, error instanceof NotReadable ? error.message : explain(error)));
   });
+}
+
+const check = (text) => work(async () => (EVIDENCE.test(text)
+  ? (await examiner()).take([utf8(text)]) : checkAnything(api, text)));
+
+async function take(files) {
+  if (!files.length) return;
+  if (files.some(({ size }) => size > MOST)) {
+    toast(t("This file is too large to be a receipt or evidence."), "bad");
+    return;
+  }
+  const read = await Promise.all(files.map(async (one) => new Uint8Array(await one.arrayBuffer())));
+  const texts = read.map((bytes) => new TextDecoder().decode(bytes));
+  if (texts.some((text) => EVIDENCE.test(text))) {
+    await work(async () => (await examiner()).take(read));
+  } else {
+    [input.value] = texts;
+    await check(texts[0]);
+  }
 }
 
 const video = h("video", { class: "camera", playsinline: true, hidden: true, "aria-label": t("Camera picture") });
@@ -51,15 +98,14 @@ async function scanWithCamera() {
 }
 
 file.addEventListener("change", async () => {
-  const [chosen] = file.files;
-  if (!chosen) return;
-  if (chosen.size > MOST) {
-    toast(t("This file is too large to be a receipt."), "bad");
-    return;
-  }
-  input.value = await chosen.text();
+  const chosen = [...file.files];
   file.value = "";
-  check(input.value);
+  await take(chosen);
+});
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  take([...event.dataTransfer.files]);
 });
 
 new KeyboardWedge((text) => {
@@ -68,7 +114,7 @@ new KeyboardWedge((text) => {
 }, 20);
 
 show($("#app"),
-  h("p", { class: "lead" }, t("Paste the identifier of a certificate, or a receipt that somebody gave you. You see its state and whether the chain has it. What stands in the certificate is not shown to anybody here.")),
+  h("p", { class: "lead" }, t("Paste the identifier of a certificate or a receipt, or choose a file with a receipt or evidence. Of a certificate you see its state and whether the chain has it, and nothing that stands in it.")),
   h("form", {
     class: "panel",
     onsubmit: (event) => {
@@ -78,7 +124,19 @@ show($("#app"),
   },
   field(t("Identifier or receipt"), input, { hint: t("An identifier begins with 1.2.156.3005.2. A barcode scanner may type it, too.") }),
   h("div", { class: "actions" }, button,
-    h("label", { class: "button", for: file.id }, icon("upload"), t("Choose a receipt file")), file,
+    h("label", { class: "button", for: file.id }, icon("upload"), t("Choose a receipt or evidence")), file,
     "BarcodeDetector" in globalThis && h("button", { type: "button", onclick: scanWithCamera }, icon("scan"), t("Scan with the camera"))),
-  video),
+  video, ready),
   wrong, result);
+
+const prepare = () => examiner().catch(() => {}); // whoever comes with a file hears of it
+for (const sign of ["pointerdown", "keydown", "focusin", "dragenter"]) addEventListener(sign, prepare, { once: true });
+setTimeout(prepare, FIRST_VIEW);
+
+// Handed over by the page of ours that opened this one: never by an address.
+if (opener && location.hash === "#handed") {
+  addEventListener("message", ({ origin, source, data }) => {
+    if (origin === location.origin && source === opener && typeof data?.evidence === "string") check(data.evidence);
+  });
+  opener.postMessage("certledger: ready", location.origin);
+}

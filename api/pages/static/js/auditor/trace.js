@@ -7,8 +7,9 @@ import { densityStrip } from "./density.js";
 import { Filters } from "./filters.js";
 import { Timeline } from "./timeline.js";
 
-const FIRST = 10; // lines of the first view: enough for a screen
+const FIRST = 8; // lines of the first view: enough for a screen
 const PAGE = 100;
+const FORMS = { json: () => t("With proofs (JSON)"), csv: () => t("As a table (CSV)"), evidence: () => t("Evidence") };
 
 export class Trace {
   #lines = [];
@@ -27,16 +28,17 @@ export class Trace {
     this.problem = h("div", { role: "alert" });
     this.more = h("button", { type: "button", onclick: () => this.#older() }, t("Show older lines"));
     this.saving = h("div", { class: "actions saving", hidden: true },
-      ["json", "csv"].map((form) => h("button", {
+      Object.entries(FORMS).map(([form, words]) => h("button", {
         type: "button", class: "quiet", onclick: (event) => this.#save(form, event.currentTarget),
-      }, icon("download"), form === "json" ? t("With proofs (JSON)") : t("As a table (CSV)"))));
+      }, icon("download"), words())));
+    this.evidence = h("div", {});
     const wide = matchMedia("(min-width: 64rem)").matches;
     this.element = h("div", { class: "trace" },
       h("details", { class: "panel search", open: wide }, h("summary", {}, h("h2", {}, t("What to look for"))), this.filters.form),
       h("section", { class: "found", "aria-label": t("What was found") },
         h("h2", { class: "visually-hidden", tabindex: "-1" }, t("What was found")),
         h("div", { class: "split" }, this.count, this.saving),
-        this.chips, this.strip, this.problem, this.timeline.element,
+        this.chips, this.evidence, this.strip, this.problem, this.timeline.element,
         h("div", { class: "actions" }, this.more)));
   }
 
@@ -49,6 +51,8 @@ export class Trace {
     this.more.hidden = true;
     show(this.chips, this.filters.chips());
     show(this.strip);
+    show(this.evidence);
+    this.saving.lastChild.hidden = !(this.#query.certificate || this.#query.grant);
     await this.#page();
   }
 
@@ -95,9 +99,8 @@ export class Trace {
 
   async #save(form, button) {
     await busy(button, async () => {
-      const [{ saveCsv, saveJson }] = await Promise.all([import("./later/saving.js"), loadLater()]);
-      if (form === "csv") saveCsv(this.#lines);
-      else await saveJson(this.api, this.#query, this.#lines);
+      const [{ save }] = await Promise.all([import("./later/saving.js"), loadLater()]);
+      await save[form](this.api, this.#query, this.#lines, this.evidence);
     }, (error) => show(this.problem, h("p", { class: "notice bad" }, explain(error))));
   }
 

@@ -6,6 +6,7 @@ import { badge, facts, h, icon } from "../core/dom.js";
 import { catalogue, formatNumber, formatTime, institutionName, itemName, t, typeName } from "../core/i18n.js";
 import { verifyReceipt } from "../core/proof.js";
 import { describeState } from "../core/states.js";
+import { eventName } from "./events.js";
 
 /** The input is neither an identifier nor a receipt; the message says what to do. */
 export class NotReadable extends Error {}
@@ -88,27 +89,6 @@ async function checkReceipt(api, receipt) {
       [t("Certificate"), entry.certificate && h("span", { class: "mono" }, entry.certificate)],
     ])),
     proofPanel(t("How it was checked"), receipt, found));
-}
-
-const EVENTS = {
-  enrolment: () => t("A key or institution was enrolled"),
-  invitation: () => t("A one-time code was handed out"),
-  issue: () => t("A certificate was issued"),
-  status: () => t("A certificate's state was changed"),
-  import: () => t("A department imported an export"),
-  grant: () => t("A holder granted a look"),
-  revocation: () => t("A holder withdrew a grant"),
-  request: () => t("A terminal asked for a grant"),
-  refusal: () => t("A holder refused a request"),
-  dispute: () => t("A holder disputed a use"),
-  resolution: () => t("A dispute was settled"),
-};
-
-function eventName(entry) {
-  if (entry.kind === "lookup") {
-    return entry.decision === "released" ? t("A look was given") : t("A look was refused");
-  }
-  return EVENTS[entry.kind]?.() ?? entry.kind;
 }
 
 /** The browser's own checks, and then the service's word on what only log and chain can tell. */

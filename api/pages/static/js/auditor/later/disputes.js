@@ -3,13 +3,13 @@
 
 import { badge, busy, field, h, icon, select, show, toast } from "../../core/dom.js";
 import { serverNow } from "../../core/api.js";
+import { evidenceButton } from "../../core/evidence.js";
 import { formatAgo, formatTime, itemName, t } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
 import { openDisputes } from "../queue.js";
 import { lineItem } from "../timeline.js";
 import { causeName, certificateName, departmentName, outcomeName, place } from "../words.js";
-import { save } from "./saving.js";
 
 const MOST_TEXT = 500;
 
@@ -96,28 +96,12 @@ export class Disputes {
       h("p", { class: "small muted" }, t("Opened {time}, {ago}", { time: formatTime(dispute.opened_ms, "minute"), ago: formatAgo(dispute.opened_ms, serverNow()) })),
       dispute.resolution ? decision(dispute) : null,
       h("div", { class: "actions" },
-        h("button", { type: "button", onclick: () => this.open(dispute.disputed_seq) }, icon("eye"), t("Open the disputed line")),
-        this.#evidence(dispute)),
+        h("button", { type: "button", onclick: () => this.open(dispute.disputed_seq) }, icon("eye"), t("Open the disputed line"))),
+      evidenceButton(this.api, { kind: "dispute", dispute_id: dispute.dispute_id }),
       questions,
       open ? this.#question(dispute) : null,
       this.#uses(dispute),
       open ? this.#form(dispute) : null);
-  }
-
-  /** One press: everything that a stranger needs to check the case, as a file. */
-  #evidence({ dispute_id: id }) {
-    const fetchAndSave = async () => {
-      const { bundle, withheld } = await this.api.post("/v1/evidence", { subject: { kind: "dispute", dispute_id: id } }, { token: true });
-      save(`dispute-${id}.json`, "application/json", JSON.stringify(bundle));
-      const until = Math.max(...withheld.map((one) => one.until));
-      toast(withheld.length
-        ? t("Saved. A statement in it is withheld until {time}: save it again then to have that proven, too.", { time: formatTime(until * 1000, "minute") })
-        : t("Saved. Anybody can verify the file without this service."));
-    };
-    return h("button", {
-      type: "button",
-      onclick: (event) => busy(event.currentTarget, fetchAndSave, (error) => toast(explain(error), "bad")),
-    }, icon("download"), t("Save the evidence"));
   }
 
   #question(dispute) {

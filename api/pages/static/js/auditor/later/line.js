@@ -5,6 +5,7 @@ import {
   catalogue, formatList, formatNumber, formatTime, itemName, language, siteName, t,
 } from "../../core/i18n.js";
 import { checkItem } from "../../core/checks.js";
+import { evidenceButton, subjectOf } from "../../core/evidence.js";
 import { explain } from "../../core/problems.js";
 import { verifyReceipt } from "../../core/proof.js";
 import { checkEntry } from "./checking.js";
@@ -45,7 +46,8 @@ export async function lineView({ api, follow, back }, seq) {
       h("p", { class: "chips" }, decisionBadge(entry), proofBadge({ proof_state: proofState }),
         h("span", { class: "muted" }, formatTime(entry.time)))),
     h("div", { class: "one-line-parts" },
-      h("div", {}, entryPanel(entry), statementPanel(entry, answer, types), relatedPanel(entry, follow)),
+      h("div", {}, entryPanel(entry), statementPanel(entry, answer, types), evidencePanel(api, entry),
+        relatedPanel(entry, follow)),
       proofPanel(api, answer, picture)));
 }
 
@@ -93,6 +95,13 @@ function statementPanel(entry, { statement, actor }, types = catalogue.types) {
         ? [h("pre", { class: "token", tabindex: "0" }, token),
           h("button", { type: "button", onclick: () => copy(token) }, icon("list"), t("Copy the signed text"))]
         : h("p", { class: "notice" }, t("The signed text itself is withheld for 16 minutes after signing, or because it holds a code: whoever had it could ask in the signer's name."))));
+}
+
+function evidencePanel(api, entry) {
+  const subject = subjectOf(entry);
+  return subject && h("section", { class: "panel" }, h("h3", {}, t("Evidence")),
+    h("p", { class: "muted" }, t("One file with everything that a stranger needs to check it, without this service.")),
+    evidenceButton(api, subject));
 }
 
 async function copy(text) {

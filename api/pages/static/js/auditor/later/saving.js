@@ -1,21 +1,17 @@
-// The shown lines as a file: JSON with what proves each, CSV for people.
+// The shown lines as a file: JSON with what proves each, CSV for people; evidence of what is traced.
 
-import { h } from "../../core/dom.js";
+import { show } from "../../core/dom.js";
+import { evidenceButton } from "../../core/evidence.js";
+import { save as saveFile } from "../../core/files.js";
 import { formatTime, itemName, siteName, t } from "../../core/i18n.js";
 import { departmentName, kindName, reasonName, sentence } from "../words.js";
 
 const PAGE = 200;
 
-export function save(name, type, text) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  h("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
-}
-
 const fileName = (ending) => `certledger-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ending}`;
 
 /** `{lines}` as GET /v1/history gives them with `receipts`: what `audit.tracing` checks offline. */
-export async function saveJson(api, query, shown) {
+async function json(api, query, shown) {
   const lines = [];
   let before = shown[0].seq + 1;
   while (lines.length < shown.length && before !== null) {
@@ -24,7 +20,7 @@ export async function saveJson(api, query, shown) {
     lines.push(...page.lines);
     before = page.next_before;
   }
-  save(fileName("json"), "application/json", JSON.stringify({ lines }, null, 1));
+  saveFile(fileName("json"), "application/json", JSON.stringify({ lines }, null, 1));
 }
 
 const COLUMNS = [
@@ -50,8 +46,19 @@ function cell(value) {
   return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 
-export function saveCsv(lines) {
+function csv(api, query, lines) {
   const rows = [COLUMNS.map(([name]) => name()), ...lines.map((line) => COLUMNS.map(([, read]) => read(line)))];
   // The mark at the beginning tells spreadsheets that it is UTF-8.
-  save(fileName("csv"), "text/csv", `\uFEFF${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`);
+  saveFile(fileName("csv"), "text/csv", `\uFEFF${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`);
 }
+
+/** Evidence of the grant, or else of the certificate, that is traced; said in `target`. */
+function evidence(api, { certificate, grant }, lines, target) {
+  const subject = grant ? { kind: "grant", grant_id: grant } : { kind: "certificate", certificate_id: certificate };
+  const element = evidenceButton(api, subject);
+  show(target, element);
+  element.querySelector("button").click();
+}
+
+/** By the name of each form: what is shown, how it was found, and where to say more. */
+export const save = { json, csv, evidence };

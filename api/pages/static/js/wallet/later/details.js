@@ -5,6 +5,7 @@ import {
   fieldName, formatList, formatNumber, formatTime, institutionName, itemName, siteName, t, typeName,
 } from "../../core/i18n.js";
 import { randomCrockford } from "../../core/bytes.js";
+import { evidenceButton, subjectOf } from "../../core/evidence.js";
 import { explain } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
 import { askDispute, causeWords, oneLine } from "./dispute.js";
@@ -16,6 +17,7 @@ export async function lineDetails(place, wallet, line, disputes) {
   const asked = found.statement.payload;
   const type = typeOf(line.certificate);
   const known = disputes.get(line.seq) ?? await disputeOf(wallet, line);
+  const subject = subjectOf(found.entry);
   show(place,
     facts([
       [t("When"), formatTime(line.time)],
@@ -38,7 +40,8 @@ export async function lineDetails(place, wallet, line, disputes) {
       [t("Line number"), h("span", { class: "mono" }, formatNumber(line.seq))],
     ].map(([name, value]) => [name, value || null])),
     known ? disputeState(wallet, line, known, place, disputes) : null,
-    canDispute(line, known) ? disputeButton(place, wallet, line, disputes) : null);
+    canDispute(line, known) ? disputeButton(place, wallet, line, disputes) : null,
+    subject ? evidenceButton(wallet.api, subject, t("Take the evidence with you")) : null);
 }
 
 /** The objection that a question, its answer or the outcome belongs to, as it stands now. */

@@ -1,0 +1,86 @@
+// Evidence files in a page: takes bundles and trust files from people, has them checked here and
+// shows what came of it. Nothing is sent anywhere; where a trust file comes from is the page's affair.
+
+import { facts, h, icon } from "../../core/dom.js";
+import { t } from "../../core/i18n.js";
+import { BundleError, MAX_BUNDLE } from "./evidence/bundle.js";
+import { verifyEvidence } from "./evidence/protocol.js";
+import { evidenceView } from "./view.js";
+
+/** Whether a text is meant as a file that is checked here. */
+export const isTrust = (text) => text.includes('"certledger-trust"');
+
+const ORIGINS = {
+  service: () => t("It is this service's own word. Compare it with what other members of the consortium have, or choose the trust file that you got from one of them."),
+  page: () => t("It came with this page, from the service that gave it out. Compare it with what other members of the consortium have, or choose the trust file that you got from one of them."),
+  file: () => t("It is the file that you chose."),
+};
+
+export class Examiner {
+  #trust = null; // {bytes, from}
+  #bundle = null;
+
+  /**
+   * @param {{askTrust: () => Promise<{bytes: Uint8Array, from: string} | null>, chooseFile: () => void}} page
+   *   null where there is no trust file to be had now
+   */
+  constructor({ askTrust, chooseFile }) {
+    this.askTrust = askTrust;
+    this.chooseFile = chooseFile;
+  }
+
+  async prepare() {
+    this.#trust ??= await this.askTrust();
+  }
+
+  /** Files as they were chosen, in any order. @returns {Promise<Element>} */
+  async take(files) {
+    for (const bytes of files) {
+      if (bytes.length > MAX_BUNDLE) return notice(t("This file is too large to be evidence."));
+      if (isTrust(new TextDecoder().decode(bytes))) this.#trust = { bytes, from: "file" };
+      else this.#bundle = bytes;
+    }
+    if (!crypto.subtle) {
+      return notice(t("Here the browser lets no page check signatures, so that nothing can be told. Please open this page over HTTPS."));
+    }
+    await this.prepare();
+    if (!this.#bundle) return this.#asking(t("The trust file is there. Now choose the evidence file."));
+    if (!this.#trust) return this.#asking(t("What the chain and the log are is told by a trust file, and none could be fetched. Please choose one."));
+    try {
+      const report = await verifyEvidence(this.#bundle, this.#trust.bytes);
+      return h("div", {}, evidenceView(report), this.#trustPanel(),
+        h("div", { class: "actions screen-only" },
+          h("button", { type: "button", onclick: () => print() }, icon("printer"), t("Print the result"))));
+    } catch (error) {
+      if (!(error instanceof BundleError)) throw error;
+      return h("div", {}, notice(t("This is no evidence file of this version, or no trust file: nothing was checked."), error.message));
+    }
+  }
+
+  #asking(words) {
+    return h("div", { class: "notice wait" }, h("p", {}, words), this.#choose());
+  }
+
+  #choose() {
+    return h("button", { type: "button", class: "screen-only", onclick: this.chooseFile }, icon("upload"), t("Choose a file"));
+  }
+
+  #trustPanel() {
+    const { chain, contracts, log } = JSON.parse(new TextDecoder().decode(this.#trust.bytes));
+    const mono = (text) => h("span", { class: "mono" }, text);
+    return h("section", { class: "panel trust" },
+      h("h3", {}, t("What was taken on trust")),
+      h("p", {}, t("Which chain, which contracts and whose log: this comes from the trust file, and from nothing else.")),
+      h("p", {}, h("strong", {}, ORIGINS[this.#trust.from]())),
+      facts([
+        [t("Chain"), mono(String(chain.id))],
+        [t("Sealed by"), mono(chain.sealers.join(" "))],
+        [t("Contracts"), Object.values(contracts).map(({ address }) => h("div", { class: "mono" }, address))],
+        [t("Log"), mono(log.verifier)],
+      ]),
+      this.#choose());
+  }
+}
+
+const notice = (words, detail) => h("div", { class: "notice bad", role: "alert" },
+  h("p", {}, words), detail ? h("p", { class: "mono small" }, detail) : null);
