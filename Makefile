@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # Further arguments: make test ARGS="-k merkle", make lock ARGS=--upgrade
 ARGS ?=
+# Processes that make test runs files in: most of them wait for browsers and nodes. 0: this one.
+WORKERS ?= 2
 # How long make soak takes.
 MINUTES ?= 10
 
@@ -18,7 +20,7 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
-	@echo "make test       install, then run the tests          (ARGS=... goes to pytest)"
+	@echo "make test       install, then run the tests          (ARGS=... goes to pytest; WORKERS=2)"
 	@echo "make serve      a sample city with its pages on loopback, data in ./certledger-data"
 	@echo "make lint       style, types, import rules           (make -k lint: all findings)"
 	@echo "make contracts  recompile the contracts and compare with what is committed"
@@ -91,7 +93,7 @@ bench: $(VENV)/.run
 	@$(BIN)/certledger bench evidence
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest $(ARGS); outcome=$$?; \
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS); outcome=$$?; \
 	missing=""; \
 	for tool in node npm go; do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
 	if [ -n "$$missing" ]; then \
