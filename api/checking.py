@@ -35,7 +35,11 @@ READING_ACCOUNT = sha256(b"certledger reads")
 def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> IntegrityReport:
     """Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's, ChainError
     and NodeDidNotStart when the chain cannot be read."""
-    master, log_key, deployment = _secret(settings), _log_key(settings), read_deployment(settings)
+    master, log_key, deployment = (
+        master_key(settings),
+        log_key_of(settings),
+        read_deployment(settings),
+    )
     _require_database(settings)
     if deployment is None:
         raise FileNotFoundError(
@@ -129,11 +133,11 @@ def chain_url(settings: Settings) -> Iterator[str]:
             node.stop()
 
 
-def _secret(settings: Settings) -> MasterKey:
+def master_key(settings: Settings) -> MasterKey:
     return MasterKey(load_or_create_secret(_existing(settings, "master.key")))
 
 
-def _log_key(settings: Settings) -> NoteKey:
+def log_key_of(settings: Settings) -> NoteKey:
     key = load_log_key(_existing(settings, "log.key"))
     return NoteKey(settings.origin, key.public_key().public_bytes_raw())
 

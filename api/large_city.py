@@ -237,7 +237,7 @@ class _Writer:
             self._store_lookups(batch, made.lookups)
             service.log.append(batch)
         service.log.anchor(service.log.size)
-        service.log.store_published()
+        service.log.write_checkpoints()
         return service.log.size
 
     @staticmethod
@@ -330,10 +330,12 @@ _PARALLEL_FROM = 5_000  # entries; below, starting processes costs more
 
 
 def _makers(service: Service, found: Institutions, *, many: bool) -> Executor:
-    start = {"initializer": _prepare, "initargs": (service.master, found)}
+    given = (service.master, found)
     if not many:
-        return ThreadPoolExecutor(1, **start)
-    return ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn"), **start)
+        return ThreadPoolExecutor(1, initializer=_prepare, initargs=given)
+    return ProcessPoolExecutor(
+        _PROCESSES, mp_context=get_context("spawn"), initializer=_prepare, initargs=given
+    )
 
 
 class _Maker:

@@ -11,15 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from api.checking import READING_ACCOUNT, log_id_of, read_deployment, run_fsck
+from api.checking import (
+    READING_ACCOUNT,
+    log_id_of,
+    log_key_of,
+    master_key,
+    read_deployment,
+    run_fsck,
+)
 from api.embedded import NodeDidNotStart
-from api.keyfiles import KeyFileError, load_log_key
+from api.keyfiles import KeyFileError
 from api.settings import Settings
 from audit.rounds import Rounds
 from audit.watching import Round, Verdict, share
+from ledger.catalogue import load_catalogue
 from ledger.chain import ChainClient, ChainError
 from ledger.database import Database
-from ledger.notes import NoteKey
 
 
 def watch(settings: Settings, pause: Callable[[float], bool]) -> Iterator[Round]:
@@ -75,11 +82,9 @@ def _check(settings: Settings) -> Round:
 
 @contextmanager
 def _rounds(settings: Settings) -> Iterator[Rounds]:
-    key_file = settings.keys / "log.key"
     deployment = read_deployment(settings)
-    if deployment is None or not key_file.exists():
+    if deployment is None:
         raise FileNotFoundError(f"{settings.data} holds no ledger that was ever started")
-    key = NoteKey(settings.origin, load_log_key(key_file).public_key().public_bytes_raw())
     with (
         closing(Database(settings.database_url)) as database,
         closing(
@@ -96,6 +101,8 @@ def _rounds(settings: Settings) -> Iterator[Rounds]:
             client,
             log_id=log_id_of(settings.origin),
             origin=settings.origin,
-            log_key=key,
+            log_key=log_key_of(settings),
+            master=master_key(settings),
+            catalogue=load_catalogue(),
             start=secrets.randbelow(1 << 40),
         )

@@ -6,8 +6,8 @@
    the chain has not changed its mind about that one.
 4. Each entry of the stretch: its hash leads to the chain's root by an inclusion proof; the
    statement is the one that it names, and verifies with the key whose thumbprint the statement
-   names; a certificate's row has the commitment that was signed, and a change of status has come
-   down to it.
+   names; a certificate's row and sealed content are those that were signed, and a change of status
+   has come down to it.
 
 The cheap part of the full check (`audit.integrity`), which also derives every other table. Not
 this module's job: how much and how often (`audit.watching`), clocks and processes.
@@ -19,19 +19,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import orjson
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from audit.es256 import Signed, unverified
 from audit.integrity.reading import plain, rows_by, snapshot
-from audit.integrity.records import Record, read_records
+from audit.integrity.records import Record, records_of
 from audit.integrity.report import Findings
+from audit.integrity.rereading import Issued, Rereader
 from audit.watching import Round, stretches
 from ledger import store
+from ledger.catalogue import Catalogue
 from ledger.chain import ChainError, ChainUnavailable
 from ledger.database import Database
-from ledger.encoding import b64url_decode
 from ledger.entries import EventKind
 from ledger.lifecycle import Action
 from ledger.merkle import (
@@ -43,12 +42,12 @@ from ledger.merkle import (
     root_from_inclusion,
 )
 from ledger.notes import NoteError, NoteKey, open_checkpoint
-from ledger.statements import StatementError, load_public_key
+from ledger.sealing import MasterKey
 from ledger.tiles import TILE_WIDTH, NodeReader
 
 #: Checkpoints that a round looks at: while it reads, one or two may be anchored.
 _CHECKPOINTS = 5
-_OF_CERTIFICATE = ("certificate_id", "commitment", "seq", "issuer", "state", "state_seq")
+_OF_CERTIFICATE = ("certificate_id", "state", "state_seq")
 
 
 class Anchors(Protocol):
@@ -76,6 +75,8 @@ class Rounds:
         log_id: bytes,
         origin: str,
         log_key: NoteKey,
+        master: MasterKey,
+        catalogue: Catalogue,
         start: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -83,6 +84,7 @@ class Rounds:
         live long do not all look at the same entries."""
         self._database, self._chain, self._log_id = database, chain, log_id
         self._origin, self._log_key, self._clock = origin, log_key, clock
+        self._master, self._catalogue = master, catalogue
         self._cursor = start
         self._seen: tuple[int, bytes] | None = None
 
@@ -137,10 +139,11 @@ class Rounds:
             self._check_tree(findings, tiles, size, root)
         except _NoTile:
             return 0
+        reader = Rereader(connection, self._master, self._catalogue)
         ranges, after = stretches(self._cursor, size, count(size))
         for start, end in ranges:
-            records = _check_leaves(connection, findings, tiles, start, end, root)
-            _check_signatures(connection, findings, records)
+            records = _check_leaves(reader, findings, tiles, start, end, root)
+            _check_signatures(findings, records)
             _check_certificates(connection, findings, records)
         self._cursor = after
         return sum(end - start for start, end in ranges)
@@ -237,7 +240,7 @@ class _Tiles:
 
 
 def _check_leaves(
-    connection: Connection,
+    reader: Rereader,
     findings: Findings,
     tiles: _Tiles,
     start: int,
@@ -252,9 +255,10 @@ def _check_leaves(
         proofs = list(inclusion_proofs(range(start, end), tiles.size, tiles.read))
     except _NoTile:
         proofs = []
-    records, leaves = read_records(connection, findings, start, end, stored)
+    chunk = reader.read(start, end)
+    records = records_of(findings, chunk, stored)
     accused: set[int] = set()
-    for seq, leaf, proof in zip(range(start, end), leaves, proofs, strict=False):
+    for seq, leaf, proof in zip(range(start, end), chunk.leaves, proofs, strict=False):
         index, offset = divmod(seq, TILE_WIDTH)
         kept = stored[index][offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
         if leaf is None:
@@ -273,42 +277,19 @@ def _check_leaves(
     return records
 
 
-def _check_signatures(
-    connection: Connection, findings: Findings, records: Sequence[Record]
-) -> None:
-    kids = {record.statement.kid for record in records if record.statement is not None}
-    points: dict[str, bytes | None] = {
-        kid: _point(kid, row.jwk)
-        for kid, row in rows_by(connection, store.keys, "kid", kids, "kid", "jwk").items()
-    }
-    batch: list[Signed] = []
+def _check_signatures(findings: Findings, records: Sequence[Record]) -> None:
     for record in records:
         if record.statement is None or not record.trusted:
             continue  # named already
-        point = points.get(record.statement.kid)
-        if point is None:
-            findings.altered(
-                f"statements {record.seq}", "its signer's key is missing or another", "key.differs"
+        where = f"statements {record.seq}"
+        if record.statement.verified is None:
+            findings.altered(where, "its signer's key is missing or another", "key.differs")
+        elif not record.statement.verified:
+            findings.forged(
+                where,
+                "its signature does not verify with the key that it names",
+                "statement.signature",
             )
-        else:
-            batch.append((record.seq, point, record.statement.token))
-    for seq in unverified(batch):
-        findings.forged(
-            f"statements {seq}",
-            "its signature does not verify with the key that it names",
-            "statement.signature",
-        )
-
-
-def _point(kid: str, text: Any) -> bytes | None:
-    """The 64 bytes of the key with this thumbprint, which no other key has; None for another."""
-    try:
-        jwk = orjson.loads(text)
-        if load_public_key(jwk).thumbprint() != kid:
-            return None
-        return b"".join(b64url_decode(jwk[name]).rjust(32, b"\0") for name in ("x", "y"))
-    except (StatementError, ValueError, TypeError, KeyError):
-        return None
 
 
 def _check_certificates(
@@ -316,36 +297,33 @@ def _check_certificates(
 ) -> None:
     """Rows of the certificates that these entries issued or whose state they changed. A finding
     names the entry: identifiers of certificates are not for logs."""
-    of_kind = {
-        record.seq: str(record.statement.payload.get("certificate_id"))
-        for record in records
-        if record.statement is not None
-        and record.trusted
-        and record.entry.kind in (EventKind.ISSUE, EventKind.STATUS)
-    }
-    rows = rows_by(
-        connection, store.certificates, "certificate_id", of_kind.values(), *_OF_CERTIFICATE
-    )
+    changes: list[tuple[Record, str]] = []
     for record in records:
-        id_ = of_kind.get(record.seq)
-        if id_ is None:
+        if record.statement is None or not record.trusted:
             continue
-        row, entry, where = rows.get(id_), record.entry, f"entries {record.seq}"
+        says = record.statement.says
+        if isinstance(says, Issued):
+            _check_issued(findings, record, says)
+        elif record.entry.kind is EventKind.STATUS and record.entry.reason != Action.ERASE:
+            changes.append((record, str(record.statement.payload.get("certificate_id"))))
+    ids = [id_ for _, id_ in changes]
+    rows = rows_by(connection, store.certificates, "certificate_id", ids, *_OF_CERTIFICATE)
+    for record, id_ in changes:
+        row, entry, where = rows.get(id_), record.entry, record.where
         if row is None:
             findings.missing(where, "certificate.missing")
-        elif entry.kind is EventKind.ISSUE:
-            wrong = (row.commitment, row.seq, row.issuer) != (
-                record.digest,
-                entry.seq,
-                entry.department,
-            )
-            if wrong:
-                what = "the row of its certificate is not as issued"
-                findings.altered(where, what, "certificate.differs")
-        elif entry.reason != Action.ERASE and (
+        elif (
             type(row.state_seq) is not int
             or row.state_seq < entry.seq
             or (row.state_seq == entry.seq and row.state != entry.state)
         ):
             what = "its change of status is not in the row of its certificate"
             findings.altered(where, what, "certificate.state")
+
+
+def _check_issued(findings: Findings, record: Record, issued: Issued) -> None:
+    if issued.row_missing:
+        findings.missing(record.where, "certificate.missing")
+    elif issued.wrong or issued.content_altered:
+        what = "the row of its certificate is not as issued"
+        findings.altered(record.where, what, "certificate.differs")

@@ -103,7 +103,8 @@ disputes = Table(
     Index("disputes_grant", "grant_id"),
     Index("disputes_holder", "holder", "seq"),
     Index("disputes_department", "department", "seq"),
-    # SQLite would go through everybody's open disputes for those of one department.
+    # SQLite would go through everybody's open disputes for those of one holder or department.
+    Index("disputes_holder_state", "holder", "state", "seq"),
     Index("disputes_department_state", "department", "state", "seq"),
     Index("disputes_state", "state", "seq"),
 )

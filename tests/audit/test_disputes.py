@@ -50,7 +50,7 @@ def plans(connection: Connection, scope: Scope, **asked: Any) -> list[str]:
         (AUDITOR, None, "disputes_seq", ""),
         (AUDITOR, DisputeState.OPEN, "disputes_state", "state=?"),
         (HOLDER, None, "disputes_holder", "holder=?"),
-        (HOLDER, DisputeState.OPEN, "disputes_holder", "holder=?"),
+        (HOLDER, DisputeState.OPEN, "disputes_holder_state", "holder=? AND state=?"),
         (DEPARTMENT, None, "disputes_department", "department=?"),
         (
             DEPARTMENT,

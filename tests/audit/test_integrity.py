@@ -889,7 +889,7 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         story.running(tmp_path_factory.mktemp("dishonest")) as builder,
         pytest.MonkeyPatch.context() as patch,
     ):
-        builder.committer._clock_ms = lambda: time.time_ns() // 1_000_000 + clock["offset"]
+        builder.committer._time_after = lambda *_: time.time_ns() // 1_000_000 + clock["offset"]
         builder.start_city()
         jwk = builder.key("operator-2")
         builder.enrol("operator", what="key", role="operator", institution="operator", jwk=jwk)

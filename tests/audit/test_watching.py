@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from audit.integrity import Finding
 from audit.rounds import Rounds
 from audit.watching import LEAST, Round, Verdict, Watched, share, shown, stretches
+from ledger.catalogue import load_catalogue
 from ledger.chain import ChainUnavailable
 from ledger.database import Database
 from ledger.notes import NoteKey
@@ -114,6 +115,8 @@ class Watch:
             log_id=ledger.log_id,
             origin=ledger.origin,
             log_key=NoteKey(ledger.origin, ledger.log_key.public_key().public_bytes_raw()),
+            master=ledger.master,
+            catalogue=load_catalogue(),
             start=0,
             clock=lambda: 1_000.0,
         )
@@ -184,6 +187,10 @@ CHANGES: dict[str, Change] = {
     ),
     "commitment": altered(
         "kind = 'issue': update certificates set commitment = zeroblob(32) where seq = ?",
+        "entries {}",
+    ),
+    "content": altered(
+        "kind = 'issue': update certificates set content = x'00' || content where seq = ?",
         "entries {}",
     ),
     "no certificate": altered(
@@ -329,6 +336,8 @@ def test_rounds_go_on_while_the_log_grows(own_ledger: Any, tmp_path: Path) -> No
             log_id=built.log_id,
             origin=built.origin,
             log_key=NoteKey(built.origin, built.log_key.public_key().public_bytes_raw()),
+            master=built.master,
+            catalogue=load_catalogue(),
             start=3,
         )
         first = live.look(lambda size: size)
