@@ -13,6 +13,7 @@ code under test; nothing here decides what is right.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -274,11 +275,21 @@ def fork(order: dict[str, Any]) -> int:
         os._exit(1)
 
 
+#: What a start imports, the chain's libraries above all.
+PRELOADED = (
+    "api.app",
+    "ledger.chain_http",
+    "ledger.node.server",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "uvicorn.protocols.http.httptools_impl",
+)
+
+
 def main() -> None:
     """An order a line; answers with the process's number."""
-
-    import ledger.node.server  # noqa: F401 - imported before it is needed
-
+    for name in PRELOADED:
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("ready", flush=True)
     for line in sys.stdin:
