@@ -89,6 +89,7 @@ def test_evidence_is_checked_without_a_network(
     proven = page.locator(".proven")
     expect(proven).to_contain_text(looked["person"].fields["name"])
     expect(proven).to_contain_text(looked["person"].card)
+    expect(proven).to_contain_text("block" if language == "en" else "区块")
     text = page.locator("#result").inner_text()
     assert "{" not in text
     assert not any(check.code in text for check in report.checks)

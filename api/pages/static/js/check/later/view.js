@@ -34,6 +34,9 @@ const LOOKS = {
   not_proven: () => ["wait", "dot", t("not proven")],
 };
 
+const inBlock = (number) => t("block {number}", { number: formatNumber(number) });
+const inEntry = (seq) => t("entry {seq}", { seq: formatNumber(seq) });
+
 const mono = (text) => h("span", { class: "mono" }, text);
 
 /** @param {import("./evidence/protocol.js").Report} report */
@@ -69,7 +72,7 @@ const checkItems = (checks) => h("ul", { class: "checks" }, checks.map((check) =
       h("strong", {}, t("{number}. {name}", { number: check.number, name: checkName(check.name) })),
       h("span", { class: "visually-hidden" }, ` (${word})`),
       h("span", { class: "check-detail" }, whyOf(check),
-        check.seq === undefined ? null : ` (${t("entry {seq}", { seq: formatNumber(check.seq) })})`)));
+        check.seq === undefined ? null : ` (${inEntry(check.seq)})`)));
 }));
 
 function provenPanel({ facts: { entry, status, erased, fields, dispute, recorded_by: recorded } }) {
@@ -79,7 +82,7 @@ function provenPanel({ facts: { entry, status, erased, fields, dispute, recorded
     [t("Event"), eventName(entry)],
     [t("Reason"), entry.decision === "refused" ? reasonName(entry.reason) : null],
     [t("When"), formatTime(entry.time)],
-    [t("On the chain by"), recorded && `${formatTime(Number(recorded.time) * 1000)} · ${t("block {number}", { number: formatNumber(recorded.number) })}`],
+    [t("On the chain by"), recorded && `${formatTime(Number(recorded.time) * 1000)} · ${inBlock(recorded.number)}`],
     [t("Department"), entry.department && institutionName(entry.department)],
     [t("Place"), entry.site && siteName(entry.site)],
     [t("Terminal"), entry.terminal],
@@ -89,9 +92,9 @@ function provenPanel({ facts: { entry, status, erased, fields, dispute, recorded
     [t("State of the certificate"), status && t("{state}, as of {time}", {
       state: describeState(status.state).word, time: formatTime(Number(status.time) * 1000),
     })],
-    [t("Content erased"), erased && `${formatTime(erased.time_ms)} (${t("entry {seq}", { seq: formatNumber(erased.seq) })})`],
+    [t("Content erased"), erased && `${formatTime(erased.time_ms)} (${inEntry(erased.seq)})`],
     [t("Grant number"), entry.grant && mono(entry.grant)],
-    [t("Dispute"), dispute && `${disputeState(dispute.state)} (${t("entry {seq}", { seq: formatNumber(dispute.disputed.seq) })}: ${eventName(dispute.disputed)})`],
+    [t("Dispute"), dispute && `${disputeState(dispute.state)} (${inEntry(dispute.disputed.seq)}: ${eventName(dispute.disputed)})`],
     [t("Questions about it"), dispute?.questions.map(asked)],
     [t("Entry number"), formatNumber(entry.seq)],
     ...Object.entries(fields ?? {}).map(([name, value]) => [
