@@ -259,3 +259,21 @@ def test_the_check_saved_as_a_file_needs_no_service(
     expect(verdict(alone)).to_have_text("伪造或损坏")
     assert [x for x in wrong if not x.startswith(("data:", "file:"))] == []
     context.close()
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "Make a report"), ("zh-CN", "生成报告")])
+def test_the_service_makes_a_report_only_when_asked(
+    desk: Any, looked: dict[str, Any], language: str, label: str
+) -> None:
+    page = desk.open("/check", language=language)
+    ready(page)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    choose(page, looked["bundle"])
+    expect(verdict(page)).to_be_visible()
+    assert "POST" not in sent
+    with page.expect_download() as download:
+        page.get_by_role("button", name=label).click()
+    content = Path(download.value.path()).read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert sent.count("POST") == 1

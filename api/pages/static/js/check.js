@@ -36,10 +36,12 @@ function examiner() {
 }
 
 async function fetchExaminer() {
-  const [{ Examiner }, { readyWords, trustOfService }] = await Promise.all([
+  const [{ Examiner }, { readyWords, reportButton, trustOfService }] = await Promise.all([
     import("./check/later/examiner.js"), import("./check/later/online.js"), loadLater(), loadStyles("check-later"),
   ]);
-  const made = new Examiner({ askTrust: () => trustOfService(api), chooseFile: () => file.click() });
+  const made = new Examiner({
+    askTrust: () => trustOfService(api), chooseFile: () => file.click(), offerReport: (bundle) => reportButton(api, bundle),
+  });
   await made.prepare();
   show(ready, icon("shield", 16), " ", readyWords());
   return made;

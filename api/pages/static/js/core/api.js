@@ -109,10 +109,10 @@ export class Api {
   }
 
   /**
-   * @param {{token?: boolean, tries?: number, signal?: AbortSignal, asText?: boolean}} options
+   * @param {{token?: boolean, tries?: number, signal?: AbortSignal, as?: "json" | "text" | "blob"}} options
    * @throws {Problem | Unreachable}
    */
-  async #send(path, request, { token = false, tries = 6, signal, asText = false } = {}) {
+  async #send(path, request, { token = false, tries = 6, signal, as = "json" } = {}) {
     let stale = false;
     for (let attempt = 1; ; attempt++) {
       const limit = new AbortController();
@@ -127,7 +127,7 @@ export class Api {
         response = await fetch(path, { ...request, headers, signal: limit.signal, cache: "no-store", credentials: "omit" });
         if (AWAY.has(response.status)) throw new Error(`HTTP ${response.status}`);
         // An answer that is cut off is no answer.
-        if (response.ok) body = await (asText ? response.text() : response.json());
+        if (response.ok) body = await response[as]();
         else body = await response.json().catch(() => ({}));
       } catch (error) {
         if (signal?.aborted) throw error;

@@ -21,12 +21,13 @@ export class Examiner {
   #bundle = null;
 
   /**
-   * @param {{askTrust: () => Promise<{bytes: Uint8Array, from: string} | null>, chooseFile: () => void}} page
-   *   null where there is no trust file to be had now
+   * @param {{askTrust: () => Promise<{bytes: Uint8Array, from: string} | null>, chooseFile: () => void,
+   *   offerReport?: (bundle: Uint8Array) => Element}} page null where there is no trust file to be had now
    */
-  constructor({ askTrust, chooseFile }) {
+  constructor({ askTrust, chooseFile, offerReport }) {
     this.askTrust = askTrust;
     this.chooseFile = chooseFile;
+    this.offerReport = offerReport;
   }
 
   async prepare() {
@@ -50,7 +51,8 @@ export class Examiner {
       const report = await verifyEvidence(this.#bundle, this.#trust.bytes);
       return h("div", {}, evidenceView(report), this.#trustPanel(),
         h("div", { class: "actions screen-only" },
-          h("button", { type: "button", onclick: () => print() }, icon("printer"), t("Print the result"))));
+          h("button", { type: "button", onclick: () => print() }, icon("printer"), t("Print the result")),
+          this.offerReport?.(this.#bundle)));
     } catch (error) {
       if (!(error instanceof BundleError)) throw error;
       return h("div", {}, notice(t("This is no evidence file of this version, or no trust file: nothing was checked."), error.message));

@@ -68,7 +68,7 @@ function refusals(api, id, type, counts, refused, total) {
 async function download(api, id, type, listed, total) {
   const rows = listed.length === total
     ? listed
-    : allRows(await api.get(`/v1/imports/${id}/report`, {}, { asText: true }));
+    : allRows(await api.get(`/v1/imports/${id}/report`, {}, { as: "text" }));
   saveCsv(`refused-rows-${type}.csv`, [
     [t("Line"), t("Column"), t("Code"), t("Reason")],
     ...rows.map(({ line, field, code }) => [line, field ? fieldName(type, field) : "", code, rowReason(code)]),
