@@ -12,16 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import orjson
 from sqlalchemy.engine import make_url
 from web3.types import RPCEndpoint
 
+from api.belonging import log_id_of, read_deployment
 from api.embedded import EmbeddedNode
 from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret
+from api.node_store import with_node_store
 from api.settings import Settings
 from audit.integrity import ChainRecords, IntegrityReport, check_ledger
 from ledger.catalogue import load_catalogue
-from ledger.chain import ChainClient, Deployment
+from ledger.chain import ChainClient
 from ledger.chain_http import KeepAliveProvider, Unreachable
 from ledger.database import Database
 from ledger.encoding import sha256
@@ -32,6 +33,7 @@ from ledger.sealing import MasterKey
 READING_ACCOUNT = sha256(b"certledger reads")
 
 
+@with_node_store
 def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> IntegrityReport:
     """Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's, ChainError
     and NodeDidNotStart when the chain cannot be read."""
@@ -79,22 +81,6 @@ def collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def log_id_of(origin: str) -> bytes:
-    """How the log is named in the contract."""
-    return sha256(b"certledger log\0" + origin.encode())
-
-
-def read_deployment(settings: Settings) -> Deployment | None:
-    """Where the contracts are; None when the folder does not say."""
-    path = settings.data / "deployment.json"
-    if not path.exists():
-        return None
-    try:
-        return Deployment.from_json(orjson.loads(path.read_bytes()))
-    except (ValueError, KeyError, TypeError):
-        raise KeyFileError(f"{path} does not name the contracts") from None
 
 
 def running_url(settings: Settings) -> str | None:

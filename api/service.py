@@ -7,12 +7,14 @@ import os
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, select
 
+from api.belonging import log_id_of, read_deployment, require_belonging
 from api.bulk import BulkChecker, Checker
 from api.embedded import EmbeddedNode
 from api.keyfiles import (
@@ -43,14 +45,13 @@ from ledger.catalogue import load_catalogue
 from ledger.chain import (
     ChainClient,
     ChainUnavailable,
-    Deployment,
     DirectoryEntry,
     address_of,
 )
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
-from ledger.encoding import b64url_decode, sha256
+from ledger.encoding import b64url_decode
 from ledger.enrolment import EnrolmentHandler
 from ledger.invitations import ClaimHandler, InvitationHandler
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
@@ -66,7 +67,9 @@ OPERATOR_INSTITUTION = "operator"
 
 
 def initialise(settings: Settings) -> None:
-    """Create the data folder's keys and the database where they are missing; idempotent."""
+    """Create the data folder's keys and the database where they are missing; idempotent. Raises
+    KeyFileError for a folder whose keys or settings are not those of the ledger in it."""
+    require_belonging(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     load_or_create_secret(settings.keys / "master.key")
     load_log_key(settings.keys / "log.key")
@@ -100,7 +103,7 @@ class Service:
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
-        self.log_id = sha256(b"certledger log\0" + settings.origin.encode())
+        self.log_id = log_id_of(settings.origin)
         self.grants = Grants()
         allowed = settings.synthetic_identities
         self.checker = Checker(self.catalogue, self.master, synthetic_allowed=allowed)
@@ -121,8 +124,11 @@ class Service:
             )
             self.node.start()
             url = self.node.url
-        try:
+        with ExitStack() as undo:
+            if self.node is not None:
+                undo.callback(self.node.stop)
             self.chain = self._connect(url, account_key)
+            undo.callback(self.chain.close)
             self.log = Log(
                 self.database,
                 self.chain,
@@ -144,16 +150,14 @@ class Service:
             )
             self.committer.start()
             self.watcher.start(url)
-        except BaseException:
-            if self.node is not None:
-                self.node.stop()
-            raise
+            undo.pop_all()
 
     def stop(self) -> None:
         self.watcher.stop()
         self.bulk_checker.close()
         self.committer.stop()
         self.scrubber.stop()
+        self.chain.close()
         if self.node is not None:
             self.node.stop()
         self.database.close()
@@ -168,20 +172,21 @@ class Service:
     def _connect(self, url: str, account_key: bytes) -> ChainClient:
         """A client of the deployed contracts; deploys them once, at the first start."""
         path = self.settings.data / "deployment.json"
-        deployment = None
-        if path.exists():
-            deployment = Deployment.from_json(orjson.loads(path.read_bytes()))
+        deployment = read_deployment(self.settings)
         chain = ChainClient(
             url,
             account_key=account_key,
             deployment=deployment,
             timeout=self.settings.chain_timeout,
         )
-        if deployment is None:
-            deployment = chain.deploy()
-            write_new(path, orjson.dumps(deployment.to_json(), option=orjson.OPT_INDENT_2))
-        self._check(chain)
-        chain.open_log(self.log_id)
+        with ExitStack() as undo:
+            undo.callback(chain.close)
+            if deployment is None:
+                deployment = chain.deploy()
+                write_new(path, orjson.dumps(deployment.to_json(), option=orjson.OPT_INDENT_2))
+            self._check(chain)
+            chain.open_log(self.log_id)
+            undo.pop_all()
         return chain
 
     @staticmethod

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from api.checking import READING_ACCOUNT, log_id_of, read_deployment, running_url
+from api.belonging import log_id_of, read_deployment
+from api.checking import READING_ACCOUNT, running_url
 from api.keyfiles import KeyFileError
 from api.settings import Settings
 from audit.tracing import check_line

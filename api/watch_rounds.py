@@ -11,14 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from api.checking import (
-    READING_ACCOUNT,
-    log_id_of,
-    log_key_of,
-    master_key,
-    read_deployment,
-    run_fsck,
-)
+from api.belonging import log_id_of, read_deployment
+from api.checking import READING_ACCOUNT, log_key_of, master_key, run_fsck
 from api.embedded import NodeDidNotStart
 from api.keyfiles import KeyFileError
 from api.settings import Settings

@@ -105,7 +105,7 @@ def fsck(data: DataFolder = None, as_json: Json = False) -> None:
         task = bar.add_task("", total=None, counted="")
 
         def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, counted=f"{done} of {total} entries")
+            bar.update(task, completed=done, total=total, counted=f"{done} of {total}")
 
         collect_rarely()
         report = run_fsck(settings, advance)

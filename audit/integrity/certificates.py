@@ -118,6 +118,8 @@ class Certificates:
         if require(actor, Role.ISSUER).institution != row.issuer:
             raise AgainstRules("signed by another department than the issuer")
         current = self.changed.get(id_) or Changed(State.ACTIVE, row.seq)
+        # One that is no bytes at all is named where it stands.
+        commitment = row.commitment if isinstance(row.commitment, bytes) else b""
         state = after(current.state, action)
         shown: str = state.value
         if action is Action.ERASE:
@@ -135,8 +137,8 @@ class Certificates:
             current.final_ms = record.entry.time_ms if state in FINAL else None
             current.successor = payload.get("successor") if action is Action.SUPERSEDE else None
             current.digest = record.digest
-            record.action = StatusChange(row.commitment, CHAIN_STATE[state], record.digest)
-        current.commitment = row.commitment
+            record.action = StatusChange(commitment, CHAIN_STATE[state], record.digest)
+        current.commitment = commitment
         self.changed[id_] = current
         return Draft(
             kind=EventKind.STATUS,

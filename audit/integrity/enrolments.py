@@ -377,4 +377,5 @@ def _same_jwk(text: Any, point: bytes) -> bool:
         found = orjson.loads(text)
     except (ValueError, TypeError):
         return False
-    return isinstance(found, dict) and all(found.get(name) == wanted[name] for name in wanted)
+    same = isinstance(found, dict) and all(found.get(name) == wanted[name] for name in wanted)
+    return same and orjson.dumps(found).decode() == text

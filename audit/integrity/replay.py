@@ -171,11 +171,12 @@ class Replay:
                 entries.c.kind == kind.value,
                 entries.c[member] == table.c[key],
             )
+            (name,) = table.primary_key.columns.keys()
             query = (
-                select(*plain(table, key))
+                select(*plain(table, name))
                 .select_from(table.outerjoin(entries, entry))
                 .where(entries.c.seq.is_(None))
                 .limit(report.KEPT_FINDINGS)
             )
-            for (name,) in self._connection.execute(query):
-                self._findings.added(f"{table.name} {name}", "belongs to no entry")
+            for (value,) in self._connection.execute(query):
+                self._findings.added(f"{table.name} {value}", "belongs to no entry")

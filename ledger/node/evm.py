@@ -327,14 +327,14 @@ def execute(
         parent_hash=parent.hash,
         coinbase=coinbase,
         state_root=state.state_root,
-        transaction_root=_ordered_root([transaction.raw for transaction in included]),
-        receipt_root=_ordered_root([r.encode(b) for r, b in zip(receipts, blooms, strict=True)]),
+        transaction_root=ordered_root([transaction.raw for transaction in included]),
+        receipt_root=ordered_root([r.encode(b) for r, b in zip(receipts, blooms, strict=True)]),
         bloom=bloom,
         number=number,
         gas_used=gas_used,
         timestamp=timestamp,
         mix_hash=ZERO_HASH,
-        withdrawals_root=_ordered_root([rlp.encode(w.fields()) for w in withdrawals]),
+        withdrawals_root=ordered_root([rlp.encode(w.fields()) for w in withdrawals]),
     )
     block = Block(
         keccak(header.encode()), header, tuple(included), tuple(receipts), tuple(withdrawals)
@@ -345,9 +345,9 @@ def execute(
 def roots_of(block: Block) -> tuple[bytes, bytes, bytes]:
     """Transactions', receipts' and withdrawals' roots, computed from the block's own content."""
     return (
-        _ordered_root([transaction.raw for transaction in block.transactions]),
-        _ordered_root([receipt.encode(receipt.bloom) for receipt in block.receipts]),
-        _ordered_root([rlp.encode(w.fields()) for w in block.withdrawals]),
+        ordered_root([transaction.raw for transaction in block.transactions]),
+        ordered_root([receipt.encode(receipt.bloom) for receipt in block.receipts]),
+        ordered_root([rlp.encode(w.fields()) for w in block.withdrawals]),
     )
 
 
@@ -460,7 +460,7 @@ def _context(
     return context
 
 
-def _ordered_root(items: list[bytes]) -> bytes:
+def ordered_root(items: list[bytes]) -> bytes:
     if not items:
         return EMPTY_TRIE_ROOT
     if len(items) == 1 and len(items[0]) >= 32:

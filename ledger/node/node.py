@@ -86,7 +86,7 @@ class Node:
             try:
                 self._key = _authority_key(folder)
                 self.authority = seal.address_of(self._key)
-                self.store = Store(folder / "chain", self._decode, **options)
+                self.store = Store(folder / "chain", self._decode, evm.roots_of, **options)
                 undo.callback(self.store.close)
                 self.head = self._open()
                 self._check_newest()
@@ -262,8 +262,7 @@ class Node:
                 "use the right folder or the right chain id"
             )
         head = self.store.block(number)
-        if head is None:
-            raise NodeError(f"block {number} in {self.folder} is damaged: restore a backup")
+        assert head is not None  # its number was read from it
         return head
 
     def _check_newest(self) -> None:
@@ -278,7 +277,7 @@ class Node:
         try:
             block = self.store.block(number)
         except (ValueError, StoreError) as error:
-            return f"unreadable: {error}"
+            return str(error)
         if block is None:
             return "missing"
         header = block.header

@@ -485,7 +485,7 @@ def get_logs(node: Node, content: Any) -> Any:
     for number in node.store.blocks_with(groups, first, last):
         block = node.store.block(number)
         if block is None:
-            continue
+            raise StoreError(f"the chain's store is damaged, block {number} is missing")
         log_index = 0
         for index, receipt in enumerate(block.receipts):
             for log in receipt.logs:
@@ -561,8 +561,12 @@ def get_seal(node: Node, which: Any) -> Any:
     by_hash = isinstance(which, str) and len(which) == 66
     block = find_block_by_hash(node, which) if by_hash else find_block(node, which)
     signature = None if block is None else node.store.seal(block.number)
-    if block is None or signature is None:
+    if block is None:
         return None
+    if signature is None or seal.signer(signature, node.chain_id, block.hash) != node.authority:
+        raise StoreError(
+            f"the chain's store is damaged, seal {block.number} is not the authority's"
+        )
     return {
         "blockHash": shapes.data(block.hash),
         "blockNumber": hex(block.number),

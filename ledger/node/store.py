@@ -5,6 +5,10 @@ synced to disk before `add_block` returns: after a crash at any moment the store
 blocks whose `add_block` returned (or one more, whole, if the crash came between the sync and the
 return). Not its job: deciding what a valid block is, or knowing py-evm.
 
+Records are believed no further than they can be checked on the way out: a block must have its hash
+and lead to its transactions and receipts, a trie node must have the hash it is kept under, an index
+must lead to what it is asked for. Else StoreError: no answer rather than a wrong one.
+
 Tables (numbers are 8 bytes big-endian):
   meta     name -> value           nodes     hash -> trie node or contract code
   blocks   number -> hash, header  bodies    number -> transactions, withdrawals
@@ -21,6 +25,7 @@ from threading import Lock
 
 import lmdb
 import rlp
+from eth_hash.auto import keccak
 
 from ledger.node.block import (
     Block,
@@ -60,10 +65,11 @@ class Store:
         self,
         folder: Path,
         decode_transaction: Callable[[bytes], Transaction],
+        roots_of: Callable[[Block], tuple[bytes, bytes, bytes]],
         *,
         map_size: int = MAP_SIZE,
     ) -> None:
-        self._decode = decode_transaction
+        self._decode, self._roots_of = decode_transaction, roots_of
         self._kept: OrderedDict[int, Block] = OrderedDict()
         self._kept_lock = Lock()
         try:
@@ -91,7 +97,10 @@ class Store:
 
     def node(self, key: bytes) -> bytes | None:
         """A trie node or contract code by its hash."""
-        return self._get("nodes", key)
+        value = self._get("nodes", key)
+        if value is not None and keccak(value) != key:
+            raise _damaged(f"state 0x{key.hex()}", "does not have its hash")
+        return value
 
     def meta(self, name: str) -> bytes | None:
         return self._get("meta", name.encode())
@@ -107,9 +116,17 @@ class Store:
         self._write([("senders", sender, b"") for sender in senders])
 
     def head_number(self) -> int | None:
-        """The newest block's number; None before genesis."""
-        with self._env.begin(db=self._tables["blocks"]) as txn, txn.cursor() as cursor:
-            return int.from_bytes(cursor.key(), "big") if cursor.last() else None
+        """The newest block's number; None before genesis. StoreError where only parts of a block
+        are left: a head that was cut off would look like an older chain."""
+        lasts = []
+        for name in ("blocks", "bodies", "receipts", "seals"):
+            with self._env.begin(db=self._tables[name]) as txn, txn.cursor() as cursor:
+                lasts.append(cursor.key() if cursor.last() else None)
+        with self._env.begin(db=self._tables["numbers"]) as txn:
+            started = txn.stat()["entries"] > 0
+        if len(set(lasts)) > 1 or (lasts[0] is None and started):
+            raise _damaged("the newest block", "is not whole")
+        return None if lasts[0] is None else int.from_bytes(lasts[0], "big")
 
     def add_block(self, block: Block, seal: bytes, nodes: dict[bytes, bytes]) -> None:
         """Durable when this returns. StoreError leaves the store as it was."""
@@ -157,16 +174,27 @@ class Store:
             stored = txn.get(key, db=self._tables["blocks"])
             body = txn.get(key, db=self._tables["bodies"])
             receipts = txn.get(key, db=self._tables["receipts"])
-        if stored is None or body is None or receipts is None:
+        if stored is None and body is None and receipts is None:
             return None
-        raw_transactions, withdrawals = rlp.decode(body)
-        block = Block(
-            hash=stored[:32],
-            header=Header.decode(stored[32:]),
-            transactions=tuple(self._decode(raw) for raw in raw_transactions),
-            receipts=receipts_from_stored(receipts),
-            withdrawals=withdrawals_from_stored(withdrawals),
-        )
+        if stored is None or body is None or receipts is None:
+            raise _damaged(f"block {number}", "is not whole")
+        try:
+            raw_transactions, withdrawals = rlp.decode(body)
+            block = Block(
+                hash=stored[:32],
+                header=Header.decode(stored[32:]),
+                transactions=tuple(self._decode(raw) for raw in raw_transactions),
+                receipts=receipts_from_stored(receipts),
+                withdrawals=withdrawals_from_stored(withdrawals),
+            )
+            roots = self._roots_of(block)
+        except (ValueError, TypeError, IndexError, rlp.exceptions.RLPException) as error:
+            raise _damaged(f"block {number}", f"cannot be read: {error}") from error
+        header = block.header
+        if keccak(stored[32:]) != block.hash or header.number != number:
+            raise _damaged(f"block {number}", "header does not have its hash")
+        if roots != (header.transaction_root, header.receipt_root, header.withdrawals_root):
+            raise _damaged(f"block {number}", "contents do not match the header")
         self._keep(block)
         return block
 
@@ -177,7 +205,11 @@ class Store:
 
     def number_of(self, block_hash: bytes) -> int | None:
         stored = self._get("numbers", block_hash)
-        return None if stored is None else int.from_bytes(stored, "big")
+        if stored is None:
+            return None
+        if (self._get("blocks", stored) or b"")[:32] != block_hash:
+            raise _damaged(f"number 0x{block_hash.hex()}", "leads to another block")
+        return int.from_bytes(stored, "big")
 
     def seal(self, number: int) -> bytes | None:
         key = _key(number)
@@ -188,7 +220,12 @@ class Store:
         stored = self._get("places", transaction_hash)
         if stored is None:
             return None
-        return int.from_bytes(stored[:8], "big"), int.from_bytes(stored[8:], "big")
+        number, index = int.from_bytes(stored[:8], "big"), int.from_bytes(stored[8:], "big")
+        block = self.block(number)
+        found = () if block is None else block.transactions[index : index + 1]
+        if [transaction.hash for transaction in found] != [transaction_hash]:
+            raise _damaged(f"place 0x{transaction_hash.hex()}", "leads to another transaction")
+        return number, index
 
     def ancestors(self, number: int) -> Iterator[bytes]:
         """Hashes of the 256 blocks up to `number`, newest first (for BLOCKHASH)."""
@@ -257,6 +294,12 @@ class Store:
             self._kept.move_to_end(block.number)
             if len(self._kept) > BLOCKS_KEPT:
                 self._kept.popitem(last=False)
+
+
+def _damaged(record: str, how: str) -> StoreError:
+    return StoreError(
+        f"the chain's store is damaged, {record} {how}: restore a backup (fsck names all)"
+    )
 
 
 def _key(number: int) -> bytes | None:

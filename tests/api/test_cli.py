@@ -398,10 +398,11 @@ def test_what_is_due_is_listed_and_erased_by_command(
         shown = desk.json("status", id_, code=1)
         assert (shown["state"], shown["content"]) == ("expired", content)
         assert ("erased_ms" in shown) == (content == "erased")
-    out = desk.folder / "erased.json"
+    out, trust = desk.folder / "erased.json", desk.folder / "trust.json"
     about = ("--certificate", ended[0], "--key", desk.key("police"), "--out", str(out))
     desk.run("evidence", *about)
-    assert "erased" in desk.run("verify", str(out))[0]
+    desk.run("trust", "--out", str(trust))
+    assert "the content was erased" in desk.run("verify", str(out), "--trust", str(trust))[0]
 
 
 # --- grants and lookups -------------------------------------------------------------------------

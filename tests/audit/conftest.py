@@ -57,7 +57,7 @@ from ledger.sealing import MasterKey
 from ledger.statements import Kind, sign, verify
 
 ORIGIN = "test.example/log"
-ISSUER, HOTEL = "11440300000000001R", "hotel-group"
+ISSUER, HOTEL, REGISTRY = "11440300000000001R", "hotel-group", "registry"
 SITE, OTHER_SITE = "hotel-1", "hotel-2"
 ITEM = "hotel-check-in"
 CARD = "resident-identity-card"
@@ -90,8 +90,11 @@ class Built:
     def log_id(self) -> bytes:
         return sha256(b"certledger log\0" + ORIGIN.encode())
 
-    def check(self, path: Path | None = None, **changed: Any) -> IntegrityReport:
-        database = Database(f"sqlite:///{path or self.path}")
+    def check(
+        self, path: Path | None = None, *, database: Database | None = None, **changed: Any
+    ) -> IntegrityReport:
+        """Of this ledger, of a copy of its database, or through one that the caller keeps open."""
+        opened = database or Database(f"sqlite:///{path or self.path}")
         try:
             arguments: dict[str, Any] = {
                 "log_id": self.log_id,
@@ -102,9 +105,10 @@ class Built:
                 **changed,
             }
             chain = arguments.pop("chain", None) or ChainRecords(self.chain, self.provider)
-            return check_ledger(database, chain, **arguments)
+            return check_ledger(opened, chain, **arguments)
         finally:
-            database.close()
+            if database is None:
+                opened.close()
 
 
 class Builder:
@@ -323,10 +327,10 @@ class Builder:
         members = {"dispute_id": dispute_id, "seq": question, "text": "不在场"}
         self.send("answer", self.statement(who, Kind.ANSWER, v=1, **members))
 
-    def ask(self) -> str:
+    def ask(self, who: str = "terminal") -> str:
         request_id = new_id()
         request = self.statement(
-            "terminal",
+            who,
             Kind.REQUEST,
             v=1,
             request_id=request_id,
@@ -498,7 +502,22 @@ def tell_the_story(builder: Builder) -> None:
     builder.resolve("auditor", once, "rejected")
     builder.resolve("auditor", builder.dispute("holder", made + 1), "rejected")
     assert builder.look_up({"grant_id": held}).code == "grant_frozen"
-    # More than a tile, so that there is a full one and a level above.
+    tell_of_another_department(builder)
+
+
+def tell_of_another_department(builder: Builder) -> None:
+    """So that no column of what departments ask and dispute is the same in every row."""
+    jwk, names = builder.key("registrar"), builder.built.names
+    builder.enrol("operator", what="institution", code=REGISTRY, name_zh="登记处")
+    builder.enrol("operator", what="site", site="desk-1", department=REGISTRY, name_zh="窗口")
+    post = {"institution": REGISTRY, "terminal": "desk", "site": "desk-1"}
+    builder.enrol("operator", what="key", role="terminal", jwk=jwk, **post)
+    names["asked-elsewhere"] = builder.ask("registrar")
+
+
+def fill_a_tile(builder: Builder) -> None:
+    """More than a tile, so that there is a full one and a level above."""
+    names = builder.built.names
     unused = builder.grant("holder", [names["card"]], "direct")
     assert builder.look_up({"grant_id": unused}).fields
     lookups = [builder.lookup_request({"grant_id": unused}) for _ in range(260)]
@@ -527,6 +546,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     folder = tmp_path_factory.mktemp("ledger")
     with running(folder) as builder:
         tell_the_story(builder)
+        fill_a_tile(builder)
         builder.committer.stop()
         with builder.database.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

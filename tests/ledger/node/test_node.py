@@ -266,6 +266,70 @@ def test_a_changed_byte_in_the_newest_blocks_is_found_at_start(
         start()
 
 
+@pytest.mark.parametrize("table", ["blocks", "bodies", "receipts", "seals"])
+def test_a_head_that_was_cut_off_is_no_older_chain(table: str, start: Callable[..., Any]) -> None:
+    wire = start()
+    wire.send()
+    wire.node.close()
+    with lmdb.open(str(wire.node.folder / "chain"), max_dbs=20) as env:
+        opened = env.open_db(table.encode())
+        with env.begin(write=True, db=opened) as txn:
+            assert txn.delete((2).to_bytes(8, "big"))
+    with pytest.raises(NodeError, match="the newest block is not whole"):
+        start()
+
+
+@pytest.mark.parametrize(
+    ("table", "method"),
+    [
+        ("blocks", "eth_getBlockByNumber"),
+        ("blocks", "eth_getBlockByHash"),
+        ("bodies", "eth_getBlockByNumber"),
+        ("receipts", "eth_getTransactionReceipt"),
+        ("receipts", "eth_getLogs"),
+        ("seals", "certledger_getSeal"),
+        ("numbers", "eth_getBlockByHash"),
+        ("places", "eth_getTransactionByHash"),
+        ("nodes", "eth_call"),
+        ("nodes", "eth_getProof"),
+        ("nodes", "eth_getCode"),
+    ],
+)
+def test_a_record_broken_under_a_running_node_is_no_answer(
+    table: str, method: str, start: Callable[..., Any]
+) -> None:
+    wire = start()
+    contract = wire.deploy("checkpoint_log")
+    sent = wire.send(to=contract)
+    number = wire.node.head.number
+    block_hash = "0x" + wire.node.head.hash.hex()
+    wire.send()
+    wire.node.close()
+    wire = start()
+    key = number.to_bytes(8, "big")
+    params: dict[str, list[Any]] = {
+        "eth_getBlockByNumber": [hex(number), False],
+        "eth_getBlockByHash": [block_hash, False],
+        "eth_getTransactionReceipt": [sent],
+        "eth_getTransactionByHash": [sent],
+        "eth_getLogs": [{"blockHash": block_hash}],
+        "certledger_getSeal": [block_hash],
+        "eth_call": [{"to": contract, "data": "0x00"}, "latest"],
+        "eth_getProof": [contract, ["0x0"], "latest"],
+        "eth_getCode": [contract, "latest"],
+    }
+    kept = {"numbers": wire.node.store.block(number).hash, "places": bytes.fromhex(sent[2:])}
+    key = {**kept, "nodes": wire.node.head.header.state_root}.get(table, key)
+    # A block is kept once it was read, and is answered as it was.
+    wire.node.store._kept.clear()
+    with wire.node.store._env.begin(write=True, db=wire.node.store._tables[table]) as txn:
+        value = bytearray(txn.get(key))
+        value[-1] ^= 1
+        txn.put(key, bytes(value))
+    error = wire.error(method, *params[method])
+    assert "the chain's store is damaged" in error["message"]
+
+
 def test_a_folder_of_something_else_is_refused(start: Callable[..., Any]) -> None:
     wire = start()
     wire.node.close()

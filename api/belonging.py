@@ -1,0 +1,176 @@
+"""Whether key files, settings and database belong together, held before anything is written.
+
+A key that is missing beside a ledger must come back from a backup: a new one in its place would
+sign, seal and read nothing of what is there. One that was put in another's place is told by what it
+signed or sealed. Not this module's job: the chain's side (`ledger.log`, `ledger.chain`), single
+records that were altered (`audit.integrity`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+from sqlalchemy import Connection, Table, inspect, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret, load_signing_key
+from api.settings import Settings
+from ledger import store
+from ledger.chain import Deployment
+from ledger.database import Database
+from ledger.directory import Role
+from ledger.encoding import sha256
+from ledger.notes import NoteError, NoteKey, open_checkpoint
+from ledger.sealing import MasterKey, Sealed, SealError
+
+#: How many newest records are tried: one that was altered must not speak for all.
+_TRIED = 3
+KEY_FILES = ("master.key", "log.key", "chain.key", "operator.jwk")
+
+
+def read_deployment(settings: Settings) -> Deployment | None:
+    """Where the contracts are; None when the folder does not say. Raises KeyFileError."""
+    path = settings.data / "deployment.json"
+    if not path.exists():
+        return None
+    try:
+        return Deployment.from_json(orjson.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError):
+        raise KeyFileError(f"{path} does not name the contracts") from None
+
+
+def log_id_of(origin: str) -> bytes:
+    """How the log is named in the contract."""
+    return sha256(b"certledger log\0" + origin.encode())
+
+
+def require_belonging(settings: Settings) -> None:
+    """Raises KeyFileError, naming the file or the setting, where what is there does not fit the
+    ledger; a folder where nothing was recorded yet fits anything. Writes nothing."""
+    deployed = settings.data / "deployment.json"
+    if deployed.exists():
+        _require_files(settings)
+    if not _may_hold(settings):
+        return
+    database = Database(settings.database_url)
+    try:
+        with database.read() as connection:
+            if not _recorded(connection):
+                return
+            _require_origin(connection, settings)
+            _require_files(settings)
+            if not deployed.exists():
+                raise KeyFileError(
+                    f"{deployed} is missing, but the database holds a ledger: bring it back "
+                    "from a backup (a new one would be of contracts without any anchor)"
+                )
+            _require_log_key(connection, settings)
+            _require_master_key(connection, settings)
+            _require_operator(connection, settings)
+    except SQLAlchemyError:
+        return  # whoever uses it says what is wrong with it
+    finally:
+        database.close()
+
+
+def _may_hold(settings: Settings) -> bool:
+    """Opening a SQLite file that is not there would make an empty one."""
+    url = make_url(settings.database_url)
+    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+
+
+def _recorded(connection: Connection) -> bool:
+    if not inspect(connection).has_table(store.entries.name):
+        return False
+    return connection.execute(select(store.entries.c.seq).limit(1)).first() is not None
+
+
+def _require_files(settings: Settings) -> None:
+    for name in KEY_FILES:
+        path = settings.keys / name
+        if not path.exists():
+            raise KeyFileError(
+                f"{path} is missing, but there is a ledger that was made with it: bring it back "
+                "from a backup (a new one would not fit)"
+            )
+
+
+def _require_origin(connection: Connection, settings: Settings) -> None:
+    heads = set(connection.execute(select(store.log_head.c.log_id)).scalars())
+    if heads and log_id_of(settings.origin) not in heads:
+        raise KeyFileError(
+            f"the database {settings.database_url} holds the log of another origin than "
+            f"{settings.origin!r}: set CERTLEDGER_ORIGIN or CERTLEDGER_DATABASE as they were"
+        )
+
+
+def _require_log_key(connection: Connection, settings: Settings) -> None:
+    path = settings.keys / "log.key"
+    key = NoteKey(settings.origin, load_log_key(path).public_key().public_bytes_raw())
+    table = store.checkpoints
+    query = select(table.c.note).order_by(table.c.size.desc()).limit(_TRIED)
+    notes = list(connection.execute(query).scalars())
+    if notes and not any(_opens(note, key) for note in notes):
+        raise KeyFileError(
+            f"{path} is not the key that signed this ledger's checkpoints under the origin "
+            f"{settings.origin!r}: bring the right one back from a backup"
+        )
+
+
+def _opens(note: str, key: NoteKey) -> bool:
+    try:
+        open_checkpoint(note, key)
+    except (NoteError, ValueError, TypeError, AttributeError):
+        return False
+    return True
+
+
+def _require_master_key(connection: Connection, settings: Settings) -> None:
+    path = settings.keys / "master.key"
+    master = MasterKey(load_or_create_secret(path))
+    sealed: list[bool] = []
+    for table, name, content in (
+        (store.keys, "kid", "sealed"),
+        (store.invitations, "invitation", "sealed"),
+        (store.certificates, "certificate_id", "content"),
+    ):
+        sealed += _unsealed(connection, master, table, name, content)
+    if sealed and not any(sealed):
+        raise KeyFileError(
+            f"{path} is not the key that sealed this ledger's contents: bring the right one back "
+            "from a backup"
+        )
+
+
+def _unsealed(
+    connection: Connection, master: MasterKey, table: Table, name: str, content: str
+) -> list[bool]:
+    """Of the newest sealed rows, whether each opens."""
+    query = (
+        select(table.c[name], table.c.wrapped_key, table.c[content])
+        .where(table.c[content].is_not(None), table.c.wrapped_key.is_not(None))
+        .order_by(table.c.seq.desc())
+        .limit(_TRIED)
+    )
+    opened = []
+    for key, wrapped, ciphertext in connection.execute(query):
+        try:
+            master.open(Sealed(wrapped, ciphertext), key.encode())
+            opened.append(True)
+        except (SealError, TypeError, AttributeError):
+            opened.append(False)
+    return opened
+
+
+def _require_operator(connection: Connection, settings: Settings) -> None:
+    path = settings.keys / "operator.jwk"
+    kid, keys = load_signing_key(path).thumbprint(), store.keys
+    operators = connection.execute(select(keys.c.kid).where(keys.c.role == Role.OPERATOR.value))
+    enrolled = set(operators.scalars())
+    if enrolled and kid not in enrolled:
+        raise KeyFileError(
+            f"{path} is not a key that this ledger knows as an operator's: bring the right one "
+            "back from a backup"
+        )

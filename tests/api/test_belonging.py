@@ -1,0 +1,258 @@
+"""Keys, settings, database and node that do not belong together are refused, and nothing is made
+in the place of what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import lmdb
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from api.belonging import KEY_FILES
+from api.checking import run_fsck
+from api.cli import app
+from api.embedded import NodeDidNotStart
+from api.keyfiles import KeyFileError, load_signing_key, new_signing_key, save_signing_key
+from api.service import Service, initialise
+from api.settings import Settings
+from ledger.batch import Request
+from ledger.chain import ChainError
+from ledger.log import LedgerBehindChain
+from ledger.statements import Kind, sign, verify
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def live(data: Path, *codes: str) -> None:
+    """Start, enrol what a start enrols and an institution for each code, stop."""
+    service = Service(Settings(data=data))
+    service.start()
+    try:
+        asyncio.run(enrol(service, codes))
+    finally:
+        service.stop()
+
+
+async def enrol(service: Service, codes: tuple[str, ...]) -> None:
+    await service.bootstrap()
+    key = load_signing_key(service.settings.keys / "operator.jwk")
+    kid = key.thumbprint()
+    found = service.ring.find(kid)
+    assert found is not None
+    for code in codes:
+        members = {"v": 1, "what": "institution", "code": code, "name_zh": "机构"}
+        members |= {"iat": int(time.time()), "jti": uuid.uuid4().hex}
+        statement = verify(sign(Kind.ENROLMENT, members, key, kid), key)
+        await service.record("enrolment", Request(statement, found[0]))
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One data folder as it was on two days."""
+    folder = tmp_path_factory.mktemp("days")
+    data = folder / "data"
+    live(data)
+    shutil.copytree(data, folder / "first")
+    live(data, "later")
+    return folder / "first", data
+
+
+@pytest.fixture
+def data(days: tuple[Path, Path], tmp_path: Path) -> Path:
+    """Today's folder, to be spoilt."""
+    shutil.copytree(days[1], tmp_path / "data")
+    return tmp_path / "data"
+
+
+def replace(data: Path, day: Path, *names: str) -> None:
+    """Restore these from another day's backup."""
+    for name in names:
+        if (data / name).is_dir():
+            shutil.rmtree(data / name)
+            shutil.copytree(day / name, data / name)
+        else:
+            shutil.copyfile(day / name, data / name)
+
+
+def files(data: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (data / "keys").iterdir()}
+
+
+def start(data: Path, **settings: object) -> None:
+    """Raises what keeps the service from serving; ends it if nothing does."""
+    service = Service(Settings(data=data, **settings))  # type: ignore[arg-type]
+    service.start()
+    service.stop()
+
+
+def quiet(_done: int, _total: int) -> None:
+    return
+
+
+def test_what_belongs_together_starts_and_is_clean(data: Path) -> None:
+    start(data)
+    report = run_fsck(Settings(data=data), quiet)
+    assert report.findings == ()
+    assert report.entries == report.anchored == 3
+
+
+def lose(path: Path) -> None:
+    path.unlink()
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"\x00" + path.read_bytes()[1:])
+
+
+def exchange(path: Path) -> None:
+    path.unlink()
+    if path.suffix == ".jwk":
+        save_signing_key(path, new_signing_key())
+    else:
+        path.write_text(os.urandom(32).hex())
+
+
+@pytest.mark.parametrize("change", [lose, spoil])
+@pytest.mark.parametrize("name", KEY_FILES)
+def test_lost_or_spoilt_key_is_named_and_none_made(
+    data: Path, name: str, change: Callable[[Path], None]
+) -> None:
+    change(data / "keys" / name)
+    before = files(data)
+    with pytest.raises(KeyFileError, match=name):
+        start(data)
+    if name != "chain.key" or change is lose:  # the check signs nothing on the chain
+        with pytest.raises(KeyFileError, match=name):
+            run_fsck(Settings(data=data), quiet)
+    assert files(data) == before
+
+
+@pytest.mark.parametrize("name", KEY_FILES)
+def test_key_of_another_ledger_is_refused(data: Path, name: str) -> None:
+    exchange(data / "keys" / name)
+    before = files(data)
+    if name == "chain.key":
+        with pytest.raises(ChainError, match="log is open for another sequencer"):
+            start(data)
+    elif name == "master.key":
+        seal_something(data)
+        with pytest.raises(KeyFileError, match=r"master\.key is not the key that sealed"):
+            start(data)
+    else:
+        with pytest.raises(KeyFileError, match=rf"{name} is not "):
+            start(data)
+        with pytest.raises(KeyFileError, match=rf"{name} is not "):
+            run_fsck(Settings(data=data), quiet)
+    assert files(data) == before
+
+
+def seal_something(data: Path) -> None:
+    """This small ledger has sealed nothing yet."""
+    with closing(sqlite3.connect(data / "certledger.db")) as database, database:
+        database.execute("update keys set sealed = randomblob(64), wrapped_key = randomblob(60)")
+
+
+def test_lost_deployment_starts_no_second_chain(data: Path) -> None:
+    (data / "deployment.json").unlink()
+    with pytest.raises(KeyFileError, match=r"deployment\.json is missing"):
+        start(data)
+    assert not (data / "deployment.json").exists()
+
+
+def test_spoilt_deployment_is_named(data: Path) -> None:
+    path = data / "deployment.json"
+    content = orjson.loads(path.read_bytes())
+    path.write_bytes(orjson.dumps({**content, "directory": "0x12"}))
+    with pytest.raises(KeyFileError, match=r"deployment\.json does not name the contracts"):
+        start(data)
+    swapped = {**content, "checkpoint_log": "0x" + "11" * 20}
+    path.write_bytes(orjson.dumps(swapped))
+    with pytest.raises(ChainError, match="no checkpoint_log contract"):
+        start(data)
+
+
+def test_changed_settings_are_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="another origin"):
+        start(data, origin="other.example/log")
+    with pytest.raises(NodeDidNotStart, match="holds chain 440300, the settings say 5"):
+        start(data, chain_id=5)
+    with pytest.raises(LedgerBehindChain, match="the database 0"):
+        start(data, database=f"sqlite:///{tmp_path / 'elsewhere.db'}")
+
+
+def test_lost_or_exchanged_authority_key_is_refused_and_found(data: Path) -> None:
+    path = data / "node" / "authority.key"
+    path.write_text("11" * 32)
+    with pytest.raises(NodeDidNotStart, match="not sealed by this folder's authority"):
+        start(data)
+    wheres = {finding.where for finding in run_fsck(Settings(data=data), quiet).findings}
+    assert "node authority.key" in wheres
+    path.unlink()
+    with pytest.raises(NodeDidNotStart, match=r"authority\.key is missing"):
+        start(data)
+    assert not path.exists()
+
+
+def test_old_database_is_refused_by_the_real_process(data: Path, days: tuple[Path, Path]) -> None:
+    replace(data, days[0], "certledger.db")
+    ended = subprocess.run(
+        [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "the chain holds 3 entries of this log, the database 2" in ended.stderr
+    assert "ready" not in ended.stdout
+    assert "behind_chain" in {f.code for f in run_fsck(Settings(data=data), quiet).findings}
+
+
+def test_old_node_is_refused(data: Path, days: tuple[Path, Path]) -> None:
+    replace(data, days[0], "node")
+    with pytest.raises(LedgerBehindChain, match="the chain was restored from an old backup"):
+        start(data)
+    assert not run_fsck(Settings(data=data), quiet).clean
+
+
+def test_everything_of_one_day_is_an_honest_start(data: Path, days: tuple[Path, Path]) -> None:
+    replace(data, days[0], "node", "certledger.db")
+    start(data)
+    assert run_fsck(Settings(data=data), quiet).clean
+
+
+def test_damaged_node_is_reported_with_its_record(data: Path) -> None:
+    seven = (7).to_bytes(8, "big")
+    with lmdb.open(str(data / "node" / "chain"), max_dbs=20) as env:
+        table = env.open_db(b"receipts")
+        with env.begin(write=True, db=table) as txn:
+            value = bytearray(txn.get(seven))
+            value[-1] ^= 1
+            txn.put(seven, bytes(value))
+    with pytest.raises(NodeDidNotStart, match="block 7 "):
+        start(data)
+    answer = CliRunner().invoke(app, ["fsck", "--json", "--data", str(data)])
+    assert answer.exit_code == 1
+    found = {item["where"]: item for item in orjson.loads(answer.stdout)["findings"]}
+    assert found["node receipts 7"]["code"] == "node.receipts"
+    assert found["node"]["code"] == "node.store"
+
+
+def test_folder_without_a_ledger_is_made_ready(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "new")
+    initialise(settings)
+    (settings.keys / "log.key").unlink()
+    initialise(settings)  # nothing was recorded yet, so any key will do
+    assert (settings.keys / "log.key").exists()
