@@ -30,6 +30,11 @@ _TRIED = 3
 KEY_FILES = ("master.key", "log.key", "chain.key", "operator.jwk")
 
 
+class Mismatch(KeyFileError):
+    """What is in the database does not fit a key or a setting: one of them is another's, or the
+    database was altered."""
+
+
 def read_deployment(settings: Settings) -> Deployment | None:
     """Where the contracts are; None when the folder does not say. Raises KeyFileError."""
     path = settings.data / "deployment.json"
@@ -100,8 +105,9 @@ def _require_files(settings: Settings) -> None:
 def _require_origin(connection: Connection, settings: Settings) -> None:
     heads = set(connection.execute(select(store.log_head.c.log_id)).scalars())
     if heads and log_id_of(settings.origin) not in heads:
-        raise KeyFileError(
-            f"the database {settings.database_url} holds the log of another origin than "
+        shown = make_url(settings.database_url).render_as_string(hide_password=True)
+        raise Mismatch(
+            f"the database {shown} holds the log of another origin than "
             f"{settings.origin!r}: set CERTLEDGER_ORIGIN or CERTLEDGER_DATABASE as they were"
         )
 
@@ -113,7 +119,7 @@ def _require_log_key(connection: Connection, settings: Settings) -> None:
     query = select(table.c.note).order_by(table.c.size.desc()).limit(_TRIED)
     notes = list(connection.execute(query).scalars())
     if notes and not any(_opens(note, key) for note in notes):
-        raise KeyFileError(
+        raise Mismatch(
             f"{path} is not the key that signed this ledger's checkpoints under the origin "
             f"{settings.origin!r}: bring the right one back from a backup"
         )
@@ -138,7 +144,7 @@ def _require_master_key(connection: Connection, settings: Settings) -> None:
     ):
         sealed += _unsealed(connection, master, table, name, content)
     if sealed and not any(sealed):
-        raise KeyFileError(
+        raise Mismatch(
             f"{path} is not the key that sealed this ledger's contents: bring the right one back "
             "from a backup"
         )
@@ -170,7 +176,7 @@ def _require_operator(connection: Connection, settings: Settings) -> None:
     operators = connection.execute(select(keys.c.kid).where(keys.c.role == Role.OPERATOR.value))
     enrolled = set(operators.scalars())
     if enrolled and kid not in enrolled:
-        raise KeyFileError(
+        raise Mismatch(
             f"{path} is not a key that this ledger knows as an operator's: bring the right one "
             "back from a backup"
         )

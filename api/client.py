@@ -160,14 +160,14 @@ class Client:
         for attempt in range(1, self._tries + 1):
             try:
                 response = send()
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if attempt == self._tries:
                     raise ServiceUnreachable(f"no answer from the service: {error}") from error
                 time.sleep(min(3.0, 0.2 * 2**attempt))
                 continue
             if response.status_code != 503 or attempt == self._tries:
                 return response
-            time.sleep(min(5.0, float(response.headers.get("Retry-After", "1"))))
+            time.sleep(_seconds(response.headers.get("Retry-After", "")))
         raise AssertionError
 
     @staticmethod
@@ -692,6 +692,11 @@ def device_code(material: Mapping[str, Any], at_ms: int) -> str:
 def public_jwk(key: ECKey) -> dict[str, str]:
     jwk = key.as_dict(private=False)
     return {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
+
+
+def _seconds(retry_after: str) -> float:
+    """How long to wait, at most 5 s; the header may also be a date, or whatever a proxy says."""
+    return min(5.0, float(retry_after)) if retry_after.isdecimal() else 1.0
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

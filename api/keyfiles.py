@@ -37,7 +37,14 @@ def write_new(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, path)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if path.exists():
+                raise FileExistsError from None
+            draft.rename(path)
     except FileExistsError:
         raise KeyFileError(f"{path} exists; a key is never overwritten") from None
     finally:

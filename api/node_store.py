@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 
-from api.belonging import require_belonging
+import orjson
+
+from api.belonging import Mismatch, require_belonging
 from api.embedded import NodeDidNotStart
 from api.settings import Settings
 from audit.integrity import IntegrityReport
@@ -30,14 +33,19 @@ def with_node_store(check: Check) -> Check:
 
     @wraps(check)
     def checked(settings: Settings, progress: Progress) -> IntegrityReport:
-        require_belonging(settings)
-        findings = node_findings(settings, progress)
+        findings = Findings()
+        try:
+            require_belonging(settings)
+        except Mismatch as error:
+            # Told by the database, which may be what was altered: the check goes on.
+            findings.add("keys and settings", f"altered: {error}", "keys.differ")
+        _check_node(settings, findings, progress)
         try:
             report = check(settings, progress)
         except (ChainError, NodeDidNotStart) as error:
             if not findings.count:
                 raise
-            findings.add("node", f"altered: it does not serve the chain: {error}", "node.store")
+            findings.altered("node", f"it does not serve the chain: {error}", "node.store")
             return IntegrityReport(0, 0, tuple(findings.kept), findings.count)
         return replace(
             report,
@@ -48,11 +56,11 @@ def with_node_store(check: Check) -> Check:
     return checked
 
 
-def node_findings(settings: Settings, progress: Progress) -> Findings:
-    """None where the chain is elsewhere."""
-    findings, folder = Findings(), settings.data / "node"
-    if settings.chain_url or not (folder / "chain").is_dir():
-        return findings
+def _check_node(settings: Settings, findings: Findings, progress: Progress) -> None:
+    """Finds nothing where the chain is elsewhere."""
+    folder = settings.data / "node"
+    if not _is_own(settings, folder) or not (folder / "chain").is_dir():
+        return
     authority = None
     try:
         key = bytes.fromhex((folder / "authority.key").read_text("ascii").strip())
@@ -66,4 +74,14 @@ def node_findings(settings: Settings, progress: Progress) -> Findings:
             findings.add(fault.where, fault.what, fault.code)
     except StoreError as error:
         findings.altered("node", str(error), "node.store")
-    return findings
+
+
+def _is_own(settings: Settings, folder: Path) -> bool:
+    """Whether the chain that is asked is the folder's own node, named by its URL or not at all."""
+    if not settings.chain_url:
+        return True
+    try:
+        url: object = orjson.loads((folder / "node.json").read_bytes())["url"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return url == settings.chain_url

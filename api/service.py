@@ -164,7 +164,7 @@ class Service:
 
     def _clear_away(self) -> None:
         """What a process that was killed left of what is erased, or was only passing through."""
-        self.database.scrub()
+        self.scrubber.erased()
         for path in (self.settings.data / "uploads").glob("*.upload"):
             if not _is_running(path.name.partition("-")[0]):
                 path.unlink(missing_ok=True)

@@ -59,12 +59,8 @@ class Watcher:
             return
         settings = self._settings.model_copy(update={"chain_url": chain_url})
         self._environment = {
-            **os.environ,
-            **{
-                f"CERTLEDGER_{name.upper()}": str(value)
-                for name, value in settings.model_dump().items()
-            },
-        }
+            name: value for name, value in os.environ.items() if not name.startswith("CERTLEDGER_")
+        } | environment_of(settings)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -84,9 +80,12 @@ class Watcher:
     def _run(self) -> None:
         # Not at once: starting was a check in itself, and whoever starts wants to be served.
         while not self._stopping.wait(self._settings.watch_interval):
-            ended = self._follow()
+            try:
+                ended = f"the watch's process ended ({self._follow()})"
+            except OSError as error:
+                ended = f"the watch's process cannot be started: {error.strerror}"
             if not self._stopping.is_set():
-                self._take(Round(at=time.time(), unknown=f"the watch's process ended ({ended})"))
+                self._take(Round(at=time.time(), unknown=ended))
 
     def _follow(self) -> int:
         with subprocess.Popen(
@@ -103,7 +102,7 @@ class Watcher:
                 process.kill()
             assert process.stdout is not None
             for line in process.stdout:
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, TypeError, KeyError):
                     self._take(Round.from_json(orjson.loads(line)))
         return process.returncode
 
@@ -113,6 +112,14 @@ class Watcher:
             logger.critical("the watch found: %s", shown(finding))
         if latest.unknown is not None:
             logger.warning("the watch cannot tell: %s", latest.unknown)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Variables that a process reads as these very settings, whatever else it is told."""
+    return {
+        f"CERTLEDGER_{name.upper()}": str(value)
+        for name, value in settings.model_dump(exclude_none=True).items()
+    }
 
 
 def main() -> None:
@@ -134,7 +141,8 @@ def _sleep(seconds: float) -> bool:
 
 def _end_with_parent() -> None:
     """Nothing is ever written here: the end of it is the end of the service, by whatever cause."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not by Python's own buffer, whose lock outlives the interpreter
+        pass
     # The whole group: a check may have processes of its own. There is nothing to be finished.
     os.killpg(0, signal.SIGKILL)
 

@@ -118,7 +118,8 @@ class Watched:
             failures=self.failures + (not told),
             sampled=self.sampled + latest.sampled,
             findings=(*self.findings, *fresh)[:KEPT],
-            found=self.found + len(fresh) + (latest.found - len(latest.findings)),
+            # The same is found again and again, and of many only some are named.
+            found=max(self.found, latest.found, len(self.findings) + len(fresh)),
             unknown=latest.unknown,
             last_ok=latest.at if verdict is Verdict.OK else self.last_ok,
             last_check=latest.at if latest.whole and told else self.last_check,

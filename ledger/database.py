@@ -19,8 +19,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 metadata = MetaData()
 
 _BUSY_MS = 10_000
-#: How long an erasure waits for readers of older states before it goes on in the background.
-_SCRUB_WAIT_MS = 300
+#: How long an erasure waits for readers of older states before it goes on in the background; no
+#: other writer gets in meanwhile.
+_SCRUB_WAIT_MS = 50
 
 #: 64-bit; on SQLite an INTEGER PRIMARY KEY is the row id itself, which BIGINT would not be.
 Int64 = BigInteger().with_variant(Integer, "sqlite")

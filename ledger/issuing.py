@@ -252,7 +252,8 @@ class StatusHandler:
                 ended=ended_ms(row.valid_until_ms, final),
                 now_ms=batch.now_ms,
             )
-            batch.after_commit.append(self._on_erased)
+            if self._on_erased not in batch.after_commit:
+                batch.after_commit.append(self._on_erased)
         shown = "erased" if action is Action.ERASE else new.value
         done = batch.record(
             request,

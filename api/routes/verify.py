@@ -19,7 +19,7 @@ from api.report import read as read_file
 from api.routes.evidence import DeskDep
 from api.routes.explorer import ChainDep
 from api.service import Service
-from audit.bundle import BundleError, Trust, read_bundle
+from audit.bundle import BundleError, Trust, load_json, read_bundle
 from audit.receipt_checks import (
     Anchoring,
     ChainSays,
@@ -71,7 +71,8 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     neither the log nor the chain: here it is run with this service's own trust file."""
     body = await read_body(request, Evidence)
     if body.bundle is not None:
-        report = await _examine(request, body.bundle, await desk.trust())
+        trust = await desk.trust()
+        report = await _examine(request, await request.body(), trust)
         return reply(report, headers={"Cache-Control": "no-store"})
     parts, log_says, own = await _at_most_two(
         request, lambda: _read_and_ask_log(service, body.receipt or {})
@@ -168,11 +169,13 @@ async def _at_most_two(request: Request, work: Callable[[], T]) -> T:
     return await asyncio.shield(working)
 
 
-async def _examine(request: Request, bundle: dict[str, Any], trust: Trust) -> dict[str, Any]:
+async def _examine(request: Request, body: bytes, trust: Trust) -> dict[str, Any]:
+    def work() -> dict[str, Any]:
+        # Read once more, and strictly: a member that stands twice is no bundle.
+        return verify_bundle(read_bundle(load_json(body)["bundle"]), trust).to_json()
+
     try:
-        return await _at_most_two(
-            request, lambda: verify_bundle(read_bundle(bundle), trust).to_json()
-        )
+        return await _at_most_two(request, work)
     except BundleError as error:
         raise StatementError("bundle.malformed", str(error)) from None
 

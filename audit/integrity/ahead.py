@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 
 from sqlalchemy import Connection
 
@@ -76,6 +78,7 @@ _kept = ExitStack()  # for as long as the process lives
 
 def _open(url: str, master: MasterKey, catalogue: Catalogue) -> None:
     global _reader
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Nothing here goes in circles, so looking for circles only takes time.
     gc.freeze()
     gc.disable()
@@ -84,6 +87,15 @@ def _open(url: str, master: MasterKey, catalogue: Catalogue) -> None:
         # Everything is read once: what a database keeps in memory would only take memory.
         connection.exec_driver_sql("PRAGMA cache_size=-2048")
     _reader = Rereader(connection, master, catalogue)
+
+
+def _end_with_parent() -> None:
+    """A caller that was killed tells nobody; a snapshot that nobody reads would keep what is erased
+    from being overwritten, for ever."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _read(start: int, end: int) -> Chunk:

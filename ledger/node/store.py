@@ -82,6 +82,8 @@ class Store:
                 sync=True,
                 metasync=True,
             )
+            # One that was killed while it read would keep old pages from being used again.
+            self._env.reader_check()
             self._tables = {name: self._env.open_db(name.encode()) for name in TABLES}
         except (lmdb.Error, OSError) as error:
             raise StoreError(f"cannot open the chain's store in {folder}: {error}") from error

@@ -153,9 +153,23 @@ def test_key_of_another_ledger_is_refused(data: Path, name: str) -> None:
     else:
         with pytest.raises(KeyFileError, match=rf"{name} is not "):
             start(data)
-        with pytest.raises(KeyFileError, match=rf"{name} is not "):
-            run_fsck(Settings(data=data), quiet)
+        found = run_fsck(Settings(data=data), quiet).findings
+        assert any(item.code == "keys.differ" and f"{name} is not " in item.what for item in found)
     assert files(data) == before
+
+
+def test_altered_rows_that_accuse_a_key_do_not_stop_the_check(data: Path) -> None:
+    """Whoever may write the database must not be able to have it left unchecked."""
+    with closing(sqlite3.connect(data / "certledger.db")) as database, database:
+        database.execute("update institutions set name_zh = 'x'")
+        columns = [row[1] for row in database.execute("pragma table_info(keys)")]
+        shown = ", ".join("'decoy'" if name == "kid" else f'"{name}"' for name in columns)
+        database.execute(f"insert into keys select {shown} from keys where role = 'operator'")
+        database.execute("update keys set role = 'auditor' where kid != 'decoy'")
+    found = {item.where: item.code for item in run_fsck(Settings(data=data), quiet).findings}
+    assert found["keys and settings"] == "keys.differ"
+    assert found["keys decoy"] == "added"
+    assert any(where.startswith("institutions ") for where in found)
 
 
 def seal_something(data: Path) -> None:

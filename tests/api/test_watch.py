@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 from api.cli import app
 from api.client import Client
 from api.process import ServiceProcess
+from api.settings import Settings
+from api.watching import environment_of
 from ledger.cosignatures import WitnessKey, open_cosignature
 from ledger.notes import open_checkpoint
 
@@ -70,6 +72,19 @@ def watching_processes(data: Path) -> list[int]:
         if b"api.watching" in command and str(data).encode() in environment:
             found.append(int(folder.name))
     return found
+
+
+def test_the_process_reads_the_settings_of_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CERTLEDGER_REPORT_FONT", __file__)
+    settings = Settings(data=tmp_path, report_font=None, watch_interval=0.5)
+    environment = environment_of(settings)
+    for name in [name for name in os.environ if name.startswith("CERTLEDGER_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
 
 
 @dataclass

@@ -325,8 +325,10 @@ def parse(text):
         raise Broken("a number that is not whole")
 
     try:
+        # Left to itself, it would guess at other encodings than UTF-8.
+        text = text.decode("utf-8")
         return json.loads(text, object_pairs_hook=once, parse_float=never, parse_constant=never)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Broken(str(error)) from None
 
 
@@ -352,12 +354,17 @@ def read_trust(value):
     for contract in value["contracts"].values():
         members(contract, ["address", "code_hash"])
     members(value["log"], ["origin", "verifier"])
-    name, key_id, key = value["log"]["verifier"].split("+", 2)
+    parts = str(value["log"]["verifier"]).split("+", 2)
+    formed(len(parts) == 3, "verifier key")
+    name, key_id, key = parts
     raw = unb64(key)
     formed(raw[:1] == b"\x01" and len(raw) == 33, "verifier key")
     formed(sha256(name.encode() + b"\n" + raw)[:4].hex() == key_id, "verifier key")
     formed(name == value["log"]["origin"], "origin")
     return value
+
+
+LIMITS = {"entries": 200, "keys": 100, "disclosures": 64, "blocks": 2, "nodes": 2_000}
 
 
 def read_bundle(value):
@@ -373,8 +380,8 @@ def read_bundle(value):
     name = NAMED_BY[subject["kind"]][1]
     members(subject, ["kind", name])
     formed(integer(subject[name]) if name == "seq" else isinstance(subject[name], str), "subject")
-    for part in ("entries", "keys", "disclosures", "blocks", "nodes"):
-        formed(isinstance(value[part], list), part)
+    for part, most in LIMITS.items():
+        formed(isinstance(value[part], list) and len(value[part]) <= most, part)
     formed(len(value["entries"]) >= 1 and 1 <= len(value["blocks"]) <= 2, "nothing in it")
     for line in value["entries"]:
         members(line, ["entry", "proof"], ["statement"])
@@ -389,7 +396,7 @@ def read_bundle(value):
         formed(entry.get("decision", "released") in ("released", "refused"), "decision")
         formed(len(unb64url(entry["statement"], Broken)) == 32, "digest")
         unb64url(entry["salt"], Broken)
-        formed(isinstance(line["proof"], list), "proof")
+        formed(isinstance(line["proof"], list) and len(line["proof"]) <= 64, "proof")
         formed(all(len(unb64(item)) == 32 for item in line["proof"]), "proof")
         formed(isinstance(line.get("statement", ""), str), "statement")
         formed("statement" in line or entry["kind"] in ("lookup", "grant"), "no statement")
