@@ -31,6 +31,15 @@ def verifies(point: bytes, token: str) -> bool:
     return True
 
 
+def is_point(point: bytes) -> bool:
+    """Whether these 64 bytes are a point on the curve, and so somebody's key."""
+    try:
+        _public_key(point)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=4_096)
 def _public_key(point: bytes) -> ec.EllipticCurvePublicKey:
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + point)

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from operator import mul
 
 ROOT = "1.2.156.3005.2"
@@ -174,6 +175,19 @@ def is_issuer_code(code: str) -> bool:
     return _REGION.fullmatch(code) is not None or is_credit_code(code)
 
 
+@lru_cache(maxsize=4_096)
+def _begun(type_code: str, issuer: str) -> int:
+    """The check's state behind these two, of which there are few; raises IdentifierError."""
+    if not _TYPE.fullmatch(type_code) or not is_credit_code(type_code[:18]):
+        raise IdentifierError("identifier.type")
+    if not is_issuer_code(issuer):
+        raise IdentifierError("identifier.issuer")
+    state = 18
+    for char in type_code + issuer:
+        state = _STEP_36[state][char]
+    return state
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateIdentifier:
     """A GB/T 36904 identifier, valid by construction; its text carries the check character."""
@@ -184,10 +198,7 @@ class CertificateIdentifier:
     version: str
 
     def __post_init__(self) -> None:
-        if not _TYPE.fullmatch(self.type_code) or not is_credit_code(self.type_code[:18]):
-            raise IdentifierError("identifier.type")
-        if not is_issuer_code(self.issuer):
-            raise IdentifierError("identifier.issuer")
+        _begun(self.type_code, self.issuer)
         if not _SERIAL.fullmatch(self.serial):
             raise IdentifierError("identifier.serial")
         if not _VERSION.fullmatch(self.version):
@@ -195,8 +206,8 @@ class CertificateIdentifier:
 
     @property
     def check(self) -> str:
-        state = 18
-        for char in self.type_code + self.issuer + self.serial + self.version:
+        state = _begun(self.type_code, self.issuer)
+        for char in self.serial + self.version:
             state = _STEP_36[state][char]
         return _CHECK_36[state]
 
@@ -209,7 +220,9 @@ class CertificateIdentifier:
         """Read an identifier as a person may type it; raises IdentifierError."""
         if len(text) > MAX_IDENTIFIER:
             raise IdentifierError("identifier.form")
-        parts = "".join(unicodedata.normalize("NFKC", text).split()).upper().split(".")
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        parts = "".join(text.split()).upper().split(".")
         if len(parts) != 10 or ".".join(parts[:5]) != ROOT:
             raise IdentifierError("identifier.form")
         identifier = cls(*parts[5:9])

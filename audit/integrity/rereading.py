@@ -13,6 +13,7 @@ Not this module's job: findings, and whatever depends on the order of entries.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ import orjson
 from sqlalchemy import Connection, select, type_coerce
 from sqlalchemy.types import NULLTYPE
 
-from audit.es256 import verifies
+from audit.es256 import is_point, verifies
 from audit.integrity.reading import all_rows, plain, rows_by
 from authz.codes import Code
 from authz.grants import Grant
@@ -31,7 +32,14 @@ from ledger import store
 from ledger.catalogue import Catalogue, UnknownType
 from ledger.certificates import ISSUER_PREFIX, VCT_PREFIX
 from ledger.directory import Enrolled, Role
-from ledger.encoding import EncodingError, b64url, b64url_decode, canonical_json, sha256
+from ledger.encoding import (
+    EncodingError,
+    b64url,
+    b64url_decode,
+    b64url_decode_all,
+    canonical_json,
+    sha256,
+)
 from ledger.entries import OPTIONAL, VERSION, Decision, Entry, EventKind
 from ledger.holders import holder_id
 from ledger.identifiers import CertificateIdentifier, IdentifierError
@@ -43,7 +51,6 @@ from ledger.statements import (
     Kind,
     Statement,
     StatementError,
-    load_public_key,
     read_header,
     request_key,
 )
@@ -65,6 +72,20 @@ _STATEMENT_OF = {
     EventKind.INVITATION: Kind.INVITATION,
 }
 _KEYS_KEPT = 20_000
+_VALUES = (str, int, bool)  # of fields
+#: Columns of a certificate that are as its statement says.
+_STATED = ("type", "issuer", "commitment", "seq", "valid_from_ms", "valid_until_ms", "source")
+_OF_CERTIFICATE = (
+    "certificate_id",
+    "holder",
+    "uniqueness",
+    "wrapped_key",
+    "content",
+    "state",
+    "state_seq",
+    "successor",
+    *_STATED,
+)
 
 
 class AgainstRules(Exception):
@@ -320,7 +341,8 @@ class Rereader:
             for statement in statements
             if statement.kind is Kind.CERTIFICATE
         }
-        return rows_by(self._connection, store.certificates, "certificate_id", ids)
+        table = store.certificates
+        return rows_by(self._connection, table, "certificate_id", ids, *_OF_CERTIFICATE)
 
     def _issued(self, seq: int, statement: _Read, certificates: Mapping[str, Any]) -> Issued:
         claims = statement.payload
@@ -334,44 +356,50 @@ class Rereader:
         row = certificates.get(id_)
         if row is None:
             return Issued(id_, issuer, type_code, row_missing=True)
-        expected: dict[str, Any] = {
-            "type": kind.code,
-            "issuer": issuer,
-            "commitment": statement.digest,
-            "seq": seq,
-            "valid_from_ms": _ms(claims.get("nbf")),
-            "valid_until_ms": _ms(claims.get("exp")),
-            "source": claims.get("source"),
-        }
-        holder, content_altered = row.holder, False
+        # Taken apart at once: asking a row for a column by its name takes longer.
+        _, holder, uniqueness, wrapped_key, content, state, state_seq, successor, *stored = row
+        stated = [
+            kind.code,
+            issuer,
+            statement.digest,
+            seq,
+            _ms(claims.get("nbf")),
+            _ms(claims.get("exp")),
+            claims.get("source"),
+        ]
+        wrong = [
+            name for name, is_, said in zip(_STATED, stored, stated, strict=True) if is_ != said
+        ]
+        content_altered = False
         # Whether content was rightly erased is seen at the end.
-        if row.content is not None and row.wrapped_key is not None:
-            fields = self._fields(row, claims)
+        if content is not None and wrapped_key is not None:
+            fields = self._fields(id_, Sealed(wrapped_key, content), claims)
             content_altered = fields is None
             if fields is not None:
-                subject = str(fields[kind.subject.name])
-                holder = expected["holder"] = holder_id(self._master, subject)
-                if row.uniqueness is not None:
+                subject, shown = str(fields[kind.subject.name]), holder
+                holder = holder_id(self._master, subject)
+                if shown != holder:
+                    wrong.append("holder")
+                if uniqueness is not None:
                     name = "\0".join([kind.type_code, issuer, subject, *kind.key_of(fields)])
-                    expected["uniqueness"] = self._master.derive(
-                        b"certledger uniqueness v1", name.encode("utf-8")
-                    )[:16]
+                    derived = self._master.derive(b"certledger uniqueness v1", name.encode("utf-8"))
+                    if uniqueness != derived[:16]:
+                        wrong.append("uniqueness")
         return Issued(
             certificate_id=id_,
             issuer=issuer,
             type_code=type_code,
             holder=holder,
             content_altered=content_altered,
-            wrong=tuple(name for name in expected if getattr(row, name) != expected[name]),
-            looks_changed=(row.state, row.state_seq, row.successor) != (State.ACTIVE, seq, None)
-            or None in (row.uniqueness, row.content, row.wrapped_key),
+            wrong=tuple(wrong),
+            looks_changed=(state, state_seq, successor) != (State.ACTIVE, seq, None)
+            or None in (uniqueness, content, wrapped_key),
         )
 
-    def _fields(self, row: Any, claims: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _fields(self, id_: str, sealed: Sealed, claims: Mapping[str, Any]) -> dict[str, Any] | None:
         """All fields, from the sealed content; None when it is not what was signed."""
         try:
-            sealed = Sealed(row.wrapped_key, row.content)
-            packed = orjson.loads(self._master.open(sealed, row.certificate_id.encode("ascii")))
+            packed = orjson.loads(self._master.open(sealed, id_.encode("ascii")))
             return _disclosed(packed, claims)
         except (SealError, ValueError, TypeError, KeyError, AttributeError):
             return None
@@ -409,10 +437,17 @@ def _point(kid: str, text: str) -> bytes | None:
 
 
 def thumbprint_of(jwk: Mapping[str, Any]) -> tuple[str, bytes]:
-    """RFC 7638 thumbprint, and the point's 64 bytes."""
-    key = load_public_key(jwk)
-    point = b64url_decode(jwk["x"]).rjust(32, b"\0") + b64url_decode(jwk["y"]).rjust(32, b"\0")
-    return key.thumbprint(), point
+    """RFC 7638 thumbprint, and the point's 64 bytes.
+
+    As strict as `ledger.statements.load_public_key`, for a log full of them.
+    """
+    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    if (members["kty"], members["crv"]) != ("EC", "P-256"):
+        raise AgainstRules("keys are P-256 (kty EC, crv P-256)")
+    x, y = b64url_decode(members["x"]), b64url_decode(members["y"])
+    if (len(x), len(y)) != (32, 32) or not is_point(x + y):
+        raise AgainstRules("the JWK is not a point on P-256")
+    return b64url(sha256(canonical_json(members))), x + y
 
 
 def _makes(statement: Kind, event: EventKind) -> bool:
@@ -463,21 +498,17 @@ def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str
     `ledger.certificates.open_certificate` for a log full of them: the digest over a disclosure's
     text proves the text, so it needs no strict decoding.
     """
-    signed = claims["_sd"]
-    # Encoded and decoded all at once: a digest with a byte more is 33 of them, which are 44
-    # characters; a text that is filled up to whole groups of four ends where its own bytes do.
-    text = b64url(b"".join([sha256(item.encode("ascii")) + b"\0" for item in packed.values()]))
-    digests = {text[at : at + 43] for at in range(0, len(text), 44)}
-    if claims["_sd_alg"] != "sha-256" or len(signed) != len(packed) or digests != set(signed):
+    signed, texts = claims["_sd"], list(packed.values())
+    hashed = [hashlib.sha256(text.encode("ascii")).digest() for text in texts]
+    # Encoded all at once: a digest with a byte more is 33 of them, which are 44 characters.
+    encoded = b64url(b"\0".join(hashed) + b"\0")
+    digests = {encoded[at : at + 43] for at in range(0, len(encoded), 44)}
+    if claims["_sd_alg"] != "sha-256" or len(signed) != len(texts) or digests != set(signed):
         raise ValueError("not the signed disclosures")
-    filled = [encoded + "AAA"[: -len(encoded) % 4] for encoded in packed.values()]
-    content = memoryview(b64url_decode("".join(filled), one_form=False))
     fields: dict[str, Any] = {}
-    at = 0
-    for (name, encoded), whole in zip(packed.items(), filled, strict=True):
-        salt, disclosed, value = orjson.loads(content[at : at + len(encoded) * 3 // 4])
-        at += len(whole) * 3 // 4
-        if disclosed != name or len(salt) < 22 or not isinstance(value, str | int | bool):
+    for name, content in zip(packed, b64url_decode_all(texts), strict=True):
+        salt, disclosed, value = orjson.loads(content)
+        if disclosed != name or len(salt) < 22 or not isinstance(value, _VALUES):
             raise ValueError("not the disclosure of this field")
         fields[name] = value
     return fields
