@@ -86,7 +86,8 @@ def records_of(findings: Findings, chunk: Chunk, tiles: Mapping[int, bytes]) -> 
 
 
 def _record(findings: Findings, reread: Reread) -> Record:
-    entry, statement = entry_of(reread.columns), reread.signed
+    columns, statement = reread
+    entry = entry_of(columns)
     record = Record(entry, None, entry.statement_digest)
     if statement is None:
         findings.missing(f"statements {entry.seq}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from sqlalchemy import Connection, select, type_coerce
@@ -162,12 +162,9 @@ class Signed(NamedTuple):
     """None where the key is not in its table."""
 
 
-class Reread(NamedTuple):
-    """An entry by its columns (`entry_of`), and its statement: None when there is none, False when
-    it cannot be read."""
-
-    columns: tuple[Any, ...]
-    signed: Signed | bool | None
+#: An entry by its columns (`entry_of`), and its statement: None when there is none, False when it
+#: cannot be read. A plain pair, because building one by name takes longer than sending it.
+Reread: TypeAlias = tuple[tuple[Any, ...], Signed | bool | None]
 
 
 class Chunk(NamedTuple):
@@ -268,10 +265,10 @@ class Rereader:
         statements = [item[2] for item in read if isinstance(item[2], _Read)]
         self._fetch_keys({statement.kid for statement in statements})
         certificates = self._certificates(statements)
-        entries = [
-            Reread(columns, self._signed(columns, replay_key, statement, certificates))
+        entries: list[Reread] = [
+            (columns, self._signed(columns, replay_key, statement, certificates))
             if isinstance(statement, _Read)
-            else Reread(columns, statement)
+            else (columns, statement)
             for columns, replay_key, statement in read
         ]
         return Chunk(start, leaves, missing, malformed, entries)
