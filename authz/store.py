@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     select,
-    tuple_,
     update,
 )
 
@@ -126,11 +125,11 @@ def codes_used(
     connection: Connection, codes: Collection[tuple[bytes, int]]
 ) -> set[tuple[bytes, int]]:
     found: set[tuple[bytes, int]] = set()
-    key = tuple_(code_uses.c.handle, code_uses.c.step)
-    for chunk in in_chunks(set(codes), 300):
-        query = select(code_uses.c.handle, code_uses.c.step).where(key.in_(chunk))
+    # By one column: for pairs, SQLite would read the whole table.
+    for chunk in in_chunks({handle for handle, _ in codes}):
+        query = select(code_uses.c.handle, code_uses.c.step).where(code_uses.c.handle.in_(chunk))
         found.update((row.handle, row.step) for row in connection.execute(query))
-    return found
+    return found.intersection(codes)
 
 
 def remember_codes(connection: Connection, codes: Collection[tuple[bytes, int]]) -> None:
@@ -158,10 +157,15 @@ def live_spoken_codes(
 ) -> dict[tuple[str, str], Row[Any]]:
     """Spoken codes by (site, digits)."""
     found: dict[tuple[str, str], Row[Any]] = {}
-    key = tuple_(spoken_codes.c.site, spoken_codes.c.digits)
-    for chunk in in_chunks(set(asked), 300):
-        for row in connection.execute(select(spoken_codes).where(key.in_(chunk))):
-            found[row.site, row.digits] = row
+    wanted = set(asked)
+    for site in {site for site, _ in wanted}:
+        digits = [digits for at, digits in wanted if at == site]
+        for chunk in in_chunks(digits):
+            query = select(spoken_codes).where(
+                spoken_codes.c.site == site, spoken_codes.c.digits.in_(chunk)
+            )
+            for row in connection.execute(query):
+                found[row.site, row.digits] = row
     return found
 
 
