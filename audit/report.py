@@ -22,7 +22,7 @@ from audit.report_content import (
 )
 from audit.report_story import Story
 from audit.report_words import Phrases, local_time, utc_time
-from audit.verification import FAILED, GAPS, INCOMPLETE, NOT_PROVEN, Check, Report
+from audit.verification import FAILED, GAPS, INCOMPLETE, NOT_PROVEN, VERIFIED, Check, Report
 
 
 def report_of(
@@ -54,7 +54,7 @@ def report_of(
         made_ms=made_ms,
         verdict=verdict,
         verdict_word=say(f"verdict.{verdict}"),
-        verdict_text=say(f"verdict.{verdict}.text"),
+        verdict_text=say(f"verdict.{verdict}.{_state(report)}"),
         gaps=_gaps(report, phrases) if verdict == INCOMPLETE else (),
         said="" if story is None else story.sentence(),
         sections=sections,
@@ -75,6 +75,12 @@ def report_of(
         digest=digest,
         page=say("page", page="{page}", pages="{pages}"),
     )
+
+
+def _state(report: Report) -> str:
+    """A bundle may be verified although a check is not proven: then not all that it tells is."""
+    unproven = any(check.outcome == NOT_PROVEN for check in report.checks)
+    return "open" if report.verdict == VERIFIED and unproven else "text"
 
 
 def _gaps(report: Report, phrases: Phrases) -> tuple[str, ...]:

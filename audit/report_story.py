@@ -70,12 +70,18 @@ class Story:
             "type": self._a_certificate(entry.certificate),
         }
         if entry.decision is Decision.REFUSED:
-            reason = self._say.reason(entry.reason or "")
-            return self._say.say("said.refused", **told, reason=reason)
+            return self._say.say("said.refused", **told, reason=self._reason(entry))
         asked = self._fields(entry.certificate, self._said.get(entry.seq, {}).get("fields"))
         if not asked:
             return self._say.say("said.released.withheld", **told)
         return self._say.say("said.released", **told, fields=asked)
+
+    def _reason(self, entry: Entry) -> str:
+        """Why it was refused: told as a fact only where the grant and the request show it."""
+        reason = self._say.reason(entry.reason or "")
+        if any(check.code == "grant.refused_rightly" for check in self._report.checks):
+            return reason
+        return self._say.say("said.recorded", reason=reason)
 
     def _sentence_of_certificate(self, entry: Entry) -> str:
         told = {

@@ -33,6 +33,7 @@ EN: Final[Mapping[str, str]] = {
     "verdict.verified": "VERIFIED",
     "verdict.verified.text": "The evidence was checked step by step, and nothing in it was found "
     "wrong. What follows is what it proves.",
+    "verdict.verified.open": "No check failed; what is not proven is named below.",
     "verdict.incomplete": "INCOMPLETE",
     "verdict.incomplete.text": "Nothing was found wrong, but a part of the proof is missing. Do "
     "not rely on what follows until it is there:",
@@ -54,6 +55,7 @@ EN: Final[Mapping[str, str]] = {
     "and was given what it had asked for by the holder's grant.",
     "said.refused": 'On {time}, {department} tried to look up {type} at {site} for "{item}". It '
     "was refused and given nothing. {reason}",
+    "said.recorded": "Recorded reason: {reason}",
     "said.certificate": "On {time}, {issuer} issued {type}. {status}",
     "said.grant": 'On {time}, the holder granted {department} a look at {types} for "{item}". '
     "{withdrawn}",
@@ -256,6 +258,7 @@ ZH: Final[Mapping[str, str]] = {
     "made": "本报告于 {time} 仅依据证据文件制作；代码旁的部门和地点名称由制作方补充。",
     "verdict.verified": "核验通过",
     "verdict.verified.text": "已逐项核验，没有发现任何不符。以下为其所证明的内容。",
+    "verdict.verified.open": "没有核验项不符；未能证明的内容见下。",
     "verdict.incomplete": "核验不完整",
     "verdict.incomplete.text": "没有发现不符，但缺少部分证明。补齐之前，请勿采信以下内容：",
     "verdict.failed": "核验未通过",
@@ -274,6 +277,7 @@ ZH: Final[Mapping[str, str]] = {
     "的授权获得了所请求的内容。",
     "said.refused": "{time}，{department}在{site}为办理“{item}”请求查询{type}，被拒绝，没有获得任"
     "何内容。{reason}",
+    "said.recorded": "记录的拒绝原因：{reason}",
     "said.certificate": "{time}，{issuer}签发了{type}。{status}",
     "said.grant": "{time}，持证人授权{department}为办理“{item}”查询{types}。{withdrawn}",
     "said.grant.withheld": "{time}，持证人授权{department}为办理“{item}”进行查询。{withdrawn}",
@@ -474,9 +478,11 @@ class Phrases:
         return self.say("ground", ground=self.say(key) if self.knows(key) else plain(code))
 
     def found(self, code: str, told: Mapping[str, Any]) -> str:
-        """What a check found, with the states and lists in it in this language too."""
+        """What a check found, with the reasons, states and lists in it in this language too."""
         words = WORDS_ZH if self.language != "en" else WORDS
         values = dict(told)
+        if "reason" in values:
+            values["reason"] = self.say("quoted", text=self.reason(values["reason"]).rstrip("。."))
         if self.language != "en":
             for name in ("state", "state_now"):
                 if name in values:

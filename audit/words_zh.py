@@ -79,9 +79,9 @@ WORDS: Final[Mapping[str, str]] = {
     # 12 grant
     "grant.covers": "持证人的授权涵盖本次查询：部门、地点、终端、工作人员、事项、时间、证照和内容",
     "grant.refused_rightly": "已拒绝，且拒绝原因（{reason}）可由授权和请求推出",
-    "grant.refused": "记录为因 {reason} 拒绝；单凭声明无法证明该原因当时是否成立",
-    "grant.none_named": "因 {reason} 拒绝，没有涉及任何授权",
-    "grant.not_shown": "因 {reason} 拒绝，所涉及的授权没有附在这里",
+    "grant.refused": "记录为因{reason}拒绝；单凭声明无法证明该原因当时是否成立",
+    "grant.none_named": "因{reason}拒绝，没有涉及任何授权",
+    "grant.not_shown": "因{reason}拒绝，所涉及的授权没有附在这里",
     "grant.refused_wrongly": "按授权和请求，拒绝的原因不成立",
     "grant.missing": "已提供内容的查询，其授权不在证据包中",
     "grant.wrong_department": "提供给了授权所指部门以外的部门",

@@ -272,6 +272,28 @@ def test_refusal_says_why_without_telling_the_clerk_what_to_do(ask: Callable[...
     assert "提供内容" not in shown
 
 
+@pytest.mark.parametrize(
+    ("language", "recorded", "of_check"),
+    [
+        ("zh-CN", "记录的拒绝原因：", "因“这项授权的使用次数已用完”拒绝"),
+        ("en", "Recorded reason: ", 'refused as "This grant'),
+    ],
+)
+def test_reason_that_is_not_proven_is_told_as_recorded(
+    ask: Callable[..., Any], language: str, recorded: str, of_check: str
+) -> None:
+    content, proven = (ask("lookup", name, language) for name in ("uses_exhausted", "wrong_site"))
+    texts_of = ZH if language == "zh-CN" else EN
+    assert recorded in content.said
+    assert recorded not in proven.said
+    assert (content.verdict, proven.verdict) == ("verified", "verified")
+    assert content.verdict_text == texts_of["verdict.verified.open"]
+    assert proven.verdict_text == texts_of["verdict.verified.text"]
+    (check,) = [finding for finding in content.checks.findings if finding.number == 12]
+    assert of_check in check.words
+    assert "uses_exhausted" not in check.words
+
+
 def test_kind_without_words_stands_under_its_name() -> None:
     bundle = vector()
     first = bundle.lines[0]

@@ -12,8 +12,9 @@ import { LIMITS } from "./evidence/protocol.js";
 import { checkName, disputeState, limitWords, whyOf } from "./words.js";
 
 const VERDICTS = {
-  verified: () => ["good", "check", t("Proven"),
-    t("Every check holds. What stands below follows from the file itself, as far as its trust file is right.")],
+  verified: (open) => ["good", "check", t("Proven"), open
+    ? t("No check failed; what is not proven is named below.")
+    : t("Every check holds. What stands below follows from the file itself, as far as its trust file is right.")],
   incomplete: () => ["wait", "clock", t("Not all of it is proven"),
     t("Nothing speaks against it, but something is missing, or could not be told here.")],
   failed: () => ["bad", "cross", t("Forged or damaged"), t("At least one check failed. Do not rely on anything in this file.")],
@@ -41,8 +42,8 @@ const mono = (text) => h("span", { class: "mono" }, text);
 
 /** @param {import("./evidence/protocol.js").Report} report */
 export function evidenceView(report) {
-  const [tone, symbol, word, meaning] = VERDICTS[report.verdict]();
   const open = report.checks.filter(({ outcome }) => outcome !== "proven");
+  const [tone, symbol, word, meaning] = VERDICTS[report.verdict](open.length > 0);
   return h("article", { class: "evidence" },
     h("div", { class: `verdict ${tone}`, role: "status" },
       h("h2", {}, icon(symbol, 36), word), h("p", {}, meaning), stations(report.checks)),
