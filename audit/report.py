@@ -21,7 +21,7 @@ from audit.report_content import (
     Steps,
 )
 from audit.report_story import Story
-from audit.report_words import Phrases, local_time, utc_time
+from audit.report_words import Phrases, utc_time
 from audit.verification import FAILED, GAPS, INCOMPLETE, NOT_PROVEN, VERIFIED, Check, Report
 
 
@@ -43,14 +43,14 @@ def report_of(
     say, verdict = phrases.say, report.verdict
     failed = verdict == FAILED
     story = None if failed else Story(bundle, report, names, phrases)
-    subject = bundle.subject
+    subject, made = bundle.subject, phrases.time(made_ms)
     about = "about.nothing" if failed else f"about.{subject.kind}"
     sections = () if story is None else tuple(part for part in story.sections() if part.rows)
     return ReportContent(
         language=language,
         title=say("title"),
         about=say(about, name="" if failed else subject.name),
-        made=say("made", time=local_time(made_ms)),
+        made=say("made.named" if names.institutions or names.sites else "made", time=made),
         made_ms=made_ms,
         verdict=verdict,
         verdict_word=say(f"verdict.{verdict}"),

@@ -85,7 +85,7 @@ class Story:
 
     def _sentence_of_certificate(self, entry: Entry) -> str:
         told = {
-            "time": local_time(entry.time_ms),
+            "time": self._say.time(entry.time_ms),
             "issuer": self._name(entry.department, self._names.institutions),
             "type": self._a_certificate(entry.certificate),
         }
@@ -96,7 +96,7 @@ class Story:
         withdrawn = (
             self._say.say("said.grant.stands")
             if revoked is None
-            else self._say.say("said.grant.withdrawn", time=local_time(revoked.time_ms))
+            else self._say.say("said.grant.withdrawn", time=self._say.time(revoked.time_ms))
         )
         grant = self._grant(entry)
         told = {**self._told(entry), "withdrawn": withdrawn}
@@ -108,11 +108,11 @@ class Story:
     def _sentence_of_dispute(self, entry: Entry) -> str:
         settled = self._first_or_none(EventKind.RESOLUTION)
         key = f"said.dispute.{'open' if settled is None else settled.state}"
-        time = "" if settled is None else local_time(settled.time_ms)
+        time = "" if settled is None else self._say.time(settled.time_ms)
         disputed = self._disputed()
         return self._say.say(
             "said.dispute",
-            time=local_time(entry.time_ms),
+            time=self._say.time(entry.time_ms),
             seq="?" if disputed is None else disputed.seq,
             what="" if disputed is None else self._what(disputed).rstrip("。."),
             cause=self._say.say(f"cause.{entry.reason}"),
@@ -194,7 +194,7 @@ class Story:
             yield "status", self._status_words()
         erased = self._report.facts.get("erased")
         if erased:
-            told = {"time": local_time(erased["time_ms"]), "seq": erased["seq"]}
+            told = {"time": self._say.time(erased["time_ms"]), "seq": erased["seq"]}
             yield "content", self._say.say("content.erased", **told)
 
     def _granted(self) -> Iterator[tuple[str, str | tuple[str, ...]]]:
@@ -222,7 +222,8 @@ class Story:
         yield "purpose", grant.text or ""
         yield "sites", tuple(self._named(site, self._names.sites) for site in grant.sites)
         first, last = local_time(grant.not_before_ms), local_time(grant.not_after_ms)
-        yield "window", self._say.say("span", first=first, last=last)
+        span = self._say.say("span", first=first, last=last)
+        yield "window", self._say.say("local", time=span)
         yield "uses", str(grant.max_uses)
 
     def _dispute(self, about: Entry) -> Iterator[tuple[str, str | tuple[str, ...]]]:
@@ -233,7 +234,7 @@ class Story:
         course = [line for line in self._bundle.lines if line.entry.subject == about.subject]
         told: list[str] = []
         for line in course:
-            told += [f"{local_time(line.entry.time_ms)}  {self._what(line.entry)}"]
+            told += [f"{self._say.time(line.entry.time_ms)}  {self._what(line.entry)}"]
             told += self._details(line)
         yield "course", tuple(told)
         yield "outcome", self._say.state(course[-1].entry.state)
@@ -334,7 +335,7 @@ class Story:
 
     def _told(self, entry: Entry) -> dict[str, str]:
         return {
-            "time": local_time(entry.time_ms),
+            "time": self._say.time(entry.time_ms),
             "department": self._name(entry.department, self._names.institutions),
             "item": self._name(entry.service_item, self._names.items),
         }

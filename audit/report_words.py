@@ -28,8 +28,9 @@ EN: Final[Mapping[str, str]] = {
     "about.grant": "on grant {name}",
     "about.dispute": "on dispute {name}",
     "about.nothing": "on a file that did not pass verification",
-    "made": "Made on {time} from the evidence file alone; the names of departments and sites, "
-    "where they stand beside a code, are the maker's addition.",
+    "made": "Made on {time} from the evidence file alone.",
+    "made.named": "Made on {time} from the evidence file alone; the names of departments and "
+    "sites, where they stand beside a code, are the maker's addition.",
     "verdict.verified": "VERIFIED",
     "verdict.verified.text": "The evidence was checked step by step, and nothing in it was found "
     "wrong. What follows is what it proves.",
@@ -48,6 +49,7 @@ EN: Final[Mapping[str, str]] = {
     "quoted": '"{text}"',
     "list": ", ",
     "span": "{first} to {last}",
+    "local": "{time} UTC+8",
     # Sentences: what happened
     "said.released": 'On {time}, {department} looked up {type} at {site} for "{item}". By the '
     "holder's grant it was given: {fields}.",
@@ -193,7 +195,7 @@ EN: Final[Mapping[str, str]] = {
     "shown.grant_id": "nothing: the grant named the department directly",
     "shown.request_id": "an approval on the phone",
     "cause.not_me": "this was not me",
-    "cause.wrong_fields": "more or other content than was agreed",
+    "cause.wrong_fields": "they asked for more than the business needs",
     "cause.wrong_purpose": "another purpose than was agreed",
     "cause.other": "another reason",
     "ground": "Ground: {ground}",
@@ -255,7 +257,8 @@ ZH: Final[Mapping[str, str]] = {
     "about.grant": "授权：{name}",
     "about.dispute": "异议：{name}",
     "about.nothing": "对象：一份未通过核验的文件",
-    "made": "本报告于 {time} 仅依据证据文件制作；代码旁的部门和地点名称由制作方补充。",
+    "made": "本报告于{time} 仅依据证据文件制作。",
+    "made.named": "本报告于{time} 仅依据证据文件制作；代码旁的部门和地点名称由制作方补充。",
     "verdict.verified": "核验通过",
     "verdict.verified.text": "已逐项核验，没有发现任何不符。以下为其所证明的内容。",
     "verdict.verified.open": "没有核验项不符；未能证明的内容见下。",
@@ -271,6 +274,7 @@ ZH: Final[Mapping[str, str]] = {
     "quoted": "“{text}”",
     "list": "、",
     "span": "{first} 至 {last}",
+    "local": "北京时间 {time}",
     "said.released": "{time}，{department}在{site}为办理“{item}”查询了{type}，依据持证人的授权获得"
     "以下内容：{fields}。",
     "said.released.withheld": "{time}，{department}在{site}为办理“{item}”查询了{type}，依据持证人"
@@ -281,7 +285,7 @@ ZH: Final[Mapping[str, str]] = {
     "said.certificate": "{time}，{issuer}签发了{type}。{status}",
     "said.grant": "{time}，持证人授权{department}为办理“{item}”查询{types}。{withdrawn}",
     "said.grant.withheld": "{time}，持证人授权{department}为办理“{item}”进行查询。{withdrawn}",
-    "said.grant.withdrawn": "持证人已于 {time} 撤回该授权。",
+    "said.grant.withdrawn": "持证人已于{time} 撤回该授权。",
     "said.grant.stands": "证据中没有撤回记录。",
     "said.dispute": "{time}，持证人对第 {seq} 条记录（{what}）提出异议，事由：{cause}。{outcome}",
     "said.dispute.open": "证据中没有处理结论，异议尚未办结。",
@@ -332,7 +336,7 @@ ZH: Final[Mapping[str, str]] = {
     "valid": "有效期",
     "status": "状态",
     "content": "内容",
-    "content.erased": "已于 {time} 删除（第 {seq} 条记录），证明依然有效",
+    "content.erased": "已于{time} 删除（第 {seq} 条记录），证明依然有效",
     "grant_id": "授权编号",
     "granted": "可查询内容",
     "window": "授权时间",
@@ -401,7 +405,7 @@ ZH: Final[Mapping[str, str]] = {
     "shown.grant_id": "无需出示：授权直接指明了部门",
     "shown.request_id": "在手机上同意",
     "cause.not_me": "不是本人授权或办理",
-    "cause.wrong_fields": "查询的内容与约定不符",
+    "cause.wrong_fields": "查询内容超出办事所需",
     "cause.wrong_purpose": "用途与约定不符",
     "cause.other": "其他原因",
     "ground": "依据：{ground}",
@@ -488,7 +492,7 @@ class Phrases:
                 if name in values:
                     values[name] = self.state(values[name])
             if "blocks" in values:
-                values["blocks"] = values["blocks"].replace(" and ", self.say("list"))
+                values["blocks"] = values["blocks"].partition(" ")[2].replace(" and ", " 和 ")
         return words[code].format(**values)
 
     def limits(self) -> Mapping[str, str]:
@@ -502,6 +506,10 @@ class Phrases:
         if self.language == "en":
             return reason.en.split(". ")[0].rstrip(".") + "."
         return reason.zh.split("。")[0] + "。"
+
+    def time(self, ms: int) -> str:
+        """In the city's time, and saying so."""
+        return self.say("local", time=local_time(ms))
 
     def named(self, code: str, names: Mapping[str, str]) -> str:
         name = names.get(code)

@@ -317,7 +317,8 @@ class _Protocol:
             if signer is None or signer not in self.trust.sealers or signer != header.coinbase:
                 raise Fault("seal.invalid")
         self.headers = headers
-        blocks = " and ".join(str(header.number) for header in headers)
+        numbers = " and ".join(str(number) for number in sorted(h.number for h in headers))
+        blocks = f"block {numbers}" if len(headers) == 1 else f"blocks {numbers}"
         return _Proven("seal.valid", {"chain_id": self.trust.chain_id, "blocks": blocks})
 
     def _anchor(self) -> _Proven:

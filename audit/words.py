@@ -34,7 +34,7 @@ WORDS: Final[Mapping[str, str]] = {
     "inclusion.other_root": "an entry's proof does not lead to the checkpoint's root",
     "inclusion.malformed": "an entry's proof is too long, too short, or beyond the checkpoint",
     # 6 seal
-    "seal.valid": "a trusted sealer of chain {chain_id} sealed block {blocks}",
+    "seal.valid": "a trusted sealer of chain {chain_id} sealed {blocks}",
     "seal.invalid": "a block is not sealed by a trusted sealer of the trusted chain",
     "seal.unknown_scheme": "this verifier does not know how blocks are sealed on this chain",
     "seal.other_scheme": "the block is sealed in another way than on the trusted chain",

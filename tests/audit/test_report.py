@@ -185,7 +185,7 @@ def test_released_lookup_is_told_with_its_content() -> None:
     fields = VECTOR["facts"]["fields"]
     assert content.verdict_word == "核验通过"
     assert "依据持证人的授权获得以下内容：姓名、已满18周岁。" in content.said
-    assert content.said.startswith(local_time(VECTOR["facts"]["entry"]["time"]))
+    assert content.said.startswith("北京时间 " + local_time(VECTOR["facts"]["entry"]["time"]))
     assert "示例旅馆在一号前台为办理“旅馆住宿登记”" in content.said
     assert section(content, "有关各方")["查询部门"] == ("示例旅馆（hotel-group）",)
     assert section(content, "有关各方")["持证人"] == (ZH["holder.text"],)
@@ -205,6 +205,14 @@ def test_released_lookup_is_told_with_its_content() -> None:
     assert {line.entry.actor for line in vector().lines} <= set(shown)
 
 
+def test_sealed_blocks_stand_in_their_order() -> None:
+    numbers = sorted(VECTOR["facts"][name]["number"] for name in ("block", "recorded_by"))
+    first, second = (str(number) for number in numbers)
+    for language, words_of in (("zh-CN", "区块 {} 和 {} 由链"), ("en", "sealed blocks {} and {}")):
+        (check,) = [one for one in told(vector(), language).checks.findings if one.number == 6]
+        assert words_of.format(first, second) in check.words
+
+
 def test_content_that_is_not_disclosed_is_not_there() -> None:
     bare = told(vector(disclosures=[]))
     assert bare.verdict == "verified"
@@ -216,6 +224,8 @@ def test_codes_without_a_name_stand_for_themselves() -> None:
     content, bare = told(vector(), "en"), told(vector(), "en", names=Names())
     assert section(content, "Parties")["Department"] == ("示例旅馆 (hotel-group)",)
     assert section(bare, "Parties")["Department"] == ("hotel-group",)
+    assert "the maker's addition" in content.made
+    assert "the maker's addition" not in bare.made
     assert "hotel-group looked up a certificate at hotel-1" in bare.said
 
 

@@ -101,7 +101,7 @@ export const signer = (line) => SIGNERS[line.kind]?.(line) ?? t("the enrolling o
 
 const CAUSES = {
   not_me: () => t("it was not me"),
-  wrong_fields: () => t("more was looked up than needed"),
+  wrong_fields: () => t("they asked for more than the business needs"),
   wrong_purpose: () => t("it was for another purpose"),
   other: () => t("another cause"),
 };

@@ -3,13 +3,13 @@
 
 import { badge, facts, h, icon } from "../../core/dom.js";
 import {
-  catalogue, fieldName, formatNumber, formatTime, formatValue, institutionName, itemName, siteName, t,
+  catalogue, fieldName, formatNumber, formatValue, institutionName, itemName, siteName, t,
 } from "../../core/i18n.js";
 import { reasonName } from "../../core/reasons.js";
 import { describeState } from "../../core/states.js";
 import { eventName } from "../events.js";
 import { LIMITS } from "./evidence/protocol.js";
-import { checkName, disputeState, limitWords, whyOf } from "./words.js";
+import { checkName, cityTime, disputeState, limitWords, whyOf } from "./words.js";
 
 const VERDICTS = {
   verified: (open) => ["good", "check", t("Proven"), open
@@ -82,8 +82,8 @@ function provenPanel({ facts: { entry, status, erased, fields, dispute, recorded
   return h("section", { class: "panel proven" }, h("h3", {}, t("What happened")), facts([
     [t("Event"), eventName(entry)],
     [t("Reason"), entry.decision === "refused" ? reasonName(entry.reason) : null],
-    [t("When"), formatTime(entry.time)],
-    [t("On the chain by"), recorded && `${formatTime(Number(recorded.time) * 1000)} · ${inBlock(recorded.number)}`],
+    [t("When"), cityTime(entry.time)],
+    [t("On the chain by"), recorded && `${cityTime(Number(recorded.time) * 1000)} · ${inBlock(recorded.number)}`],
     [t("Department"), entry.department && institutionName(entry.department)],
     [t("Place"), entry.site && siteName(entry.site)],
     [t("Terminal"), entry.terminal],
@@ -91,9 +91,9 @@ function provenPanel({ facts: { entry, status, erased, fields, dispute, recorded
     [t("Business"), entry.service_item && itemName(entry.service_item)],
     [t("Certificate"), entry.certificate && [typeOf(entry.certificate)[1]?.name, " ", mono(entry.certificate)]],
     [t("State of the certificate"), status && t("{state}, as of {time}", {
-      state: describeState(status.state).word, time: formatTime(Number(status.time) * 1000),
+      state: describeState(status.state).word, time: cityTime(Number(status.time) * 1000),
     })],
-    [t("Content erased"), erased && `${formatTime(erased.time_ms)} (${inEntry(erased.seq)})`],
+    [t("Content erased"), erased && `${cityTime(erased.time_ms)} (${inEntry(erased.seq)})`],
     [t("Grant number"), entry.grant && mono(entry.grant)],
     [t("Dispute"), dispute && `${disputeState(dispute.state)} (${inEntry(dispute.disputed.seq)}: ${eventName(dispute.disputed)})`],
     [t("Questions about it"), dispute?.questions.map(asked)],

@@ -35,18 +35,24 @@ const DISPUTES = {
 
 export const disputeState = (state) => DISPUTES[state]?.() ?? state;
 
-const instant = (seconds) => formatTime(Number(seconds) * 1000);
+/** A time as the city's clock has it, and that it is; `at` is Unix milliseconds, in a number or more. */
+export const cityTime = (at) => t("{time} UTC+8", { time: formatTime(Number(at)) });
+
+const instant = (seconds) => cityTime(Number(seconds) * 1000);
+
+const inOrder = (numbers) => formatList([...numbers].sort((a, b) => a - b).map((number) => formatNumber(number)));
 
 /** How each of the values that words are about is written. */
 const WRITTEN = {
   time: instant,
-  entry_time_ms: (at) => formatTime(at),
+  entry_time_ms: cityTime,
   reason: reasonName,
   state: (state) => DISPUTES[state]?.() ?? describeState(state).word,
   state_now: (state) => describeState(state).word,
   origin: String,
   chain_id: String,
-  blocks: (numbers) => formatList(numbers.map((number) => formatNumber(number))),
+  blocks: (numbers) => (numbers.length > 1
+    ? t("blocks {numbers}", { numbers: inOrder(numbers) }) : t("block {number}", { number: formatNumber(numbers[0]) })),
 };
 
 /** Why a check came out as it did: a sentence without its full stop. */
@@ -75,7 +81,7 @@ const WORDS = {
   "inclusion.proven": (v) => t("each entry is in the log, as one of the {size} of the checkpoint", v),
   "inclusion.other_root": () => t("an entry's proof does not lead to the checkpoint's root"),
   "inclusion.malformed": () => t("an entry's proof is too long, too short, or beyond the checkpoint"),
-  "seal.valid": (v) => t("a trusted sealer of chain {chain_id} sealed block {blocks}", v),
+  "seal.valid": (v) => t("a trusted sealer of chain {chain_id} sealed {blocks}", v),
   "seal.invalid": () => t("a block is not sealed by a trusted sealer of the trusted chain"),
   "seal.unknown_scheme": () => t("this verifier does not know how blocks are sealed on this chain"),
   "seal.other_scheme": () => t("the block is sealed in another way than on the trusted chain"),
