@@ -21,7 +21,7 @@ from authz.service_items import load_service_items
 from ledger.catalogue import load_catalogue
 
 #: Where everybody may check a file, below the service's address. The digest stands in the fragment,
-#: which no browser sends: the page can tell whether a file is the one that was reported on.
+#: which no browser sends: the page tells whether a file is the one that was reported on.
 CHECK_URL = "{base}/check#bundle={digest}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def codes(page: Page) -> list[str]:
     )
 
 
-@pytest.mark.parametrize(("language", "word"), [("en", "Proven"), ("zh-CN", "已证明")])
+@pytest.mark.parametrize(("language", "word"), [("en", "Proven"), ("zh-CN", "核验通过")])
 def test_evidence_is_checked_without_a_network(
     desk: Any,
     city: Any,
@@ -90,6 +91,7 @@ def test_evidence_is_checked_without_a_network(
     expect(proven).to_contain_text(looked["person"].fields["name"])
     expect(proven).to_contain_text(looked["person"].card)
     expect(proven).to_contain_text("block" if language == "en" else "区块")
+    expect(proven).to_contain_text("UTC+8" if language == "en" else "北京时间")
     text = page.locator("#result").inner_text()
     assert "{" not in text
     assert not any(check.code in text for check in report.checks)
@@ -138,6 +140,53 @@ def test_the_trust_file_is_the_services_word_until_another_is_chosen(
     expect(page.locator("#result")).to_contain_text("none could be fetched")
     choose(page, trust, looked["bundle"])
     expect(verdict(page)).to_have_text("Proven")
+
+
+@pytest.mark.parametrize(
+    ("language", "same", "another"),
+    [
+        (
+            "en",
+            "This is the file that the report is of.",
+            "This is not the file that the report is of.",
+        ),
+        ("zh-CN", "这正是报告所依据的文件。", "这不是报告所依据的文件。"),
+    ],
+)
+def test_a_reports_code_tells_its_file_from_others(
+    desk: Any, looked: dict[str, Any], language: str, same: str, another: str
+) -> None:
+    digest = hashlib.sha256(file_of(looked["bundle"])["buffer"]).hexdigest()
+    page = desk.open(f"/check#bundle={digest}", language=language)
+    choose(page, looked["bundle"])
+    told = page.locator("#result .reported")
+    expect(told).to_have_text(same)
+    # The same evidence in other bytes holds as well, and is another file.
+    choose(page, json.dumps(looked["bundle"], indent=1))
+    expect(told).to_have_text(another)
+    expect(page.locator(".verdict.good")).to_be_visible()
+    choose(page, '{"kind": "certledger-evidence"')
+    expect(page.locator("#result .notice.bad[role=alert]")).to_be_visible()
+    expect(told).to_have_text(another)
+    page = desk.open("/check#bundle=abc", language=language)
+    choose(page, looked["bundle"])
+    expect(verdict(page)).to_be_visible()
+    expect(page.locator(".reported")).to_have_count(0)
+
+
+def test_what_is_not_proven_is_not_said_to_hold(desk: Any, city: Any) -> None:
+    person = city.person()
+    shown = {"grant_id": city.grant(person, "name", mode="direct", max_uses=1)["grant_id"]}
+    assert city.look(shown, "name").released
+    refused = city.look(shown, "name")
+    assert refused.code == "uses_exhausted"
+    page = desk.open("/check")
+    seq = refused.receipt["entry"]["seq"]
+    choose(page, city.east.evidence("lookup", seq)["bundle"])
+    expect(verdict(page)).to_have_text("Proven")
+    expect(page.locator(".verdict")).to_contain_text("what is not proven is named below")
+    expect(page.locator(".verdict")).not_to_contain_text("Every check holds")
+    expect(page.locator(".open-checks .check")).to_have_count(1)
 
 
 @pytest.mark.parametrize(

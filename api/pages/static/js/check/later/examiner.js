@@ -1,6 +1,7 @@
 // Evidence files in a page: takes bundles and trust files from people, has them checked here and
 // shows what came of it. Nothing is sent anywhere; where a trust file comes from is the page's affair.
 
+import { hex, sha256 } from "../../core/bytes.js";
 import { facts, h, icon } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { BundleError, MAX_BUNDLE } from "./evidence/bundle.js";
@@ -47,15 +48,16 @@ export class Examiner {
     await this.prepare();
     if (!this.#bundle) return this.#asking(t("The trust file is there. Now choose the evidence file."));
     if (!this.#trust) return this.#asking(t("What the chain and the log are is told by a trust file, and none could be fetched. Please choose one."));
+    const same = await reportedOn(this.#bundle);
     try {
       const report = await verifyEvidence(this.#bundle, this.#trust.bytes);
-      return h("div", {}, evidenceView(report), this.#trustPanel(),
+      return h("div", {}, same, evidenceView(report), this.#trustPanel(),
         h("div", { class: "actions screen-only" },
           h("button", { type: "button", onclick: () => print() }, icon("printer"), t("Print the result")),
           this.offerReport?.(this.#bundle)));
     } catch (error) {
       if (!(error instanceof BundleError)) throw error;
-      return h("div", {}, notice(t("This is no evidence file of this version, or no trust file: nothing was checked."), error.message));
+      return h("div", {}, same, notice(t("This is no evidence file of this version, or no trust file: nothing was checked."), error.message));
     }
   }
 
@@ -82,6 +84,15 @@ export class Examiner {
       ]),
       this.#choose());
   }
+}
+
+/** Whoever scanned a printed report's code came with the digest of its file: whether this is it. */
+async function reportedOn(bytes) {
+  const digest = location.hash.match(/^#bundle=([0-9a-f]{64})$/)?.[1];
+  if (!digest) return null;
+  return hex(await sha256(bytes)) === digest
+    ? h("p", { class: "notice good reported" }, t("This is the file that the report is of."))
+    : h("p", { class: "notice bad reported" }, t("This is not the file that the report is of."));
 }
 
 const notice = (words, detail) => h("div", { class: "notice bad", role: "alert" },
