@@ -22,6 +22,7 @@ from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.limits import LimitBodies
 from api.pages import routes as pages
+from api.report_pdf import fonts_with
 from api.routes import (
     certificates,
     disputes,
@@ -151,10 +152,13 @@ class CountResponses:
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C. One process: the committer's order is in it.
 
-    Prints where it serves, once it does. Raises what `Service.start` raises, before anything
-    listens.
+    Prints where it serves, once it does. Raises FontError and what `Service.start` raises, before
+    anything listens.
     """
     import uvicorn
+
+    if settings.report_font is not None:
+        fonts_with(settings.report_font)  # or the first who asks for a report would hear of it
 
     class Announced(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -29,7 +29,7 @@ class FontError(Exception):
 def draw(content: ReportContent, font: Path | None = None) -> bytes:
     """The PDF. ``font``: a font file to use before the one that comes with certledger. Raises
     FontError."""
-    fonts, families = _fonts(font)
+    fonts, families = fonts_with(font)
     inputs = {
         "content": orjson.dumps(content).decode(),
         "fonts": orjson.dumps(families).decode(),
@@ -57,9 +57,9 @@ def _layout() -> bytes:
 
 
 @cache
-def _fonts(font: Path | None) -> tuple[typst.Fonts, list[str]]:
+def fonts_with(font: Path | None) -> tuple[typst.Fonts, list[str]]:
     """The fonts at hand, and the families to use, first to last; none of the machine's own, so
-    that a report looks the same wherever it is made."""
+    that a report looks the same wherever it is made. Raises FontError."""
     own = pylopdf_fonts_zh_cn.sans_path()
     folders = [own.parent] if font is None else [font.resolve().parent, own.parent]
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=folders)
