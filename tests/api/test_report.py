@@ -170,6 +170,21 @@ def test_two_hundred_entries_take_pages_that_are_numbered() -> None:
     assert len(pdf) < MOST_BYTES
 
 
+@pytest.mark.parametrize("count", [17, 18, 20, 21, 27, 28])
+def test_heading_stands_on_the_page_of_its_table(count: int) -> None:
+    content = content_of()
+    assert content.timeline is not None
+    events = (content.timeline.events[-1],) * count
+    shown = pages(draw(replace(content, timeline=replace(content.timeline, events=events))))
+
+    def page_of(text: str) -> int:
+        (found,) = [number for number, page in enumerate(shown) if text in page]
+        return found
+
+    assert page_of("与本证据无关的项目不列出") == page_of("证据包所证明的第")
+    assert page_of("文件大小") == page_of("存有该根的区块")
+
+
 def test_nothing_is_wider_than_the_page() -> None:
     content, long = content_of(language="en"), "A1b2." * 40
     assert content.timeline is not None
@@ -236,6 +251,16 @@ def test_command_makes_a_report_offline(tmp_path: Path) -> None:
     assert "核验未通过" in "".join(pages(out.read_bytes()))
     bundle.write_bytes(FILE[:-9])
     run(code=2)
+
+
+def test_service_does_not_start_with_a_font_that_is_none(tmp_path: Path) -> None:
+    wrong, data = tmp_path / "wrong.ttf", tmp_path / "data"
+    wrong.write_bytes(b"not a font")
+    words = ["serve", "--data", str(data), "--port", "0"]
+    done = CliRunner().invoke(app, words, env={"CERTLEDGER_REPORT_FONT": str(wrong)})
+    assert done.exit_code == 2
+    assert "wrong.ttf is no TrueType or OpenType font" in done.stderr
+    assert not data.exists()
 
 
 def test_service_makes_reports_for_anybody(city: Any) -> None:

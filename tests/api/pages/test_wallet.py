@@ -473,6 +473,8 @@ def test_this_was_not_me_freezes_the_grant_and_can_be_taken_back(
     dispute.get_by_role("button", name="Take back").click()
     page.get_by_role("dialog").get_by_role("button", name="Take it back").click()
     expect(dispute).to_contain_text("You took it back")
+    page.reload()
+    expect(line).to_contain_text("dispute settled")
     assert [item["state"] for item in person.device.disputes()] == ["withdrawn"]
 
 

@@ -82,6 +82,8 @@ const proofMark = (line) => line.proof_state === "anchored"
   ? h("span", { class: "proof" }, icon("chain", 16), t("on the chain"))
   : h("span", { class: "proof" }, icon("clock", 16), t("on its way to the chain"));
 
+const stageOf = ({ state }) => (state === "open" ? t("disputed") : t("dispute settled"));
+
 /** One line; a press opens its details, which are fetched then. */
 function lineItem(wallet, line, { fresh, disputes }) {
   const words = inWords(line);
@@ -101,7 +103,7 @@ function lineItem(wallet, line, { fresh, disputes }) {
       look ? badge(words.tone, line.decision === "released" ? t("Released") : t("Refused")) : null,
       proofMark(line),
       fresh ? badge("quiet", t("New")) : null,
-      disputes.has(line.seq) ? h("span", { class: "proof" }, icon("flag", 16), t("disputed")) : null)));
+      disputes.has(line.seq) ? h("span", { class: "proof" }, icon("flag", 16), stageOf(disputes.get(line.seq))) : null)));
   return h("li", { class: `line ${look ? "" : "line-quiet"}`, dataset: { seq: line.seq } }, button, details);
 }
 
