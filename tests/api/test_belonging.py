@@ -225,7 +225,7 @@ def test_old_database_is_refused_by_the_real_process(data: Path, days: tuple[Pat
         [sys.executable, "-m", "api.cli", "serve", "--port", "0", "--data", str(data)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
     assert ended.returncode == 1
