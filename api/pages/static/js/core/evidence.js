@@ -3,7 +3,7 @@
 
 import { busy, h, icon, show, toast } from "./dom.js";
 import { save } from "./files.js";
-import { formatNumber, formatTime, t } from "./i18n.js";
+import { formatList, formatNumber, formatTime, t } from "./i18n.js";
 import { explain, learnWords } from "./problems.js";
 
 learnWords({
@@ -39,8 +39,7 @@ export function evidenceButton(api, subject, label = t("Save the evidence")) {
       h("p", {}, icon("check", 16), " ", t("Saved as {name}. Whoever has this file can check it without us.", { name })),
       withheld.length ? h("p", { class: "notice wait" },
         t("Still withheld, because whoever had it could ask again in the signer's name: {entries}. Save the evidence again after that.", {
-          entries: withheld.map(({ seq, until }) =>
-            t("entry {seq} until {time}", { seq: formatNumber(seq), time: formatTime(until * 1000) })).join("; "),
+          entries: formatList(withheld.map(untilWhen)),
         })) : null,
       h("button", { type: "button", onclick: () => handOver(text) }, icon("shield"), t("Check it here")));
   };
@@ -50,6 +49,8 @@ export function evidenceButton(api, subject, label = t("Save the evidence")) {
       h("button", { type: "button", onclick: (event) => busy(event.currentTarget, act, failed) }, icon("download"), label)),
     told);
 }
+
+const untilWhen = ({ seq, until }) => t("entry {seq} until {time}", { seq: formatNumber(seq), time: formatTime(until * 1000) });
 
 /** By message to the window that asks for it: nothing of it is in an address, and nothing is kept. */
 function handOver(text) {
