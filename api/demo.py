@@ -139,7 +139,7 @@ class Story:
         """Every setting at its default: a database or chain that the caller's environment names
         for real work must never be touched."""
         return {
-            f"CERTLEDGER_{name.upper()}": str(setting.default)
+            f"CERTLEDGER_{name.upper()}": "" if setting.default is None else str(setting.default)
             for name, setting in Settings.model_fields.items()
             if name not in ("data", "host", "port")
         }

@@ -12,7 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Every setting of the service, with its default and what it means."""
 
-    model_config = SettingsConfigDict(env_prefix="CERTLEDGER_", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CERTLEDGER_", env_ignore_empty=True, extra="ignore"
+    )
 
     data: Path = Field(
         default=Path("certledger-data"), description="folder for keys, database and node"
@@ -74,6 +76,14 @@ class Settings(BaseSettings):
         description="a sample city, whose made-up people anybody may sign in as; "
         "never where real certificates are",
     )
+
+    def environment(self) -> dict[str, str]:
+        """Variables by which a process has these very settings, whatever else its environment
+        says. One that is empty counts as not set."""
+        return {
+            f"CERTLEDGER_{name.upper()}": "" if value is None else str(value)
+            for name, value in self.model_dump().items()
+        }
 
     @property
     def database_url(self) -> str:

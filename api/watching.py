@@ -58,9 +58,7 @@ class Watcher:
         if not self._settings.watch:
             return
         settings = self._settings.model_copy(update={"chain_url": chain_url})
-        self._environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("CERTLEDGER_")
-        } | environment_of(settings)
+        self._environment = os.environ | settings.environment()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -112,14 +110,6 @@ class Watcher:
             logger.critical("the watch found: %s", shown(finding))
         if latest.unknown is not None:
             logger.warning("the watch cannot tell: %s", latest.unknown)
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Variables that a process reads as these very settings, whatever else it is told."""
-    return {
-        f"CERTLEDGER_{name.upper()}": str(value)
-        for name, value in settings.model_dump(exclude_none=True).items()
-    }
 
 
 def main() -> None:

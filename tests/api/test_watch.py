@@ -21,7 +21,6 @@ from api.cli import app
 from api.client import Client
 from api.process import ServiceProcess
 from api.settings import Settings
-from api.watching import environment_of
 from ledger.cosignatures import WitnessKey, open_cosignature
 from ledger.notes import open_checkpoint
 
@@ -79,10 +78,7 @@ def test_the_process_reads_the_settings_of_the_service(
 ) -> None:
     monkeypatch.setenv("CERTLEDGER_REPORT_FONT", __file__)
     settings = Settings(data=tmp_path, report_font=None, watch_interval=0.5)
-    environment = environment_of(settings)
-    for name in [name for name in os.environ if name.startswith("CERTLEDGER_")]:
-        monkeypatch.delenv(name)
-    for name, value in environment.items():
+    for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == settings
 
