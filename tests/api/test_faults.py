@@ -149,7 +149,7 @@ class Ledger:
             {
                 "gate": self.gate,
                 "enrolment": EnrolmentHandler(MASTER, self.ring.forget),
-                "status": StatusHandler(),
+                "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
                 "revocation": RevocationHandler(),
                 "grant": GrantHandler(MASTER, CATALOGUE, ITEMS),
