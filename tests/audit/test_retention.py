@@ -30,6 +30,7 @@ class Kept:
             builder.certificate(index, module.identity_number(index), until=until)
             for index, until in enumerate((2010, 2012, 2024, 2040))
         ]
+        self.evil: set[str] = set()  # entries that were made against the rules
         self.ids = [issued.certificate_id for issued in builder.send_all("issue", requests)]
 
     def due(self, **options: Any) -> Any:
@@ -96,7 +97,7 @@ def test_erasure_leaves_no_byte_behind(kept: Kept) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     scrubber.stop()
-    assert builder.built.check().findings == ()
+    assert {finding.where for finding in builder.built.check().findings} <= kept.evil
 
 
 class Evil:
@@ -119,5 +120,6 @@ def test_an_erasure_that_came_too_early_is_named(kept: Kept) -> None:
         )
         builder.send("evil", Request(request.statement, request.actor, draft))
         seq = builder.log.size - 1
+        kept.evil.add(f"entries {seq}")
         found = {finding.where: finding.code for finding in builder.built.check().findings}
         assert found.pop(f"entries {seq}") == "entry.rule"
