@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
 from authz.granting import payload_of
@@ -66,6 +66,8 @@ class Told:
 class Page:
     disputes: list[Told]
     next_before: int | None
+    total: int
+    """How many there are on all pages."""
 
 
 def list_disputes(
@@ -77,14 +79,16 @@ def list_disputes(
     limit: int = 50,
 ) -> Page:
     """A page; the next continues from the number of its last dispute's entry."""
-    query = _visible(scope).order_by(disputes.c.seq.desc()).limit(limit + 1)
+    query = _visible(scope)
     if state is not None:
         query = query.where(disputes.c.state == state)
+    counted = query.with_only_columns(func.count()).select_from(disputes)
+    total = connection.execute(counted).scalar_one()
     if before is not None:
         query = query.where(disputes.c.seq < before)
-    rows = connection.execute(query).all()
+    rows = connection.execute(query.order_by(disputes.c.seq.desc()).limit(limit + 1)).all()
     more, rows = len(rows) > limit, rows[:limit]
-    return Page(_told(connection, rows), rows[-1].seq if more else None)
+    return Page(_told(connection, rows), rows[-1].seq if more else None, total)
 
 
 def find_dispute(connection: Connection, scope: Scope, dispute_id: str) -> Told | None:

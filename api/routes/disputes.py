@@ -86,6 +86,7 @@ def disputes(
         {
             "disputes": [_show(told, reader) for told in page.disputes],
             "next_before": page.next_before,
+            "total": page.total,
         }
     )
 

@@ -379,6 +379,8 @@ def test_the_list_goes_by_state_and_page(city: Any, used: Used, problem: Any) ->
     assert (listed(state="upheld"), listed(state="withdrawn")) == ([ids[0]], [ids[1]])
     first = device.get("/v1/disputes", limit=2).json()
     assert first["next_before"] == first["disputes"][-1]["seq"]
+    assert first["total"] == 4
+    assert device.get("/v1/disputes", state="open", limit=1).json()["total"] == 2
     assert listed(limit=2, before=first["next_before"]) == [ids[1], ids[0]]
     assert device.get("/v1/disputes", limit=4).json()["next_before"] is None
     problem(lambda: device.get("/v1/disputes", state="new"), "request.invalid", 422)

@@ -19,6 +19,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from api.city import HALLS
+
 #: Quiet: a browser under test talks to the service and to nobody else.
 FLAGS = [
     "--no-sandbox",
@@ -167,6 +169,14 @@ def invite(city: Any) -> Callable[..., str]:
         return str(operator.invite_holder(whom.number)["code"])
 
     return code
+
+
+def choose_department(page: Page) -> None:
+    """A wallet asks only where several have counters, as soon as another test has enrolled one."""
+    asked = page.locator("#app form select")
+    expect(page.locator("[name=site]").or_(asked).first).to_be_visible()
+    if asked.count():
+        asked.select_option(HALLS)
 
 
 def barriers(page: Page) -> list[str]:

@@ -15,6 +15,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from api.city import HALLS, POLICE
+from tests.api.pages.conftest import choose_department
 
 PHONE, KIOSK = (390, 844), (1080, 1920)
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
@@ -63,6 +64,7 @@ def share_twice(phone: Page) -> None:
     phone.get_by_role("button", name="Hotel check-in").click()
     phone.locator("[name=field][value=name]").check()
     phone.locator("#app form button[type=submit]").click()
+    choose_department(phone)
     phone.get_by_label("East hall").check()
     phone.get_by_role("button", name="One more").click()
     phone.locator("#app form button[type=submit]").click()

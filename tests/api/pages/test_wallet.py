@@ -12,8 +12,8 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from api.city import HALLS
 from authz.codes import parse_code
+from tests.api.pages.conftest import choose_department
 
 PHONE = (390, 844)
 ITEM = "hotel-check-in"
@@ -37,14 +37,6 @@ def tab(page: Page, view: str) -> None:
 
 def submit(page: Page) -> None:
     page.locator("#app form button[type=submit]").click()
-
-
-def choose_department(page: Page) -> None:
-    """Asked only where several have counters, as soon as another test has enrolled one."""
-    asked = page.locator("#app form select")
-    expect(page.locator("[name=site]").or_(asked).first).to_be_visible()
-    if asked.count():
-        asked.select_option(HALLS)
 
 
 def share(page: Page, *fields: str, uses: int = 1, direct: bool = False) -> None:

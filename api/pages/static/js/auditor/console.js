@@ -5,7 +5,6 @@ import { $, h, icon, show } from "../core/dom.js";
 import { formatNumber, loadLater, t } from "../core/i18n.js";
 import { watch } from "../core/live.js";
 import { explain } from "../core/problems.js";
-import { openDisputes } from "./queue.js";
 import { Trace } from "./trace.js";
 
 const VIEWS = { trace: () => t("Trace"), disputes: () => t("Disputes"), live: () => t("Live") };
@@ -147,7 +146,7 @@ export class Console {
   }
 
   async #countDisputes() {
-    this.#counted((await openDisputes(this.api)).length);
+    this.#counted((await this.api.get("/v1/disputes", { state: "open", limit: 1 })).total);
   }
 
   /** New lines: into the live view, and into the queue when they are about a dispute. */

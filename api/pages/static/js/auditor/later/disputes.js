@@ -7,11 +7,11 @@ import { evidenceButton } from "../../core/evidence.js";
 import { formatAgo, formatTime, itemName, t } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
-import { openDisputes } from "../queue.js";
 import { lineItem } from "../timeline.js";
 import { causeName, certificateName, departmentName, outcomeName, place } from "../words.js";
 
 const MOST_TEXT = 500;
+const PAGE = 200;
 
 learnWords({
   "dispute.resolved": () => t("Somebody settled this dispute meanwhile. Please load the list again."),
@@ -23,6 +23,18 @@ learnWords({
 
 /** One line, as signed texts are: no breaks, no blanks at the ends. */
 const folded = (text) => text.normalize("NFC").replace(/\s+/g, " ").trim();
+
+/** All open ones, the oldest first: they have waited longest. */
+async function openDisputes(api) {
+  const found = [];
+  let before;
+  do {
+    const page = await api.get("/v1/disputes", { state: "open", before, limit: PAGE });
+    found.push(...page.disputes);
+    before = page.next_before;
+  } while (before !== null);
+  return found.reverse();
+}
 
 export class Disputes {
   /** @param {{api: object, open: (seq: number) => void, counted: () => void}} console */
