@@ -8,11 +8,8 @@ records that were altered (`audit.integrity`).
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import orjson
 from sqlalchemy import Connection, Table, inspect, select
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret, load_signing_key
@@ -22,6 +19,7 @@ from ledger.chain import Deployment
 from ledger.database import Database
 from ledger.directory import Role
 from ledger.encoding import sha256
+from ledger.engines import engine_of, engine_url
 from ledger.notes import NoteError, NoteKey, open_checkpoint
 from ledger.sealing import MasterKey, Sealed, SealError
 
@@ -57,8 +55,9 @@ def require_belonging(settings: Settings) -> None:
     deployed = settings.data / "deployment.json"
     if deployed.exists():
         _require_files(settings)
-    if not _may_hold(settings):
-        return
+    url = engine_url(settings.database_url)
+    if not engine_of(url).exists(url):
+        return  # opening it would make an empty one
     database = Database(settings.database_url)
     try:
         with database.read() as connection:
@@ -80,12 +79,6 @@ def require_belonging(settings: Settings) -> None:
         database.close()
 
 
-def _may_hold(settings: Settings) -> bool:
-    """Opening a SQLite file that is not there would make an empty one."""
-    url = make_url(settings.database_url)
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
-
-
 def _recorded(connection: Connection) -> bool:
     if not inspect(connection).has_table(store.entries.name):
         return False
@@ -105,7 +98,7 @@ def _require_files(settings: Settings) -> None:
 def _require_origin(connection: Connection, settings: Settings) -> None:
     heads = set(connection.execute(select(store.log_head.c.log_id)).scalars())
     if heads and log_id_of(settings.origin) not in heads:
-        shown = make_url(settings.database_url).render_as_string(hide_password=True)
+        shown = engine_url(settings.database_url).render_as_string(hide_password=True)
         raise Mismatch(
             f"the database {shown} holds the log of another origin than "
             f"{settings.origin!r}: set CERTLEDGER_ORIGIN or CERTLEDGER_DATABASE as they were"

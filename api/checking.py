@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
 from web3.types import RPCEndpoint
 
 from api.belonging import log_id_of, read_deployment
@@ -26,6 +25,7 @@ from ledger.chain import ChainClient
 from ledger.chain_http import KeepAliveProvider, Unreachable
 from ledger.database import Database
 from ledger.encoding import sha256
+from ledger.engines import engine_of, engine_url
 from ledger.notes import NoteKey
 from ledger.sealing import MasterKey
 
@@ -136,7 +136,7 @@ def _existing(settings: Settings, name: str) -> Path:
 
 
 def _require_database(settings: Settings) -> None:
-    """Opening a SQLite file that is not there would make an empty one."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+    """Opening a file that is not there would make an empty database."""
+    url = engine_url(settings.database_url)
+    if not engine_of(url).exists(url):
         raise FileNotFoundError(f"{url.database} is missing")

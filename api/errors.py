@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from authz.codes import CodeError
@@ -222,6 +222,9 @@ def describe(error: Exception) -> tuple[int, str, str, int | None]:
             return 503, "chain.unavailable", "the chain does not answer", 5
         case NotServing():
             return 503, "not_serving", str(error), 5
+        case DataError():
+            # Such as text with a NUL, for which PostgreSQL has no place.
+            return 400, "request.malformed", "a value that no record can have", None
         case SQLAlchemyError():
             log.error("a request met %s", type(error).__name__)
             return 503, "storage.unavailable", "the database does not answer", 5

@@ -6,7 +6,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,6 +25,7 @@ from api.keyfiles import (
     save_signing_key,
     write_new,
 )
+from api.migrating import prepare
 from api.notices import Notices
 from api.scrubbing import Scrubber
 from api.settings import Settings
@@ -66,9 +67,10 @@ logger = logging.getLogger(__name__)
 OPERATOR_INSTITUTION = "operator"
 
 
-def initialise(settings: Settings) -> None:
+def initialise(settings: Settings, schema: Callable[[Database], object] = prepare) -> None:
     """Create the data folder's keys and the database where they are missing; idempotent. Raises
-    KeyFileError for a folder whose keys or settings are not those of the ledger in it."""
+    KeyFileError for a folder whose keys or settings are not those of the ledger in it, SchemaError
+    for a database at another revision."""
     require_belonging(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
     load_or_create_secret(settings.keys / "master.key")
@@ -78,8 +80,10 @@ def initialise(settings: Settings) -> None:
     if not operator.exists():
         save_signing_key(operator, new_signing_key())
     database = Database(settings.database_url)
-    database.create_tables()
-    database.close()
+    try:
+        schema(database)
+    finally:
+        database.close()
 
 
 class Service:

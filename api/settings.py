@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, FilePath
+from pydantic import Field, FilePath, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,7 +20,9 @@ class Settings(BaseSettings):
         default=Path("certledger-data"), description="folder for keys, database and node"
     )
     database: str = Field(
-        default="", description="SQLAlchemy URL; empty: SQLite in the data folder"
+        default="",
+        description="postgresql+psycopg://… or another SQLAlchemy URL; empty: SQLite in the data "
+        "folder",
     )
     host: str = Field(default="127.0.0.1", description="address the API listens on")
     port: int = Field(
@@ -76,6 +78,15 @@ class Settings(BaseSettings):
         description="a sample city, whose made-up people anybody may sign in as; "
         "never where real certificates are",
     )
+
+    @field_validator("database")
+    @classmethod
+    def _supported(cls, value: str) -> str:
+        if value:
+            from ledger.engines import engine_url  # not for keys, types and whoever asks for help
+
+            engine_url(value)
+        return value
 
     def environment(self) -> dict[str, str]:
         """Variables by which a process has these very settings, whatever else its environment

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from audit.integrity.reading import plain, rows_by, snapshot
+from audit.integrity.reading import plain, rows_by
 from audit.integrity.records import Record, records_of
 from audit.integrity.report import Findings
 from audit.integrity.rereading import Issued, Rereader
@@ -100,7 +100,7 @@ class Rounds:
                 # stays so, the full check names what the chain lost.
                 unknown = f"the chain shows {size} entries, fewer than before"
             else:
-                with snapshot(self._database) as connection:
+                with self._database.snapshot() as connection:
                     sampled = self._examine(connection, findings, size, root, count)
         except ChainError as error:
             unknown = f"the chain cannot be asked: {error}"

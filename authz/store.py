@@ -15,12 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
-    delete,
     select,
     update,
 )
 
 from ledger.database import Int64, insert_ignoring_conflicts, metadata
+from ledger.engines import engine_of
 from ledger.store import in_chunks
 
 grants = Table(
@@ -155,7 +155,8 @@ def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
 def live_spoken_codes(
     connection: Connection, asked: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], Row[Any]]:
-    """Spoken codes by (site, digits)."""
+    """Spoken codes by (site, digits), held until the transaction ends: nobody may clear away
+    meanwhile what a try is going to be counted on."""
     found: dict[tuple[str, str], Row[Any]] = {}
     wanted = set(asked)
     for site in {site for site, _ in wanted}:
@@ -164,12 +165,19 @@ def live_spoken_codes(
             query = select(spoken_codes).where(
                 spoken_codes.c.site == site, spoken_codes.c.digits.in_(chunk)
             )
-            for row in connection.execute(query):
+            for row in connection.execute(query.with_for_update()):
                 found[row.site, row.digits] = row
     return found
 
 
+def keep_spoken_code(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """False where these digits are another's at this site."""
+    insert = insert_ignoring_conflicts(connection, spoken_codes)
+    return bool(connection.execute(insert, row).rowcount)
+
+
 def forget_old_codes(connection: Connection, now_ms: int, step: int) -> None:
     """Drop what can no longer be presented, so that these tables stay small."""
-    connection.execute(delete(spoken_codes).where(spoken_codes.c.expires_ms < now_ms))
-    connection.execute(delete(code_uses).where(code_uses.c.step < step))
+    clear = engine_of(connection).delete_where
+    connection.execute(clear(spoken_codes, spoken_codes.c.expires_ms < now_ms))
+    connection.execute(clear(code_uses, code_uses.c.step < step))

@@ -337,15 +337,22 @@ class Committer:
 
     def _commit_singly(self, taken: list[_Pending]) -> None:
         """Called while an exception of the whole batch is handled."""
+        error = sys.exc_info()[1]
+        # The database's errors quote rows: of them only the kind.
+        kind, traced = type(error).__name__, not isinstance(error, SQLAlchemyError)
         self._reload_after_failure()
         if len(taken) > 1:
-            logger.exception("batch of %d failed; running its requests one by one", len(taken))
+            logger.error(
+                "batch of %d failed (%s); running its requests one by one",
+                len(taken),
+                kind,
+                exc_info=traced,
+            )
             for item in taken:
                 item.outcome = None
                 self._commit([item])
             return
-        logger.exception("a request failed")
-        error = sys.exc_info()[1]
+        logger.error("a request failed (%s)", kind, exc_info=traced)
         self._resolve([(taken[0], error if isinstance(error, Exception) else NotServing("failed"))])
 
     def _reload_after_failure(self) -> None:

@@ -114,8 +114,7 @@ class Log:
         """Load the tree and hold it against the chain. Raises LedgerBehindChain,
         ChainUnavailable."""
         with self._database.write() as connection:
-            if store.head_size(connection, self.log_id) is None:
-                store.create_head(connection, self.log_id)
+            store.create_head(connection, self.log_id)
         self.load()
         with self._database.read() as connection:
             newest = store.newest_checkpoint(connection)

@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from ledger.database import Int64, metadata, upsert
+from ledger.database import Int64, insert_ignoring_conflicts, metadata, upsert
 from ledger.entries import OPTIONAL, Decision, Entry, EventKind
 from ledger.merkle import HASH_BYTES
 
@@ -259,7 +259,10 @@ def head_size(connection: Connection, log_id: bytes, *, lock: bool = False) -> i
 
 
 def create_head(connection: Connection, log_id: bytes) -> None:
-    connection.execute(insert(log_head).values(log_id=log_id, size=0))
+    """Where there is none yet; another process may be at it too."""
+    connection.execute(
+        insert_ignoring_conflicts(connection, log_head), [{"log_id": log_id, "size": 0}]
+    )
 
 
 def append_entries(

@@ -156,6 +156,8 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("ledger.catalogue", "UnknownType", _type),
     ("ledger.chain", "ChainError", _not_served),
     ("ledger.committer", "LedgerBehindChain", _not_served),
+    ("api.migrating", "SchemaError", _not_served),
+    ("ledger.database", "Occupied", _no),
     ("api.embedded", "NodeDidNotStart", _not_served),
     ("api.sample", "NotASampleCity", _wrong),
     ("api.process", "DidNotStart", _not_served),

@@ -16,13 +16,14 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=PANEL)
 def init(data: DataFolder = None, as_json: Json = False) -> None:
-    """Create keys and database in the data folder; does nothing to what is there."""
+    """Create keys and database where they are missing; moves old tables to this version's."""
     from api.keyfiles import load_or_create_secret, load_signing_key
+    from api.migrating import migrate as move
     from api.service import initialise
     from ledger.chain import address_of
 
     settings = settings_of(data=data)
-    initialise(settings)
+    initialise(settings, move)
     kid = load_signing_key(settings.keys / "operator.jwk").thumbprint()
     account = address_of(load_or_create_secret(settings.keys / "chain.key"))
     show(
@@ -34,6 +35,31 @@ def init(data: DataFolder = None, as_json: Json = False) -> None:
         f"Keep {settings.keys} secret and backed up: without its master.key no certificate can "
         "be read again.",
     )
+
+
+@app.command(rich_help_panel=PANEL)
+def migrate(data: DataFolder = None, as_json: Json = False) -> None:
+    """Move the database's tables to what this version needs; does nothing where they are."""
+    from api.belonging import require_belonging
+    from api.migrating import migrate as move
+    from ledger.database import Database
+
+    settings = settings_of(data=data)
+    require_belonging(settings)
+    if not settings.database:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    try:
+        moved = move(database, lambda revision: typer.echo(f"at revision {revision}", err=True))
+    finally:
+        database.close()
+    if moved.before == moved.after:
+        said = f"nothing to do: at revision {moved.after}"
+    else:
+        said = f"moved from {moved.before or 'no tables'} to revision {moved.after}"
+    if moved.recognised:
+        said += "; it was made before there were revisions, and now says which it is at"
+    show({"from": moved.before, "to": moved.after, "recognised": moved.recognised}, as_json, said)
 
 
 @app.command(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from api.auth import FRESH_SECONDS
 from api.notices import MAX_WAIT
@@ -160,29 +160,23 @@ class SpokenCode(BaseModel):
 @router.post("/grants/{grant_id}/spoken-code", status_code=201)
 def spoken(grant_id: str, body: SpokenCode, service: ServiceDep, reader: Holder) -> Response:
     """Eight digits to say at one site: three minutes, one use, five tries."""
-    row = _own_grant(service, reader, grant_id)
-    table, now = store.spoken_codes, now_ms()
+    granted = _own_grant(service, reader, grant_id)
+    now = now_ms()
     with service.database.write() as connection:
-        parsed = service.grants.load(connection, {grant_id: row.seq})[grant_id]
+        parsed = service.grants.load(connection, {grant_id: granted.seq})[grant_id]
         if parsed.mode is not GrantMode.SCAN or body.site not in parsed.site_set:
             raise StatementError("grant.no_code", "the grant has no code for this site")
         store.forget_old_codes(connection, now, now // STEP_MS - 10)
+        row = {
+            "site": body.site,
+            "grant_id": grant_id,
+            "expires_ms": now + SPOKEN_LIFETIME_MS,
+            "tries": 0,
+            "used": False,
+        }
         digits = spoken_code(os.urandom(16))
-        while connection.execute(
-            select(table.c.site).where(table.c.site == body.site, table.c.digits == digits)
-        ).first():
+        while not store.keep_spoken_code(connection, {**row, "digits": digits}):
             digits = spoken_code(os.urandom(16))
-        connection.execute(
-            insert(table),
-            {
-                "site": body.site,
-                "digits": digits,
-                "grant_id": grant_id,
-                "expires_ms": now + SPOKEN_LIFETIME_MS,
-                "tries": 0,
-                "used": False,
-            },
-        )
     return reply(
         {
             "spoken": show_spoken(digits),

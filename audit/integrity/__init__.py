@@ -33,7 +33,6 @@ from audit.integrity.chain_records import ChainReader, ChainRecords
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
 from audit.integrity.extent import check_outside, log_size
-from audit.integrity.reading import snapshot
 from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
 from audit.integrity.report import Finding, Findings, IntegrityReport
@@ -41,6 +40,7 @@ from audit.integrity.rereading import Chunk
 from audit.integrity.tree import TreeCheck
 from ledger.catalogue import Catalogue
 from ledger.database import Database
+from ledger.engines import engine_of
 from ledger.notes import NoteKey
 from ledger.sealing import MasterKey
 
@@ -56,7 +56,8 @@ def check_ledger(
     catalogue: Catalogue,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> IntegrityReport:
-    """Check everything; raises ChainError when the chain cannot be read.
+    """Check everything; raises ChainError when the chain cannot be read, DatabaseError when the
+    database's server is away.
 
     Works beside a running service: the chain's head is read first and the database as one
     snapshot after it, so the chain can be ahead of the snapshot only if something is lost.
@@ -64,13 +65,14 @@ def check_ledger(
     findings, size = Findings(), 0
     head = anchored, _ = chain.head(log_id)
     try:
-        with snapshot(database) as connection:
+        with database.snapshot() as connection:
             size = log_size(connection, findings, log_id, anchored)
             checkpoints = Checkpoints(
                 connection, findings, chain.anchors(log_id), head, origin, log_key
             )
             replay = Replay(connection, findings, master, catalogue)
-            with chunks_of_log(connection, master, catalogue, size) as chunks:
+            log = chunks_of_log(database, connection, master, catalogue, size)
+            with log as chunks:
                 tree = _check_log(connection, findings, size, chunks, replay, checkpoints, progress)
             check_outside(connection, findings, size, anchored)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
@@ -84,6 +86,8 @@ def check_ledger(
             contracts.check_directory(replay.enrolments)
             contracts.check_statuses(replay.certificates)
     except DatabaseError as error:
+        if not engine_of(database.engine.url).is_damage(error):
+            raise
         what = f"cannot be read to its end: {error.orig or error}"
         findings.altered("database", what, "database.damaged")
     return IntegrityReport(size, min(anchored, size), tuple(findings.kept), findings.count)

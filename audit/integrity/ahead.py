@@ -1,9 +1,10 @@
 """The log reread chunk by chunk, ahead of who goes through it: here, or in other processes.
 
 Processes, because little of that work lets go of the interpreter. They read the database
-themselves: what they send is less than what they read. Their snapshots are a little younger than
-the caller's, which makes no difference: of what they read, entries and statements never change, and
-what a change of state or an erasure does to a certificate's row is judged from the caller's.
+themselves: what they send is less than what they read. Where the engine can share a snapshot they
+read the caller's; else theirs are a little younger, which makes no difference: of what they read,
+entries and statements never change, and what a change of state or an erasure does to a
+certificate's row is judged from the caller's.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from multiprocessing.connection import wait
 
 from sqlalchemy import Connection
 
-from audit.integrity.reading import snapshot
 from audit.integrity.rereading import Chunk, Rereader
 from ledger.catalogue import Catalogue
 from ledger.database import Database
+from ledger.engines import engine_of
 from ledger.sealing import MasterKey
 from ledger.tiles import TILE_WIDTH
 
@@ -35,22 +36,27 @@ _AHEAD = 2  # chunks on their way, for each process
 
 @contextmanager
 def chunks_of_log(
-    connection: Connection, master: MasterKey, catalogue: Catalogue, size: int
+    database: Database,
+    connection: Connection,
+    master: MasterKey,
+    catalogue: Catalogue,
+    size: int,
 ) -> Iterator[Iterator[Chunk]]:
-    """The first ``size`` entries, in order."""
+    """The first ``size`` entries, in order. ``connection`` is a snapshot of ``database``."""
     spans = ((start, min(start + CHUNK, size)) for start in range(0, size, CHUNK))
     if size < PARALLEL_FROM:
         reader = Rereader(connection, master, catalogue)
         yield (reader.read(*span) for span in spans)
         return
     count = max(1, min(8, os.cpu_count() or 1))
-    url = connection.engine.url.render_as_string(hide_password=False)
-    # Spawned, not forked: the caller may have threads.
+    shared = engine_of(connection).share(connection)
+    # Spawned, not forked: the caller may have threads. What they are handed goes through a pipe;
+    # a URL with a password has no place among arguments, which every user of the machine can list.
     with ProcessPoolExecutor(
         count,
         mp_context=get_context("spawn"),
         initializer=_open,
-        initargs=(url, master, catalogue),
+        initargs=(database.url, shared, master, catalogue),
     ) as pool:
         try:
             yield _in_order(pool, spans, _AHEAD * count)
@@ -76,16 +82,14 @@ _reader: Rereader
 _kept = ExitStack()  # for as long as the process lives
 
 
-def _open(url: str, master: MasterKey, catalogue: Catalogue) -> None:
+def _open(url: str, shared: str | None, master: MasterKey, catalogue: Catalogue) -> None:
     global _reader
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Nothing here goes in circles, so looking for circles only takes time.
     gc.freeze()
     gc.disable()
-    connection = _kept.enter_context(snapshot(Database(url)))
-    if connection.dialect.name == "sqlite":
-        # Everything is read once: what a database keeps in memory would only take memory.
-        connection.exec_driver_sql("PRAGMA cache_size=-2048")
+    connection = _kept.enter_context(Database(url).snapshot(shared))
+    engine_of(connection).read_once(connection)
     _reader = Rereader(connection, master, catalogue)
 
 

@@ -12,6 +12,7 @@ from audit.integrity import report
 from audit.integrity.reading import plain
 from audit.integrity.report import Findings
 from ledger import store
+from ledger.engines import engine_of
 from ledger.merkle import HASH_BYTES
 from ledger.tiles import TILE_WIDTH, tiles_of
 
@@ -103,13 +104,9 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
 
 def _check_engine(connection: Connection, findings: Findings) -> None:
     """Indexes that do not lead to every row would keep lines out of a history, and a trigger would
-    write what no code of ours does. Only SQLite's file lies where somebody may edit it."""
-    if connection.dialect.name != "sqlite":
-        return
-    query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
-    for kind, name in connection.exec_driver_sql(query):
+    write what no code of ours does."""
+    engine = engine_of(connection)
+    for kind, name in engine.foreign(connection):
         findings.added(f"database {kind} {name}", "the ledger has none")
-    told = f"PRAGMA integrity_check({report.KEPT_FINDINGS})"
-    for (line,) in connection.exec_driver_sql(told):
-        if line != "ok":
-            findings.altered("database", line, "database.damaged")
+    for line in engine.damage(connection, report.KEPT_FINDINGS):
+        findings.altered("database", line, "database.damaged")

@@ -1,42 +1,19 @@
-"""Reading a database that somebody may have altered: one snapshot, values as the driver gives them.
+"""Reading a database that somebody may have altered: values as the driver gives them.
 
-Not this module's job: knowing what the values should be.
+Not this module's job: knowing what the values should be; the one state that all is read from
+(`ledger.database.Database.snapshot`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, select, type_coerce
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.types import NULLTYPE
 
 from ledger import store
-from ledger.database import Database
-
-
-@contextmanager
-def snapshot(database: Database) -> Iterator[Connection]:
-    """One state of the database, whatever is committed meanwhile.
-
-    Text that is not UTF-8 (an altered byte) arrives as surrogates, so that it is a finding and
-    not an end of the check.
-    """
-    with database.read() as connection:
-        if connection.dialect.name != "sqlite":
-            connection.execution_options(isolation_level="REPEATABLE READ")
-            yield connection
-            return
-        driver: Any = connection.connection.driver_connection
-        usual = driver.text_factory
-        driver.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-        try:
-            yield connection
-        finally:
-            driver.text_factory = usual
+from ledger.engines import engine_of
 
 
 def plain(table: Table, *names: str) -> list[Any]:
@@ -56,15 +33,5 @@ def rows_by(
 
 
 def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
-    """Many rows, at a third of the time if all their text is UTF-8, as it should be."""
-    if connection.dialect.name != "sqlite":
-        return connection.execute(query).all()
-    driver: Any = connection.connection.driver_connection
-    tolerant, driver.text_factory = driver.text_factory, str
-    try:
-        return connection.execute(query).all()
-    except OperationalError:
-        pass
-    finally:
-        driver.text_factory = tolerant
-    return connection.execute(query).all()
+    """Many rows, as fast as they come."""
+    return engine_of(connection).rows(connection, query)

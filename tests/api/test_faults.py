@@ -61,6 +61,7 @@ from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, sign, verify
+from tests import engines
 
 HERE = Path(__file__).parent
 ORIGIN = "faults.example/log"
@@ -127,8 +128,7 @@ class Ledger:
         deployment = None
         if known.exists():
             deployment = Deployment.from_json(orjson.loads(known.read_bytes()))
-        self.database = Database(f"sqlite:///{folder / 'ledger.db'}")
-        self.database.create_tables()
+        self.database = engines.new_database(folder / "ledger.db")
         if instrument is not None:
             instrument.watch_database(self.database.engine)
             instrument.watch_provider(self.provider)
@@ -208,7 +208,7 @@ class Ledger:
                 time.sleep(0.02)
 
     def check(self) -> IntegrityReport:
-        database = Database(str(self.database.engine.url))
+        database = Database(self.database.url)
         try:
             return check_ledger(
                 database,
@@ -643,7 +643,7 @@ def leave_unfinished(template: Template, folder: Path, day: Day) -> None:
     ledger.send(day.morning, wait=0.5)
     assert {type(item.answer) for item in day.sent} == {AnchorPending, type(None)}
     ledger.close()
-    database = Database(f"sqlite:///{folder / 'ledger.db'}")
+    database = Database(engines.url(folder / "ledger.db"))
     with database.write() as connection:
         newest = store.newest_checkpoint(connection)
         assert newest is not None

@@ -1,4 +1,4 @@
-"""A small but complete ledger, in process: real SQLite, real committer, real py-evm chain."""
+"""A small but complete ledger, in process: real database, real committer, real py-evm chain."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ from ledger.node.node import Node
 from ledger.notes import NoteKey
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, sign, verify
+from tests import engines
 
 ORIGIN = "test.example/log"
 ISSUER, HOTEL, REGISTRY = "11440300000000001R", "hotel-group", "registry"
@@ -94,7 +95,7 @@ class Built:
         self, path: Path | None = None, *, database: Database | None = None, **changed: Any
     ) -> IntegrityReport:
         """Of this ledger, of a copy of its database, or through one that the caller keeps open."""
-        opened = database or Database(f"sqlite:///{path or self.path}")
+        opened = database or Database(engines.url(path or self.path))
         try:
             arguments: dict[str, Any] = {
                 "log_id": self.log_id,
@@ -127,8 +128,7 @@ class Builder:
             MasterKey(b"\x07" * 32),
             Ed25519PrivateKey.from_private_bytes(b"\x09" * 32),
         )
-        self.database = Database(f"sqlite:///{self.built.path}")
-        self.database.create_tables()
+        self.database = engines.new_database(self.built.path)
         chain.open_log(self.built.log_id)
         self.ring = KeyRing(self.database)
         self.keys: dict[str, ECKey] = {}
@@ -548,8 +548,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         tell_the_story(builder)
         fill_a_tile(builder)
         builder.committer.stop()
-        with builder.database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        builder.database.close()  # or it could not be copied
         yield builder.built
 
 

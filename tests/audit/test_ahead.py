@@ -11,18 +11,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests import engines
+
 SCRIPT = """
 import os, sys, time
 from audit.integrity import ahead
-from audit.integrity.reading import snapshot
 from ledger.catalogue import load_catalogue
 from ledger.database import Database
 from ledger.sealing import MasterKey
 
 if __name__ == "__main__":
     ahead.PARALLEL_FROM = 1
-    with snapshot(Database(sys.argv[1])) as connection:
-        with ahead.chunks_of_log(connection, MasterKey(bytes(32)), load_catalogue(), 10) as chunks:
+    database, master = Database(sys.argv[1]), MasterKey(bytes(32))
+    with database.snapshot() as connection:
+        log = ahead.chunks_of_log(database, connection, master, load_catalogue(), 10)
+        with log as chunks:
             next(chunks)
             print("reading", flush=True)
             time.sleep(60)
@@ -49,7 +52,7 @@ def test_nobody_goes_on_reading_for_a_check_that_was_killed(ledger: Any, tmp_pat
     script = tmp_path / "check.py"
     script.write_text(SCRIPT)
     with subprocess.Popen(
-        [sys.executable, str(script), f"sqlite:///{ledger.path}"], stdout=subprocess.PIPE
+        [sys.executable, str(script), engines.url(ledger.path)], stdout=subprocess.PIPE
     ) as check:
         assert check.stdout is not None
         assert check.stdout.readline() == b"reading\n"

@@ -12,15 +12,14 @@ from sqlalchemy import Connection, event, insert
 from audit.disputes import Scope, find_dispute, list_disputes
 from authz.disputes import DisputeState
 from ledger import store
-from ledger.database import Database
+from tests import engines
 
 AUDITOR, HOLDER, DEPARTMENT = Scope(), Scope(holder="H1"), Scope(department="D1")
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[Connection]:
-    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
-    database.create_tables()
+    database = engines.new_database(tmp_path / "ledger.db")
     with database.read() as connection:
         yield connection
     database.close()
@@ -75,8 +74,7 @@ def test_a_page_is_read_off_one_index_in_its_order(
 
 
 def test_a_department_s_own_history_is_not_read(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
-    database.create_tables()
+    database = engines.new_database(tmp_path / "ledger.db")
     lookups = [
         {
             "seq": seq,

@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateIndex
 from audit.history import CLOCK_STEP_MS, Scope, history, news
 from ledger import store
 from ledger.database import Database
+from tests import engines
 
 
 def fill(connection: Connection, times: list[int]) -> None:
@@ -39,9 +40,7 @@ def fill(connection: Connection, times: list[int]) -> None:
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    made = Database(f"sqlite:///{Path(tmp_path_factory.mktemp('history')) / 'l.db'}")
-    made.create_tables()
-    return made
+    return engines.new_database(Path(tmp_path_factory.mktemp("history")) / "l.db")
 
 
 def refilled(database: Database, times: list[int]) -> None:

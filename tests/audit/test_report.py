@@ -44,6 +44,7 @@ from ledger.log import Log
 from ledger.notes import NoteKey
 from ledger.retention import Ground
 from ledger.store import entries
+from tests import engines
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "evidence.json").read_text("utf-8"))
 TRUST = read_trust(VECTOR["trust"])
@@ -99,7 +100,7 @@ def ask(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
     """What an auditor gets of the session's ledger, with the trust file; by name or reason."""
     path = tmp_path_factory.mktemp("report") / "ledger.db"
     shutil.copy(ledger.path, path)
-    database = Database(f"sqlite:///{path}")
+    database = Database(engines.url(path))
     log = Log(database, ledger.chain, ledger.log_key, origin=ledger.origin, log_id=ledger.log_id)
     log.load()
     log.recover()

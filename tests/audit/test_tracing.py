@@ -23,6 +23,7 @@ from ledger.encoding import b64url
 from ledger.log import Log, pending
 from ledger.node.inprocess import handle
 from ledger.notes import NoteKey
+from tests import engines
 
 Line = dict[str, Any]
 
@@ -37,7 +38,7 @@ def lines(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
     """The lookups of one grant, newest first, as the service lists them."""
     path = tmp_path_factory.mktemp("tracing") / "copy.db"
     shutil.copyfile(ledger.path, path)
-    database = Database(f"sqlite:///{path}")
+    database = Database(engines.url(path))
     log = Log(database, ledger.chain, ledger.log_key, origin=ledger.origin, log_id=ledger.log_id)
     log.load()
     log.take_over_anchored()

@@ -21,6 +21,7 @@ from ledger.catalogue import load_catalogue
 from ledger.chain import ChainUnavailable
 from ledger.database import Database
 from ledger.notes import NoteKey
+from tests import engines
 
 # --- how much, and what it comes to ---------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Watch:
     def __init__(self, ledger: Any, folder: Path, chain: Any = None) -> None:
         self.ledger, self.path = ledger, folder / "copy.db"
         shutil.copyfile(ledger.path, self.path)
-        self.database = Database(f"sqlite:///{self.path}")
+        self.database = Database(engines.url(self.path))
         self.rounds = Rounds(
             self.database,
             chain or ledger.chain,

@@ -14,11 +14,11 @@ from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, Reso
 from authz.questions import MAX_QUESTIONS
 from ledger import store as ledger_store
 from ledger.batch import Batch, Recorded, Rejected, Request
-from ledger.database import Database
 from ledger.directory import Enrolled, Role
 from ledger.encoding import sha256
 from ledger.entries import Decision, Entry, EventKind
 from ledger.statements import Kind, Statement
+from tests import engines
 
 LOG, HOLDER, GRANT = b"log", "H1", "G" * 26
 FIRST, SECOND = "A" * 26, "B" * 26
@@ -43,8 +43,7 @@ def entry(seq: int) -> Entry:
 @pytest.fixture
 def batch(tmp_path: Path) -> Iterator[Batch]:
     """A batch on a log of two lookups under one grant."""
-    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
-    database.create_tables()
+    database = engines.new_database(tmp_path / "ledger.db")
     with database.write() as connection:
         ledger_store.create_head(connection, LOG)
         used = [(entry(seq), bytes([seq] * 16), "a.b.c") for seq in (0, 1)]

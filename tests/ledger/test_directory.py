@@ -9,6 +9,7 @@ from sqlalchemy import insert, update
 from ledger import store
 from ledger.database import Database
 from ledger.directory import NEVER, KeyRing, Role
+from tests import engines
 
 
 def enrolled_key(database: Database) -> str:
@@ -29,8 +30,7 @@ def revoke(database: Database, kid: str) -> None:
 
 
 def made(tmp_path: Path) -> tuple[Database, KeyRing, str]:
-    database = Database(f"sqlite:///{tmp_path / 'ring.db'}")
-    database.create_tables()
+    database = engines.new_database(tmp_path / "ring.db")
     return database, KeyRing(database), enrolled_key(database)
 
 

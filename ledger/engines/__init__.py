@@ -1,0 +1,109 @@
+"""What differs between the database engines; everything else is SQLAlchemy and knows none.
+
+An engine is chosen by its URL and asked through `DatabaseEngine`. Not this package's job: tables,
+transactions as the rest of the code sees them (`ledger.database`), moving a schema
+(`api.migrating`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import URL, Connection, Engine, Row, Select, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+
+from ledger.engines.postgresql import Postgresql
+from ledger.engines.sqlite import Sqlite
+
+
+class UnsupportedDatabase(ValueError):
+    """No engine of ours; the message says what is, and quotes nothing of the URL's secrets."""
+
+
+class DatabaseEngine(Protocol):
+    """One kind of database."""
+
+    one_writer: bool
+    """Whether writers of one process should wait for each other here rather than in the engine."""
+
+    def create(self, url: URL) -> Engine:
+        """Its connections wait for nothing without bound."""
+
+    def readers(self, engine: Engine) -> Engine:
+        """The same engine, whose transactions see one committed state."""
+
+    def writers(self, engine: Engine) -> Engine:
+        """The same engine, whose transactions are going to write."""
+
+    def exists(self, url: URL) -> bool:
+        """Whether opening it would make nothing that was not there."""
+
+    def scrub(self, engine: Engine) -> bool:
+        """See `ledger.database.Database.scrub`."""
+
+    def hold(self, engine: Engine, name: str) -> AbstractContextManager[bool]:
+        """A lock between processes: whether it was got. Does not wait."""
+
+    def insert(self, table: Any) -> Any:
+        """An INSERT that knows ON CONFLICT."""
+
+    def delete_where(self, table: Any, condition: Any) -> Any:
+        """A DELETE of what nobody is working on; the rest is for another time."""
+
+    # --- for who examines a database that somebody may have altered
+
+    def examining(self, connection: Connection) -> AbstractContextManager[None]:
+        """A long reading transaction, in which altered text is a value and no error."""
+
+    def share(self, connection: Connection) -> str | None:
+        """A name under which `join` sees what this transaction sees; None where there is none."""
+
+    def join(self, connection: Connection, shared: str) -> None:
+        """As the first thing in a transaction."""
+
+    def read_once(self, connection: Connection) -> None:
+        """What is read through this connection is not read again."""
+
+    def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Many rows, as fast as they come."""
+
+    def foreign(self, connection: Connection) -> Iterable[tuple[str, str]]:
+        """Kind and name of what acts on rows or hides them, and is none of ours."""
+
+    def damage(self, connection: Connection, limit: int) -> Iterable[str]:
+        """What the engine itself finds broken."""
+
+    def is_damage(self, error: DatabaseError) -> bool:
+        """Whether reading failed for what is stored, and not for a server that is away or slow."""
+
+    # --- for who moves the schema
+
+    def unhurried(self, connection: Connection) -> AbstractContextManager[None]:
+        """Outside of transactions: statements may take as long as they take. Locks may not: who
+        waits for one holds up everybody behind."""
+
+
+_ENGINES: dict[str, DatabaseEngine] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
+
+
+def engine_url(text: str) -> URL:
+    """The URL with the driver we use; raises UnsupportedDatabase."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise UnsupportedDatabase("not a database URL, such as postgresql+psycopg://…") from None
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+    driver = drivers.get(url.get_backend_name())
+    if driver is None or url.drivername not in (driver, url.get_backend_name()):
+        raise UnsupportedDatabase(
+            f"{url.drivername} is not supported; use sqlite:///… or postgresql+psycopg://…"
+        )
+    return url.set(drivername=driver)
+
+
+def engine_of(place: URL | Connection) -> DatabaseEngine:
+    if isinstance(place, URL):
+        return _ENGINES[place.get_backend_name()]
+    return _ENGINES[place.dialect.name]

@@ -1,0 +1,177 @@
+"""PostgreSQL, by psycopg.
+
+Readers see one committed state (REPEATABLE READ, read only). Writers run in READ COMMITTED: the
+committer holds the log's head row first, so what it reads after that is what the batch before it
+left, and nothing need be tried again for having been too early.
+
+Nothing waits without bound: connecting, a statement, a lock, a transaction that does nothing, a
+full pool, a server that is gone. Each ends as an error of SQLAlchemy's, which `api.errors` and the
+committer answer; psycopg sets isolation with the BEGIN that it sends anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    create_engine,
+    delete,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+
+from ledger.encoding import sha256
+
+#: Connections of one process: pooled, and beyond these while many ask at once. Five processes
+#: stay under a server's usual hundred.
+_POOL, _MORE = 8, 10
+#: Seconds that a request waits for one of them, and for a server to answer at all.
+_POOL_TIMEOUT, _CONNECT_TIMEOUT = 10, 5
+#: Of every session, milliseconds. A lock is waited for shorter than a statement may take, so that
+#: the reason given is the right one.
+_SESSION = {
+    "statement_timeout": 30_000,
+    "lock_timeout": 10_000,
+    "idle_in_transaction_session_timeout": 60_000,
+}
+#: A check of the whole ledger reads long, and thinks in between.
+_EXAMINING = {"statement_timeout": 1_800_000, "idle_in_transaction_session_timeout": 1_800_000}
+#: A peer that is gone without a word is noticed within about half a minute.
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+#: Triggers and rules do what no code of ours does; views and row security show what is not there.
+_FOREIGN = """
+SELECT 'trigger', tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+  WHERE NOT tgisinternal AND c.relnamespace = current_schema()::regnamespace
+UNION ALL SELECT 'rule', rulename FROM pg_rules WHERE schemaname = current_schema()
+UNION ALL SELECT 'view', viewname FROM pg_views WHERE schemaname = current_schema()
+UNION ALL SELECT 'row security', relname FROM pg_class
+  WHERE relrowsecurity AND relnamespace = current_schema()::regnamespace
+ORDER BY 1, 2
+"""
+_BROKEN_INDEXES = """
+SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid
+  WHERE NOT (indisvalid AND indisready) AND c.relnamespace = current_schema()::regnamespace
+ORDER BY 1 LIMIT :most
+"""
+
+
+class Postgresql:
+    one_writer = False
+
+    def create(self, url: URL) -> Engine:
+        asked = dict(url.query)
+        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        if "options" in asked:
+            options += f" {asked['options']}"  # the operator's own come last, and win
+        defaults = {"application_name": "certledger", "connect_timeout": _CONNECT_TIMEOUT}
+        arguments: dict[str, Any] = {**defaults, **_KEEPALIVE}
+        arguments = {name: value for name, value in arguments.items() if name not in asked}
+        return create_engine(
+            url.difference_update_query(["options"]),
+            isolation_level="READ COMMITTED",
+            # A server that was started again must cost nobody an answer.
+            pool_pre_ping=True,
+            pool_use_lifo=True,
+            pool_size=_POOL,
+            max_overflow=_MORE,
+            pool_timeout=_POOL_TIMEOUT,
+            # What is bound may be personal, and errors are logged.
+            hide_parameters=True,
+            connect_args={**arguments, "options": options},
+        )
+
+    def readers(self, engine: Engine) -> Engine:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def writers(self, engine: Engine) -> Engine:
+        return engine
+
+    def exists(self, url: URL) -> bool:
+        return True
+
+    def scrub(self, engine: Engine) -> bool:
+        """Nothing to do from here: docs/adr/0013."""
+        return True
+
+    @contextmanager
+    def hold(self, engine: Engine, name: str) -> Iterator[bool]:
+        """A session's advisory lock: the server lets go of it when the session ends, however."""
+        key = int.from_bytes(sha256(b"certledger lock\0" + name.encode())[:8], "big", signed=True)
+        with engine.connect() as opened:
+            # No transaction stays open for as long as the lock is held.
+            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
+            if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                try:
+                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+                except SQLAlchemyError:
+                    connection.invalidate()  # and with the session the lock is gone
+
+    def insert(self, table: Any) -> Any:
+        return postgresql.insert(table)
+
+    def delete_where(self, table: Any, condition: Any) -> Any:
+        # Rows that somebody holds would be waited for in an order that nobody has agreed on.
+        key = list(table.primary_key.columns)
+        free = select(*key).where(condition).with_for_update(skip_locked=True)
+        return delete(table).where(tuple_(*key).in_(free))
+
+    @contextmanager
+    def examining(self, connection: Connection) -> Iterator[None]:
+        """The server takes no text that is not UTF-8, so there is none to be read."""
+        for name, value in _EXAMINING.items():
+            connection.exec_driver_sql(f"SET LOCAL {name} = {value}")
+        yield
+
+    def share(self, connection: Connection) -> str | None:
+        shared: str = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+        return shared
+
+    def join(self, connection: Connection, shared: str) -> None:
+        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{shared}'")
+
+    def read_once(self, connection: Connection) -> None:
+        """The server keeps its own counsel on what to keep."""
+
+    def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
+        return connection.execute(query).all()
+
+    def foreign(self, connection: Connection) -> Iterable[tuple[str, str]]:
+        return [(kind, name) for kind, name in connection.execute(text(_FOREIGN))]
+
+    def damage(self, connection: Connection, limit: int) -> Iterable[str]:
+        broken = connection.execute(text(_BROKEN_INDEXES), {"most": limit}).scalars()
+        return [f"index {name} is not valid" for name in broken]
+
+    def is_damage(self, error: DatabaseError) -> bool:
+        return not isinstance(error, OperationalError)
+
+    @contextmanager
+    def unhurried(self, connection: Connection) -> Iterator[None]:
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.invalidate()  # the session has served its purpose

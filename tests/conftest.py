@@ -1,0 +1,48 @@
+"""Which engine a run is on, and what only one of them can show."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import engines
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not engines.on_postgresql():
+        return
+    os.environ.setdefault(engines.RUN, uuid.uuid4().hex[:8])
+    hook = str(Path(__file__).parent / "hook")
+    paths = [hook, *filter(None, [os.environ.get("PYTHONPATH")])]
+    if hook not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    engines.install()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return engines.described()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if engines.on_postgresql() and not hasattr(config, "workerinput"):
+        engines.forget_all()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not engines.on_postgresql():
+        return
+    for item in items:
+        mark = item.get_closest_marker("sqlite_only")
+        if mark is not None:
+            item.add_marker(pytest.mark.skip(reason=f"SQLite only: {mark.args[0]}"))
+
+
+@pytest.fixture(autouse=True)
+def _databases_go_with_their_folder(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if engines.on_postgresql() and "tmp_path" in request.fixturenames:
+        engines.forget(request.getfixturevalue("tmp_path"))
