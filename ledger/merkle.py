@@ -27,6 +27,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def nodes_over(row: bytes) -> bytes:
+    """The nodes one level above hashes that lie side by side; an odd last one has none yet."""
+    pair, sha256 = 2 * HASH_BYTES, hashlib.sha256
+    ends = range(pair, len(row) + 1, pair)
+    return b"".join([sha256(b"\x01" + row[end - pair : end]).digest() for end in ends])
+
+
 def complete_subtrees(start: int, end: int) -> Iterator[tuple[int, int]]:
     """Nodes, left to right, whose leaves are exactly [start, end)."""
     while start < end:
@@ -63,28 +70,24 @@ def inclusion_proofs(indices: Sequence[int], size: int, read: ReadNode) -> Itera
     """`inclusion_proof` for many leaves of one tree, hashing what their paths share only once."""
     shared: dict[tuple[int, int], bytes] = {}
 
-    def path(index: int) -> list[bytes]:
-        hashes: list[bytes] = []
-        start, end = 0, size
-        while end - start > 1:
-            middle = start + _split(end - start)
-            if index < middle:
-                other = (middle, end)
-                end = middle
-            else:
-                other = (start, middle)
-                start = middle
-            root = shared.get(other)
-            if root is None:
-                root = shared[other] = range_root(*other, read)
-            hashes.append(root)
-        hashes.reverse()
-        return hashes
+    def root_of(level: int, index: int) -> bytes:
+        # Most are one complete node; the one at the tree's right edge may be several.
+        whole = (index + 1) << level <= size
+        root = read(level, index) if whole else range_root(index << level, size, read)
+        shared[level, index] = root
+        return root
 
     for index in indices:
         if not 0 <= index < size:
             raise ProofError(f"no leaf {index} in a tree of {size}")
-        yield path(index)
+        path: list[bytes] = []
+        node, last, level = index, size - 1, 0
+        while last:
+            sibling = node ^ 1
+            if sibling <= last:
+                path.append(shared.get((level, sibling)) or root_of(level, sibling))
+            node, last, level = node >> 1, last >> 1, level + 1
+        yield path
 
 
 def consistency_proof(old_size: int, new_size: int, read: ReadNode) -> list[bytes]:

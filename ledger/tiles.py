@@ -14,11 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ledger.merkle import HASH_BYTES, complete_subtrees, node_hash, range_root
+from ledger.merkle import HASH_BYTES, complete_subtrees, node_hash, nodes_over, range_root
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 _HALF_WAY = TILE_HEIGHT // 2
+_GROUP = 1 << _HALF_WAY
 _PATH = re.compile(r"(\d{1,2})/((?:x\d{3}/){0,5})(\d{3})(?:\.p/(\d{1,3}))?", re.ASCII)
 
 ReadTile = Callable[[int, int], bytes]
@@ -71,35 +72,45 @@ def tiles_of(size: int) -> Iterator[TileCoordinate]:
 class NodeReader:
     """Reads any complete node from tiles.
 
-    What costs is hashing a tile's 256 leaves together for one path through it. So of many tiles the
-    16 nodes half-way up are kept, with those above them: half a kilobyte spares all but 11 hashes a
-    path, and a history that is spread over the whole log is as quick as one from its end.
+    What costs is hashing a tile's 256 leaves together for one path through it. So what is above the
+    16 hashes half-way up is kept for many tiles, and what is above 16 hashes below for many such
+    groups: half a kilobyte each, and a history that is spread over the whole log is nearly as quick
+    as one from its end.
     """
 
     def __init__(
-        self, read_tile: ReadTile, *, keep_tiles: int = 1_024, keep_upper: int = 1 << 14
+        self, read_tile: ReadTile, *, keep_tiles: int = 1_024, keep_groups: int = 1 << 14
     ) -> None:
         self._read_tile = read_tile
-        self._keep_tiles, self._keep_upper = keep_tiles, keep_upper
+        self._keep_tiles, self._keep_groups = keep_tiles, keep_groups
         self._tiles: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        self._upper: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
+        # Rows of a group of 16 hashes and the nodes above them, by the group's level and number.
+        self._groups: OrderedDict[tuple[int, int], list[bytes]] = OrderedDict()
 
     def __call__(self, level: int, index: int) -> bytes:
-        tile_level, height = divmod(level, TILE_HEIGHT)
-        tile_index, offset = divmod(index, TILE_WIDTH >> height)
-        key, end = (tile_level, tile_index), (offset + 1) << height
-        if height < _HALF_WAY:
-            return _rows_over(self._tile(key, end), offset << height, end, height)[height][0]
-        rows = self._upper.get(key)
-        if rows is None or len(rows[height - _HALF_WAY]) <= offset:
-            tile = self._tile(key, end)
-            rows = _rows_over(tile, 0, len(tile) // HASH_BYTES, TILE_HEIGHT - 1)[_HALF_WAY:]
-            self._upper[key] = rows
-            if len(self._upper) > self._keep_upper:
-                self._upper.popitem(last=False)
+        group_level, height = divmod(level, _HALF_WAY)
+        group, offset = divmod(index, _GROUP >> height)
+        key = (group_level, group)
+        rows = self._groups.get(key)
+        if rows is not None and (found := _hash_at(rows[height], offset)):
+            self._groups.move_to_end(key)
+            return found
+        rows = self._groups[key] = self._rows(group_level, group, (offset + 1) << height)
+        if len(self._groups) > self._keep_groups:
+            self._groups.popitem(last=False)
+        return _hash_at(rows[height], offset)
+
+    def _rows(self, group_level: int, group: int, width: int) -> list[bytes]:
+        """A group of at least ``width`` hashes, and the complete nodes above them."""
+        tile_level, upper = divmod(group_level, TILE_HEIGHT // _HALF_WAY)
+        if upper:
+            tile = self._tile((tile_level, group), width << _HALF_WAY)
+            row = _rows_over(tile, _HALF_WAY)[-1]
         else:
-            self._upper.move_to_end(key)
-        return rows[height - _HALF_WAY][offset]
+            tile_index, place = divmod(group * _GROUP, TILE_WIDTH)
+            tile = self._tile((tile_level, tile_index), place + width)
+            row = tile[place * HASH_BYTES : (place + _GROUP) * HASH_BYTES]
+        return _rows_over(row, _HALF_WAY - 1)
 
     def knows(self, level: int, index: int) -> bool:
         """Whether this tile is at hand."""
@@ -124,15 +135,17 @@ class NodeReader:
         return tile
 
 
-def _rows_over(tile: bytes, start: int, end: int, height: int) -> list[list[bytes]]:
-    """The hashes [start, end) of a tile and the complete nodes above them up to ``height``."""
-    first, last = start * HASH_BYTES, end * HASH_BYTES
-    row = [tile[at : at + HASH_BYTES] for at in range(first, last, HASH_BYTES)]
+def _rows_over(row: bytes, height: int) -> list[bytes]:
+    """Hashes as they lie in a tile, and the complete nodes above them up to ``height``."""
     rows = [row]
     for _ in range(height):
-        row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
-        rows.append(row)
+        rows.append(nodes_over(rows[-1]))
     return rows
+
+
+def _hash_at(row: bytes, offset: int) -> bytes:
+    """Empty where the row is not that long."""
+    return row[offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
 
 
 class Tree:

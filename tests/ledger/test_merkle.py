@@ -146,7 +146,7 @@ def test_a_tree_read_back_from_its_tiles_is_the_same_tree(counts: list[int], kee
 @pytest.mark.parametrize("size", [1, 17, 255, 256, 700, 66_000])
 def test_every_node_is_read_whatever_is_kept(size: int) -> None:
     _, stored, leaves = grown([size])
-    reader = NodeReader(stored.read, keep_tiles=2, keep_upper=3)
+    reader = NodeReader(stored.read, keep_tiles=2, keep_groups=3)
     row, level = leaves, 0
     while row:
         step = max(1, len(row) // 300)
