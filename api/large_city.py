@@ -235,7 +235,8 @@ class _Writer:
             self._store_certificates(batch, made.certificates)
             self._store_grants(batch, made.grants)
             self._store_lookups(batch, made.lookups)
-            service.log.append(batch)
+            growth = service.log.append(batch)
+        service.log.committed(growth)
         service.log.anchor(service.log.size)
         service.log.write_checkpoints()
         return service.log.size

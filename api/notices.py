@@ -5,7 +5,8 @@ cursor is the log's sequence number, what is new is read from the database, and 
 says when to look again. So that none is missed, a waiter registers first, then looks, then waits;
 `Notices.released` is called after the entries count as released.
 
-A release costs a dictionary look-up for each key of its entries, and nothing when nobody waits.
+A release costs a dictionary look-up for each key of its entries, and nothing when nobody waits;
+what another process recorded is read from the database for it.
 
 Not its job: what a reader may see (`api.routes.live`), or when an entry is released
 (`ledger.committer`).
@@ -16,13 +17,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
-from ledger.committer import Busy
+from ledger.committer import Busy, ReadReleased, Released
 from ledger.entries import Entry, EventKind
-from ledger.statements import Statement
 
 #: Seconds that a request may ask to wait.
 MAX_WAIT = 30
@@ -31,13 +33,16 @@ MAX_WAITERS = 10_000
 #: Of one enrolled key: nobody can take the places of all the others.
 MAX_OF_ONE = 20
 
+#: Entries of other processes that are read to find whom they concern.
+MAX_READ = 5_000
+
 #: What can be waited for: entries of a holder, terminal or department, the state of a request, or
 #: (with an empty name) any entry.
 Key = tuple[str, str]
 EVERYTHING: Key = ("log", "")
 
 
-def keys_of(entry: Entry, statement: Statement) -> Iterator[Key]:
+def keys_of(entry: Entry, payload: Mapping[str, Any]) -> Iterator[Key]:
     """The keys whose waiters this entry concerns."""
     yield EVERYTHING
     if entry.holder is not None:
@@ -48,8 +53,8 @@ def keys_of(entry: Entry, statement: Statement) -> Iterator[Key]:
         yield "department", entry.department
     if entry.kind is EventKind.REFUSAL and entry.subject is not None:
         yield "request", entry.subject
-    elif entry.kind is EventKind.GRANT and "request_id" in statement.payload:
-        yield "request", str(statement.payload["request_id"])
+    elif entry.kind is EventKind.GRANT and "request_id" in payload:
+        yield "request", str(payload["request_id"])
 
 
 class Waiter:
@@ -130,26 +135,32 @@ class Notices:
                 if not others:
                     del self._waiting[key]
 
-    def released(self, size: int, known: Sequence[tuple[Entry, Statement]]) -> None:
-        """Wake those whom ``known`` concerns, now that ``size`` entries are released.
+    def released(self, size: int, known: Sequence[Released], read: ReadReleased) -> None:
+        """Wake those whom entries up to ``size`` concern, now that these are released.
 
-        From the committer's threads, one at a time. Entries up to ``size`` that are not among
-        ``known`` (committed before a crash, or anchored while the reply was lost) wake everybody.
+        From the committer's threads, one at a time. Those that are not among ``known`` (of another
+        process, committed before a crash, or anchored while the reply was lost) are read, and wake
+        everybody where that cannot be done.
         """
         told, self._told = self._told, max(self._told, size)
         if not self._waiting or self._loop is None:
             return
-        fresh = {entry.seq for entry, _ in known if told <= entry.seq < size}
-        if len(fresh) < size - told:
-            keys = None
-        else:
-            waiting = self._waiting
-            keys = {key for item in known for key in keys_of(*item) if key in waiting}
-            if not keys:
-                return
+        fresh = {item[0].seq: item for item in known if told <= item[0].seq < size}
+        keys: set[Key] | None = None
+        with contextlib.suppress(SQLAlchemyError, ValueError):
+            if len(fresh) == size - told:
+                keys = self._concerned(fresh.values())
+            elif size - told <= MAX_READ:
+                keys = self._concerned(read(told, size))
+        if keys is not None and not keys:
+            return
         # The loop may end meanwhile, and its waiters with it.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._wake, keys)
+
+    def _concerned(self, entries: Iterable[Released]) -> set[Key]:
+        waiting = self._waiting
+        return {key for item in entries for key in keys_of(*item) if key in waiting}
 
     def _wake(self, keys: Collection[Key] | None) -> None:
         for key in list(self._waiting) if keys is None else keys:

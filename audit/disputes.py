@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
-from authz.granting import payload_of
 from authz.questions import Answer, Asked, Question
 from authz.store import dispute_questions, disputes
 from ledger.entries import Entry
+from ledger.statements import payload_of
 from ledger.store import entries, entry_from_row, in_chunks, tokens_at
 
 MAX_PAGE = 200

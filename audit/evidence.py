@@ -36,7 +36,6 @@ from audit.bundle import (
 )
 from audit.state_proofs import Nodes, account_at, read_header, storage_at
 from audit.verification import pruned
-from authz.granting import payload_of
 from authz.grants import GrantMode
 from authz.questions import Asked
 from authz.store import dispute_questions, disputes, grants
@@ -51,7 +50,7 @@ from ledger.log import Log
 from ledger.notes import NoteKey
 from ledger.receipts import Published
 from ledger.sealing import MasterKey, Sealed, SealError
-from ledger.statements import StatementError
+from ledger.statements import StatementError, payload_of
 
 #: The scheme that is named for a chain whose seals we cannot read yet.
 NO_SEAL = "unknown"

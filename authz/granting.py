@@ -12,7 +12,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, insert, select, update
 
 from authz import store
@@ -24,17 +23,10 @@ from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.catalogue import Catalogue
 from ledger.directory import Role
-from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
-from ledger.statements import Statement, StatementError
-
-
-def payload_of(token: str) -> dict[str, Any]:
-    """The payload of a stored statement, whose signature was checked when it came in."""
-    payload: dict[str, Any] = orjson.loads(b64url_decode(token.split(".")[1]))
-    return payload
+from ledger.statements import Statement, StatementError, payload_of
 
 
 def code_handle(master: MasterKey, purpose: str, identifier: str) -> bytes:

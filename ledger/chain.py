@@ -375,6 +375,11 @@ class ChainClient:
         """Close kept connections. The client still works, and opens new ones."""
         self._close()
 
+    def forget_nonce(self) -> None:
+        """Another process has sent transactions from this account: ask the chain for the next."""
+        with self._sending:
+            self._nonce = None
+
     # Set-up
 
     def deploy(self) -> Deployment:

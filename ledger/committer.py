@@ -1,5 +1,8 @@
 """The committer: the one writer. Takes what waits as a batch, commits it, anchors it, answers.
 
+Several processes may each have one on the same database. The log's head row orders their batches;
+one of them anchors at a time, whoever it is, and what it anchors is everybody's.
+
 Two threads, one stage each. *Commit* runs the handlers of a batch in one database transaction and
 appends its entries. *Anchor* puts the newest checkpoint on chain, at most one at a time, and then
 releases every answer that the checkpoint covers. A batch closes when no anchor is on its way (the
@@ -14,7 +17,7 @@ Crash points, and why none of them loses or doubles anything:
 * after the anchor, before the checkpoint's row is written: `Log.recover` reads it from the chain.
 
 An error at one of these points says nothing of what was persisted: what the database and the chain
-hold is read again, and that decides.
+hold is read again, and that decides. A third thread hears of what other processes did.
 
 Not this module's job: what a statement means and who may send it (handlers), form and signature
 (checked before it comes here), the tree and its proofs (`ledger.log`).
@@ -33,7 +36,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from ledger import outbox, store
@@ -51,15 +54,20 @@ from ledger.entries import Entry
 from ledger.log import LedgerBehindChain, Log
 from ledger.outbox import ChainAction, KeyRevocation
 from ledger.receipts import Published, Receipt
-from ledger.statements import Statement, StatementError
+from ledger.statements import StatementError, payload_of
 
 logger = logging.getLogger(__name__)
 
 #: How far the clock may step back: as far as a statement's own time may be off.
 CLOCK_STEP_MS = 60_000
 
-#: Told what may now be seen: up to which sequence number, and which of it this process knows.
-OnRelease = Callable[[int, Sequence[tuple[Entry, Statement]]], None]
+#: An entry, and what its statement says.
+Released = tuple[Entry, Mapping[str, Any]]
+#: Entries [start, end), read from the database; raises SQLAlchemyError.
+ReadReleased = Callable[[int, int], Sequence[Released]]
+#: Told what may now be seen: up to which sequence number, which of it this process has at hand, and
+#: how to read the rest.
+OnRelease = Callable[[int, Sequence[Released], ReadReleased], None]
 
 
 class Busy(Exception):
@@ -166,10 +174,10 @@ class Committer:
         settings: CommitterSettings,
         *,
         clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        on_release: OnRelease = lambda _size, _released: None,
+        on_release: OnRelease = lambda _size, _released, _read: None,
     ) -> None:
         """``on_release`` is called from the committer's threads after every release, with answers
-        on their way; it must be quick and must not raise."""
+        on their way, one call at a time; it must be quick and must not raise."""
         self._database, self._chain, self._log = database, chain, log
         self._on_release = on_release
         self._handlers = dict(handlers)
@@ -179,11 +187,11 @@ class Committer:
         # All below are guarded by the condition.
         self._queue: deque[_Pending] = deque()
         self._committed: list[_Pending] = []  # waiting for an anchor
-        self._committed_size = 0
-        self._actions: dict[int, ChainAction] = {}  # by the entry that asks for it
         self._anchoring = False
+        self._undone = False  # whether something may be asked of the contracts that is anchored
         self._stopping = False
         self._threads: list[threading.Thread] = []
+        self._telling = threading.Lock()
         self.status = Status()
 
     # --- life ---------------------------------------------------------------------------------
@@ -191,11 +199,12 @@ class Committer:
     def start(self) -> None:
         """Recover, then serve. Raises LedgerBehindChain, ChainUnavailable."""
         self._log.recover()
-        self._committed_size = self._log.size
-        self._load_outbox()
+        with self._database.read() as connection:
+            self._undone = store.has_undone_actions(connection)
         self._threads = [
             threading.Thread(target=self._commit_loop, name="commit", daemon=True),
             threading.Thread(target=self._anchor_loop, name="anchor", daemon=True),
+            threading.Thread(target=self._follow_loop, name="follow", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -210,17 +219,6 @@ class Committer:
             thread.join(timeout)
         self._fail_waiting(NotServing("the service is stopping"))
 
-    def _load_outbox(self, first: int = 0) -> None:
-        """What entries from ``first`` on ask of the contracts."""
-        table = store.chain_outbox
-        query = select(table).where(table.c.done.is_(False), table.c.seq >= first)
-        query = query.order_by(table.c.seq)
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        with self._condition:
-            for row in rows:
-                self._actions[row.seq] = outbox.from_json(row.action, row.payload)
-
     @property
     def queued(self) -> int:
         return len(self._queue)
@@ -229,7 +227,7 @@ class Committer:
     def released(self) -> int:
         """Entries that may be told to those they concern: anchored, or committed where that is
         enough. Never more than what the database has committed."""
-        return self._log.anchored if self._settings.release_anchored else self._committed_size
+        return self._log.anchored if self._settings.release_anchored else self._log.size
 
     # --- the way in ---------------------------------------------------------------------------
 
@@ -299,9 +297,13 @@ class Committer:
 
     def _commit(self, taken: list[_Pending]) -> None:
         try:
-            batch = self._run_batch(taken)
+            self._run_batch(taken)
         except NotServing as error:
             self._resolve([(item, error) for item in taken])
+            return
+        except LedgerBehindChain as error:
+            self._resolve([(item, NotServing(str(error))) for item in taken])
+            self._break(error)
             return
         except (IntegrityError, DataError):
             # Something in one request that its checks let through: the others must not suffer.
@@ -328,8 +330,6 @@ class Committer:
             kept, released = [], kept
         with self._condition:
             self.status.batches += 1
-            self._committed_size = self._log.size
-            self._actions.update(batch.chain_actions)
             self._committed.extend(kept)
             self._condition.notify_all()
         if not self._settings.release_anchored:
@@ -356,15 +356,13 @@ class Committer:
         self._resolve([(taken[0], error if isinstance(error, Exception) else NotServing("failed"))])
 
     def _reload_after_failure(self) -> None:
-        """Trust nothing in memory: a failed commit may have been persisted all the same."""
+        """A failed commit may have been persisted all the same: see what there is."""
         pause, unreadable = 0.1, None
         while True:
             try:
-                self._log.load()
-                # Only of what was in doubt: the anchor stage has the earlier ones in hand.
-                self._load_outbox(self._committed_size)
+                self._log.follow()
                 break
-            except (SQLAlchemyError, LookupError, ValueError) as error:
+            except (SQLAlchemyError, LookupError, ValueError, ChainError) as error:
                 unreadable = f"the database cannot be read: {type(error).__name__}"
                 logger.critical("%s", unreadable)
                 self.status.broken = self.status.broken or unreadable
@@ -372,15 +370,17 @@ class Committer:
                     return
                 time.sleep(pause)
                 pause = min(2.0, 2 * pause)
+            except LedgerBehindChain as error:
+                self._break(error)
+                return
         if self.status.broken == unreadable:
             self.status.broken = None  # or else the log cannot be anchored, and that stays
         with self._condition:
-            self._committed_size = self._log.size
             self._condition.notify_all()
         if not self._settings.release_anchored:
             self._tell([])  # what the failed commit left may have been persisted all the same
 
-    def _run_batch(self, taken: list[_Pending]) -> Batch:
+    def _run_batch(self, taken: list[_Pending]) -> None:
         with ExitStack() as afterwards, self._database.write() as connection:
             size = self._log.lock_head(connection)
             batch = Batch(connection, size, self._time_after(connection, size))
@@ -397,8 +397,10 @@ class Committer:
                     for item, outcome in zip(items, outcomes, strict=True):
                         item.outcome = outcome
             self._settle_repeats(taken)
-            self._log.append(batch)
-        return batch
+            growth = self._log.append(batch)
+            if not self._settings.release_anchored:
+                self._log.notify(connection)
+        self._log.committed(growth)
 
     def _time_after(self, connection: Connection, size: int) -> int:
         """The time of the next entries: never before the newest one's. Raises NotServing when the
@@ -482,21 +484,10 @@ class Committer:
                 if self._stopping and failures:
                     return
                 self._anchoring = True
-                waiting, self._committed = self._committed, []
-                actions = list(self._actions.items())
-                target = self._committed_size
             try:
-                if failures:
-                    self._log.take_over_anchored()
-                self._perform(actions)
-                published = self._log.anchor(target)
-                self._release(waiting, published)
-                released, waiting = waiting, []  # answered, whatever comes after
-                if self._settings.release_anchored:
-                    self._tell(released)
-                self._log.write_checkpoints()
+                with self._log.turn():
+                    self._anchor(after_failure=failures > 0)
             except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
-                self._keep_waiting(waiting)
                 if _is_final(error):
                     self._break(error)
                     return
@@ -504,20 +495,60 @@ class Committer:
                 shown = str(error) if isinstance(error, ChainError) else type(error).__name__
                 self.status.chain_trouble = shown
                 self.status.trouble_since = self.status.trouble_since or time.monotonic()
-                logger.warning("anchor of %d entries not done yet: %s", target, shown)
+                logger.warning("anchor of %d entries not done yet: %s", self._log.size, shown)
                 time.sleep(min(1.0, 0.05 * 2 ** min(failures, 5)))
                 continue
             failures = 0
             self.status.chain_trouble = self.status.trouble_since = None
-            self.status.anchors += 1
 
     def _anchor_is_due(self) -> bool:
-        behind = self._committed_size > self._log.anchored or self._log.has_unwritten
-        return bool(self._committed or self._actions or behind)
+        behind = self._log.size > self._log.anchored or self._log.has_unwritten
+        return bool(self._committed or self._undone or behind)
 
-    def _keep_waiting(self, waiting: list[_Pending]) -> None:
+    def _anchor(self, *, after_failure: bool) -> None:
+        """Anchor all that is committed, by whichever process, unless another has done so."""
+        self._log.follow()
+        if after_failure:
+            self._log.take_over_anchored()
+        target = self._log.size
+        self._perform(target)
+        if target > self._log.anchored:
+            self._log.anchor(target)
+            self.status.anchors += 1
+        self._release_anchored()
+        self._log.write_checkpoints()
+
+    def _release_anchored(self) -> None:
+        """Answer whoever waits for what is on the chain by now."""
+        published = self._log.published
+        size = self._log.anchored
+        covered: list[_Pending] = []
         with self._condition:
-            self._committed[:0] = waiting
+            waiting, self._committed = self._committed, []
+            for item in waiting:
+                due = isinstance(item.outcome, Recorded) and item.outcome.entry.seq < size
+                (covered if due else self._committed).append(item)
+        try:
+            self._release(covered, published)
+        except BaseException:
+            with self._condition:
+                self._committed[:0] = covered
+            raise
+        if self._settings.release_anchored:
+            self._tell(covered)
+
+    # --- what other processes do --------------------------------------------------------------
+
+    def _follow_loop(self) -> None:
+        for _ in self._database.notices(self._log.channel, lambda: self._stopping):
+            try:
+                self._log.follow()
+                self._release_anchored()
+            except LedgerBehindChain as error:
+                self._break(error)
+                return
+            except Exception as error:  # noqa: BLE001 - the next notice tries again
+                logger.warning("what others recorded is not read yet: %s", type(error).__name__)
 
     def _break(self, error: Exception) -> None:
         """Nothing can be anchored any more: say so to everybody and take nothing further."""
@@ -525,10 +556,15 @@ class Committer:
         logger.critical("%s", self.status.broken, exc_info=not isinstance(error, ChainRefused))
         self._fail_waiting(NotServing(self.status.broken))
 
-    def _perform(self, actions: list[tuple[int, ChainAction]]) -> None:
+    def _perform(self, target: int) -> None:
         """Directory entries and status changes go before the checkpoint that covers them."""
-        if not actions:
+        with self._database.read() as connection:
+            rows = store.undone_actions(connection, target)
+        self._undone = False
+        if not rows:
             return
+        self._undone = True  # until it is written down that they are done
+        actions = [(row.seq, outbox.from_json(row.action, row.payload)) for row in rows]
         failed: list[int] = []
         try:
             self._send_actions([action for _, action in actions])
@@ -544,9 +580,7 @@ class Committer:
         with self._database.write() as connection:
             for chunk in store.in_chunks([seq for seq, _ in actions]):
                 connection.execute(update(table).where(table.c.seq.in_(chunk)).values(done=True))
-        with self._condition:
-            for seq, _ in actions:
-                self._actions.pop(seq, None)
+        self._undone = False
         self.status.failed_actions += len(failed)
 
     def _send_actions(self, actions: Sequence[ChainAction]) -> None:
@@ -569,14 +603,18 @@ class Committer:
         )
 
     def _tell(self, released: list[_Pending]) -> None:
-        self._on_release(
-            self.released,
-            [
-                (item.outcome.entry, item.request.statement)
-                for item in released
-                if isinstance(item.outcome, Recorded)
-            ],
-        )
+        known = [
+            (item.outcome.entry, item.request.statement.payload)
+            for item in released
+            if isinstance(item.outcome, Recorded)
+        ]
+        with self._telling:
+            self._on_release(self.released, known, self._read_released)
+
+    def _read_released(self, start: int, end: int) -> list[Released]:
+        with self._database.read() as connection:
+            found = store.entries_between(connection, start, end)
+        return [(entry, payload_of(token)) for entry, token in found]
 
     @staticmethod
     def _resolve(settled: Sequence[tuple[_Pending, Answer | Exception]]) -> None:

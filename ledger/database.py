@@ -6,10 +6,11 @@ moving the tables (`api.migrating`).
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData
@@ -35,6 +36,7 @@ class Database:
         """Connects to nothing yet. Raises UnsupportedDatabase."""
         parsed = engine_url(url)
         self.url = url
+        self._name = secrets.token_hex(8)  # by which its own notices are told from others'
         self._kind = engine_of(parsed)
         self.engine: Engine = self._kind.create(parsed)
         self._readers = self._kind.readers(self.engine)
@@ -83,6 +85,20 @@ class Database:
             if time.monotonic() >= deadline:
                 raise Occupied(f"another process has been at it ({name}) for {wait:.0f} s")
             time.sleep(_PAUSE)
+
+    def turn(self, name: str) -> AbstractContextManager[None]:
+        """What processes on the same database do one after another, waited for in line. Raises
+        SQLAlchemyError where it takes too long."""
+        return self._kind.turn(self.engine, name)
+
+    def notify(self, connection: Connection, channel: str) -> None:
+        """Have the other processes look again, once this transaction is through."""
+        self._kind.notify(connection, channel, self._name)
+
+    def notices(self, channel: str, stopped: Callable[[], bool]) -> Iterator[None]:
+        """Whenever another process has notified, and now and then besides; until ``stopped``, of
+        which it asks every second. Ends at once where there can be no other process."""
+        return self._kind.notices(self.engine, channel, self._name, stopped)
 
     def scrub(self) -> bool:
         """Have nothing in the write-ahead log that is deleted; False while a reader of an older

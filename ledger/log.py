@@ -4,17 +4,22 @@ The tree is in memory at its right edge and in tiles behind it; the database's h
 far it is committed, the contract how far it is anchored. Both are held against each other at every
 start and after every failure; memory is trusted in neither case.
 
+Several processes may share a log. Whoever appends holds the head's row, whoever anchors has the
+turn (`turn`), and before either they `follow` what the others did. Memory never runs ahead of what
+is committed: a batch grows the tree only once its transaction is through.
+
 Safe to share between threads: the tree is under a lock, and what is anchored never changes.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Row, insert
 
 from ledger import outbox, store
 from ledger.batch import Batch
@@ -24,12 +29,16 @@ from ledger.entries import Entry
 from ledger.merkle import ProofError, consistency_proof, inclusion_proofs
 from ledger.notes import Checkpoint, sign_checkpoint
 from ledger.receipts import AnchorReference, Published, Receipt
-from ledger.tiles import Tree
+from ledger.tiles import TILE_WIDTH, Growth, Tree, leaf_in
 
 
 class LedgerBehindChain(Exception):
     """The chain holds a checkpoint that this database cannot account for: an old backup, or
     another database under the same log id. Serving would fork the log."""
+
+
+#: Further behind than this many entries, the tree is read afresh.
+_MOST_CAUGHT_UP = 1 << 16
 
 
 class Log:
@@ -44,6 +53,8 @@ class Log:
     ) -> None:
         self._database, self._chain, self._key = database, chain, key
         self.origin, self.log_id = origin, log_id
+        #: On which processes tell each other that there is more of the log.
+        self.channel = f"certledger_{log_id.hex()[:32]}"
         self._lock = threading.Lock()
         self._tree: Tree
         self._published: Published | None = None
@@ -53,7 +64,7 @@ class Log:
 
     @property
     def size(self) -> int:
-        """Entries in memory's tree: those committed, between transactions."""
+        """Entries that are committed, as far as this process has heard."""
         return self._tree.size
 
     def load(self) -> None:
@@ -73,18 +84,25 @@ class Log:
             self._tree = tree
 
     def lock_head(self, connection: Connection) -> int:
-        """Hold the log's head for this transaction; the size it has."""
-        size = store.head_size(connection, self.log_id, lock=True)
-        if size != self._tree.size:
-            self.load()  # another process appended
-        return self._tree.size
+        """Hold the log's head for this transaction; the size it has. Raises LedgerBehindChain."""
+        size = store.head_size(connection, self.log_id, lock=True) or 0
+        if size < self.anchored:
+            raise LedgerBehindChain(
+                f"the database holds {size} entries, of which {self.anchored} are on the chain: "
+                "it was put back to an older state"
+            )
+        if size < self._tree.size:
+            self.load()  # what was committed last is lost, and nobody was told of it
+        self._catch_up(connection, size)
+        return size
 
-    def append(self, batch: Batch) -> None:
-        """Add a batch's entries and chain actions, in its transaction."""
+    def append(self, batch: Batch) -> Growth:
+        """Add a batch's entries and chain actions, in its transaction. Once that is committed, the
+        result is to be given to `committed`."""
+        with self._lock:
+            growth = self._tree.grow(entry.leaf_hash() for entry, _, _ in batch.appended)
         if batch.appended:
-            with self._lock:
-                tiles = self._tree.append(entry.leaf_hash() for entry, _, _ in batch.appended)
-            store.append_entries(batch.connection, self.log_id, batch.appended, tiles)
+            store.append_entries(batch.connection, self.log_id, batch.appended, growth.tiles)
         if batch.chain_actions:
             rows = [
                 {
@@ -96,6 +114,56 @@ class Log:
                 for seq, action in batch.chain_actions
             ]
             batch.connection.execute(insert(store.chain_outbox), rows)
+        return growth
+
+    def committed(self, growth: Growth) -> None:
+        """Take over what a transaction that is through has appended."""
+        with self._lock:
+            # Whoever followed the database meanwhile has it already.
+            if self._tree.size == growth.start:
+                self._tree.take(growth)
+
+    # --- what other processes did -------------------------------------------------------------
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """While this is held, no other process sends to the contracts. Raises SQLAlchemyError."""
+        with self._database.turn(f"anchor {self.log_id.hex()}"):
+            yield
+
+    def notify(self, connection: Connection) -> None:
+        """Have other processes `follow`, once this transaction is through."""
+        self._database.notify(connection, self.channel)
+
+    def follow(self) -> None:
+        """Take in what others committed and anchored. Raises LedgerBehindChain, ChainUnavailable,
+        SQLAlchemyError, LookupError for a missing tile."""
+        with self._database.read() as connection:
+            size = store.head_size(connection, self.log_id) or 0
+            newest = store.newest_checkpoint(connection)
+            self._catch_up(connection, size)
+        if newest is None or newest.size <= self.anchored:
+            return
+        with self._lock:
+            ours = self._tree.root(newest.size)
+        if ours == newest.root:
+            self._publish_newer(self._publish(_anchor_of(newest, self.log_id)))
+        else:
+            self.take_over_anchored()  # the chain says which of the two is right
+        self._chain.forget_nonce()  # the other's transactions counted it on
+
+    def _catch_up(self, connection: Connection, size: int) -> None:
+        """Grow the tree to the ``size`` that is committed, with the leaves in the tiles."""
+        with self._lock:
+            start = self._tree.size
+            if size <= start:
+                return
+            if size <= start + _MOST_CAUGHT_UP:
+                indices = range(start // TILE_WIDTH, (size - 1) // TILE_WIDTH + 1)
+                tiles = store.read_tiles(connection, 0, indices)
+                self._tree.append(leaf_in(tiles, seq) for seq in range(start, size))
+                return
+        self.load()
 
     # --- what is anchored ---------------------------------------------------------------------
 
@@ -192,15 +260,22 @@ class Log:
         """
         if not self._unwritten:
             return
-        rows = [_row(published) for published in self._unwritten]
+        rows = [_row(published) for published in self._unwritten]  # more may come meanwhile
         with self._database.write() as connection:
             connection.execute(insert_ignoring_conflicts(connection, store.checkpoints), rows)
-        self._unwritten = []
+            self.notify(connection)
+        del self._unwritten[: len(rows)]
 
     def _adopt(self, anchor: Anchor) -> Published:
-        self._published = published = self._publish(anchor)
+        published = self._publish(anchor)
         self._unwritten.append(published)
+        self._publish_newer(published)
         return published
+
+    def _publish_newer(self, published: Published) -> None:
+        with self._lock:  # another thread may have heard of a newer one
+            if published.checkpoint.size > self.anchored:
+                self._published = published
 
     def _publish(self, anchor: Anchor) -> Published:
         checkpoint = Checkpoint(self.origin, anchor.size, anchor.root)
@@ -255,6 +330,19 @@ def _row(published: Published) -> dict[str, Any]:
         "block_number": anchor.block_number,
         "block_hash": bytes.fromhex(anchor.block_hash[2:]),
     }
+
+
+def _anchor_of(row: Row[Any], log_id: bytes) -> Anchor:
+    return Anchor(
+        chain_id=row.chain_id,
+        contract=row.contract,
+        log_id=log_id,
+        size=row.size,
+        root=row.root,
+        tx_hash=row.tx_hash,
+        block_number=row.block_number,
+        block_hash=row.block_hash,
+    )
 
 
 def pending(entry: Entry) -> Receipt:

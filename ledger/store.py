@@ -135,6 +135,13 @@ chain_outbox = Table(
     Column("payload", Text, nullable=False),
     Column("done", Boolean, nullable=False),
 )
+#: Most are done, and only the others are asked for.
+Index(
+    "chain_outbox_undone",
+    chain_outbox.c.seq,
+    sqlite_where=not_(chain_outbox.c.done),
+    postgresql_where=not_(chain_outbox.c.done),
+)
 
 institutions = Table(
     "institutions",
@@ -258,6 +265,17 @@ def head_size(connection: Connection, log_id: bytes, *, lock: bool = False) -> i
     return connection.execute(query.with_for_update() if lock else query).scalar()
 
 
+def undone_actions(connection: Connection, below: int) -> Sequence[Row[Any]]:
+    """What entries below a sequence number ask of the contracts, in their order."""
+    query = select(chain_outbox).where(not_(chain_outbox.c.done), chain_outbox.c.seq < below)
+    return connection.execute(query.order_by(chain_outbox.c.seq)).all()
+
+
+def has_undone_actions(connection: Connection) -> bool:
+    query = select(chain_outbox.c.seq).where(not_(chain_outbox.c.done)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def create_head(connection: Connection, log_id: bytes) -> None:
     """Where there is none yet; another process may be at it too."""
     connection.execute(
@@ -362,6 +380,17 @@ def times_at(connection: Connection, seqs: Collection[int]) -> dict[int, int]:
         query = select(entries.c.seq, entries.c.time_ms).where(entries.c.seq.in_(chunk))
         found.update((row.seq, row.time_ms) for row in connection.execute(query))
     return found
+
+
+def entries_between(connection: Connection, start: int, end: int) -> list[tuple[Entry, str]]:
+    """Entries [start, end) with their tokens."""
+    query = (
+        select(entries, statements.c.token)
+        .join(statements, statements.c.seq == entries.c.seq)
+        .where(entries.c.seq >= start, entries.c.seq < end)
+        .order_by(entries.c.seq)
+    )
+    return [(entry_from_row(row), row.token) for row in connection.execute(query)]
 
 
 def tokens_at(connection: Connection, seqs: Collection[int]) -> dict[int, str]:

@@ -18,6 +18,7 @@ from ledger.merkle import HASH_BYTES, complete_subtrees, node_hash, nodes_over, 
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+TILE_BYTES = TILE_WIDTH * HASH_BYTES
 _HALF_WAY = TILE_HEIGHT // 2
 _GROUP = 1 << _HALF_WAY
 _PATH = re.compile(r"(\d{1,2})/((?:x\d{3}/){0,5})(\d{3})(?:\.p/(\d{1,3}))?", re.ASCII)
@@ -148,11 +149,33 @@ def _hash_at(row: bytes, offset: int) -> bytes:
     return row[offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
 
 
+def leaf_in(tiles: Mapping[int, bytes], index: int) -> bytes:
+    """The hash of a leaf, out of tiles of leaves; raises LookupError where they lack it."""
+    number, offset = divmod(index, TILE_WIDTH)
+    found = _hash_at(tiles.get(number, b""), offset)
+    if not found:
+        raise LookupError(f"tile 0/{number} has no hash of leaf {index}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What more leaves make of a tree, worked out and not taken over yet."""
+
+    start: int
+    size: int
+    tiles: Mapping[tuple[int, int], bytes]
+    """The new content of every tile that changes, by (L, N)."""
+    nodes: Mapping[tuple[int, int], bytes]
+    edge: Mapping[int, bytes]
+
+
 class Tree:
     """A growing tree that answers for nodes near its right edge from memory.
 
-    Appending a leaf costs one more hash on average: each completed node is hashed once and kept
-    until it is far behind the edge; older nodes come from tiles.
+    It grows in two steps, so that in between its leaves can be stored and nobody sees what may yet
+    come to nothing. A leaf costs one more hash on average: each completed node is hashed once and
+    kept until it is far behind the edge; older nodes come from tiles.
     """
 
     def __init__(self, size: int, read_tile: ReadTile, *, keep_nodes: int = 1 << 17) -> None:
@@ -160,15 +183,13 @@ class Tree:
         self._keep = keep_nodes
         self._reader = NodeReader(read_tile)
         self._nodes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
-        # The left edges of growing tiles must stay in memory: level 8k nodes of partial tiles.
-        self._edge: dict[int, list[bytes]] = {}
+        # Tiles that are not full yet, by level.
+        self._edge: dict[int, bytes] = {}
         level, width = 0, size
         while width:
             partial = width % TILE_WIDTH
             tile = read_tile(level, width // TILE_WIDTH) if partial else b""
-            self._edge[level] = [
-                tile[i * HASH_BYTES : (i + 1) * HASH_BYTES] for i in range(partial)
-            ]
+            self._edge[level] = tile[: partial * HASH_BYTES]
             level, width = level + 1, width >> TILE_HEIGHT
         for node in complete_subtrees(0, size):
             self._nodes[node] = self._reader(*node)
@@ -197,35 +218,48 @@ class Tree:
     def root(self, size: int | None = None) -> bytes:
         return range_root(0, self._size if size is None else size, self.read)
 
-    def append(self, leaves: Iterable[bytes]) -> dict[tuple[int, int], bytes]:
-        """Add leaf hashes; returns the new content of every tile that changed, by (L, N)."""
-        changed: dict[tuple[int, int], bytes] = {}
+    def grow(self, leaves: Iterable[bytes]) -> Growth:
+        """What these leaf hashes would make of it. `take` has it so."""
+        size, nodes = self._size, dict[tuple[int, int], bytes]()
+        edge: dict[int, bytearray] = {}
+        tiles: dict[tuple[int, int], bytes] = {}
         for leaf in leaves:
-            self._add_node(0, self._size, leaf, changed)
-            self._size += 1
-        for level, hashes in self._edge.items():
-            index = (self._size >> (TILE_HEIGHT * level)) // TILE_WIDTH
-            if (level, index) in changed:
-                changed[level, index] = b"".join(hashes)
+            level, index, value = 0, size, leaf
+            while True:
+                nodes[level, index] = value
+                tile_level, height = divmod(level, TILE_HEIGHT)
+                if height == 0:
+                    row = edge.get(tile_level)
+                    if row is None:
+                        row = edge[tile_level] = bytearray(self._edge.get(tile_level, b""))
+                    row += value
+                    if len(row) == TILE_BYTES:
+                        tiles[tile_level, index // TILE_WIDTH] = bytes(row)
+                        row.clear()
+                if not index & 1:
+                    break
+                left = nodes.get((level, index - 1)) or self.read(level, index - 1)
+                value = node_hash(left, value)
+                level, index = level + 1, index >> 1
+            size += 1
+        for tile_level, row in edge.items():
+            if row:
+                tiles[tile_level, (size >> (TILE_HEIGHT * tile_level)) // TILE_WIDTH] = bytes(row)
+        kept = {tile_level: bytes(row) for tile_level, row in edge.items()}
+        return Growth(self._size, size, tiles, nodes, kept)
+
+    def take(self, growth: Growth) -> None:
+        """Raises ValueError unless the growth was worked out for the tree as it is."""
+        if growth.start != self._size:
+            raise ValueError(f"grown from {growth.start} leaves, not from {self._size}")
+        self._size = growth.size
+        self._nodes.update(growth.nodes)
+        self._edge.update(growth.edge)
         while len(self._nodes) > self._keep:
             self._nodes.popitem(last=False)
-        return {key: tile for key, tile in changed.items() if tile}
 
-    def _add_node(
-        self, level: int, index: int, value: bytes, changed: dict[tuple[int, int], bytes]
-    ) -> None:
-        while True:
-            self._nodes[level, index] = value
-            tile_level, height = divmod(level, TILE_HEIGHT)
-            if height == 0:
-                row = self._edge.setdefault(tile_level, [])
-                row.append(value)
-                key = (tile_level, index // TILE_WIDTH)
-                changed[key] = b""
-                if len(row) == TILE_WIDTH:
-                    changed[key] = b"".join(row)
-                    row.clear()
-            if not index & 1:
-                return
-            value = node_hash(self.read(level, index - 1), value)
-            level, index = level + 1, index >> 1
+    def append(self, leaves: Iterable[bytes]) -> Mapping[tuple[int, int], bytes]:
+        """Both steps at once; returns the tiles that changed."""
+        growth = self.grow(leaves)
+        self.take(growth)
+        return growth.tiles

@@ -30,7 +30,6 @@ from authz.disputes import (
     resolved_entry,
 )
 from authz.disputing import answerer_of, party_of, require_auditor
-from authz.granting import payload_of
 from authz.questions import (
     Answer,
     Asking,
@@ -43,6 +42,7 @@ from authz.questions import (
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
+from ledger.statements import payload_of
 
 _OPEN = (DisputeState.OPEN, None)
 

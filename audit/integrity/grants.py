@@ -16,7 +16,7 @@ from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
 from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
-from authz.granting import code_handle, payload_of
+from authz.granting import code_handle
 from authz.grants import Grant, GrantMode
 from authz.requests import covers
 from ledger import store
@@ -24,7 +24,7 @@ from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
 from ledger.payloads import PayloadError
 from ledger.sealing import MasterKey
-from ledger.statements import read_header
+from ledger.statements import payload_of, read_header
 
 _CACHED = 5_000  # parsed grants
 

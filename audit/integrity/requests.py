@@ -15,13 +15,13 @@ from audit.integrity.report import Findings
 from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.codes import matching_number
-from authz.granting import code_handle, payload_of
+from authz.granting import code_handle
 from authz.requests import AccessRequest, OpenRequest, RequestState
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
 from ledger.sealing import MasterKey
-from ledger.statements import read_header
+from ledger.statements import payload_of, read_header
 
 _PENDING = (RequestState.PENDING, None)
 

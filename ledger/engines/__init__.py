@@ -7,7 +7,7 @@ transactions as the rest of the code sees them (`ledger.database`), moving a sch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -45,6 +45,17 @@ class DatabaseEngine(Protocol):
 
     def hold(self, engine: Engine, name: str) -> AbstractContextManager[bool]:
         """A lock between processes: whether it was got. Does not wait."""
+
+    def turn(self, engine: Engine, name: str) -> AbstractContextManager[None]:
+        """See `ledger.database.Database.turn`."""
+
+    def notify(self, connection: Connection, channel: str, who: str) -> None:
+        """See `ledger.database.Database.notify`."""
+
+    def notices(
+        self, engine: Engine, channel: str, who: str, stopped: Callable[[], bool]
+    ) -> Iterator[None]:
+        """See `ledger.database.Database.notices`; those by ``who`` are not told."""
 
     def insert(self, table: Any) -> Any:
         """An INSERT that knows ON CONFLICT."""

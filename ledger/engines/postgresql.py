@@ -11,10 +11,12 @@ committer answer; psycopg sets isolation with the BEGIN that it sends anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import (
     URL,
     Connection,
@@ -54,6 +56,9 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+
+#: Seconds between two tries to listen, and between two looks although nothing was heard.
+_PAUSE, _UNTOLD = 0.5, 5.0
 
 #: Triggers and rules do what no code of ours does; views and row security show what is not there.
 _FOREIGN = """
@@ -113,20 +118,37 @@ class Postgresql:
     @contextmanager
     def hold(self, engine: Engine, name: str) -> Iterator[bool]:
         """A session's advisory lock: the server lets go of it when the session ends, however."""
-        key = int.from_bytes(sha256(b"certledger lock\0" + name.encode())[:8], "big", signed=True)
-        with engine.connect() as opened:
-            # No transaction stays open for as long as the lock is held.
-            connection = opened.execution_options(isolation_level="AUTOCOMMIT")
-            if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
+        with _session(engine) as connection:
+            got = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), _lock_key(name))
+            if not got:
                 yield False
                 return
-            try:
+            with _unlocking(connection, name):
                 yield True
-            finally:
-                try:
-                    connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
-                except SQLAlchemyError:
-                    connection.invalidate()  # and with the session the lock is gone
+
+    @contextmanager
+    def turn(self, engine: Engine, name: str) -> Iterator[None]:
+        with _session(engine) as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), _lock_key(name))
+            with _unlocking(connection, name):
+                yield
+
+    def notify(self, connection: Connection, channel: str, who: str) -> None:
+        names = {"channel": channel, "who": who}
+        connection.execute(text("SELECT pg_notify(:channel, :who)"), names)
+
+    def notices(
+        self, engine: Engine, channel: str, who: str, stopped: Callable[[], bool]
+    ) -> Iterator[None]:
+        heard = text(f"LISTEN {engine.dialect.identifier_preparer.quote(channel)}")
+        while not stopped():
+            try:
+                with _session(engine) as connection:
+                    connection.execute(heard)
+                    yield  # while nobody listened there may have been some
+                    yield from _heard(connection, who, stopped)
+            except (SQLAlchemyError, psycopg.Error):
+                time.sleep(_PAUSE)
 
     def insert(self, table: Any) -> Any:
         return postgresql.insert(table)
@@ -175,3 +197,40 @@ class Postgresql:
             yield
         finally:
             connection.invalidate()  # the session has served its purpose
+
+
+@contextmanager
+def _session(engine: Engine) -> Iterator[Connection]:
+    """A connection in which no transaction stays open for as long as it is used."""
+    with engine.connect() as opened:
+        yield opened.execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _lock_key(name: str) -> dict[str, int]:
+    digest = sha256(b"certledger lock\0" + name.encode())
+    return {"key": int.from_bytes(digest[:8], "big", signed=True)}
+
+
+@contextmanager
+def _unlocking(connection: Connection, name: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        try:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), _lock_key(name))
+        except SQLAlchemyError:
+            connection.invalidate()  # and with the session the lock is gone
+
+
+def _heard(connection: Connection, who: str, stopped: Callable[[], bool]) -> Iterator[None]:
+    driver: Any = connection.connection.driver_connection
+    told = time.monotonic()
+    try:
+        while not stopped():
+            heard = [notice.payload for notice in driver.notifies(timeout=1.0, stop_after=1)]
+            # A notice that a broken network swallowed is made up for before long.
+            if any(payload != who for payload in heard) or time.monotonic() - told > _UNTOLD:
+                told = time.monotonic()
+                yield
+    finally:
+        connection.invalidate()  # nobody else is to hear what this session listens to

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,17 @@ class Sqlite:
                 yield False
                 return
             yield True
+
+    def turn(self, engine: Engine, name: str) -> AbstractContextManager[None]:
+        return nullcontext()  # one process serves a file
+
+    def notify(self, connection: Connection, channel: str, who: str) -> None:
+        """There is nobody else."""
+
+    def notices(
+        self, engine: Engine, channel: str, who: str, stopped: Callable[[], bool]
+    ) -> Iterator[None]:
+        return iter(())
 
     def insert(self, table: Any) -> Any:
         return sqlite.insert(table)
