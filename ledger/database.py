@@ -43,6 +43,11 @@ class Database:
         self._writers = self._kind.writers(self.engine)
         self._writing = threading.Lock() if self._kind.one_writer else nullcontext()
 
+    @property
+    def one_process(self) -> bool:
+        """Whether no more than one process may serve a ledger in it."""
+        return self._kind.one_process
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees one committed state."""

@@ -28,6 +28,9 @@ class DatabaseEngine(Protocol):
     one_writer: bool
     """Whether writers of one process should wait for each other here rather than in the engine."""
 
+    one_process: bool
+    """Whether no more than one process may serve a ledger in it."""
+
     def create(self, url: URL) -> Engine:
         """Its connections wait for nothing without bound."""
 

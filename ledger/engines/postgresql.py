@@ -79,6 +79,7 @@ ORDER BY 1 LIMIT :most
 
 class Postgresql:
     one_writer = False
+    one_process = False
 
     def create(self, url: URL) -> Engine:
         asked = dict(url.query)

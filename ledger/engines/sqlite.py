@@ -30,6 +30,8 @@ _WRITES = "certledger_writes"
 class Sqlite:
     #: Waiting on a lock costs less than the busy handler's sleeps.
     one_writer = True
+    #: One process cannot tell another that there is news.
+    one_process = True
 
     def create(self, url: URL) -> Engine:
         # Last in, first out: a connection's page cache is of use only if it is used again.
