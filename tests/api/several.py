@@ -50,15 +50,21 @@ class DatabaseServer:
             shutil.chown(self._folder, "postgres")
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
         self.start()
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+        with psycopg.connect(f"{self._server} dbname=postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE certledger")
 
     @property
     def url(self) -> str:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/certledger"
 
-    def _address(self, database: str) -> str:
-        return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
+    @property
+    def address(self) -> str:
+        """For psycopg itself."""
+        return f"{self._server} dbname=certledger"
+
+    @property
+    def _server(self) -> str:
+        return f"host=127.0.0.1 port={self.port} user=postgres"
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [*self._as_postgres, str(programs() / program), "-D", str(self._data), *arguments]
