@@ -16,11 +16,12 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve soak kills screens messages lint style types imports contracts bench lock clean python
+.PHONY: help demo test test-postgresql serve soak kills screens messages lint style types imports contracts bench lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
 	@echo "make test       install, then run the tests          (ARGS=... goes to pytest; WORKERS=2)"
+	@echo "make test-postgresql  the same on a PostgreSQL server of its own   (ARGS=tests/audit ...)"
 	@echo "make serve      a sample city with its pages on loopback, data in ./certledger-data"
 	@echo "make lint       style, types, import rules           (make -k lint: all findings)"
 	@echo "make contracts  recompile the contracts and compare with what is committed"
@@ -107,6 +108,10 @@ test: $(VENV)/.dev
 	  echo "tests/api/pages. On Debian: apt-get install chromium fonts-noto-cjk."; \
 	fi; \
 	exit $$outcome
+
+# On a server that is made for it and gone after it.
+test-postgresql: $(VENV)/.dev
+	@$(PYTHON) tests/postgresql.py $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 # The pages under load in real browsers, for MINUTES.
 soak: $(VENV)/.dev

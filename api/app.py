@@ -21,7 +21,7 @@ from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.imports import ImportJobs
-from api.limits import LimitBodies
+from api.limits import LimitBodies, RefuseNul
 from api.pages import routes as pages
 from api.report_pdf import fonts_with
 from api.routes import (
@@ -120,6 +120,7 @@ def create_app(service: Service) -> FastAPI:
     # FastAPI's route of the lookup stays for its documentation; this one answers, at a tenth of
     # the cost a request.
     app.router.routes.insert(0, Route(lookups.PATH, lookups.look_up, methods=["POST"]))
+    app.add_middleware(RefuseNul)
     app.add_middleware(CountResponses)
     return app
 
