@@ -57,7 +57,7 @@ def _counter(folder: Path, database: str = "") -> Iterator[_Counter]:
 
 def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
     """Lookups at 256 and 8 clients, the no-op POST, one transaction a lookup; two rounds each. With
-    the URL of another ``database``, each round has it, too."""
+    the URL of another ``database``, each round has it, too, by one process and by two."""
     with (
         tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder,
         contextlib.ExitStack() as opened,
@@ -65,6 +65,7 @@ def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
         data = Path(folder)
         counter = opened.enter_context(_counter(data / "service"))
         other = opened.enter_context(_counter(data / "other", database)) if database else None
+        second = opened.enter_context(_beside(other.service, database)) if other else None
         no_op_port = opened.enter_context(_no_op_server())
         rounds = []
         for _ in range(2):
@@ -74,9 +75,10 @@ def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
                 "lookups_8": _lookups(counter, 8, seconds / 2),
                 "transactions": _transactions(data, seconds / 2),
             }
-            if other is not None:
+            if other is not None and second is not None:
                 measured["other_256"] = _lookups(other, 256, seconds)
                 measured["other_8"] = _lookups(other, 8, seconds / 2)
+                measured["two_256"] = _lookups(other, 256, seconds, second)
             rounds.append(measured)
         memory = _resident(counter.service.pid)
     best: dict[str, dict[str, Any]] = {
@@ -84,7 +86,10 @@ def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
         for name in rounds[0]
     }
     rate = best["lookups_256"]["per_second"]
-    compared = {} if not database else {"ratio_to_sqlite": best["other_256"]["per_second"] / rate}
+    compared = {}
+    if database:
+        one, two = (best[name]["per_second"] for name in ("other_256", "two_256"))
+        compared = {"ratio_to_sqlite": one / rate, "ratio_of_two_processes": two / one}
     return {
         "rounds": rounds,
         "best": best,
@@ -93,6 +98,15 @@ def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
         "ratio_to_transactions": rate / best["transactions"]["per_second"],
         "api_memory_mb": memory,
     }
+
+
+@contextlib.contextmanager
+def _beside(first: ServiceProcess, database: str) -> Iterator[ServiceProcess]:
+    """A second process of the same ledger."""
+    chain_url = orjson.loads((first.data / "node" / "node.json").read_bytes())["url"]
+    environment = {"CERTLEDGER_DATABASE": database, "CERTLEDGER_CHAIN_URL": chain_url}
+    with ServiceProcess(first.data, environment=environment) as second:
+        yield second
 
 
 def _prepare_grants(city: City, folder: Path) -> list[tuple[str, str]]:
@@ -146,10 +160,13 @@ def _sign_lookups(terminal: Client, grants: Sequence[tuple[str, str]], count: in
     return bodies
 
 
-def _lookups(counter: _Counter, clients: int, seconds: float) -> dict[str, Any]:
+def _lookups(
+    counter: _Counter, clients: int, seconds: float, *more: ServiceProcess
+) -> dict[str, Any]:
+    services = (counter.service, *more)
     count = int(seconds * (2500 if clients > 64 else 800))
     requests = _sign_lookups(counter.terminal, counter.grants, count)
-    return _shown(run_load(counter.service.port, requests, clients, seconds))
+    return _shown(run_load([it.port for it in services], requests, clients, seconds))
 
 
 def _no_op(
@@ -158,7 +175,7 @@ def _no_op(
     """The same bodies to a route that validates and does nothing."""
     some = _sign_lookups(terminal, grants, 500)
     many = some * int(seconds * 20)
-    return _shown(run_load(port, many, 256, seconds))
+    return _shown(run_load([port], many, 256, seconds))
 
 
 def _shown(measured: Measured) -> dict[str, Any]:
@@ -239,7 +256,7 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
             )
             for transaction in raw
         ]
-        return _shown(run_load(port, bodies, CHAIN_CONNECTIONS, seconds))
+        return _shown(run_load([port], bodies, CHAIN_CONNECTIONS, seconds))
     finally:
         process.terminate()
         process.wait()
@@ -288,6 +305,7 @@ def lookups_table(result: dict[str, Any]) -> str:
         ("lookups_8", "lookups released after anchoring, 8 clients"),
         ("other_256", "the same on the other database, 256 clients"),
         ("other_8", "the same on the other database, 8 clients"),
+        ("two_256", "the same by two processes, 256 clients"),
         ("no_op", "no-op FastAPI POST, same server stack, 256 clients"),
         ("transactions", f"one transaction a lookup, {CHAIN_CONNECTIONS} senders"),
     ):
@@ -304,6 +322,7 @@ def lookups_table(result: dict[str, Any]) -> str:
     )
     if "ratio_to_sqlite" in result:
         summary += f"; the other database to SQLite: {result['ratio_to_sqlite']:.2f}"
+        summary += f"; two processes to one: {result['ratio_of_two_processes']:.2f}"
     lines += ["", summary]
     return "\n".join(lines)
 
