@@ -327,12 +327,13 @@ def lookups_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def measure_issue(count: int) -> dict[str, Any]:
+def measure_issue(count: int, database: str = "") -> dict[str, Any]:
     """Certificates from an export's file to anchored, signed by the department's own process."""
+    environment = {"CERTLEDGER_DATABASE": database}
     with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
         data = Path(folder)
         expected = write_samples(data / "samples", cards=count, licences=10, drivers=10)
-        with ServiceProcess(data / "service") as service:
+        with ServiceProcess(data / "service", environment=environment) as service:
             city = found_city(service.url, service.operator_key())
             with contextlib.closing(city):
                 start = time.perf_counter()

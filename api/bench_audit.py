@@ -42,12 +42,13 @@ def _about(tell: Tell, what: str) -> Callable[[int, int], None]:
 # --- the integrity check --------------------------------------------------------------------------
 
 
-def measure_fsck(entries: int, tell: Tell = _quiet) -> dict[str, Any]:
-    """The full check of a ledger of ``entries``, in a process of its own as an operator runs it."""
+def measure_fsck(entries: int, tell: Tell = _quiet, database: str = "") -> dict[str, Any]:
+    """The full check of a ledger of ``entries``, in a process of its own as an operator runs it; in
+    SQLite, or in an empty ``database`` by its URL."""
     from api.large_city import build
 
     with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
-        settings = Settings(data=Path(folder) / "ledger")
+        settings = Settings(data=Path(folder) / "ledger", database=database)
         start = time.perf_counter()
         build(settings, entries, progress=_about(tell, "building"))
         building = time.perf_counter() - start
@@ -157,7 +158,7 @@ def measure_trace(
         sizes = {"small": small, "large": entries}
         grown = {
             name: build(
-                Settings(data=Path(folder) / name),
+                Settings(data=Path(folder) / name, database=""),
                 size,
                 uses=uses,
                 progress=_about(tell, f"building the {name} log"),
@@ -224,7 +225,7 @@ def measure_evidence(
     from api.large_city import build
 
     with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
-        settings = Settings(data=Path(folder) / "ledger")
+        settings = Settings(data=Path(folder) / "ledger", database="")
         built = build(settings, entries, progress=_about(tell, "building"))
         trust, gathered = _bundles(settings, bundles, tell)
     times = [_time_verification(content, trust) for content in [gathered[0], *gathered]][1:]

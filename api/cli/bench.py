@@ -17,6 +17,9 @@ BenchDatabase = Annotated[
     str,
     typer.Option("--database", help="An empty database by its URL, measured in turns with SQLite."),
 ]
+OneDatabase = Annotated[
+    str, typer.Option("--database", help="An empty database by its URL, in place of SQLite.")
+]
 app.add_typer(bench_app, name="bench", rich_help_panel="Running it")
 
 
@@ -36,12 +39,13 @@ def bench_lookups(
 @bench_app.command("issue")
 def bench_issue(
     count: Annotated[int, typer.Option(help="Certificates to issue.")] = 50_000,
+    database: OneDatabase = "",
     as_json: Json = False,
 ) -> None:
     """Certificates from file to anchored."""
     from api.bench import issue_table, measure_issue
 
-    result = measure_issue(count)
+    result = measure_issue(count, database)
     show(result, as_json, issue_table(result))
 
 
@@ -62,13 +66,14 @@ def bench_trace(
 @bench_app.command("fsck")
 def bench_fsck(
     entries: Annotated[int, typer.Option(help="Entries in the log.")] = 1_000_000,
+    database: OneDatabase = "",
     as_json: Json = False,
 ) -> None:
     """The full integrity check of a large ledger, built for it: time, memory, result."""
     from api.bench_audit import fsck_text, measure_fsck
 
     with _telling() as tell:
-        result = measure_fsck(entries, tell)
+        result = measure_fsck(entries, tell, database)
     show(result, as_json, fsck_text(result))
     if not result["clean"]:
         raise typer.Exit(1)

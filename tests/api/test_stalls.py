@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import pytest
 from api.checking import run_fsck
 from api.settings import Settings
 from ledger.statements import Kind
+from tests import engines
 
 STALL_SECONDS = 60
 
@@ -102,6 +104,11 @@ class Terminal:
         self.http.close()
 
 
+only_on_postgresql = pytest.mark.skipif(
+    not engines.on_postgresql(), reason="about a server: SQLite has none"
+)
+
+
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -135,6 +142,47 @@ def test_a_full_disk_under_the_database(town: Any, terminal: Callable[[int], Ter
             assert counter.refused_for_now(statement) == "not_serving"
         assert town.size() == counter.first
         # What is there can be read all the same.
+        assert len(counter.person.device.grants()) == 2
+    counter.settle()
+
+
+@only_on_postgresql
+def test_connections_lost_again_and_again(town: Any, terminal: Callable[[int], Terminal]) -> None:
+    """Each may have committed or not; nothing is lost and nothing done twice."""
+    counter, over = terminal(6), threading.Event()
+    database = town.service.data / "certledger.db"
+
+    def cut() -> None:
+        while not over.wait(0.02):
+            engines.run(
+                database,
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid != pg_backend_pid()",
+            )
+
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    try:
+        for _ in range(5):
+            for statement in counter.sent:
+                answer = counter.ask(statement)
+                assert answer.status_code in (200, 503), answer.text
+                assert answer.headers["content-type"].startswith("application/")
+    finally:
+        over.set()
+        cutting.join()
+    counter.settle()
+
+
+@only_on_postgresql
+def test_a_head_that_somebody_holds(town: Any, terminal: Callable[[int], Terminal]) -> None:
+    """As a process that hangs in the middle of a batch: who waits is told, and not for ever."""
+    counter = terminal(2)
+    with engines.connected(town.service.data / "certledger.db") as somebody:
+        somebody.run("select size from log_head for update")
+        codes = {counter.refused_for_now(statement) for statement in counter.sent}
+        assert codes <= {"anchor.pending", "not_serving"}
+        until(lambda: "OperationalError" in town.service.log())  # given up, not waiting still
         assert len(counter.person.device.grants()) == 2
     counter.settle()
 
