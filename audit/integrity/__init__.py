@@ -32,6 +32,7 @@ from audit.integrity.ahead import chunks_of_log
 from audit.integrity.chain_records import ChainReader, ChainRecords
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
+from audit.integrity.engine import engine_check
 from audit.integrity.extent import check_outside, log_size
 from audit.integrity.reading import snapshot
 from audit.integrity.records import records_of
@@ -64,7 +65,7 @@ def check_ledger(
     findings, size = Findings(), 0
     head = anchored, _ = chain.head(log_id)
     try:
-        with snapshot(database) as connection:
+        with snapshot(database) as connection, engine_check(database) as engine:
             size = log_size(connection, findings, log_id, anchored)
             checkpoints = Checkpoints(
                 connection, findings, chain.anchors(log_id), head, origin, log_key
@@ -72,6 +73,7 @@ def check_ledger(
             replay = Replay(connection, findings, master, catalogue)
             with chunks_of_log(connection, master, catalogue, size) as chunks:
                 tree = _check_log(connection, findings, size, chunks, replay, checkpoints, progress)
+            engine.tell(connection, findings)
             check_outside(connection, findings, size, anchored)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
                 findings.altered(

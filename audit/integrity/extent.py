@@ -64,7 +64,6 @@ def _tiles_end(connection: Connection) -> int:
 def check_outside(connection: Connection, findings: Findings, size: int, anchored: int) -> None:
     """Rows beyond a log of ``size`` entries, statements without an entry, and what was left undone
     for entries that are anchored."""
-    _check_engine(connection, findings)
     entries, statements, tiles = store.entries, store.statements, store.tiles
     box, points = store.chain_outbox, store.checkpoints
 
@@ -99,17 +98,3 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
         findings.altered(
             f"chain_outbox {seq}", "not done, although its entry is anchored", "outbox.done"
         )
-
-
-def _check_engine(connection: Connection, findings: Findings) -> None:
-    """Indexes that do not lead to every row would keep lines out of a history, and a trigger would
-    write what no code of ours does. Only SQLite's file lies where somebody may edit it."""
-    if connection.dialect.name != "sqlite":
-        return
-    query = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
-    for kind, name in connection.exec_driver_sql(query):
-        findings.added(f"database {kind} {name}", "the ledger has none")
-    told = f"PRAGMA integrity_check({report.KEPT_FINDINGS})"
-    for (line,) in connection.exec_driver_sql(told):
-        if line != "ok":
-            findings.altered("database", line, "database.damaged")
