@@ -105,7 +105,7 @@ def _check_log(
     for chunk in chunks:
         start, end = chunk.start, chunk.start + len(chunk.leaves)
         tiles = tree.leaf_tiles(start, end)
-        replay.chunk(start, end, records_of(findings, chunk, tiles))
+        replay.chunk(start, end, records_of(findings, chunk, tiles), chunk.premises)
         anchors, rows = checkpoints.anchors_until(end), checkpoints.rows(start, end)
         for at in tree.grow(start, chunk.leaves, tiles, anchors.keys() | rows.keys()):
             anchor = anchors.get(at)

@@ -20,8 +20,9 @@ from multiprocessing.connection import wait
 
 from sqlalchemy import Connection
 
+from audit.integrity.premises import Judge
 from audit.integrity.reading import snapshot
-from audit.integrity.rereading import Chunk, Rereader
+from audit.integrity.rereading import Chunk
 from ledger.catalogue import Catalogue
 from ledger.database import Database
 from ledger.sealing import MasterKey
@@ -40,7 +41,7 @@ def chunks_of_log(
     """The first ``size`` entries, in order."""
     spans = ((start, min(start + CHUNK, size)) for start in range(0, size, CHUNK))
     if size < PARALLEL_FROM:
-        reader = Rereader(connection, master, catalogue)
+        reader = Judge(connection, master, catalogue)
         yield (reader.read(*span) for span in spans)
         return
     count = max(1, min(8, os.cpu_count() or 1))
@@ -72,7 +73,7 @@ def _in_order(
 
 # --- in the other processes -----------------------------------------------------------------------
 
-_reader: Rereader
+_reader: Judge
 _kept = ExitStack()  # for as long as the process lives
 
 
@@ -86,7 +87,7 @@ def _open(url: str, master: MasterKey, catalogue: Catalogue) -> None:
     if connection.dialect.name == "sqlite":
         # Everything is read once: what a database keeps in memory would only take memory.
         connection.exec_driver_sql("PRAGMA cache_size=-2048")
-    _reader = Rereader(connection, master, catalogue)
+    _reader = Judge(connection, master, catalogue)
 
 
 def _end_with_parent() -> None:

@@ -5,13 +5,13 @@ Not this module's job: knowing what the values should be.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, Select, Table, select, type_coerce
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.types import NULLTYPE
 
 from ledger import store
@@ -55,16 +55,53 @@ def rows_by(
     return found
 
 
+def tuples_by(
+    connection: Connection, table: Table, values: Collection[Any], *names: str
+) -> dict[Any, tuple[Any, ...]]:
+    """The named columns of the rows whose first one is among ``values``, by that one."""
+    found: dict[Any, tuple[Any, ...]] = {}
+    query = select(*plain(table, *names))
+    for chunk in store.in_chunks(set(values)):
+        rows = all_tuples(connection, query.where(table.c[names[0]].in_(chunk)))
+        found.update((row[0], row) for row in rows)
+    return found
+
+
 def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
     """Many rows, at a third of the time if all their text is UTF-8, as it should be."""
+    return _quickly(connection, lambda: connection.execute(query).all())
+
+
+def all_tuples(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """`all_rows` without names, as the driver makes them."""
+
+    def fetch() -> list[tuple[Any, ...]]:
+        with connection.execute(query) as result:
+            cursor: Any = result.cursor
+            driver: Any = connection.dialect.loaded_dbapi
+            try:
+                found: list[tuple[Any, ...]] = cursor.fetchall()
+            except driver.OperationalError as error:
+                raise OperationalError(str(query), None, error) from error
+            except driver.Error as error:
+                raise DatabaseError(str(query), None, error) from error
+        return found
+
+    return _quickly(connection, fetch)
+
+
+Fetched = TypeVar("Fetched")
+
+
+def _quickly(connection: Connection, fetch: Callable[[], Fetched]) -> Fetched:
     if connection.dialect.name != "sqlite":
-        return connection.execute(query).all()
+        return fetch()
     driver: Any = connection.connection.driver_connection
     tolerant, driver.text_factory = driver.text_factory, str
     try:
-        return connection.execute(query).all()
+        return fetch()
     except OperationalError:
         pass
     finally:
         driver.text_factory = tolerant
-    return connection.execute(query).all()
+    return fetch()
