@@ -71,7 +71,7 @@ _STATEMENT_OF = {
     EventKind.ANSWER: Kind.ANSWER,
     EventKind.INVITATION: Kind.INVITATION,
 }
-_KEYS_KEPT = 20_000
+_KEYS_KEPT = 4_000
 _VALUES = (str, int, bool)  # of fields
 #: Columns of a certificate that are as its statement says.
 _STATED = ("type", "issuer", "commitment", "seq", "valid_from_ms", "valid_until_ms", "source")
