@@ -59,6 +59,6 @@ def is_point(point: bytes) -> bool:
     return True
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=2_048)
 def _public_key(point: bytes) -> ec.EllipticCurvePublicKey:
     return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + point)

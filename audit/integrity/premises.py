@@ -52,7 +52,7 @@ from ledger.lifecycle import State
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, Statement, read_header, request_key
 
-_GRANTS_KEPT = 4_000
+_GRANTS_KEPT = 2_000
 _OF_GRANT = ("grant_id", "seq", "holder", "handle", "uses_left", "revoked_ms", "frozen")
 _OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
 _JUDGED = {
@@ -89,6 +89,8 @@ class _Granted(NamedTuple):
     grant: Grant
     seq: int
     holder: str
+    handle: bytes
+    """As it must be, whatever the row says."""
 
 
 class Judge:
@@ -175,13 +177,18 @@ class Judge:
         for seq, grant in self._made.items():
             row = self._rows.get(grant.grant_id)
             if row is not None and row[1] == seq:
-                self._grants[grant.grant_id] = _Granted(grant, seq, row[2])
+                self._keep(row, grant)
         rows = [self._rows[id_] for id_ in others if id_ in self._rows]
         seqs = [row[1] for row in rows if type(row[1]) is int]
         tokens = store.tokens_at(self._connection, seqs)
-        for id_, seq, holder, *_ in rows:
+        for row in rows:
             with suppress(*BROKEN):
-                self._grants[id_] = _Granted(Grant.parse(payload_of(tokens[seq])), seq, holder)
+                self._keep(row, Grant.parse(payload_of(tokens[row[1]])))
+
+    def _keep(self, row: Row, grant: Grant) -> None:
+        id_, seq, holder, *_ = row
+        handle = code_handle(self._master, "grant", id_)
+        self._grants[id_] = _Granted(grant, seq, holder, handle)
 
     def _fetch_certificates(self, issued: Collection[str], granted: Collection[str]) -> None:
         self._issued = self._rereader.certificates(issued)
@@ -223,13 +230,12 @@ class Judge:
         if grant is None or grant.mode is GrantMode.REQUEST:
             return None
         id_, (seq, time_ms) = grant.grant_id, row[:2]
-        kept = self._rows.get(id_)
-        if kept is None or grant.not_after_ms <= time_ms:
+        found = self._grants.get(id_)
+        if found is None or found.seq != seq or grant.not_after_ms <= time_ms:
             return None
-        _, its_seq, holder, handle, uses_left, revoked_ms, frozen = kept
+        _, _, holder, handle, uses_left, revoked_ms, frozen = self._rows[id_]
         if (
-            its_seq != seq
-            or handle != code_handle(self._master, "grant", id_)
+            handle != found.handle
             or type(uses_left) is not int
             or revoked_ms is not None
             or frozen != False  # noqa: E712 - the driver's own 0, or whatever it was altered to
@@ -276,9 +282,7 @@ class Judge:
         asked, shown = lookup.request, lookup.shown
         code = None
         if isinstance(shown, Code):
-            if shown.kind is not CodeKind.GRANT:
-                return None
-            if code_handle(self._master, "grant", row[7]) != shown.handle:
+            if shown.kind is not CodeKind.GRANT or shown.handle != found.handle:
                 return None
             code = check_code(shown, code_secret(self._master, "grant", row[7]), time_ms)
         elif asked.presented is Presented.SPOKEN_CODE:
