@@ -1,12 +1,14 @@
 """The embedded node's own store, checked beside the ledger when it is in the data folder.
 
-Checked before the chain is asked: a node refuses to start on a store that it cannot believe, and
-then this is all that can be said.
+Read as it was before the chain is asked: a node refuses to start on a store that it cannot believe,
+and then this is all that can be said. Gone through beside the check of the ledger, in a thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -20,7 +22,7 @@ from audit.integrity import IntegrityReport
 from audit.integrity.report import Findings
 from ledger.chain import ChainError
 from ledger.node import seal
-from ledger.node.check import check_store
+from ledger.node.check import Fault, check_store
 from ledger.node.store import StoreError
 
 Progress = Callable[[int, int], None]
@@ -39,14 +41,22 @@ def with_node_store(check: Check) -> Check:
         except Mismatch as error:
             # Told by the database, which may be what was altered: the check goes on.
             findings.add("keys and settings", f"altered: {error}", "keys.differ")
-        _check_node(settings, findings, progress)
-        try:
-            report = check(settings, progress)
-        except (ChainError, NodeDidNotStart) as error:
-            if not findings.count:
+        together = _Together(progress)
+        faults = _faults(settings, findings, together.part("node"))
+        with ThreadPoolExecutor(1, thread_name_prefix="node-store") as beside:
+            node = beside.submit(_gather, faults, findings)
+            try:
+                report = check(settings, together.part("ledger"))
+            except (ChainError, NodeDidNotStart) as error:
+                node.result()
+                if not findings.count:
+                    raise
+                findings.altered("node", f"it does not serve the chain: {error}", "node.store")
+                return IntegrityReport(0, 0, tuple(findings.kept), findings.count)
+            except BaseException:
+                together.end()
                 raise
-            findings.altered("node", f"it does not serve the chain: {error}", "node.store")
-            return IntegrityReport(0, 0, tuple(findings.kept), findings.count)
+            node.result()
         return replace(
             report,
             findings=(*findings.kept, *report.findings),
@@ -56,11 +66,40 @@ def with_node_store(check: Check) -> Check:
     return checked
 
 
-def _check_node(settings: Settings, findings: Findings, progress: Progress) -> None:
-    """Finds nothing where the chain is elsewhere."""
+class _Ended(Exception):
+    """Nobody waits for what is under way."""
+
+
+class _Together:
+    """One count of what several threads have done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._lock = progress, threading.Lock()
+        self._parts: dict[str, tuple[int, int]] = {}
+        self._ended = False
+
+    def part(self, name: str) -> Progress:
+        def advance(done: int, total: int) -> None:
+            with self._lock:
+                if self._ended:
+                    raise _Ended
+                self._parts[name] = done, total
+                done, total = map(sum, zip(*self._parts.values(), strict=True))
+                self._progress(done, total)
+
+        return advance
+
+    def end(self) -> None:
+        """What goes on elsewhere ends with its next word."""
+        with self._lock:
+            self._ended = True
+
+
+def _faults(settings: Settings, findings: Findings, progress: Progress) -> Iterable[Fault]:
+    """Of the node's store as it is now; none where the chain is elsewhere."""
     folder = settings.data / "node"
     if not _is_own(settings, folder) or not (folder / "chain").is_dir():
-        return
+        return ()
     authority = None
     try:
         key = bytes.fromhex((folder / "authority.key").read_text("ascii").strip())
@@ -68,9 +107,17 @@ def _check_node(settings: Settings, findings: Findings, progress: Progress) -> N
     except (OSError, ValueError):
         findings.altered("node authority.key", "missing, or not a key", "node.authority")
     try:
-        for fault in check_store(
+        return check_store(
             folder / "chain", chain_id=settings.chain_id, authority=authority, progress=progress
-        ):
+        )
+    except StoreError as error:
+        findings.altered("node", str(error), "node.store")
+        return ()
+
+
+def _gather(faults: Iterable[Fault], findings: Findings) -> None:
+    try:
+        for fault in faults:
             findings.add(fault.where, fault.what, fault.code)
     except StoreError as error:
         findings.altered("node", str(error), "node.store")

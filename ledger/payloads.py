@@ -13,6 +13,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Final, Self, TypeVar
 
 from ledger.statements import StatementError
@@ -212,7 +213,12 @@ def check_length(
 def check_fields(values: tuple[str, ...], at: str, error: type[PayloadError]) -> None:
     """Field names: 1..64, snake case, each once."""
     check_length(values, at, MAX_FIELDS, error)
-    for value in values:
-        check_pattern(value, at, FIELD_PATTERN, error)
-    if len(set(values)) != len(values):
-        raise error.of("duplicate", at)
+    if rule := _rule_broken(values):
+        raise error.of(rule, at)
+
+
+@lru_cache(maxsize=128)  # the same few lists come again and again
+def _rule_broken(values: tuple[str, ...]) -> str | None:
+    if not all(map(FIELD_PATTERN.fullmatch, values)):
+        return "malformed"
+    return "duplicate" if len(set(values)) != len(values) else None

@@ -8,7 +8,6 @@ ciphertext moved to another row does not open.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 from dataclasses import dataclass
 
@@ -17,6 +16,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_BLOCK_BYTES = 64  # of SHA-256
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class SealError(Exception):
@@ -38,6 +40,11 @@ class MasterKey:
         if len(key) != _KEY_BYTES:
             raise ValueError("the master key is 32 bytes")
         self._key = key
+        # HMAC (RFC 2104) begun once: its library makes two contexts anew for every derivation, of
+        # which the integrity check asks for two an entry.
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER_PAD))
+        self._outer = hashlib.sha256(block.translate(_OUTER_PAD))
         self._wrapping = AESGCM(self.derive(b"certledger wrap v1"))
 
     def __reduce__(self) -> tuple[type[MasterKey], tuple[bytes]]:
@@ -46,7 +53,10 @@ class MasterKey:
 
     def derive(self, purpose: bytes, value: bytes = b"") -> bytes:
         """32 bytes that only the holder of the master key can compute."""
-        return hmac.digest(self._key, purpose + b"\0" + value, hashlib.sha256)
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(purpose + b"\0" + value)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def seal(self, plaintext: bytes, name: bytes) -> Sealed:
         key = os.urandom(_KEY_BYTES)

@@ -32,6 +32,7 @@ from audit.integrity.ahead import chunks_of_log
 from audit.integrity.chain_records import ChainReader, ChainRecords
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
+from audit.integrity.engine import engine_check
 from audit.integrity.extent import check_outside, log_size
 from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
@@ -65,7 +66,7 @@ def check_ledger(
     findings, size = Findings(), 0
     head = anchored, _ = chain.head(log_id)
     try:
-        with database.snapshot() as connection:
+        with database.snapshot() as connection, engine_check(database) as engine:
             size = log_size(connection, findings, log_id, anchored)
             checkpoints = Checkpoints(
                 connection, findings, chain.anchors(log_id), head, origin, log_key
@@ -74,6 +75,7 @@ def check_ledger(
             log = chunks_of_log(database, connection, master, catalogue, size)
             with log as chunks:
                 tree = _check_log(connection, findings, size, chunks, replay, checkpoints, progress)
+            engine.tell(connection, findings)
             check_outside(connection, findings, size, anchored)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
                 findings.altered(
@@ -107,7 +109,7 @@ def _check_log(
     for chunk in chunks:
         start, end = chunk.start, chunk.start + len(chunk.leaves)
         tiles = tree.leaf_tiles(start, end)
-        replay.chunk(start, end, records_of(findings, chunk, tiles))
+        replay.chunk(start, end, records_of(findings, chunk, tiles), chunk.premises)
         anchors, rows = checkpoints.anchors_until(end), checkpoints.rows(start, end)
         for at in tree.grow(start, chunk.leaves, tiles, anchors.keys() | rows.keys()):
             anchor = anchors.get(at)

@@ -12,7 +12,7 @@ from audit.integrity.enrolments import Enrolments
 from audit.integrity.reading import plain, rows_by
 from audit.integrity.records import Record, require, said
 from audit.integrity.report import Findings
-from audit.integrity.rereading import AgainstRules, Issued, Signed
+from audit.integrity.rereading import AgainstRules, Issued, Premises, Signed
 from ledger import store
 from ledger.catalogue import Catalogue
 from ledger.chain import StatusChange
@@ -81,6 +81,16 @@ class Certificates:
         return row if row is not None and row.seq < before else None
 
     # Rules
+
+    def confirm(self, premises: Premises) -> bool:
+        """Whether it is with an issue as was presumed (`audit.integrity.premises`)."""
+        _, _, time_ms, kid, issuer, type_code = premises
+        actor = self._enrolments.valid(kid, Role.ISSUER, time_ms)
+        return (
+            actor is not None
+            and actor.institution == issuer
+            and type_code in self._enrolments.types.get(issuer, ())
+        )
 
     def issue(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         issued, findings = said(statement, Issued), self._findings

@@ -60,7 +60,7 @@ class Opened:
 class Disputes:
     def __init__(self, connection: Connection, findings: Findings, grants: Grants) -> None:
         self._connection, self._findings, self._grants = connection, findings, grants
-        self._wanted = _disputed_seqs(connection)
+        self.wanted = _disputed_seqs(connection)
         self._lines: dict[int, Draft] = {}  # of the wanted ones, as their statements make them
         self._opened: dict[str, Opened] = {}
         self._questions: dict[int, Asking] = {}
@@ -79,7 +79,7 @@ class Disputes:
 
     def remember(self, record: Record, draft: Draft) -> None:
         """An entry as its statement makes it; kept if it is disputed later."""
-        if record.trusted and record.seq in self._wanted:
+        if record.trusted and record.seq in self.wanted:
             self._lines[record.seq] = draft
 
     # Rules

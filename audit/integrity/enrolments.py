@@ -86,6 +86,13 @@ class Enrolments:
         self._forged(record.seq)
         return None
 
+    def valid(self, kid: str, role: Role, time_ms: int) -> Enrolled | None:
+        """Whose key this is, if it was enrolled in this role and valid then."""
+        known = self.keys.get(kid)
+        if known is None or known.enrolled.role is not role:
+            return None
+        return known.enrolled if known.enrolled.valid_at(time_ms) else None
+
     # Rules
 
     def enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:

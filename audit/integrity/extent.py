@@ -12,7 +12,6 @@ from audit.integrity import report
 from audit.integrity.reading import plain
 from audit.integrity.report import Findings
 from ledger import store
-from ledger.engines import engine_of
 from ledger.merkle import HASH_BYTES
 from ledger.tiles import TILE_WIDTH, tiles_of
 
@@ -65,7 +64,6 @@ def _tiles_end(connection: Connection) -> int:
 def check_outside(connection: Connection, findings: Findings, size: int, anchored: int) -> None:
     """Rows beyond a log of ``size`` entries, statements without an entry, and what was left undone
     for entries that are anchored."""
-    _check_engine(connection, findings)
     entries, statements, tiles = store.entries, store.statements, store.tiles
     box, points = store.chain_outbox, store.checkpoints
 
@@ -100,13 +98,3 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
         findings.altered(
             f"chain_outbox {seq}", "not done, although its entry is anchored", "outbox.done"
         )
-
-
-def _check_engine(connection: Connection, findings: Findings) -> None:
-    """Indexes that do not lead to every row would keep lines out of a history, and a trigger would
-    write what no code of ours does."""
-    engine = engine_of(connection)
-    for kind, name in engine.foreign(connection):
-        findings.added(f"database {kind} {name}", "the ledger has none")
-    for line in engine.damage(connection, report.KEPT_FINDINGS):
-        findings.altered("database", line, "database.damaged")

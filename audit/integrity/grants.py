@@ -14,7 +14,7 @@ from audit.integrity.reading import all_rows, plain, rows_by
 from audit.integrity.records import Record, require, said
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
-from audit.integrity.rereading import AgainstRules, Signed
+from audit.integrity.rereading import AgainstRules, Premises, Signed
 from authz import store as authz_store
 from authz.granting import code_handle
 from authz.grants import Grant, GrantMode
@@ -45,6 +45,7 @@ class Grants:
         self._enrolments, self._certificates = enrolments, certificates
         self._requests = requests
         self._seqs: dict[str, int] = {}
+        self._replayed: set[str] = set()  # with which not all was as presumed
         self.revoked: dict[str, int] = {}
         self.frozen: set[str] = set()  # by disputes, which add and take out
         self.used: Counter[str] = Counter()
@@ -96,6 +97,38 @@ class Grants:
 
     # Rules
 
+    def confirm(self, premises: Premises) -> bool:
+        """Whether it is with a grant as was presumed (`audit.integrity.premises`); if so, it is
+        made."""
+        _, seq, time_ms, kid, id_, holder, department, terminal, sites, certificates, uses = (
+            premises
+        )
+        enrolments = self._enrolments
+        actor = enrolments.valid(kid, Role.HOLDER, time_ms)
+        if (
+            actor is None
+            or actor.holder != holder
+            or id_ in self._seqs
+            or department not in enrolments.institutions
+            or not all(site in enrolments.sites for site in sites)
+            or (terminal is not None and terminal not in enrolments.terminals)
+        ):
+            return False
+        self._seqs[id_] = seq
+        self._pairs += certificates
+        if uses:
+            self._shown_uses[id_] = uses
+        return True
+
+    def is_as_presumed(self, id_: str) -> bool:
+        """Whether the grant was made, and may be used as it was made."""
+        return (
+            id_ in self._seqs
+            and id_ not in self._replayed
+            and id_ not in self.revoked
+            and id_ not in self.frozen
+        )
+
     def grant(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         holder = require(actor, Role.HOLDER).holder or ""
         grant = said(statement, Grant)
@@ -104,6 +137,7 @@ class Grants:
             raise AgainstRules("the grant was made before")
         self._remember(id_, grant, holder)
         self._seqs[id_] = record.seq
+        self._replayed.add(id_)
         types: dict[str, str] = {}
         for item in grant.certificates:
             row = self._certificates.row(item.certificate_id, record.seq)
@@ -152,7 +186,7 @@ class Grants:
 
     def _check_row(self, grant: Grant, seq: int, holder: str) -> None:
         id_, where = grant.grant_id, f"grants {grant.grant_id}"
-        row = self._rows.get(id_)
+        row = self._row(id_)
         if row is None:
             self._findings.missing(where)
             return
@@ -169,6 +203,11 @@ class Grants:
             self._shown_revoked[id_] = row.revoked_ms
         if row.frozen != False:  # noqa: E712 - the driver's own 0, or whatever it was altered to
             self._shown_frozen[id_] = row.frozen
+
+    def _row(self, id_: str) -> Any:
+        if id_ not in self._rows:
+            self._rows |= rows_by(self._connection, authz_store.grants, "grant_id", [id_])
+        return self._rows.get(id_)
 
     def _remember(self, id_: str, grant: Grant, holder: str) -> None:
         self._parsed[id_] = grant, holder
@@ -204,13 +243,15 @@ class Grants:
         self._new_pairs = []
 
     def finish(self) -> None:
-        for id_ in sorted(self._shown_uses.keys() | self.used.keys()):
-            if self._shown_uses.get(id_, 0) != self.used[id_]:
-                self._findings.altered(
-                    f"grants {id_}",
-                    f"uses_left not as the log says: {self.used[id_]} releases",
-                    "grant.uses",
-                )
+        shown, used = self._shown_uses, self.used
+        wrong = {id_ for id_, uses in shown.items() if uses != used.get(id_, 0)}
+        wrong.update(id_ for id_ in used if id_ not in shown)
+        for id_ in sorted(wrong):
+            self._findings.altered(
+                f"grants {id_}",
+                f"uses_left not as the log says: {used[id_]} releases",
+                "grant.uses",
+            )
         for id_ in sorted(self._shown_revoked.keys() | self.revoked.keys()):
             if self._shown_revoked.get(id_) != self.revoked.get(id_):
                 self._findings.altered(

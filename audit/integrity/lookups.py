@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 from audit.integrity.certificates import Certificates
+from audit.integrity.enrolments import Enrolments
 from audit.integrity.grants import Grants
 from audit.integrity.records import Record, require, said
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
-from audit.integrity.rereading import AgainstRules, Asked, Signed
+from audit.integrity.rereading import AgainstRules, Asked, Premises, Signed
 from authz.codes import STEP_MS, Code, CodeCheck, CodeKind, check_code
 from authz.granting import code_secret
 from authz.grants import Grant, GrantMode
@@ -42,11 +43,12 @@ class Lookups:
         self,
         findings: Findings,
         master: MasterKey,
+        enrolments: Enrolments,
         certificates: Certificates,
         requests: Requests,
         grants: Grants,
     ) -> None:
-        self._findings, self._master = findings, master
+        self._findings, self._master, self._enrolments = findings, master, enrolments
         self._certificates, self._requests, self._grants = certificates, requests, grants
         self._codes: dict[int, set[bytes]] = {}  # handles used, by time step
 
@@ -76,6 +78,30 @@ class Lookups:
             decision=entry.decision,
             reason=None if entry.decision is Decision.RELEASED else entry.reason,
         )
+
+    def confirm(self, premises: Premises) -> bool:
+        """Whether it is with a lookup as was presumed (`audit.integrity.premises`); if so, what
+        follows from it is done."""
+        _, _, time_ms, kid, grant_id, post, released = premises
+        actor, grants = self._enrolments.valid(kid, Role.TERMINAL, time_ms), self._grants
+        if actor is None or (actor.terminal, actor.site, actor.institution) != post:
+            return False
+        if not grants.is_as_presumed(grant_id):
+            return False
+        if released is None:
+            return True
+        max_uses, certificate_id, code = released
+        used = grants.used.get(grant_id, 0)
+        if used >= max_uses or certificate_id in self._certificates.changed:
+            return False
+        if code is not None:
+            step, handle = code
+            handles = self._codes.setdefault(step, set())
+            if handle in handles:
+                return False
+            handles.add(handle)
+        grants.used[grant_id] = used + 1
+        return True
 
     def forget_codes(self, oldest_ms: int) -> None:
         """A code is stale a minute after its step began, so older ones cannot come again."""
@@ -137,7 +163,7 @@ class Lookups:
                 successor=None if changed is None else changed.successor,
                 erased=changed is not None and changed.erased,
             )
-            item = _allowing(grant.service_item, row.type, lookup.request.fields)
+            item = allowing(grant.service_item, row.type, lookup.request.fields)
         return Facts(
             uses_left=grant.max_uses - grants.used[grant.grant_id],
             certificate=certificate,
@@ -178,6 +204,6 @@ def _lookup(asked: Asked, actor: Enrolled) -> Lookup:
 
 
 @lru_cache(maxsize=4_096)
-def _allowing(code: str, type_: str, fields: tuple[str, ...]) -> ServiceItem:
+def allowing(code: str, type_: str, fields: tuple[str, ...]) -> ServiceItem:
     """An item that allows what was asked: what it allowed then is not in the log."""
     return ServiceItem(code, code, code, {type_: frozenset(fields)})

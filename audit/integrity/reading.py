@@ -32,6 +32,23 @@ def rows_by(
     return found
 
 
+def tuples_by(
+    connection: Connection, table: Table, values: Collection[Any], *names: str
+) -> dict[Any, tuple[Any, ...]]:
+    """The named columns of the rows whose first one is among ``values``, by that one."""
+    found: dict[Any, tuple[Any, ...]] = {}
+    query = select(*plain(table, *names))
+    for chunk in store.in_chunks(set(values)):
+        rows = all_tuples(connection, query.where(table.c[names[0]].in_(chunk)))
+        found.update((row[0], row) for row in rows)
+    return found
+
+
 def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
     """Many rows, as fast as they come."""
     return engine_of(connection).rows(connection, query)
+
+
+def all_tuples(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """`all_rows` without names, as the driver makes them."""
+    return engine_of(connection).tuples(connection, query)

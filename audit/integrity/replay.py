@@ -23,10 +23,17 @@ from audit.integrity.grants import Grants
 from audit.integrity.invitations import Invitations
 from audit.integrity.lookups import Lookups
 from audit.integrity.reading import plain
-from audit.integrity.records import Record
+from audit.integrity.records import Record, records_of
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
-from audit.integrity.rereading import BROKEN, AgainstRules, Signed, reason_of
+from audit.integrity.rereading import (
+    BROKEN,
+    AgainstRules,
+    Premises,
+    Rereader,
+    Signed,
+    reason_of,
+)
 from authz import store as authz_store
 from ledger import outbox, store
 from ledger.catalogue import Catalogue
@@ -49,6 +56,7 @@ class Replay:
         catalogue: Catalogue,
     ) -> None:
         self._connection, self._findings = connection, findings
+        self._rereader = Rereader(connection, master, catalogue)
         self.enrolments = enrolments = Enrolments(connection, findings, master)
         self._invitations = invitations = Invitations(connection, findings, enrolments)
         self.certificates = certificates = Certificates(connection, findings, catalogue, enrolments)
@@ -57,7 +65,9 @@ class Replay:
             connection, findings, master, enrolments, certificates, requests
         )
         self._disputes = disputes = Disputes(connection, findings, grants)
-        self._lookups = lookups = Lookups(findings, master, certificates, requests, grants)
+        self._lookups = lookups = Lookups(
+            findings, master, enrolments, certificates, requests, grants
+        )
         self._rules: Mapping[EventKind, Callable[[Record, Signed, Enrolled], Draft]] = {
             EventKind.ENROLMENT: self._enrolment,
             EventKind.INVITATION: invitations.invitation,
@@ -74,20 +84,50 @@ class Replay:
             EventKind.QUESTION: disputes.question,
             EventKind.ANSWER: disputes.answer,
         }
+        self._confirms: Mapping[str, Callable[[Premises], bool]] = {
+            EventKind.ISSUE.value: certificates.confirm,
+            EventKind.GRANT.value: grants.confirm,
+            EventKind.LOOKUP.value: lookups.confirm,
+        }
         self._time_ms = 0
 
-    def chunk(self, start: int, end: int, records: Sequence[Record]) -> None:
-        """The entries from ``start`` to ``end``, those of them that can be read."""
+    def chunk(
+        self, start: int, end: int, records: Sequence[Record], premises: Sequence[Premises]
+    ) -> None:
+        """The entries from ``start`` to ``end``, those of them that can be read: ``records``, and
+        between them what only ``premises`` are left of; both in order."""
+        self._prefetch(records)
+        at = 0
+        for record in records:
+            while at < len(premises) and premises[at][1] < record.seq:
+                self._confirm(premises[at])
+                at += 1
+            self._replay(record)
+        for item in premises[at:]:
+            self._confirm(item)
+        self._grants.check_pairs()
+        self._check_outbox(start, end, records)
+        self._lookups.forget_codes(self._time_ms - CLOCK_STEP_MS)
+
+    def _prefetch(self, records: Sequence[Record]) -> None:
         self.enrolments.prefetch(records)
         self._invitations.prefetch(records)
         self._requests.prefetch(records)
         self._disputes.prefetch(records)
         self.certificates.prefetch(records, self._grants.prefetch(records))
-        for record in records:
+
+    def _confirm(self, premises: Premises) -> None:
+        kind, seq, time_ms, *_ = premises
+        if (
+            time_ms >= self._time_ms - CLOCK_STEP_MS
+            and seq not in self._disputes.wanted
+            and self._confirms[kind](premises)
+        ):
+            self._time_ms = max(self._time_ms, time_ms)
+            return
+        # Its hash and statement were held against each other already: no tile is needed.
+        for record in records_of(self._findings, self._rereader.read(seq, seq + 1), {}):
             self._replay(record)
-        self._grants.check_pairs()
-        self._check_outbox(start, end, records)
-        self._lookups.forget_codes(self._time_ms - CLOCK_STEP_MS)
 
     def finish(self) -> None:
         """After the last entry: every table that changed on the way."""

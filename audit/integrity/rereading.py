@@ -14,7 +14,7 @@ Not this module's job: findings, and whatever depends on the order of entries.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select, type_coerce
 from sqlalchemy.types import NULLTYPE
 
 from audit.es256 import is_point, verifies
-from audit.integrity.reading import all_rows, plain, rows_by
+from audit.integrity.reading import all_tuples, plain, tuples_by
 from authz.codes import Code
 from authz.grants import Grant
 from authz.lookups import read_lookup
@@ -71,7 +71,7 @@ _STATEMENT_OF = {
     EventKind.ANSWER: Kind.ANSWER,
     EventKind.INVITATION: Kind.INVITATION,
 }
-_KEYS_KEPT = 20_000
+_KEYS_KEPT = 4_000
 _VALUES = (str, int, bool)  # of fields
 #: Columns of a certificate that are as its statement says.
 _STATED = ("type", "issuer", "commitment", "seq", "valid_from_ms", "valid_until_ms", "source")
@@ -167,6 +167,19 @@ class Signed(NamedTuple):
 Reread: TypeAlias = tuple[tuple[Any, ...], Signed | bool | None]
 
 
+#: What is still to be confirmed of an entry that was judged by itself (`audit.integrity.premises`):
+#: ``(kind, seq, time_ms, kid, …)``, and what more there is to confirm of each kind:
+#: - issue: ``issuer, type_code``
+#: - grant: ``grant_id, holder, department, terminal, sites, certificates, uses``: the number of its
+#:   certificates, and of the uses that its row says were taken
+#: - lookup: ``grant_id, post, released``: terminal, site and department; for a release ``max_uses,
+#:   certificate_id, code``, and of the screen code step and handle
+Premises: TypeAlias = tuple[Any, ...]
+
+#: The columns of an entry, then its replay key and token, as the driver gives them.
+Row: TypeAlias = tuple[Any, ...]
+
+
 class Chunk(NamedTuple):
     """A stretch of the log: a leaf hash for each number, None where no entry can be read."""
 
@@ -175,6 +188,8 @@ class Chunk(NamedTuple):
     missing: list[int]
     malformed: list[int]
     entries: list[Reread]
+    premises: Sequence[Premises] = ()
+    """Of the entries that are not among ``entries``."""
 
 
 def entry_of(columns: tuple[Any, ...]) -> Entry:
@@ -235,17 +250,36 @@ class Rereader:
 
     def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
         self._connection, self._master, self._catalogue = connection, master, catalogue
-        self._points: dict[str, bytes] = {}
+        self.points: dict[str, bytes] = {}
 
     def read(self, start: int, end: int) -> Chunk:
         """Entries [start, end)."""
-        rows = self._rows(start, end)
+        return self.chunk(start, end, self.rows(start, end), {})
+
+    def rows(self, start: int, end: int) -> list[Row]:
+        entries, statements = store.entries, store.statements
+        query = (
+            select(*plain(entries), type_coerce(statements.c.token, NULLTYPE).label("token"))
+            .select_from(entries.outerjoin(statements, statements.c.seq == entries.c.seq))
+            .where(entries.c.seq >= start, entries.c.seq < end)
+            .order_by(entries.c.seq)
+        )
+        return all_tuples(self._connection, query)
+
+    def chunk(
+        self, start: int, end: int, rows: Sequence[Row], judged: Mapping[int, bytes]
+    ) -> Chunk:
+        """From ``rows``, but for the entries that were judged otherwise: only their hashes."""
+        found = {row[0]: row for row in rows}
         leaves: list[bytes | None] = []
         missing: list[int] = []
         malformed: list[int] = []
         read: list[tuple[tuple[Any, ...], Any, _Read | bool | None]] = []
         for seq in range(start, end):
-            row = rows.get(seq)
+            if seq in judged:
+                leaves.append(judged[seq])
+                continue
+            row = found.get(seq)
             if row is None:
                 missing.append(seq)
                 leaves.append(None)
@@ -256,15 +290,19 @@ class Rereader:
                 if columns[15] is not None:
                     columns[15] = Decision(columns[15])
                 members = tuple(columns)
-                leaves.append(_leaf(members))
+                leaves.append(leaf_of(members))
             except (ValueError, TypeError, AttributeError):
                 malformed.append(seq)
                 leaves.append(None)
                 continue
             read.append((members, replay_key, _read(token)))
         statements = [item[2] for item in read if isinstance(item[2], _Read)]
-        self._fetch_keys({statement.kid for statement in statements})
-        certificates = self._certificates(statements)
+        self.fetch_keys({statement.kid for statement in statements})
+        certificates = self.certificates(
+            str(statement.payload.get("certificate_id"))
+            for statement in statements
+            if statement.kind is Kind.CERTIFICATE
+        )
         entries: list[Reread] = [
             (columns, self._signed(columns, replay_key, statement, certificates))
             if isinstance(statement, _Read)
@@ -272,15 +310,6 @@ class Rereader:
             for columns, replay_key, statement in read
         ]
         return Chunk(start, leaves, missing, malformed, entries)
-
-    def _rows(self, start: int, end: int) -> dict[int, Sequence[Any]]:
-        entries, statements = store.entries, store.statements
-        query = (
-            select(*plain(entries), type_coerce(statements.c.token, NULLTYPE).label("token"))
-            .select_from(entries.outerjoin(statements, statements.c.seq == entries.c.seq))
-            .where(entries.c.seq >= start, entries.c.seq < end)
-        )
-        return {row[0]: row for row in all_rows(self._connection, query)}
 
     def _signed(
         self,
@@ -291,7 +320,7 @@ class Rereader:
     ) -> Signed:
         seq, event, actor, digest = columns[0], columns[2], columns[3], columns[4]
         kind, kid, payload = statement.kind, statement.kid, statement.payload
-        point = self._points.get(kid)
+        point = self.points.get(kid)
         fits = _makes(kind, event)
         says = self._says(seq, statement, certificates) if fits else None
         return Signed(
@@ -307,14 +336,14 @@ class Rereader:
 
     # Keys
 
-    def _fetch_keys(self, kids: Collection[str]) -> None:
-        if len(self._points) > _KEYS_KEPT:
-            self._points.clear()
-        unknown = [kid for kid in kids if kid not in self._points]
-        for kid, row in rows_by(self._connection, store.keys, "kid", unknown, "kid", "jwk").items():
-            point = _point(kid, row.jwk)
+    def fetch_keys(self, kids: Collection[str]) -> None:
+        if len(self.points) > _KEYS_KEPT:
+            self.points.clear()
+        unknown = [kid for kid in kids if kid not in self.points]
+        for kid, text in tuples_by(self._connection, store.keys, unknown, "kid", "jwk").values():
+            point = _point(kid, text)
             if point is not None:
-                self._points[kid] = point
+                self.points[kid] = point
 
     # What statements say, kind by kind
 
@@ -323,7 +352,7 @@ class Rereader:
     ) -> Issued | Grant | Asked | Broken | None:
         try:
             if statement.kind is Kind.CERTIFICATE:
-                return self._issued(seq, statement, certificates)
+                return self.issued(seq, statement.digest, statement.payload, certificates)
             if statement.kind is Kind.GRANT:
                 return Grant.parse(statement.payload)
             if statement.kind is Kind.LOOKUP:
@@ -332,17 +361,18 @@ class Rereader:
             return Broken(reason_of(error))
         return None
 
-    def _certificates(self, statements: Sequence[_Read]) -> dict[str, Any]:
-        ids = {
-            str(statement.payload.get("certificate_id"))
-            for statement in statements
-            if statement.kind is Kind.CERTIFICATE
-        }
-        table = store.certificates
-        return rows_by(self._connection, table, "certificate_id", ids, *_OF_CERTIFICATE)
+    def certificates(self, ids: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+        """Rows of certificates with all that their issue is held against."""
+        return tuples_by(self._connection, store.certificates, set(ids), *_OF_CERTIFICATE)
 
-    def _issued(self, seq: int, statement: _Read, certificates: Mapping[str, Any]) -> Issued:
-        claims = statement.payload
+    def issued(
+        self,
+        seq: int,
+        digest: bytes,
+        claims: Mapping[str, Any],
+        certificates: Mapping[str, tuple[Any, ...]],
+    ) -> Issued:
+        """Raises one of BROKEN for what is no certificate."""
         id_ = claims["certificate_id"]
         issuer = claims["iss"].removeprefix(ISSUER_PREFIX)
         type_code = claims["vct"].removeprefix(VCT_PREFIX)
@@ -353,12 +383,11 @@ class Rereader:
         row = certificates.get(id_)
         if row is None:
             return Issued(id_, issuer, type_code, row_missing=True)
-        # Taken apart at once: asking a row for a column by its name takes longer.
         _, holder, uniqueness, wrapped_key, content, state, state_seq, successor, *stored = row
         stated = [
             kind.code,
             issuer,
-            statement.digest,
+            digest,
             seq,
             _ms(claims.get("nbf")),
             _ms(claims.get("exp")),
@@ -402,7 +431,7 @@ class Rereader:
             return None
 
 
-def _leaf(columns: tuple[Any, ...]) -> bytes:
+def leaf_of(columns: tuple[Any, ...]) -> bytes:
     """`Entry.leaf_hash` for a log full of them; the tree tells whether it is the same."""
     seq, time_ms, kind, actor, statement, salt, *optional, _ = columns
     value = {

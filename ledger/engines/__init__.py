@@ -108,6 +108,12 @@ class DatabaseEngine(Protocol):
     def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
         """Many rows, as fast as they come."""
 
+    def tuples(self, connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+        """The same without names, as the driver makes them."""
+
+    def interrupt(self, connection: Connection) -> None:
+        """End what another thread has this connection do."""
+
     def foreign(self, connection: Connection) -> Iterable[tuple[str, str]]:
         """Kind and name of what acts on rows or hides them, and is none of ours."""
 

@@ -227,6 +227,12 @@ class Postgresql:
     def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
         return connection.execute(query).all()
 
+    def tuples(self, connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in connection.execute(query)]
+
+    def interrupt(self, connection: Connection) -> None:
+        """Its check of itself is short."""
+
     def foreign(self, connection: Connection) -> Iterable[tuple[str, str]]:
         return [(kind, name) for kind, name in connection.execute(text(_FOREIGN))]
 

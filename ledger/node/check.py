@@ -13,6 +13,7 @@ the ledger's are for that), printing, deciding what becomes of a damaged store.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby
@@ -59,25 +60,39 @@ def check_store(
     authority: bytes | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> Iterator[Fault]:
-    """Faults of the store in ``folder`` (a node's ``chain``), as they are found.
+    """Faults of the store in ``folder`` (a node's ``chain``), as they are found; of its state at
+    the time of the call, whatever is written before they are asked for, in whichever thread.
 
     ``authority`` is the address that must have sealed every block; by default it is whoever sealed
     the first. Raises StoreError where the store cannot be opened or read to its end.
     """
-    try:
-        with (
-            lmdb.open(
-                str(folder),
-                readonly=True,
-                create=False,
-                max_dbs=len(TABLES),
-                max_readers=READERS,
-                readahead=False,
-            ) as env,
-        ):
+    with ExitStack() as opened:
+        with _told_of(folder):
+            env = opened.enter_context(
+                lmdb.open(
+                    str(folder),
+                    readonly=True,
+                    create=False,
+                    max_dbs=len(TABLES),
+                    max_readers=READERS,
+                    readahead=False,
+                )
+            )
             tables = {name: env.open_db(name.encode(), create=False) for name in TABLES}
-            with env.begin() as txn:
-                yield from _StoreCheck(txn, tables, chain_id, authority, progress).run()
+            txn = opened.enter_context(env.begin())
+        check = _StoreCheck(txn, tables, chain_id, authority, progress)
+        return _faults(folder, check, opened.pop_all())
+
+
+def _faults(folder: Path, check: _StoreCheck, opened: ExitStack) -> Iterator[Fault]:
+    with opened, _told_of(folder):
+        yield from check.run()
+
+
+@contextmanager
+def _told_of(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except lmdb.Error as error:
         raise StoreError(f"the chain's store in {folder} cannot be read: {error}") from error
 

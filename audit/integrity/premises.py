@@ -1,0 +1,402 @@
+"""Entries judged ahead of the replay, as far as one can be by itself: what is left are premises.
+
+Nearly every entry of a long log is an issue, a grant or a lookup with which nothing is the matter.
+Whether that is so depends on what came before in few points: was the signer enrolled as what, was
+the grant made, are there uses left. So it is judged here, in any order and in other processes, as
+if those points were as they mostly are; and they are handed on, a tuple an entry, for the replay to
+confirm. That costs a fraction of sending and replaying the entry itself.
+
+This can only acquit. An entry that is not wholly as it must be has no premises here, and one whose
+premises are not confirmed loses them: both are replayed by the rules of their kind, which name what
+is wrong. So no finding is made here, and none can be lost by a premise too many.
+
+Not this module's job: confirming (`audit.integrity.replay` and the rules of each kind), findings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, select
+
+from audit.es256 import verifies_digest
+from audit.integrity.lookups import allowing
+from audit.integrity.reading import all_tuples, plain, tuples_by
+from audit.integrity.rereading import BROKEN, Chunk, Premises, Rereader, Row, leaf_of
+from authz import store as authz_store
+from authz.codes import Code, CodeCheck, CodeKind, check_code
+from authz.granting import code_handle, code_secret
+from authz.grants import Grant, GrantMode
+from authz.lookups import read_lookup
+from authz.policy import (
+    CODES,
+    CertificateFacts,
+    Facts,
+    Permit,
+    Presented,
+    certificate_of,
+    decide,
+    names_certificate,
+)
+from ledger import store
+from ledger.catalogue import Catalogue
+from ledger.directory import Enrolled, Role
+from ledger.encoding import b64url_decode
+from ledger.entries import Decision, EventKind
+from ledger.lifecycle import State
+from ledger.sealing import MasterKey
+from ledger.statements import Kind, Statement, payload_of, read_header, request_key
+
+_GRANTS_KEPT = 2_000
+_OF_GRANT = ("grant_id", "seq", "holder", "handle", "uses_left", "revoked_ms", "frozen")
+_OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
+_JUDGED = {
+    EventKind.ISSUE.value: Kind.CERTIFICATE,
+    EventKind.GRANT.value: Kind.GRANT,
+    EventKind.LOOKUP.value: Kind.LOOKUP,
+}
+
+
+class _Signed(NamedTuple):
+    """An entry with its statement, the one that it was made of; the signature is not yet
+    verified."""
+
+    row: Row
+    kid: str
+    payload: Any
+    digest: bytes
+    signed: bytes
+    """SHA-256 of what is under the signature."""
+    signature: str
+
+
+class _Fact(NamedTuple):
+    """What of a certificate does not change."""
+
+    holder: str
+    type: str
+    seq: int
+    valid_from_ms: int | None
+    valid_until_ms: int | None
+
+
+class _Granted(NamedTuple):
+    grant: Grant
+    seq: int
+    holder: str
+    handle: bytes
+    """As it must be, whatever the row says."""
+
+
+class Judge:
+    """Over one snapshot of the database."""
+
+    def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
+        self._connection, self._master = connection, master
+        self._rereader = Rereader(connection, master, catalogue)
+        self._grants: dict[str, _Granted] = {}
+        # Of the stretch at hand:
+        self._made: dict[int, Grant] = {}
+        self._issued: Mapping[str, tuple[Any, ...]] = {}
+        self._facts: dict[str, _Fact] = {}
+        self._rows: Mapping[str, tuple[Any, ...]] = {}
+        self._pairs: set[tuple[Any, ...]] = set()
+
+    def read(self, start: int, end: int) -> Chunk:
+        """Entries [start, end), those of them whole that are not acquitted."""
+        rows = self._rereader.rows(start, end)
+        read = [signed for row in rows if (signed := _read(row)) is not None]
+        self._prefetch(read)
+        premises: list[Premises] = []
+        leaves: dict[int, bytes] = {}
+        for signed in read:
+            seq = signed.row[0]
+            try:
+                found = self._judge(signed)
+                if found is not None:
+                    leaves[seq] = leaf_of(signed.row[:18])
+                    premises.append(found)
+            except BROKEN:
+                continue  # the rules of its kind say why
+        while len(self._grants) > _GRANTS_KEPT:
+            del self._grants[next(iter(self._grants))]
+        left = [row for row in rows if row[0] not in leaves]
+        return self._rereader.chunk(start, end, left, leaves)._replace(premises=premises)
+
+    def _judge(self, signed: _Signed) -> Premises | None:
+        kind = signed.row[2]
+        if kind == EventKind.LOOKUP.value:
+            found = self._lookup(signed)
+        elif kind == EventKind.ISSUE.value:
+            found = self._issue(signed)
+        else:
+            found = self._grant(signed)
+        if found is None:
+            return None
+        point = self._rereader.points.get(signed.kid)
+        if point is None or not verifies_digest(point, signed.signed, signed.signature):
+            return None
+        return found
+
+    # Rows
+
+    def _prefetch(self, read: Sequence[_Signed]) -> None:
+        self._made = {}
+        kids, issued, used = set(), set(), set()
+        for signed in read:
+            row = signed.row
+            kids.add(signed.kid)
+            if row[2] == EventKind.ISSUE.value:
+                issued.add(row[6])
+            elif row[2] == EventKind.LOOKUP.value:
+                used.add(row[7])
+            else:
+                with suppress(*BROKEN):
+                    self._made[row[0]] = Grant.parse(signed.payload)
+        self._rereader.fetch_keys(kids)
+        made = {grant.grant_id for grant in self._made.values()}
+        wanted = made | {id_ for id_ in used if id_ is not None and id_ not in self._grants}
+        self._rows = tuples_by(self._connection, authz_store.grants, wanted, *_OF_GRANT)
+        self._keep_grants(wanted - made)
+        granted = {
+            id_
+            for grant_id in used & self._grants.keys()
+            for id_ in self._grants[grant_id].grant.fields_of
+        }
+        paired = {id_ for grant in self._made.values() for id_ in grant.fields_of}
+        self._fetch_certificates(issued, granted | paired)
+        self._fetch_pairs(paired)
+
+    def _keep_grants(self, others: Collection[str]) -> None:
+        """Those made in this stretch, and ``others`` from their statements."""
+        for seq, grant in self._made.items():
+            row = self._rows.get(grant.grant_id)
+            if row is not None and row[1] == seq:
+                self._keep(row, grant)
+        rows = [self._rows[id_] for id_ in others if id_ in self._rows]
+        seqs = [row[1] for row in rows if type(row[1]) is int]
+        tokens = store.tokens_at(self._connection, seqs)
+        for row in rows:
+            with suppress(*BROKEN):
+                self._keep(row, Grant.parse(payload_of(tokens[row[1]])))
+
+    def _keep(self, row: Row, grant: Grant) -> None:
+        id_, seq, holder, *_ = row
+        handle = code_handle(self._master, "grant", id_)
+        self._grants[id_] = _Granted(grant, seq, holder, handle)
+
+    def _fetch_certificates(self, issued: Collection[str], granted: Collection[str]) -> None:
+        self._issued = self._rereader.certificates(issued)
+        self._facts = {
+            id_: _Fact(row[1], row[8], row[11], row[12], row[13])
+            for id_, row in self._issued.items()
+        }
+        others = [id_ for id_ in granted if id_ not in self._facts]
+        rows = tuples_by(self._connection, store.certificates, others, *_OF_FACTS)
+        self._facts.update((id_, _Fact(*row[1:])) for id_, row in rows.items())
+
+    def _fetch_pairs(self, certificates: Collection[str]) -> None:
+        table = authz_store.grant_certificates
+        query = select(*plain(table, "certificate_id", "grant_id"))
+        self._pairs = set()
+        for chunk in store.in_chunks(certificates):
+            found = all_tuples(self._connection, query.where(table.c.certificate_id.in_(chunk)))
+            self._pairs.update(found)
+
+    # Kind by kind; None where it is not as it must be, or not so simple
+
+    def _issue(self, signed: _Signed) -> Premises | None:
+        row = signed.row
+        says = self._rereader.issued(row[0], signed.digest, signed.payload, self._issued)
+        if says.row_missing or says.content_altered or says.wrong or says.looks_changed:
+            return None
+        expected = _members(
+            certificate=says.certificate_id,
+            department=says.issuer,
+            state=State.ACTIVE.value,
+            holder=says.holder,
+        )
+        if row[6:18] != expected:
+            return None
+        return row[2], row[0], row[1], signed.kid, says.issuer, says.type_code
+
+    def _grant(self, signed: _Signed) -> Premises | None:
+        row, grant = signed.row, self._made.get(signed.row[0])
+        if grant is None or grant.mode is GrantMode.REQUEST:
+            return None
+        id_, (seq, time_ms) = grant.grant_id, row[:2]
+        found = self._grants.get(id_)
+        if found is None or found.seq != seq or grant.not_after_ms <= time_ms:
+            return None
+        _, _, holder, handle, uses_left, revoked_ms, frozen = self._rows[id_]
+        if (
+            handle != found.handle
+            or type(uses_left) is not int
+            or revoked_ms is not None
+            or frozen != False  # noqa: E712 - the driver's own 0, or whatever it was altered to
+        ):
+            return None
+        for certificate_id in grant.fields_of:
+            fact = self._facts.get(certificate_id)
+            if fact is None or fact.seq >= seq or fact.holder != holder:
+                return None
+            if (certificate_id, id_) not in self._pairs:
+                return None
+        count = len(grant.certificates)
+        expected = _members(
+            certificate=grant.certificates[0].certificate_id if count == 1 else None,
+            grant=id_,
+            department=grant.department,
+            service_item=grant.service_item,
+            holder=holder,
+        )
+        if row[6:18] != expected:
+            return None
+        about = grant.department, grant.terminal, grant.sites
+        return (
+            row[2],
+            seq,
+            time_ms,
+            signed.kid,
+            id_,
+            holder,
+            *about,
+            count,
+            grant.max_uses - uses_left,
+        )
+
+    def _lookup(self, signed: _Signed) -> Premises | None:
+        row = signed.row
+        seq, time_ms = row[:2]
+        found = self._grants.get(row[7])
+        if found is None or found.seq >= seq:
+            return None
+        grant = found.grant
+        post = row[8], row[9], row[10]
+        lookup = read_lookup(_statement(signed), _presumed(*post))
+        asked, shown = lookup.request, lookup.shown
+        code = None
+        if isinstance(shown, Code):
+            if shown.kind is not CodeKind.GRANT or shown.handle != found.handle:
+                return None
+            code = check_code(shown, code_secret(self._master, "grant", row[7]), time_ms)
+        elif asked.presented is Presented.SPOKEN_CODE:
+            code = CodeCheck.OK
+        elif (
+            asked.presented is Presented.REQUEST
+            or shown != row[7]
+            or grant.mode is GrantMode.REQUEST
+        ):
+            return None
+        id_ = certificate_of(asked, grant)
+        fact = None if id_ is None else self._facts.get(id_)
+        if fact is not None and fact.seq >= seq:
+            fact = None
+        decision, reason = row[15:17]
+        released = None
+        if decision == Decision.RELEASED.value and reason is None and fact is not None:
+            facts = Facts(
+                uses_left=1,
+                certificate=CertificateFacts(
+                    type=fact.type,
+                    state=State.ACTIVE,
+                    valid_from_ms=fact.valid_from_ms or 0,
+                    valid_until_ms=fact.valid_until_ms,
+                ),
+                service_item=allowing(grant.service_item, fact.type, asked.fields),
+                code=code,
+            )
+            if not isinstance(decide(asked, grant, facts, now_ms=time_ms), Permit):
+                return None
+            used = (shown.step, shown.handle) if isinstance(shown, Code) else None
+            released = grant.max_uses, id_, used
+        elif decision != Decision.REFUSED.value or reason not in CODES:
+            return None
+        expected = _members(
+            certificate=id_ if fact is not None and names_certificate(reason or "") else None,
+            grant=grant.grant_id,
+            terminal=asked.terminal,
+            site=asked.site,
+            department=asked.department,
+            service_item=asked.service_item,
+            staff=asked.staff,
+            decision=decision,
+            reason=reason,
+            holder=found.holder,
+        )
+        if row[6:18] != expected:
+            return None
+        return row[2], seq, time_ms, signed.kid, grant.grant_id, post, released
+
+
+def _members(
+    certificate: str | None = None,
+    grant: str | None = None,
+    terminal: str | None = None,
+    site: str | None = None,
+    department: str | None = None,
+    service_item: str | None = None,
+    staff: str | None = None,
+    subject: str | None = None,
+    state: str | None = None,
+    decision: str | None = None,
+    reason: str | None = None,
+    holder: str | None = None,
+) -> tuple[str | None, ...]:
+    """A `Draft` as the columns of its table."""
+    return (
+        certificate,
+        grant,
+        terminal,
+        site,
+        department,
+        service_item,
+        staff,
+        subject,
+        state,
+        decision,
+        reason,
+        holder,
+    )
+
+
+def _read(row: Row) -> _Signed | None:
+    """Of an entry that may have premises, if its statement is the one that it was made of."""
+    kind, digest, token = _JUDGED.get(row[2]), row[4], row[19]
+    if kind is None or token is None or type(row[1]) is not int:
+        return None
+    try:
+        header = read_header(token)
+        if header.kind is not kind or header.kid != row[3]:
+            return None
+        under, _, signature = token.rpartition(".")
+        encoded = token.encode("ascii")
+        hashed = hashlib.sha256(encoded[: len(under)])
+        signed = hashed.digest()
+        hashed.update(encoded[len(under) :])
+        if hashed.digest() != digest:
+            return None
+        payload = orjson.loads(b64url_decode(under.partition(".")[2], one_form=False))
+        if request_key(header.kid, payload["jti"]) != row[18]:
+            return None
+    except BROKEN:
+        return None
+    return _Signed(row, header.kid, payload, digest, signed, signature)
+
+
+def _statement(signed: _Signed) -> Statement:
+    kind, token = Kind.LOOKUP, signed.row[19]
+    return Statement(kind, signed.kid, signed.payload, token, signed.digest, signed.row[18])
+
+
+@lru_cache(maxsize=4_096)
+def _presumed(terminal: str, site: str, department: str) -> Enrolled:
+    """Who asks, if it is enrolled as the entry says."""
+    return Enrolled(
+        kid="-", role=Role.TERMINAL, terminal=terminal, site=site, institution=department
+    )
