@@ -145,15 +145,15 @@ class Service:
         account_key = load_or_create_secret(settings.keys / "chain.key")
         account = address_of(account_key)
         url = settings.chain_url
-        if not url:
-            self.node = EmbeddedNode(
-                settings.data / "node", chain_id=settings.chain_id, senders=[account]
-            )
-            self.node.start()
-            url = self.node.url
         with ExitStack() as undo:
-            if self.node is not None:
+            undo.callback(self.database.close)
+            if not url:
+                self.node = EmbeddedNode(
+                    settings.data / "node", chain_id=settings.chain_id, senders=[account]
+                )
+                self.node.start()
                 undo.callback(self.node.stop)
+                url = self.node.url
             self.chain = self._connect(url, account_key)
             undo.callback(self.chain.close)
             self.log = Log(
