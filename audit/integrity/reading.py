@@ -7,9 +7,10 @@ Not this module's job: knowing what the values should be; the one state that all
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, select, type_coerce
+from sqlalchemy import Connection, Dialect, Row, Select, Table, select, type_coerce
 from sqlalchemy.types import NULLTYPE
 
 from ledger import store
@@ -37,11 +38,20 @@ def tuples_by(
 ) -> dict[Any, tuple[Any, ...]]:
     """The named columns of the rows whose first one is among ``values``, by that one."""
     found: dict[Any, tuple[Any, ...]] = {}
-    query = select(*plain(table, *names))
+    query, place = _first_among(connection.dialect, table, names)
     for chunk in store.in_chunks(set(values)):
-        rows = all_tuples(connection, query.where(table.c[names[0]].in_(chunk)))
-        found.update((row[0], row) for row in rows)
+        text = f"{query} IN ({', '.join([place] * len(chunk))})"
+        found.update((row[0], row) for row in all_tuples(connection, text, chunk))
     return found
+
+
+@lru_cache(maxsize=64)
+def _first_among(dialect: Dialect, table: Table, names: tuple[str, ...]) -> tuple[str, str]:
+    """A query up to the list of values, and the driver's mark for one: having all of it made anew
+    for every list takes as long as reading what it finds."""
+    query = select(*plain(table, *names)).compile(dialect=dialect)
+    first = dialect.identifier_preparer.format_column(table.c[names[0]], use_table=True)
+    return f"{query} WHERE {first}", "?" if dialect.paramstyle == "qmark" else "%s"
 
 
 def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
@@ -49,6 +59,8 @@ def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
     return engine_of(connection).rows(connection, query)
 
 
-def all_tuples(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
-    """`all_rows` without names, as the driver makes them."""
-    return engine_of(connection).tuples(connection, query)
+def all_tuples(
+    connection: Connection, query: Select[Any] | str, values: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """`all_rows` without names, as the driver makes them; of a text with its ``values``, too."""
+    return engine_of(connection).tuples(connection, query, values)

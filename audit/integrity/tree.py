@@ -20,30 +20,35 @@ from ledger.tiles import TILE_HEIGHT, TILE_WIDTH
 
 
 class Frontier:
-    """A Merkle tree grown leaf by leaf, keeping its right edge, and handing out full tiles."""
+    """A Merkle tree that grows, keeping its right edge, and handing out full tiles."""
 
     def __init__(self) -> None:
         self.size = 0
-        self._stack: list[bytes] = []
+        self._left: dict[int, bytes] = {}  # by level, nodes that wait for their right neighbour
         self._edge: list[list[bytes]] = [[]]  # hashes of the growing tile at each tile level
         self.full: list[tuple[int, int, bytes]] = []  # tiles above the leaves, to be compared
 
     def copy(self) -> Frontier:
         twin = Frontier()
-        twin.size, twin._stack = self.size, list(self._stack)
+        twin.size, twin._left = self.size, dict(self._left)
         twin._edge, twin.full = [list(row) for row in self._edge], list(self.full)
         return twin
 
-    def push(self, value: bytes) -> None:
-        index, level = self.size, 0
-        self.size += 1
-        while index & 1:
-            value = node_hash(self._stack.pop(), value)
-            index >>= 1
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Add ``leaves``, one level of the tree after the other."""
+        row, first, level = list(leaves), self.size, 0
+        self.size += len(row)
+        while row:
+            if level and level % TILE_HEIGHT == 0:
+                for index, value in enumerate(row, first):
+                    self._tile_node(level // TILE_HEIGHT, index, value)
+            if first & 1:
+                row.insert(0, self._left.pop(level))
+            if len(row) & 1:
+                self._left[level] = row.pop()
+            row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+            first >>= 1
             level += 1
-            if level % TILE_HEIGHT == 0:
-                self._tile_node(level // TILE_HEIGHT, index, value)
-        self._stack.append(value)
 
     def _tile_node(self, level: int, index: int, value: bytes) -> None:
         if level == len(self._edge):
@@ -61,11 +66,12 @@ class Frontier:
                 yield level, (self.size >> (TILE_HEIGHT * level)) // TILE_WIDTH, b"".join(row)
 
     def root(self) -> bytes:
-        if not self._stack:
+        levels = sorted(self._left)
+        if not levels:
             return EMPTY_ROOT
-        root = self._stack[-1]
-        for left in reversed(self._stack[:-1]):
-            root = node_hash(left, root)
+        root = self._left[levels[0]]
+        for level in levels[1:]:
+            root = node_hash(self._left[level], root)
         return root
 
 
@@ -121,17 +127,27 @@ class TreeCheck:
                 for offset, leaf in enumerate(leaves[first - start : first - start + TILE_WIDTH])
             ]
             differs = bool(known) and ours != known
-            for offset, leaf in enumerate(ours):
-                if differs and leaf != known[offset]:
-                    self._disputed.append(first + offset)
-                    if self._stored is None:
-                        self._stored = self._tree.copy()
-                self._tree.push(leaf)
+            inside = {stop - first for stop in stops if first < stop <= first + len(ours)}
+            begin = 0
+            for end in sorted(inside | {len(ours)}):
+                if differs:
+                    self._dispute(first, ours[:end], known[:end], begin)
+                self._tree.extend(ours[begin:end])
                 if self._stored is not None:
-                    self._stored.push(known[offset] if known else leaf)
-                if first + offset + 1 in stops:
-                    yield first + offset + 1
+                    self._stored.extend((known or ours)[begin:end])
+                if end in inside:
+                    yield first + end
+                begin = end
         self._compare_full_tiles()
+
+    def _dispute(
+        self, first: int, ours: Sequence[bytes], known: Sequence[bytes], begin: int
+    ) -> None:
+        """Whichever of these, from ``begin`` on, are not the same; up to there the trees agree."""
+        wrong = [first + at for at in range(begin, len(ours)) if ours[at] != known[at]]
+        self._disputed += wrong
+        if wrong and self._stored is None:
+            self._stored = self._tree.copy()
 
     def settle(self, size: int, root: bytes) -> None:
         """Where entries and tiles disagree, name the side that the anchored root does not lead to;

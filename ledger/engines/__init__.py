@@ -108,8 +108,10 @@ class DatabaseEngine(Protocol):
     def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
         """Many rows, as fast as they come."""
 
-    def tuples(self, connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
-        """The same without names, as the driver makes them."""
+    def tuples(
+        self, connection: Connection, query: Select[Any] | str, values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """The same without names, as the driver makes them; of a text with its values, too."""
 
     def interrupt(self, connection: Connection) -> None:
         """End what another thread has this connection do."""

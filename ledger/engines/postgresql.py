@@ -227,7 +227,11 @@ class Postgresql:
     def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
         return connection.execute(query).all()
 
-    def tuples(self, connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    def tuples(
+        self, connection: Connection, query: Select[Any] | str, values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        if isinstance(query, str):
+            return [tuple(row) for row in connection.exec_driver_sql(query, tuple(values))]
         return [tuple(row) for row in connection.execute(query)]
 
     def interrupt(self, connection: Connection) -> None:

@@ -151,9 +151,15 @@ class Sqlite:
     def rows(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
         return _quickly(connection, lambda: connection.execute(query).all())
 
-    def tuples(self, connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    def tuples(
+        self, connection: Connection, query: Select[Any] | str, values: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
         def fetch() -> list[tuple[Any, ...]]:
-            with connection.execute(query) as result:
+            if isinstance(query, str):
+                executed = connection.exec_driver_sql(query, tuple(values))
+            else:
+                executed = connection.execute(query)
+            with executed as result:
                 cursor: Any = result.cursor
                 try:
                     found: list[tuple[Any, ...]] = cursor.fetchall()
