@@ -30,7 +30,7 @@ _CACHED = 5_000  # parsed grants
 
 
 class Grants:
-    """Keeps a number a grant; the grant itself is read from its statement when it is needed."""
+    """Keeps little of a grant; the grant itself is read from its statement when it is needed."""
 
     def __init__(
         self,
@@ -49,10 +49,7 @@ class Grants:
         self.revoked: dict[str, int] = {}
         self.frozen: set[str] = set()  # by disputes, which add and take out
         self.used: Counter[str] = Counter()
-        # What the table says, to be reached at the end; only what is not the default.
-        self._shown_uses: dict[str, int] = {}
-        self._shown_revoked: dict[str, int] = {}
-        self._shown_frozen: dict[str, Any] = {}
+        self._max_uses: dict[str, int] = {}
         self._pairs = 0  # rows that grant_certificates must have
         self._pair_missing = False
         self._parsed: OrderedDict[str, tuple[Grant, str]] = OrderedDict()  # grant and its holder
@@ -100,9 +97,7 @@ class Grants:
     def confirm(self, premises: Premises) -> bool:
         """Whether it is with a grant as was presumed (`audit.integrity.premises`); if so, it is
         made."""
-        _, seq, time_ms, kid, id_, holder, department, terminal, sites, certificates, uses = (
-            premises
-        )
+        _, seq, time_ms, kid, id_, holder, department, terminal, sites, pairs, max_uses = premises
         enrolments = self._enrolments
         actor = enrolments.valid(kid, Role.HOLDER, time_ms)
         if (
@@ -115,9 +110,8 @@ class Grants:
         ):
             return False
         self._seqs[id_] = seq
-        self._pairs += certificates
-        if uses:
-            self._shown_uses[id_] = uses
+        self._pairs += pairs
+        self._max_uses[id_] = max_uses
         return True
 
     def is_as_presumed(self, id_: str) -> bool:
@@ -138,6 +132,7 @@ class Grants:
         self._remember(id_, grant, holder)
         self._seqs[id_] = record.seq
         self._replayed.add(id_)
+        self._max_uses[id_] = grant.max_uses
         types: dict[str, str] = {}
         for item in grant.certificates:
             row = self._certificates.row(item.certificate_id, record.seq)
@@ -196,13 +191,6 @@ class Grants:
             "handle": code_handle(self._master, "grant", id_),
         }
         self._findings.compare(where, row, expected, "granted", "grant.differs")
-        if row.uses_left != grant.max_uses:
-            shown = row.uses_left
-            self._shown_uses[id_] = grant.max_uses - shown if isinstance(shown, int) else -1
-        if row.revoked_ms is not None:
-            self._shown_revoked[id_] = row.revoked_ms
-        if row.frozen != False:  # noqa: E712 - the driver's own 0, or whatever it was altered to
-            self._shown_frozen[id_] = row.frozen
 
     def _row(self, id_: str) -> Any:
         if id_ not in self._rows:
@@ -243,25 +231,7 @@ class Grants:
         self._new_pairs = []
 
     def finish(self) -> None:
-        shown, used = self._shown_uses, self.used
-        wrong = {id_ for id_, uses in shown.items() if uses != used.get(id_, 0)}
-        wrong.update(id_ for id_ in used if id_ not in shown)
-        for id_ in sorted(wrong):
-            self._findings.altered(
-                f"grants {id_}",
-                f"uses_left not as the log says: {used[id_]} releases",
-                "grant.uses",
-            )
-        for id_ in sorted(self._shown_revoked.keys() | self.revoked.keys()):
-            if self._shown_revoked.get(id_) != self.revoked.get(id_):
-                self._findings.altered(
-                    f"grants {id_}", "revoked_ms not as the log says", "grant.revoked"
-                )
-        for id_ in sorted(self._shown_frozen.keys() | self.frozen):
-            if self._shown_frozen.get(id_, False) != (id_ in self.frozen):
-                self._findings.altered(
-                    f"grants {id_}", "frozen not as its disputes say", "grant.frozen"
-                )
+        self._check_state()
         table = authz_store.grant_certificates
         if not self._pair_missing and store.count(self._connection, table) == self._pairs:
             return
@@ -271,3 +241,34 @@ class Grants:
                 self._findings.added(
                     f"grant_certificates {row.grant_id} {row.certificate_id}", "no grant says so"
                 )
+
+    def _check_state(self) -> None:
+        """What becomes of grants: uses, revocation, freezing."""
+        uses: list[str] = []
+        revoked: list[str] = []
+        frozen: list[str] = []
+        query = select(
+            *plain(authz_store.grants, "grant_id", "uses_left", "revoked_ms", "frozen")
+        ).execution_options(yield_per=1_000)
+        for id_, left, revoked_ms, is_frozen in self._connection.execute(query):
+            max_uses = self._max_uses.get(id_)
+            if max_uses is None:
+                continue  # no entry makes it: named elsewhere
+            if left != max_uses - self.used.get(id_, 0):
+                uses.append(id_)
+            if revoked_ms != self.revoked.get(id_):
+                revoked.append(id_)
+            # The driver's own 0 or 1, or whatever it was altered to.
+            if is_frozen != (id_ in self.frozen):
+                frozen.append(id_)
+        for id_ in sorted(uses):
+            what = f"uses_left not as the log says: {self.used[id_]} releases"
+            self._findings.altered(f"grants {id_}", what, "grant.uses")
+        for id_ in sorted(revoked):
+            self._findings.altered(
+                f"grants {id_}", "revoked_ms not as the log says", "grant.revoked"
+            )
+        for id_ in sorted(frozen):
+            self._findings.altered(
+                f"grants {id_}", "frozen not as its disputes say", "grant.frozen"
+            )

@@ -53,7 +53,7 @@ from ledger.sealing import MasterKey
 from ledger.statements import Kind, Statement, payload_of, read_header, request_key
 
 _GRANTS_KEPT = 2_000
-_OF_GRANT = ("grant_id", "seq", "holder", "handle", "uses_left", "revoked_ms", "frozen")
+_OF_GRANT = ("grant_id", "seq", "holder", "handle")
 _OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
 _JUDGED = {
     EventKind.ISSUE.value: Kind.CERTIFICATE,
@@ -86,6 +86,9 @@ class _Fact(NamedTuple):
 
 
 class _Granted(NamedTuple):
+    """What of a grant does not change; the rest is for the replay, which has a snapshot of its own:
+    with a service at work, this one is younger."""
+
     grant: Grant
     seq: int
     holder: str
@@ -182,11 +185,11 @@ class Judge:
         seqs = [row[1] for row in rows if type(row[1]) is int]
         tokens = store.tokens_at(self._connection, seqs)
         for row in rows:
-            with suppress(*BROKEN):
+            with suppress(*BROKEN, IndexError):  # any text may stand for a statement
                 self._keep(row, Grant.parse(payload_of(tokens[row[1]])))
 
     def _keep(self, row: Row, grant: Grant) -> None:
-        id_, seq, holder, *_ = row
+        id_, seq, holder, _ = row
         handle = code_handle(self._master, "grant", id_)
         self._grants[id_] = _Granted(grant, seq, holder, handle)
 
@@ -233,13 +236,8 @@ class Judge:
         found = self._grants.get(id_)
         if found is None or found.seq != seq or grant.not_after_ms <= time_ms:
             return None
-        _, _, holder, handle, uses_left, revoked_ms, frozen = self._rows[id_]
-        if (
-            handle != found.handle
-            or type(uses_left) is not int
-            or revoked_ms is not None
-            or frozen != False  # noqa: E712 - the driver's own 0, or whatever it was altered to
-        ):
+        _, _, holder, handle = self._rows[id_]
+        if handle != found.handle:
             return None
         for certificate_id in grant.fields_of:
             fact = self._facts.get(certificate_id)
@@ -257,18 +255,8 @@ class Judge:
         )
         if row[6:18] != expected:
             return None
-        about = grant.department, grant.terminal, grant.sites
-        return (
-            row[2],
-            seq,
-            time_ms,
-            signed.kid,
-            id_,
-            holder,
-            *about,
-            count,
-            grant.max_uses - uses_left,
-        )
+        place = grant.department, grant.terminal, grant.sites
+        return row[2], seq, time_ms, signed.kid, id_, holder, *place, count, grant.max_uses
 
     def _lookup(self, signed: _Signed) -> Premises | None:
         row = signed.row

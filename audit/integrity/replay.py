@@ -1,8 +1,9 @@
-"""The log replayed: every entry made again by the rules of its kind, in order.
+"""The log replayed: every entry made again by the rules of its kind, in order; or only what was
+presumed of it confirmed, where it was judged ahead (`audit.integrity.premises`).
 
 What follows for tables and contracts is then held against what is stored. What is kept over the
-whole pass is small: keys, institutions and sites, certificates whose state ever changed, a number
-a grant, a few a request.
+whole pass is small: keys, institutions and sites, certificates whose state ever changed, two
+numbers a grant, a few a request.
 
 Not this module's job: the rules of each kind, which stand in a module each.
 """

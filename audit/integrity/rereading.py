@@ -170,8 +170,8 @@ Reread: TypeAlias = tuple[tuple[Any, ...], Signed | bool | None]
 #: What is still to be confirmed of an entry that was judged by itself (`audit.integrity.premises`):
 #: ``(kind, seq, time_ms, kid, …)``, and what more there is to confirm of each kind:
 #: - issue: ``issuer, type_code``
-#: - grant: ``grant_id, holder, department, terminal, sites, certificates, uses``: the number of its
-#:   certificates, and of the uses that its row says were taken
+#: - grant: ``grant_id, holder, department, terminal, sites, certificates, max_uses``, of the
+#:   certificates how many
 #: - lookup: ``grant_id, post, released``: terminal, site and department; for a release ``max_uses,
 #:   certificate_id, code``, and of the screen code step and handle
 Premises: TypeAlias = tuple[Any, ...]

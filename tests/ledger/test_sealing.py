@@ -1,5 +1,7 @@
 """Sealed content opens under its name and key only; the life cycle's table."""
 
+import hmac
+
 import pytest
 
 from ledger.lifecycle import FINAL, TRANSITIONS, Action, IllegalTransition, State, after
@@ -34,6 +36,12 @@ def test_derived_secrets_are_separate() -> None:
     assert MASTER.derive(b"a", b"b") == MasterKey(bytes(32)).derive(b"a", b"b")
     with pytest.raises(ValueError, match="32 bytes"):
         MasterKey(b"short")
+
+
+def test_secrets_are_derived_by_hmac() -> None:
+    key = bytes(range(32))
+    expected = hmac.digest(key, b"purpose\0value", "sha256")
+    assert MasterKey(key).derive(b"purpose", b"value") == expected
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -1,0 +1,53 @@
+"""Entries with which nothing is the matter go the short way, whole ones take their place."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+from audit.integrity.premises import Judge
+from audit.integrity.reading import snapshot
+from audit.integrity.rereading import Chunk, Rereader
+from ledger.catalogue import load_catalogue
+from ledger.database import Database
+
+
+def judged(ledger: Any, path: Path) -> tuple[Chunk, Chunk]:
+    """What the judge says of the whole log, and what rereading all of it says."""
+    with closing(Database(f"sqlite:///{path}")) as database, snapshot(database) as connection:
+        size = connection.exec_driver_sql("select size from log_head").scalar_one()
+        catalogue = load_catalogue()
+        return (
+            Judge(connection, ledger.master, catalogue).read(0, size),
+            Rereader(connection, ledger.master, catalogue).read(0, size),
+        )
+
+
+def test_most_entries_are_acquitted(ledger: Any) -> None:
+    chunk, whole = judged(ledger, ledger.path)
+    short = Counter(item[0] for item in chunk.premises)
+    assert short.keys() == {"issue", "grant", "lookup"}
+    assert len(chunk.premises) > len(whole.entries) // 2
+    seqs = [item[1] for item in chunk.premises]
+    assert sorted([*seqs, *(columns[0] for columns, _ in chunk.entries)]) == list(
+        range(len(whole.entries))
+    )
+    assert chunk.leaves == whole.leaves
+
+
+def test_altered_entry_has_no_premises(ledger: Any, tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    copyfile(ledger.path, path)
+    before = {item[0]: item[1] for item in judged(ledger, path)[0].premises}
+    for column in ("holder", "actor", "statement_digest", "request_key", "subject"):
+        for seq in before.values():
+            copyfile(ledger.path, path)
+            with closing(sqlite3.connect(path)) as raw, raw:
+                raw.execute(f"update entries set {column} = 'another' where seq = ?", (seq,))
+            chunk, whole = judged(ledger, path)
+            assert seq not in {item[1] for item in chunk.premises}
+            assert chunk.leaves == whole.leaves
