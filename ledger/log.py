@@ -37,6 +37,10 @@ class LedgerBehindChain(Exception):
     another database under the same log id. Serving would fork the log."""
 
 
+class ChainBehindLedger(LedgerBehindChain):
+    """The other way round: the database knows of anchors that this chain does not have."""
+
+
 #: Further behind than this many entries, the tree is read afresh.
 _MOST_CAUGHT_UP = 1 << 16
 
@@ -188,7 +192,7 @@ class Log:
             newest = store.newest_checkpoint(connection)
         self.take_over_anchored()
         if newest is not None and newest.size > self.anchored:
-            raise LedgerBehindChain(
+            raise ChainBehindLedger(
                 f"the database knows of {newest.size} anchored entries, the chain of "
                 f"{self.anchored}: the chain was restored from an old backup, or is another one"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import URL, Connection, Engine, Row, Select, make_url
@@ -27,6 +28,9 @@ class DatabaseEngine(Protocol):
 
     one_writer: bool
     """Whether writers of one process should wait for each other here rather than in the engine."""
+
+    copies: bool
+    """Whether `copy` can; else the server's own tools do."""
 
     def create(self, url: URL) -> Engine:
         """Its connections wait for nothing without bound."""
@@ -88,6 +92,14 @@ class DatabaseEngine(Protocol):
 
     def is_damage(self, error: DatabaseError) -> bool:
         """Whether reading failed for what is stored, and not for a server that is away or slow."""
+
+    # --- for who makes a backup
+
+    def copy(
+        self, connection: Connection, target: Path, progress: Callable[[int, int], None]
+    ) -> None:
+        """What this reading transaction sees, as a database file that was not there; beside whoever
+        writes. ``progress``: how many pages of how many."""
 
     # --- for who moves the schema
 

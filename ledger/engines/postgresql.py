@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -79,6 +80,7 @@ ORDER BY 1 LIMIT :most
 
 class Postgresql:
     one_writer = False
+    copies = False
 
     def create(self, url: URL) -> Engine:
         asked = dict(url.query)
@@ -188,6 +190,11 @@ class Postgresql:
 
     def is_damage(self, error: DatabaseError) -> bool:
         return not isinstance(error, OperationalError)
+
+    def copy(
+        self, connection: Connection, target: Path, progress: Callable[[int, int], None]
+    ) -> None:
+        raise NotImplementedError("pg_dump and pg_basebackup do this")
 
     @contextmanager
     def unhurried(self, connection: Connection) -> Iterator[None]:

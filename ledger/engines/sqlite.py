@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ _BUSY_MS = 10_000
 #: How long an erasure waits for readers of older states before it goes on in the background; no
 #: other writer gets in meanwhile.
 _SCRUB_WAIT_MS = 50
+_COPY_PAGES = 4_096
 #: Of a transaction that is going to write.
 _WRITES = "certledger_writes"
 
@@ -30,6 +31,7 @@ _WRITES = "certledger_writes"
 class Sqlite:
     #: Waiting on a lock costs less than the busy handler's sleeps.
     one_writer = True
+    copies = True
 
     def create(self, url: URL) -> Engine:
         # Last in, first out: a connection's page cache is of use only if it is used again.
@@ -134,6 +136,18 @@ class Sqlite:
 
     def is_damage(self, error: DatabaseError) -> bool:
         return True
+
+    def copy(
+        self, connection: Connection, target: Path, progress: Callable[[int, int], None]
+    ) -> None:
+        driver: Any = connection.connection.driver_connection
+        with closing(sqlite3.connect(target)) as made:
+            # In steps, or nobody would see it move; the open transaction keeps them of one state.
+            driver.backup(
+                made,
+                pages=_COPY_PAGES,
+                progress=lambda _status, left, total: progress(total - left, total),
+            )
 
     @contextmanager
     def unhurried(self, connection: Connection) -> Iterator[None]:
