@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 # Processes that make test runs files in: most of them wait for browsers and nodes. 0: this one.
 WORKERS ?= 2
-# How long make soak takes.
+# How long make soak and make kills take.
 MINUTES ?= 10
 
 VENV := .venv
@@ -16,16 +16,18 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test serve soak screens messages lint style types imports contracts bench lock clean python
+.PHONY: help demo test test-postgresql serve soak kills screens messages lint style types imports contracts bench lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
 	@echo "make test       install, then run the tests          (ARGS=... goes to pytest; WORKERS=2)"
+	@echo "make test-postgresql  the same on a PostgreSQL server of its own   (ARGS=tests/audit ...)"
 	@echo "make serve      a sample city with its pages on loopback, data in ./certledger-data"
 	@echo "make lint       style, types, import rules           (make -k lint: all findings)"
 	@echo "make contracts  recompile the contracts and compare with what is committed"
 	@echo "make bench      measure this machine"
 	@echo "make soak       the pages in real browsers for MINUTES=10: nothing stuck, lost or growing"
+	@echo "make kills      API processes and PostgreSQL killed in turn under load for MINUTES=10"
 	@echo "make screens    pictures of every page into build/screens, the README's into docs/images"
 	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
@@ -107,10 +109,18 @@ test: $(VENV)/.dev
 	fi; \
 	exit $$outcome
 
+# On a server that is made for it and gone after it.
+test-postgresql: $(VENV)/.dev
+	@$(PYTHON) tests/postgresql.py $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
 # The pages under load in real browsers, for MINUTES.
 soak: $(VENV)/.dev
 	@CERTLEDGER_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/api/pages/test_soak.py \
 	  --timeout 3600
+
+# Two API processes on PostgreSQL under 256 clients, each of the three killed five times in turn.
+kills: $(VENV)/.dev
+	@CERTLEDGER_KILL_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/api/test_processes_killed.py
 
 # Pictures of every page of a fresh sample city, to be looked at.
 screens: $(VENV)/.dev

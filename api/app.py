@@ -20,7 +20,8 @@ from api.auth import Authenticator
 from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
 from api.growth import Growth
-from api.limits import LimitBodies
+from api.imports import ImportJobs
+from api.limits import LimitBodies, RefuseNul
 from api.pages import routes as pages
 from api.report_pdf import fonts_with
 from api.routes import (
@@ -39,7 +40,6 @@ from api.routes import (
     verify,
 )
 from api.routes import sample as sample_routes
-from api.routes.certificates import ImportJobs
 from api.service import Service
 from api.settings import Settings
 
@@ -57,7 +57,8 @@ def create_app(service: Service) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = service
         app.state.authenticator = Authenticator(service.ring, service.database)
-        app.state.imports = ImportJobs()
+        app.state.imports = ImportJobs(service.database)
+        app.state.importing = set()
         app.state.scans = set()
         app.state.verifications = set()
         app.state.growth = Growth(service.database)
@@ -119,6 +120,7 @@ def create_app(service: Service) -> FastAPI:
     # FastAPI's route of the lookup stays for its documentation; this one answers, at a tenth of
     # the cost a request.
     app.router.routes.insert(0, Route(lookups.PATH, lookups.look_up, methods=["POST"]))
+    app.add_middleware(RefuseNul)
     app.add_middleware(CountResponses)
     return app
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,38 +37,76 @@ GRANTS = 64
 CHAIN_CONNECTIONS = 32
 
 
-def measure_lookups(seconds: float) -> dict[str, Any]:
-    """Lookups at 256 and 8 clients, the no-op POST, one transaction a lookup; two rounds each."""
-    with tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder:
+@dataclass(frozen=True)
+class _Counter:
+    """A service, and what its terminal looks up."""
+
+    service: ServiceProcess
+    terminal: Client
+    grants: list[tuple[str, str]]
+
+
+@contextlib.contextmanager
+def _counter(folder: Path, database: str = "") -> Iterator[_Counter]:
+    with ServiceProcess(folder, environment={"CERTLEDGER_DATABASE": database}) as service:
+        city = found_city(service.url, service.operator_key())
+        with contextlib.closing(city):
+            grants = _prepare_grants(city, folder)
+            yield _Counter(service, city.terminals["counter-east-1"], grants)
+
+
+def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
+    """Lookups at 256 and 8 clients, the no-op POST, one transaction a lookup; two rounds each. With
+    the URL of another ``database``, each round has it, too, by one process and by two."""
+    with (
+        tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder,
+        contextlib.ExitStack() as opened,
+    ):
         data = Path(folder)
-        with ServiceProcess(data / "service") as service, _no_op_server() as no_op_port:
-            city = found_city(service.url, service.operator_key())
-            with contextlib.closing(city):
-                grants = _prepare_grants(city, data)
-                terminal = city.terminals["counter-east-1"]
-                rounds = []
-                for _ in range(2):
-                    rounds.append(
-                        {
-                            "no_op": _no_op(no_op_port, terminal, grants, seconds),
-                            "lookups_256": _lookups(service, terminal, grants, 256, seconds),
-                            "lookups_8": _lookups(service, terminal, grants, 8, seconds / 2),
-                            "transactions": _transactions(data, seconds / 2),
-                        }
-                    )
-                memory = _resident(service.pid)
+        counter = opened.enter_context(_counter(data / "service"))
+        other = opened.enter_context(_counter(data / "other", database)) if database else None
+        second = opened.enter_context(_beside(other.service, database)) if other else None
+        no_op_port = opened.enter_context(_no_op_server())
+        rounds = []
+        for _ in range(2):
+            measured = {
+                "no_op": _no_op(no_op_port, counter.terminal, counter.grants, seconds),
+                "lookups_256": _lookups(counter, 256, seconds),
+                "lookups_8": _lookups(counter, 8, seconds / 2),
+                "transactions": _transactions(data, seconds / 2),
+            }
+            if other is not None and second is not None:
+                measured["other_256"] = _lookups(other, 256, seconds)
+                measured["other_8"] = _lookups(other, 8, seconds / 2)
+                measured["two_256"] = _lookups(other, 256, seconds, second)
+            rounds.append(measured)
+        memory = _resident(counter.service.pid)
     best: dict[str, dict[str, Any]] = {
         name: max((item[name] for item in rounds), key=lambda value: value["per_second"])
         for name in rounds[0]
     }
     rate = best["lookups_256"]["per_second"]
+    compared = {}
+    if database:
+        one, two = (best[name]["per_second"] for name in ("other_256", "two_256"))
+        compared = {"ratio_to_sqlite": one / rate, "ratio_of_two_processes": two / one}
     return {
         "rounds": rounds,
         "best": best,
+        **compared,
         "ratio_to_no_op": rate / best["no_op"]["per_second"],
         "ratio_to_transactions": rate / best["transactions"]["per_second"],
         "api_memory_mb": memory,
     }
+
+
+@contextlib.contextmanager
+def _beside(first: ServiceProcess, database: str) -> Iterator[ServiceProcess]:
+    """A second process of the same ledger."""
+    chain_url = orjson.loads((first.data / "node" / "node.json").read_bytes())["url"]
+    environment = {"CERTLEDGER_DATABASE": database, "CERTLEDGER_CHAIN_URL": chain_url}
+    with ServiceProcess(first.data, environment=environment) as second:
+        yield second
 
 
 def _prepare_grants(city: City, folder: Path) -> list[tuple[str, str]]:
@@ -122,15 +161,12 @@ def _sign_lookups(terminal: Client, grants: Sequence[tuple[str, str]], count: in
 
 
 def _lookups(
-    service: ServiceProcess,
-    terminal: Client,
-    grants: Sequence[tuple[str, str]],
-    clients: int,
-    seconds: float,
+    counter: _Counter, clients: int, seconds: float, *more: ServiceProcess
 ) -> dict[str, Any]:
-    requests = _sign_lookups(terminal, grants, int(seconds * (2500 if clients > 64 else 800)))
-    measured = run_load(service.port, requests, clients, seconds)
-    return _shown(measured)
+    services = (counter.service, *more)
+    count = int(seconds * (2500 if clients > 64 else 800))
+    requests = _sign_lookups(counter.terminal, counter.grants, count)
+    return _shown(run_load([it.port for it in services], requests, clients, seconds))
 
 
 def _no_op(
@@ -139,7 +175,7 @@ def _no_op(
     """The same bodies to a route that validates and does nothing."""
     some = _sign_lookups(terminal, grants, 500)
     many = some * int(seconds * 20)
-    return _shown(run_load(port, many, 256, seconds))
+    return _shown(run_load([port], many, 256, seconds))
 
 
 def _shown(measured: Measured) -> dict[str, Any]:
@@ -220,7 +256,7 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
             )
             for transaction in raw
         ]
-        return _shown(run_load(port, bodies, CHAIN_CONNECTIONS, seconds))
+        return _shown(run_load([port], bodies, CHAIN_CONNECTIONS, seconds))
     finally:
         process.terminate()
         process.wait()
@@ -267,10 +303,15 @@ def lookups_table(result: dict[str, Any]) -> str:
     for name, label in (
         ("lookups_256", "lookups released after anchoring, 256 clients"),
         ("lookups_8", "lookups released after anchoring, 8 clients"),
+        ("other_256", "the same on the other database, 256 clients"),
+        ("other_8", "the same on the other database, 8 clients"),
+        ("two_256", "the same by two processes, 256 clients"),
         ("no_op", "no-op FastAPI POST, same server stack, 256 clients"),
         ("transactions", f"one transaction a lookup, {CHAIN_CONNECTIONS} senders"),
     ):
-        row = best[name]
+        row = best.get(name)
+        if row is None:
+            continue
         lines.append(
             f"| {label} | {row['per_second']:.0f} | {row['p50_ms']:.0f} | {row['p99_ms']:.0f} |"
         )
@@ -279,6 +320,9 @@ def lookups_table(result: dict[str, Any]) -> str:
         f"to one transaction a lookup: {result['ratio_to_transactions']:.1f}; "
         f"API memory {result['api_memory_mb']:.0f} MB"
     )
+    if "ratio_to_sqlite" in result:
+        summary += f"; the other database to SQLite: {result['ratio_to_sqlite']:.2f}"
+        summary += f"; two processes to one: {result['ratio_of_two_processes']:.2f}"
     lines += ["", summary]
     return "\n".join(lines)
 

@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import update
 
 from api.checking import run_fsck
 from api.city import HALLS, INSTITUTIONS, MARKET, POLICE, SITES, TRAFFIC, City, found_city
@@ -48,9 +48,11 @@ from authz.codes import parse_code
 from authz.qr import qr_matrix
 from authz.reasons import REASONS
 from authz.service_items import load_service_items
+from ledger import store
 from ledger.catalogue import load_catalogue
 from ledger.certificates import city_date, open_disclosure, split
 from ledger.chain import ChainClient, Deployment
+from ledger.database import Database
 from ledger.encoding import b64url, b64url_decode, sha256
 from ledger.entries import Entry
 from ledger.intake import Prepared, PreparedRows, open_export
@@ -932,11 +934,12 @@ def _command(story: Story, name: str, *arguments: str) -> tuple[int, dict[str, A
 
 def _flip_time(story: Story, seq: int) -> None:
     """Change the last bit of an entry's time; done again, it is as before."""
-    with closing(sqlite3.connect(story.service.data / "certledger.db")) as database, database:
-        changed = database.execute(
-            "UPDATE entries SET time_ms = (time_ms | 1) - (time_ms & 1) WHERE seq = ?", (seq,)
-        )
-        expect("rows changed", changed.rowcount, 1)
+    url = Settings(data=story.service.data, database="").database_url
+    time_ms = store.entries.c.time_ms
+    flipped = time_ms.bitwise_or(1) - time_ms.bitwise_and(1)
+    change = update(store.entries).where(store.entries.c.seq == seq).values(time_ms=flipped)
+    with closing(Database(url)) as database, database.write() as connection:
+        expect("rows changed", connection.execute(change).rowcount, 1)
 
 
 def _encodings(text: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""A bound on request bodies, enforced while they arrive."""
+"""Bounds of a request: its body, enforced while it arrives; no NUL in its path."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ class BodyTooLarge(HTTPException):
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"a body here is at most {limit} bytes")
+
+
+class RefuseNul:
+    """Nothing is named with one. SQLite would look for it and find nothing, PostgreSQL has no such
+    text: both answer alike if it gets no further than here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and "\0" in scope["path"]:
+            app = problem(404, "route.unknown", "Not Found")
+        await app(scope, receive, send)
 
 
 class LimitBodies:

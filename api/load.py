@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import cast
 
 import uvloop
@@ -92,8 +93,11 @@ class _Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-def run_load(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> Measured:
-    """Send ``requests`` over ``clients`` connections until they or the ``seconds`` are over."""
+def run_load(
+    ports: Sequence[int], requests: Sequence[bytes], clients: int, seconds: float
+) -> Measured:
+    """Send ``requests`` over ``clients`` connections, in turn to each of ``ports``, until they or
+    the ``seconds`` are over."""
 
     async def drive() -> Measured:
         measured = Measured()
@@ -101,7 +105,7 @@ def run_load(port: int, requests: Sequence[bytes], clients: int, seconds: float)
         supply = iter(requests)
         made = [
             await loop.create_connection(lambda: _Client(supply, measured), "127.0.0.1", port)
-            for _ in range(clients)
+            for port, _ in zip(cycle(ports), range(clients), strict=False)
         ]
         # A busy server accepts new connections late; what is measured here are its answers.
         await asyncio.sleep(0.5)

@@ -145,13 +145,13 @@ class Notices:
         told, self._told = self._told, max(self._told, size)
         if not self._waiting or self._loop is None:
             return
-        fresh = {item[0].seq: item for item in known if told <= item[0].seq < size}
+        fresh = {entry.seq for entry, _ in known if told <= entry.seq < size}
         keys: set[Key] | None = None
         with contextlib.suppress(SQLAlchemyError, ValueError):
             if len(fresh) == size - told:
-                keys = self._concerned(fresh.values())
+                keys = self._concerned(known)
             elif size - told <= MAX_READ:
-                keys = self._concerned(read(told, size))
+                keys = self._concerned([*known, *read(told, size)])
         if keys is not None and not keys:
             return
         # The loop may end meanwhile, and its waiters with it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from api.migrating import prepare
 from api.notices import Notices
 from api.scrubbing import Scrubber
 from api.settings import Settings
+from api.uploads import clear_away
 from api.watching import Watcher
 from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
 from authz.granting import (
@@ -50,7 +50,7 @@ from ledger.chain import (
     address_of,
 )
 from ledger.committer import Answer, Committer, CommitterSettings
-from ledger.database import Database
+from ledger.database import Database, Occupied
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode
 from ledger.enrolment import EnrolmentHandler
@@ -62,6 +62,9 @@ from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Kind, sign, verify
 
 logger = logging.getLogger(__name__)
+
+#: Seconds to wait for another process that serves the same file, or that is starting.
+_SERVED_WAIT, _START_WAIT = 3.0, 120.0
 
 #: The institution that runs the service, until the operator enrols others.
 OPERATOR_INSTITUTION = "operator"
@@ -103,6 +106,7 @@ class Service:
         self.log: Log
         self.committer: Committer
         self.notices = Notices()
+        self._serving = ExitStack()
         self.watcher = Watcher(settings)
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
@@ -116,7 +120,26 @@ class Service:
         )
 
     def start(self) -> None:
-        """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart; nothing is served then."""
+        """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart, Occupied; nothing is served
+        then."""
+        with ExitStack() as undo:
+            if self.database.one_process:
+                self._serve_alone(undo)
+            # One process after the other: the first one deploys the contracts.
+            with self.database.exclusively("start", wait=_START_WAIT):
+                self._start()
+            self._serving = undo.pop_all()
+
+    def _serve_alone(self, undo: ExitStack) -> None:
+        try:
+            undo.enter_context(self.database.exclusively("serve", wait=_SERVED_WAIT))
+        except Occupied:
+            raise Occupied(
+                "another process serves this ledger: a SQLite file is for one process, PostgreSQL "
+                "(CERTLEDGER_DATABASE) for any number"
+            ) from None
+
+    def _start(self) -> None:
         settings = self.settings
         self._clear_away()
         account_key = load_or_create_secret(settings.keys / "chain.key")
@@ -164,14 +187,13 @@ class Service:
         self.chain.close()
         if self.node is not None:
             self.node.stop()
+        self._serving.close()
         self.database.close()
 
     def _clear_away(self) -> None:
         """What a process that was killed left of what is erased, or was only passing through."""
         self.scrubber.erased()
-        for path in (self.settings.data / "uploads").glob("*.upload"):
-            if not _is_running(path.name.partition("-")[0]):
-                path.unlink(missing_ok=True)
+        clear_away(self.settings.uploads)
 
     def _connect(self, url: str, account_key: bytes) -> ChainClient:
         """A client of the deployed contracts; deploys them once, at the first start."""
@@ -227,6 +249,10 @@ class Service:
 
     async def bootstrap(self) -> None:
         """Enrol the operator's own institution and key, once, by the operator's signature."""
+        with self.database.exclusively("bootstrap", wait=_START_WAIT):
+            await self._bootstrap()
+
+    async def _bootstrap(self) -> None:
         key = load_signing_key(self.settings.keys / "operator.jwk")
         kid = key.thumbprint()
         if self.ring.find(kid) is not None:
@@ -305,16 +331,3 @@ class Service:
             row = connection.execute(select(store.keys).where(store.keys.c.kid == kid)).one()
         sealed = Sealed(row.wrapped_key, row.sealed)
         return ECKey.import_key(orjson.loads(self.master.open(sealed, kid.encode())))
-
-
-def _is_running(pid: str) -> bool:
-    """Whether another process of this number runs; this one has left nothing yet."""
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

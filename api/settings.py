@@ -105,5 +105,9 @@ class Settings(BaseSettings):
         return self.data / "keys"
 
     @property
+    def uploads(self) -> Path:
+        return self.data / "uploads"
+
+    @property
     def client_url(self) -> str:
         return self.url or f"http://{self.host}:{self.port}"

@@ -81,6 +81,8 @@ def history(
 ) -> Page:
     """Entries that match all of ``filters`` (names of `TRACEABLE`), newest first, from ``since_ms``
     until before ``until_ms``."""
+    if any("\0" in asked for asked in (*filters.values(), kind or "", decision or "")):
+        return Page([], None)  # PostgreSQL has no such text, so nothing is recorded under it
     query = select(entries).order_by(entries.c.seq.desc()).limit(limit + 1)
     for name, value in filters.items():
         if name not in TRACEABLE:

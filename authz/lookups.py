@@ -47,7 +47,7 @@ from authz.service_items import ServiceItems
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request
 from ledger.certificates import FieldValue, disclosed_value, present, unpack_disclosures
-from ledger.database import upsert
+from ledger.database import among, upsert
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.lifecycle import State
@@ -353,7 +353,7 @@ def load_certificates(
         query = (
             select(table, tokens.c.token)
             .join(tokens, tokens.c.seq == table.c.seq)
-            .where(table.c.certificate_id.in_(chunk))
+            .where(among(connection, table.c.certificate_id, chunk))
         )
         found.update((row.certificate_id, row) for row in connection.execute(query))
     return found

@@ -14,12 +14,11 @@ from sqlalchemy import (
     Row,
     String,
     Table,
-    bindparam,
     select,
     update,
 )
 
-from ledger.database import Int64, insert_ignoring_conflicts, metadata
+from ledger.database import Int64, among, insert_ignoring_conflicts, metadata
 from ledger.engines import engine_of
 from ledger.store import in_chunks
 
@@ -127,7 +126,9 @@ def codes_used(
     found: set[tuple[bytes, int]] = set()
     # By one column: for pairs, SQLite would read the whole table.
     for chunk in in_chunks({handle for handle, _ in codes}):
-        query = select(code_uses.c.handle, code_uses.c.step).where(code_uses.c.handle.in_(chunk))
+        query = select(code_uses.c.handle, code_uses.c.step).where(
+            among(connection, code_uses.c.handle, chunk)
+        )
         found.update((row.handle, row.step) for row in connection.execute(query))
     return found.intersection(codes)
 
@@ -140,12 +141,7 @@ def remember_codes(connection: Connection, codes: Collection[tuple[bytes, int]])
 
 
 def set_uses_left(connection: Connection, uses_left: Mapping[str, int]) -> None:
-    connection.execute(
-        update(grants)
-        .where(grants.c.grant_id == bindparam("of_grant"))
-        .values(uses_left=bindparam("now_left")),
-        [{"of_grant": grant_id, "now_left": left} for grant_id, left in uses_left.items()],
-    )
+    engine_of(connection).set_each(connection, grants.c.grant_id, grants.c.uses_left, uses_left)
 
 
 def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
@@ -172,8 +168,8 @@ def live_spoken_codes(
 
 def keep_spoken_code(connection: Connection, row: Mapping[str, Any]) -> bool:
     """False where these digits are another's at this site."""
-    insert = insert_ignoring_conflicts(connection, spoken_codes)
-    return bool(connection.execute(insert, row).rowcount)
+    insert = insert_ignoring_conflicts(connection, spoken_codes).returning(spoken_codes.c.site)
+    return connection.execute(insert, row).first() is not None
 
 
 def forget_old_codes(connection: Connection, now_ms: int, step: int) -> None:

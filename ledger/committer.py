@@ -362,7 +362,7 @@ class Committer:
             try:
                 self._log.follow()
                 break
-            except (SQLAlchemyError, LookupError, ValueError, ChainError) as error:
+            except (SQLAlchemyError, LookupError, ValueError) as error:
                 unreadable = f"the database cannot be read: {type(error).__name__}"
                 logger.critical("%s", unreadable)
                 self.status.broken = self.status.broken or unreadable
@@ -370,9 +370,6 @@ class Committer:
                     return
                 time.sleep(pause)
                 pause = min(2.0, 2 * pause)
-            except LedgerBehindChain as error:
-                self._break(error)
-                return
         if self.status.broken == unreadable:
             self.status.broken = None  # or else the log cannot be anchored, and that stays
         with self._condition:
@@ -521,7 +518,7 @@ class Committer:
     def _release_anchored(self) -> None:
         """Answer whoever waits for what is on the chain by now."""
         published = self._log.published
-        size = self._log.anchored
+        size = 0 if published is None else published.checkpoint.size
         covered: list[_Pending] = []
         with self._condition:
             waiting, self._committed = self._committed, []
@@ -544,9 +541,6 @@ class Committer:
             try:
                 self._log.follow()
                 self._release_anchored()
-            except LedgerBehindChain as error:
-                self._break(error)
-                return
             except Exception as error:  # noqa: BLE001 - the next notice tries again
                 logger.warning("what others recorded is not read yet: %s", type(error).__name__)
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, Integer, MetaData
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    MetaData,
+    Table,
+)
 
 from ledger.engines import engine_of, engine_url
 
@@ -42,6 +51,11 @@ class Database:
         self._readers = self._kind.readers(self.engine)
         self._writers = self._kind.writers(self.engine)
         self._writing = threading.Lock() if self._kind.one_writer else nullcontext()
+
+    @property
+    def one_process(self) -> bool:
+        """Whether no more than one process may serve a ledger in it."""
+        return self._kind.one_process
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -107,6 +121,18 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows that all name the same columns, the fastest way that the engine has."""
+    engine_of(connection).insert_many(connection, table, rows)
+
+
+def among(
+    connection: Connection, column: Column[Any], values: Collection[Any]
+) -> ColumnElement[bool]:
+    """Whether a column's value is one of these."""
+    return engine_of(connection).among(column, values)
 
 
 def insert_ignoring_conflicts(connection: Connection, table: Any) -> Any:

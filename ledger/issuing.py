@@ -22,6 +22,7 @@ from ledger.batch import Batch, Outcome, Recorded, Rejected, Request, one_by_one
 from ledger.catalogue import Catalogue
 from ledger.certificates import Certificate
 from ledger.chain import StatusChange
+from ledger.database import among, insert_many
 from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import CertificateIdentifier, IdentifierError
@@ -76,7 +77,7 @@ class IssueHandler:
             outcomes.append(done)
             rows.append(_certificate_row(issuance, done.entry.seq))
         if rows:
-            batch.connection.execute(insert(store.certificates), rows)
+            insert_many(batch.connection, store.certificates, rows)
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Issued:
@@ -113,11 +114,17 @@ class _Known:
         for chunk in store.in_chunks(issuances, 300):
             query = select(*columns).where(
                 any_of(
-                    table.c.certificate_id.in_([i.certificate.certificate_id for i in chunk]),
-                    table.c.source.in_(
-                        [i.certificate.source for i in chunk if i.certificate.source]
+                    among(
+                        connection,
+                        table.c.certificate_id,
+                        [i.certificate.certificate_id for i in chunk],
                     ),
-                    table.c.uniqueness.in_([i.uniqueness for i in chunk]),
+                    among(
+                        connection,
+                        table.c.source,
+                        [i.certificate.source for i in chunk if i.certificate.source],
+                    ),
+                    among(connection, table.c.uniqueness, [i.uniqueness for i in chunk]),
                 )
             )
             rows.extend(connection.execute(query))

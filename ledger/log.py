@@ -140,8 +140,8 @@ class Log:
         self._database.notify(connection, self.channel)
 
     def follow(self) -> None:
-        """Take in what others committed and anchored. Raises LedgerBehindChain, ChainUnavailable,
-        SQLAlchemyError, LookupError for a missing tile."""
+        """Take in what others committed and anchored. Raises SQLAlchemyError, LookupError for a
+        missing tile."""
         with self._database.read() as connection:
             size = store.head_size(connection, self.log_id) or 0
             newest = store.newest_checkpoint(connection)
@@ -150,11 +150,10 @@ class Log:
             return
         with self._lock:
             ours = self._tree.root(newest.size)
+        self._chain.forget_nonce()  # the other's transactions counted it on
+        # Of two that differ the chain says which is right, to whoever anchors next.
         if ours == newest.root:
             self._publish_newer(self._publish(_anchor_of(newest, self.log_id)))
-        else:
-            self.take_over_anchored()  # the chain says which of the two is right
-        self._chain.forget_nonce()  # the other's transactions counted it on
 
     def _catch_up(self, connection: Connection, size: int) -> None:
         """Grow the tree to the ``size`` that is committed, with the leaves in the tiles."""
@@ -187,6 +186,10 @@ class Log:
         ChainUnavailable."""
         with self._database.write() as connection:
             store.create_head(connection, self.log_id)
+        with self.turn():  # or else the chain might be ahead of what was read for a good reason
+            self._recover()
+
+    def _recover(self) -> None:
         self.load()
         with self._database.read() as connection:
             newest = store.newest_checkpoint(connection)

@@ -23,14 +23,20 @@ from sqlalchemy import (
     Text,
     and_,
     func,
-    insert,
     literal,
     not_,
     select,
     update,
 )
 
-from ledger.database import Int64, insert_ignoring_conflicts, metadata, upsert
+from ledger.database import (
+    Int64,
+    among,
+    insert_ignoring_conflicts,
+    insert_many,
+    metadata,
+    upsert,
+)
 from ledger.entries import OPTIONAL, Decision, Entry, EventKind
 from ledger.merkle import HASH_BYTES
 
@@ -246,7 +252,9 @@ def rows_by(
     """Rows whose unique ``column`` is among ``values``, by that column."""
     found: dict[Any, Row[Any]] = {}
     for chunk in in_chunks(set(values)):
-        for row in connection.execute(select(table).where(table.c[column].in_(chunk))):
+        for row in connection.execute(
+            select(table).where(among(connection, table.c[column], chunk))
+        ):
             found[getattr(row, column)] = row
     return found
 
@@ -255,7 +263,9 @@ def revoked_keys(connection: Connection, kids: Collection[str]) -> set[str]:
     """Which of these keys are revoked, whatever the clock says."""
     found: set[str] = set()
     for chunk in in_chunks(kids):
-        query = select(keys.c.kid).where(keys.c.kid.in_(chunk), keys.c.revoked_ms.is_not(None))
+        query = select(keys.c.kid).where(
+            among(connection, keys.c.kid, chunk), keys.c.revoked_ms.is_not(None)
+        )
         found.update(connection.execute(query).scalars())
     return found
 
@@ -290,8 +300,9 @@ def append_entries(
     changed_tiles: Mapping[tuple[int, int], bytes],
 ) -> None:
     """Store entries with replay key and token, the tiles they changed, and move the head."""
-    connection.execute(
-        insert(entries),
+    insert_many(
+        connection,
+        entries,
         [
             {
                 "seq": entry.seq,
@@ -307,8 +318,8 @@ def append_entries(
             for entry, request_key, _ in new
         ],
     )
-    connection.execute(
-        insert(statements), [{"seq": entry.seq, "token": token} for entry, _, token in new]
+    insert_many(
+        connection, statements, [{"seq": entry.seq, "token": token} for entry, _, token in new]
     )
     connection.execute(
         upsert(connection, tiles, keys=["level", "tile_index"], values=["hashes"]),
@@ -356,7 +367,7 @@ def recorded(
         query = (
             select(entries, statements.c.token)
             .join(statements, statements.c.seq == entries.c.seq)
-            .where(entries.c.request_key.in_(chunk))
+            .where(among(connection, entries.c.request_key, chunk))
         )
         for row in connection.execute(query):
             found[row.request_key] = (entry_from_row(row), row.token)
@@ -377,7 +388,9 @@ def times_at(connection: Connection, seqs: Collection[int]) -> dict[int, int]:
     """When entries were recorded, Unix milliseconds, by sequence number."""
     found: dict[int, int] = {}
     for chunk in in_chunks(set(seqs)):
-        query = select(entries.c.seq, entries.c.time_ms).where(entries.c.seq.in_(chunk))
+        query = select(entries.c.seq, entries.c.time_ms).where(
+            among(connection, entries.c.seq, chunk)
+        )
         found.update((row.seq, row.time_ms) for row in connection.execute(query))
     return found
 
@@ -396,7 +409,9 @@ def entries_between(connection: Connection, start: int, end: int) -> list[tuple[
 def tokens_at(connection: Connection, seqs: Collection[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     for chunk in in_chunks(set(seqs)):
-        query = select(statements.c.seq, statements.c.token).where(statements.c.seq.in_(chunk))
+        query = select(statements.c.seq, statements.c.token).where(
+            among(connection, statements.c.seq, chunk)
+        )
         found.update((row.seq, row.token) for row in connection.execute(query))
     return found
 
@@ -414,7 +429,7 @@ def read_tiles(connection: Connection, level: int, indices: Collection[int]) -> 
     found: dict[int, bytes] = {}
     for chunk in in_chunks(indices):
         query = select(tiles.c.tile_index, tiles.c.hashes).where(
-            tiles.c.level == level, tiles.c.tile_index.in_(chunk)
+            tiles.c.level == level, among(connection, tiles.c.tile_index, chunk)
         )
         found.update((row.tile_index, row.hashes) for row in connection.execute(query))
     return found

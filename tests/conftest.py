@@ -43,6 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _databases_go_with_their_folder(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not engines.on_postgresql() or "tmp_path" not in request.fixturenames:
+        yield
+        return
+    folder: Path = request.getfixturevalue("tmp_path")
     yield
-    if engines.on_postgresql() and "tmp_path" in request.fixturenames:
-        engines.forget(request.getfixturevalue("tmp_path"))
+    engines.forget(folder)

@@ -107,6 +107,20 @@ def copy(source: Path, target: Path) -> None:
     _make(target, template=_made(source))
 
 
+def copy_folder(source: Path, target: Path) -> None:
+    """A data folder and the databases in it."""
+    shutil.copytree(source, target)
+    if on_postgresql():
+        for path in _below(source):
+            copy(path, target / path.relative_to(source.resolve()))
+
+
+def remove_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+    if on_postgresql():
+        forget(folder)
+
+
 def remove(path: Path) -> None:
     if not on_postgresql():
         for extra in ("", "-wal", "-shm"):
@@ -171,11 +185,31 @@ def refusals() -> tuple[type[Exception], ...]:
     return (psycopg.IntegrityError, psycopg.DataError, psycopg.ProgrammingError)
 
 
+def text_of(path: Path) -> str:
+    """Every value in the database, bytes in hexadecimal."""
+    rows = (row for rows in dump(path).values() for row in rows)
+    values = (value for row in rows for value in row)
+    return "\n".join(value.hex() if isinstance(value, bytes) else str(value) for value in values)
+
+
+def integrity_error() -> type[Exception]:
+    """Of these the ones that are about other rows, not about a value."""
+    if not on_postgresql():
+        return sqlite3.IntegrityError
+    import psycopg
+
+    return psycopg.IntegrityError
+
+
 # --- the server -----------------------------------------------------------------------------------
 
 
 def _placed(sql: str) -> str:
-    return sql.replace("%", "%%").replace("?", "%s") if on_postgresql() else sql
+    """SQLite's way to write values and bytes, in this engine's."""
+    if not on_postgresql():
+        return sql
+    sql = re.sub(r"\bx'([0-9a-f]*)'", r"'\\x\1'::bytea", sql)
+    return sql.replace("%", "%%").replace("?", "%s")
 
 
 def _name(path: Path) -> str:
@@ -221,21 +255,27 @@ def _make(path: Path, template: str = "template1") -> str:
 
 #: What SQLite has and tests use.
 _FUNCTIONS = """
-create function randomblob(length int) returns bytea language sql volatile as
-  $$ select substring(sha512(random()::text::bytea) for length) $$
+create function randomblob(length int) returns bytea language sql volatile as $$
+  select substring(string_agg(sha512(random()::text::bytea), '') for length)
+  from generate_series(0, length / 64) $$;
+create function zeroblob(length int) returns bytea language sql immutable as
+  $$ select decode(repeat('00', length), 'hex') $$
 """
+
+
+def _below(folder: Path) -> list[Path]:
+    with _connection(None) as session:
+        found = session.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname like %s",
+            [f"{_prefix()}%"],
+        ).fetchall()
+    paths = [Path(path) for (path,) in found if path]
+    return [path for path in paths if path.is_relative_to(folder.resolve())]
 
 
 def forget(folder: Path) -> None:
     """Drop the databases of files below a folder that is done with."""
-    with _connection(None) as session:
-        found = session.execute(
-            "select datname from pg_database where datname like %s"
-            " and shobj_description(oid, 'pg_database') like %s",
-            [f"{_prefix()}%", f"{folder.resolve()}/%"],
-        )
-        names = [name for (name,) in found]
-    _drop(names)
+    _drop(map(_name, _below(folder)))
 
 
 def forget_all() -> None:
@@ -284,11 +324,15 @@ def described() -> str:
 __all__: Sequence[str] = (
     "connected",
     "copy",
+    "copy_folder",
     "dump",
+    "integrity_error",
     "new_database",
     "on_postgresql",
     "refusals",
     "remove",
+    "remove_folder",
     "run",
+    "text_of",
     "url",
 )

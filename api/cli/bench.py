@@ -13,18 +13,23 @@ from api.cli.showing import show
 
 app = typer.Typer()
 bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
+BenchDatabase = Annotated[
+    str,
+    typer.Option("--database", help="An empty database by its URL, measured in turns with SQLite."),
+]
 app.add_typer(bench_app, name="bench", rich_help_panel="Running it")
 
 
 @bench_app.command("lookups")
 def bench_lookups(
     seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 8.0,
+    database: BenchDatabase = "",
     as_json: Json = False,
 ) -> None:
     """Lookups released after anchoring, beside a no-op POST and one transaction a lookup."""
     from api.bench import lookups_table, measure_lookups
 
-    result = measure_lookups(seconds)
+    result = measure_lookups(seconds, database)
     show(result, as_json, lookups_table(result))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import api.store  # noqa: F401 - its tables
 import authz.store  # noqa: F401 - its tables
 import ledger.store  # noqa: F401 - its tables
 from ledger.database import metadata

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import tempfile
-import threading
+import logging
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Form, Response, UploadFile
@@ -22,12 +16,14 @@ from fastapi import Request as HttpRequest
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 
 from api.auth import Authenticator
 from api.bulk import check_one
 from api.errors import describe
-from api.importing import ImportOutcome, Progress, RowResult, Signer, import_export
+from api.importing import RowResult, Signer, import_export
+from api.imports import RUNNING, ImportJob, ImportJobs
 from api.replies import (
     AuthDep,
     Reader,
@@ -39,6 +35,7 @@ from api.replies import (
     status_of,
 )
 from api.service import Service
+from api.uploads import Upload
 from ledger import store
 from ledger.batch import Request
 from ledger.catalogue import UnknownType
@@ -48,6 +45,8 @@ from ledger.entries import EventKind
 from ledger.exports import ExportError, file_sha256
 from ledger.lifecycle import Action
 from ledger.statements import Kind, StatementError
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
 
@@ -265,90 +264,6 @@ async def change_status(
 # --- imports ----------------------------------------------------------------------------------
 
 
-class RefusedRows:
-    """Every refused row of one import: line, code and field as CSV, never a value. Small ones stay
-    in memory, others in a file without a name, which ends with the process at the latest."""
-
-    _IN_MEMORY, _BLOCK = 64 << 10, 64 << 10
-
-    def __init__(self) -> None:
-        self.sink: IO[str] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed with its job
-            self._IN_MEMORY, "w+", encoding="utf-8", newline=""
-        )
-        self._reading = threading.Lock()
-
-    def blocks(self) -> Iterator[str]:
-        """The CSV, once the import is over; several may read it at a time."""
-        at = 0
-        while True:
-            with self._reading:
-                if self.sink.closed:
-                    return
-                self.sink.seek(at)
-                block = self.sink.read(self._BLOCK)
-                at = self.sink.tell()
-            if not block:
-                return
-            yield block
-
-    def close(self) -> None:
-        with self._reading:
-            self.sink.close()
-
-
-@dataclass
-class ImportJob:
-    """A running or finished import; lives in this process. The ledger remembers what is issued,
-    so an import that was cut off is simply started again."""
-
-    import_id: str
-    issuer: str
-    state: str = "running"
-    progress: Progress = field(default_factory=lambda: Progress(0, None, 0, 0))
-    outcome: ImportOutcome | None = None
-    problem: dict[str, str] | None = None
-    refused_rows: RefusedRows = field(default_factory=RefusedRows)
-
-    def to_json(self) -> dict[str, Any]:
-        progress = self.progress
-        return {
-            "import_id": self.import_id,
-            "state": self.state,
-            "progress": {
-                "bytes_read": progress.bytes_read,
-                "bytes_total": progress.bytes_total,
-                "accepted": progress.accepted,
-                "refused": progress.refused,
-            },
-            "report": None if self.outcome is None else self.outcome.to_json(),
-            "problem": self.problem,
-        }
-
-
-class ImportJobs:
-    """The newest jobs of this process."""
-
-    def __init__(self, keep: int = 200) -> None:
-        self._keep = keep
-        self._jobs: dict[str, ImportJob] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
-
-    def add(self, issuer: str) -> ImportJob:
-        job = ImportJob(uuid.uuid4().hex, issuer)
-        self._jobs[job.import_id] = job
-        while len(self._jobs) > self._keep:
-            oldest = self._jobs.pop(next(iter(self._jobs)))
-            if oldest.state != "running":
-                oldest.refused_rows.close()
-        return job
-
-    def find(self, import_id: str, issuer: str | None) -> ImportJob:
-        job = self._jobs.get(import_id)
-        if job is None or job.issuer != issuer:
-            raise StatementError("import.unknown", "no such import of this department")
-        return job
-
-
 @router.post("/imports", status_code=202)
 async def start_import(
     request: HttpRequest,
@@ -370,70 +285,68 @@ async def start_import(
         kind = service.catalogue.type(str(signed.payload.get("type")))
     except UnknownType:
         raise StatementError("certificate.type", "the type is not in the catalogue") from None
-    # Whose it is, so that what a killed process leaves is cleared away at the next start.
-    path = service.settings.data / "uploads" / f"{os.getpid()}-{uuid.uuid4().hex}.upload"
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    upload = Upload(service.settings.uploads)
     try:
-        await asyncio.to_thread(_spool, file, path)
-        digest = await asyncio.to_thread(file_sha256, path)
+        await asyncio.to_thread(upload.receive, file.file)
+        digest = await asyncio.to_thread(file_sha256, upload.path)
         if digest.hex() != signed.payload.get("file_sha256"):
             raise StatementError("import.digest", "the file is not the one that was signed for")
         extra = service.kept_key
         answer = await service.record("import", Request(signed, actor, extra))
+        assert actor.institution is not None
+        key = await asyncio.to_thread(service.open_kept_key, answer.result["kid"])
+        jobs: ImportJobs = request.app.state.imports
+        job = await asyncio.to_thread(jobs.start, actor.institution)
     except BaseException:
-        path.unlink(missing_ok=True)
+        upload.remove()
         raise
-    assert actor.institution is not None
-    key = await asyncio.to_thread(service.open_kept_key, answer.result["kid"])
-    jobs: ImportJobs = request.app.state.imports
-    job = jobs.add(actor.institution)
     signer = Signer(key, actor.institution, kind)
     name = Path(file.filename or "export").name
-    task = asyncio.create_task(_run_import(service, auth, job, path, name, signer))
-    jobs.tasks.add(task)
-    task.add_done_callback(jobs.tasks.discard)
+    tasks: set[asyncio.Task[None]] = request.app.state.importing
+    task = asyncio.create_task(_run_import(service, auth, job, upload, name, signer))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    shown = await asyncio.to_thread(jobs.find, job.import_id, actor.institution)
     return reply(
-        {**job.to_json(), "receipt": answer.receipt.to_json()},
+        {**shown, "receipt": answer.receipt.to_json()},
         202,
         {"Location": f"/v1/imports/{job.import_id}"},
     )
 
 
-def _spool(file: UploadFile, path: Path) -> None:
-    with path.open("xb") as target:
-        while block := file.file.read(1 << 20):
-            target.write(block)
-
-
 @router.get("/imports/{import_id}")
-async def read_import(
+def read_import(
     import_id: str,
     request: HttpRequest,
     reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
 ) -> Response:
     """Progress and, at the end, the report with the first refused rows by line and reason."""
     jobs: ImportJobs = request.app.state.imports
-    return reply(jobs.find(import_id, reader.institution).to_json())
+    return reply(jobs.find(import_id, reader.institution))
 
 
 @router.get("/imports/{import_id}/report", response_class=StreamingResponse)
-async def read_refused_rows(
+def read_refused_rows(
     import_id: str,
     request: HttpRequest,
     reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
 ) -> Response:
     """All refused rows of a finished import as CSV: ``line,code,field``."""
     jobs: ImportJobs = request.app.state.imports
-    job = jobs.find(import_id, reader.institution)
-    if job.state == "running":
+    if jobs.find(import_id, reader.institution)["state"] == RUNNING:
         raise StatementError("import.running", "the import is not over yet; ask again when it is")
     return StreamingResponse(
-        job.refused_rows.blocks(), media_type="text/csv", headers={"Cache-Control": "no-store"}
+        jobs.refused_rows(import_id), media_type="text/csv", headers={"Cache-Control": "no-store"}
     )
 
 
 async def _run_import(
-    service: Service, auth: Authenticator, job: ImportJob, path: Path, name: str, signer: Signer
+    service: Service,
+    auth: Authenticator,
+    job: ImportJob,
+    upload: Upload,
+    name: str,
+    signer: Signer,
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -443,32 +356,33 @@ async def _run_import(
         _raise_if_unavailable(answers)
         return [_row_result(answer) for answer in answers]
 
-    def show(progress: Progress) -> None:
-        job.progress = progress
-
-    try:
-        job.outcome = await loop.run_in_executor(
-            _IMPORTING,
-            partial(
-                import_export,
-                path,
+    def run() -> None:
+        try:
+            outcome = import_export(
+                upload.path,
                 name,
                 signer,
                 submit,
                 synthetic_allowed=service.settings.synthetic_identities,
-                progress=show,
-                refused_rows=job.refused_rows.sink,
-            ),
-        )
-        job.state = "done"
-    except ExportError as error:
-        job.state, job.problem = "failed", {"code": error.code, "detail": str(error)}
-    except Exception as error:  # noqa: BLE001 - the job is where it is told
-        _, code, detail, _ = describe(error)
-        job.state, job.problem = "failed", {"code": code, "detail": detail}
+                progress=job.show,
+                refused_rows=job.refused_rows,
+            )
+        except ExportError as error:
+            job.failed(error.code, str(error))
+        except Exception as error:  # noqa: BLE001 - the job is where it is told
+            _, code, detail, _ = describe(error)
+            job.failed(code, detail)
+        else:
+            job.done(outcome)
+
+    try:
+        await loop.run_in_executor(_IMPORTING, run)
+    except SQLAlchemyError as error:
+        # What came of it is not written down, so it will be told as cut off: the same file sent
+        # again tells the rest.
+        logger.error("an import's end was not recorded: %s", type(error).__name__)
     finally:
-        with contextlib.suppress(OSError):
-            path.unlink()
+        upload.remove()
 
 
 def _row_result(answer: Answer | Exception) -> RowResult:

@@ -7,12 +7,22 @@ transactions as the rest of the code sees them (`ledger.database`), moving a sch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, Row, Select, make_url
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from ledger.engines.postgresql import Postgresql
@@ -31,6 +41,9 @@ class DatabaseEngine(Protocol):
 
     copies: bool
     """Whether `copy` can; else the server's own tools do."""
+
+    one_process: bool
+    """Whether no more than one process may serve a ledger in it."""
 
     def create(self, url: URL) -> Engine:
         """Its connections wait for nothing without bound."""
@@ -66,6 +79,21 @@ class DatabaseEngine(Protocol):
 
     def delete_where(self, table: Any, condition: Any) -> Any:
         """A DELETE of what nobody is working on; the rest is for another time."""
+
+    # --- many rows at a time, the fastest way there is
+
+    def insert_many(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Rows that all name the same columns; raises what an INSERT of them would."""
+
+    def among(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+        """Whether a column's value is one of these."""
+
+    def set_each(
+        self, connection: Connection, key: Column[Any], column: Column[Any], by: Mapping[Any, Any]
+    ) -> None:
+        """Another value in ``column`` for each ``key``."""
 
     # --- for who examines a database that somebody may have altered
 

@@ -12,26 +12,34 @@ committer answer; psycopg sets isolation with the BEGIN that it sends anyway.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from sqlalchemy import (
+    ARRAY,
     URL,
+    Column,
+    ColumnElement,
     Connection,
     Engine,
     Row,
     Select,
+    Table,
+    any_,
+    bindparam,
     create_engine,
     delete,
+    func,
     select,
     text,
     tuple_,
+    update,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 
 from ledger.encoding import sha256
 
@@ -78,9 +86,30 @@ ORDER BY 1 LIMIT :most
 """
 
 
+def copy_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows by COPY: under a half of an INSERT's time, and a sixth of this process's own."""
+    names = list(rows[0])
+    quote = connection.dialect.identifier_preparer.quote
+    columns = ", ".join(map(quote, names))
+    statement = f"COPY {quote(table.name)} ({columns}) FROM STDIN"
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([row[name] for name in names])
+    except psycopg.Error as error:
+        if driver.broken:
+            connection.invalidate(error)
+        # As SQLAlchemy's own: who calls knows no driver.
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
+
+
 class Postgresql:
     one_writer = False
     copies = False
+    one_process = False
 
     def create(self, url: URL) -> Engine:
         asked = dict(url.query)
@@ -160,6 +189,25 @@ class Postgresql:
         key = list(table.primary_key.columns)
         free = select(*key).where(condition).with_for_update(skip_locked=True)
         return delete(table).where(tuple_(*key).in_(free))
+
+    def insert_many(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        copy_rows(connection, table, rows)
+
+    def among(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+        # One array and not a list of so many: one statement, prepared once, whatever the batch.
+        array = bindparam(None, list(values), type_=ARRAY(column.type), unique=True)
+        return column == any_(array)
+
+    def set_each(
+        self, connection: Connection, key: Column[Any], column: Column[Any], by: Mapping[Any, Any]
+    ) -> None:
+        keys = bindparam("keys", list(by), type_=ARRAY(key.type))
+        values = bindparam("values", list(by.values()), type_=ARRAY(column.type))
+        given = func.unnest(keys, values).table_valued("of_key", "value").render_derived()
+        statement = update(key.table).where(key == given.c.of_key)
+        connection.execute(statement.values({column: given.c.value}))
 
     @contextmanager
     def examining(self, connection: Connection) -> Iterator[None]:

@@ -9,13 +9,27 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Row, Select, create_engine, delete, event
+from sqlalchemy import (
+    URL,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -32,6 +46,8 @@ class Sqlite:
     #: Waiting on a lock costs less than the busy handler's sleeps.
     one_writer = True
     copies = True
+    #: One process cannot tell another that there is news.
+    one_process = True
 
     def create(self, url: URL) -> Engine:
         # Last in, first out: a connection's page cache is of use only if it is used again.
@@ -92,6 +108,23 @@ class Sqlite:
 
     def delete_where(self, table: Any, condition: Any) -> Any:
         return delete(table).where(condition)
+
+    def insert_many(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        connection.execute(sqlite.insert(table), [*rows])
+
+    def among(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
+        return column.in_(values)
+
+    def set_each(
+        self, connection: Connection, key: Column[Any], column: Column[Any], by: Mapping[Any, Any]
+    ) -> None:
+        statement = update(key.table).where(key == bindparam("of_key"))
+        connection.execute(
+            statement.values({column: bindparam("value")}),
+            [{"of_key": of_key, "value": value} for of_key, value in by.items()],
+        )
 
     @contextmanager
     def examining(self, connection: Connection) -> Iterator[None]:

@@ -18,7 +18,6 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import sys
 import threading
 import time
@@ -30,6 +29,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy.exc
 
 _WRITE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM|CREATE|BEGIN IMMEDIATE)\s*\"?(\w*)")
 
@@ -94,7 +95,8 @@ class Instrument:
         """What an engine's dialect hands to the driver."""
 
         def broken() -> Exception:
-            return sqlite3.OperationalError("disk I/O error")
+            failure: Exception = engine.dialect.dbapi.OperationalError("disk I/O error")
+            return failure
 
         def execute(do: Any, cursor: Any, statement: str, *rest: Any) -> Any:
             found = _WRITE.match(statement)
@@ -120,6 +122,25 @@ class Instrument:
             return self.passing(f"COMMIT after {last}", lambda: do_commit(connection), broken)
 
         dialect.do_commit = commit
+        if dialect.name == "postgresql":
+            self._watch_copies(broken)
+
+    def _watch_copies(self, broken: Callable[[], Exception]) -> None:
+        """Of PostgreSQL many rows go in past the dialect."""
+        from ledger.engines import postgresql
+
+        copy = getattr(postgresql.copy_rows, "plain", postgresql.copy_rows)
+
+        def watched(connection: Any, table: Any, rows: Any) -> None:
+            def failing() -> Exception:
+                return sqlalchemy.exc.OperationalError("COPY", None, broken())
+
+            name = f"INSERT INTO {table.name}"
+            self._last.write = name
+            self.passing(name, lambda: copy(connection, table, rows), failing)
+
+        watched.plain = copy  # type: ignore[attr-defined]
+        postgresql.copy_rows = watched
 
     def watch_provider(self, provider: Any) -> None:
         """The requests of a web3 provider (an object, or the class of all)."""

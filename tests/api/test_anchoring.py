@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from api.client import ServiceError
 from api.process import DidNotStart
+from tests import engines
 
 
 @contextmanager
@@ -105,25 +105,20 @@ def test_a_database_restored_from_an_old_backup_is_not_served(
     town = found_town()
     service = town.service
     service.stop()
-    backup = tmp_path / "old"
-    backup.mkdir()
-    for file in service.data.glob("certledger.db*"):
-        shutil.copy(file, backup)
+    database, backup, newest = (
+        folder / "certledger.db" for folder in (service.data, tmp_path / "old", tmp_path / "newest")
+    )
+    for copy in (backup, newest):
+        copy.parent.mkdir()
+    engines.copy(database, backup)
     service.start()
     town.person()
     service.stop()
-    newest = tmp_path / "newest"
-    newest.mkdir()
-    for file in service.data.glob("certledger.db*"):
-        shutil.move(file, newest)
-    for file in backup.iterdir():
-        shutil.copy(file, service.data)
+    engines.copy(database, newest)
+    engines.copy(backup, database)
     with pytest.raises(DidNotStart, match="old backup"):
         service.start()
-    for file in service.data.glob("certledger.db*"):
-        file.unlink()
-    for file in newest.iterdir():
-        shutil.copy(file, service.data)
+    engines.copy(newest, database)
     service.start()
     town.person()
 

@@ -6,13 +6,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import lmdb
@@ -32,6 +30,7 @@ from ledger.batch import Request
 from ledger.chain import ChainError
 from ledger.log import ChainBehindLedger, LedgerBehindChain
 from ledger.statements import Kind, sign, verify
+from tests import engines
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -65,7 +64,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("days")
     data = folder / "data"
     live(data)
-    shutil.copytree(data, folder / "first")
+    engines.copy_folder(data, folder / "first")
     live(data, "later")
     return folder / "first", data
 
@@ -73,7 +72,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture
 def data(days: tuple[Path, Path], tmp_path: Path) -> Path:
     """Today's folder, to be spoilt."""
-    shutil.copytree(days[1], tmp_path / "data")
+    engines.copy_folder(days[1], tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -84,7 +83,7 @@ def replace(data: Path, day: Path, *names: str) -> None:
             shutil.rmtree(data / name)
             shutil.copytree(day / name, data / name)
         else:
-            shutil.copyfile(day / name, data / name)
+            engines.copy(day / name, data / name)
 
 
 def files(data: Path) -> dict[str, bytes]:
@@ -161,12 +160,12 @@ def test_key_of_another_ledger_is_refused(data: Path, name: str) -> None:
 
 def test_altered_rows_that_accuse_a_key_do_not_stop_the_check(data: Path) -> None:
     """Whoever may write the database must not be able to have it left unchecked."""
-    with closing(sqlite3.connect(data / "certledger.db")) as database, database:
-        database.execute("update institutions set name_zh = 'x'")
-        columns = [row[1] for row in database.execute("pragma table_info(keys)")]
+    with engines.connected(data / "certledger.db") as database:
+        database.run("update institutions set name_zh = 'x'")
+        columns = database.columns("keys")
         shown = ", ".join("'decoy'" if name == "kid" else f'"{name}"' for name in columns)
-        database.execute(f"insert into keys select {shown} from keys where role = 'operator'")
-        database.execute("update keys set role = 'auditor' where kid != 'decoy'")
+        database.run(f"insert into keys select {shown} from keys where role = 'operator'")
+        database.run("update keys set role = 'auditor' where kid != 'decoy'")
     found = {item.where: item.code for item in run_fsck(Settings(data=data), quiet).findings}
     assert found["keys and settings"] == "keys.differ"
     assert found["keys decoy"] == "added"
@@ -175,8 +174,8 @@ def test_altered_rows_that_accuse_a_key_do_not_stop_the_check(data: Path) -> Non
 
 def seal_something(data: Path) -> None:
     """This small ledger has sealed nothing yet."""
-    with closing(sqlite3.connect(data / "certledger.db")) as database, database:
-        database.execute("update keys set sealed = randomblob(64), wrapped_key = randomblob(60)")
+    change = "update keys set sealed = randomblob(64), wrapped_key = randomblob(60)"
+    engines.run(data / "certledger.db", change)
 
 
 def test_lost_deployment_starts_no_second_chain(data: Path) -> None:
@@ -204,7 +203,7 @@ def test_changed_settings_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(NodeDidNotStart, match="holds chain 440300, the settings say 5"):
         start(data, chain_id=5)
     with pytest.raises(LedgerBehindChain, match="the database 0"):
-        start(data, database=f"sqlite:///{tmp_path / 'elsewhere.db'}")
+        start(data, database=engines.url(tmp_path / "elsewhere.db"))
 
 
 def test_lost_or_exchanged_authority_key_is_refused_and_found(data: Path) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import random
-import shutil
 import sys
 import threading
 import time
@@ -533,7 +532,7 @@ def arm(instrument: Any, fault: tuple[Any, bool] | None) -> None:
 def live(template: Template, folder: Path, fault: Any = None) -> list[Any]:
     """One day with a fault, from a copy of the city; the boundaries that were passed."""
     instrument = boundaries.Instrument()
-    shutil.copytree(template.folder, folder)
+    engines.copy_folder(template.folder, folder)
     ledger = Ledger(folder, instrument)
     day = Day(template.actors)
     try:
@@ -555,7 +554,7 @@ def live(template: Template, folder: Path, fault: Any = None) -> list[Any]:
         check_promises(ledger, day, template.size)
     finally:
         ledger.close()
-    shutil.rmtree(folder)
+    engines.remove_folder(folder)
     return seen
 
 
@@ -596,7 +595,7 @@ def city(template: Template, tmp_path: Path) -> Iterator[Callable[..., Ledger]]:
 
     def start(instrument: Any = None, **options: Any) -> Ledger:
         if not (tmp_path / "city").exists():
-            shutil.copytree(template.folder, tmp_path / "city")
+            engines.copy_folder(template.folder, tmp_path / "city")
         opened.append(Ledger(tmp_path / "city", instrument, **options))
         return opened[-1]
 
@@ -612,13 +611,13 @@ def test_a_start_may_fail_at_any_boundary_and_the_next_one_goes_on(
     the contracts of which nothing has reached the chain."""
     left, day = tmp_path / "left", Day(template.actors)
     leave_unfinished(template, left, day)
-    shutil.copytree(left, tmp_path / "dry")
+    engines.copy_folder(left, tmp_path / "dry")
     seen = start(tmp_path / "dry")
     assert {"eth_call", "eth_sendRawTransaction", "eth_getLogs"} <= {item.name for item in seen}
     assert "COMMIT after INSERT INTO checkpoints" in {item.name for item in seen}
     for index, fault in enumerate((item, after) for item in seen for after in (False, True)):
         folder = tmp_path / str(index)
-        shutil.copytree(left, folder)
+        engines.copy_folder(left, folder)
         start(folder, fault)
         ledger = Ledger(folder)
         try:
@@ -629,13 +628,13 @@ def test_a_start_may_fail_at_any_boundary_and_the_next_one_goes_on(
             raise AssertionError(f"with a fault {fault[1]} at {fault[0]}") from error
         finally:
             ledger.close()
-        shutil.rmtree(folder)
+        engines.remove_folder(folder)
         for item in day.sent:
             item.answer = None
 
 
 def leave_unfinished(template: Template, folder: Path, day: Day) -> None:
-    shutil.copytree(template.folder, folder)
+    engines.copy_folder(template.folder, folder)
     unruly = Unruly()
     ledger = Ledger(folder, provider=unruly, timeout=0.2)
     ledger.committer.start()
@@ -954,6 +953,7 @@ def test_a_clock_that_steps_back_by_hours_is_said_and_nothing_is_recorded_by_it(
     check_promises(ledger, day, template.size)
 
 
+@pytest.mark.sqlite_only("its limit of pages stands in for the disk")
 def test_a_full_disk_is_said_and_goes_on_by_itself_when_there_is_room(
     city: Callable[..., Ledger], template: Template
 ) -> None:

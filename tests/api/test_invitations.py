@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from ledger.encoding import b64url
 from ledger.holders import subject_digest
 from ledger.invitation_codes import code_digest, code_of, grouped
 from ledger.statements import Kind, sign
+from tests import engines
 
 DESK = {"terminal": "counter-web", "site": "hall-east"}
 
@@ -90,13 +90,8 @@ def test_an_institutional_key_is_also_in_the_directory_on_chain(city: Any, brows
     person = city.person()
     granted = city.grant(person)
     assert city.look(city.scanned(granted), by=counter).released
-    database = sqlite3.connect(f"file:{city.service.data / 'certledger.db'}?mode=ro", uri=True)
-    try:
-        (done,) = database.execute(
-            "select done from chain_outbox where seq = ?", (entry.seq,)
-        ).fetchone()
-    finally:
-        database.close()
+    database = city.service.data / "certledger.db"
+    ((done,),) = engines.run(database, "select done from chain_outbox where seq = ?", entry.seq)
     assert done == 1
 
 
@@ -342,11 +337,7 @@ def test_codes_are_nowhere_in_plain(city: Any, browser: Any) -> None:
     code_of_problem(lambda: browser().claim(used))
     httpx.post(f"{city.url}/v1/invitations/claim", content=left, trust_env=False)
     httpx.post(f"{city.url}/v1/invitations/claim", json={"code": left}, trust_env=False)
-    database = sqlite3.connect(f"file:{city.service.data / 'certledger.db'}?mode=ro", uri=True)
-    try:
-        kept = "\n".join(database.iterdump())
-    finally:
-        database.close()
+    kept = engines.text_of(city.service.data / "certledger.db")
     kept += city.service.log() + httpx.get(f"{city.url}/metrics", trust_env=False).text
     for code in (used, left):
         for spelled in (code, code.replace("-", "")):

@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from api.process import free_port
 from api.settings import Settings
 from ledger.chain import address_of
 from ledger.statements import Kind
+from tests import engines
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0
@@ -142,10 +142,8 @@ class Machine:
 
     def settled(self) -> bool:
         """Whether the newest checkpoint's row is written, which no answer waits for."""
-        database = f"file:{self.data / 'certledger.db'}?mode=ro"
-        with closing(sqlite3.connect(database, uri=True)) as connection:
-            query = "SELECT (SELECT size FROM log_head), (SELECT max(size) FROM checkpoints)"
-            size, anchored = connection.execute(query).fetchone()
+        query = "select (select size from log_head), (select max(size) from checkpoints)"
+        ((size, anchored),) = engines.run(self.data / "certledger.db", query)
         return bool(size == anchored)
 
     def check(self) -> None:

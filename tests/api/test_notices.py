@@ -15,15 +15,15 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 
 from api.client import Client, ServiceUnreachable, new_identifier
-from api.notices import EVERYTHING, MAX_OF_ONE, MAX_WAITERS, Notices
+from api.notices import EVERYTHING, MAX_OF_ONE, MAX_READ, MAX_WAITERS, Notices
 from api.process import ServiceProcess
-from ledger.committer import Busy
+from ledger.committer import Busy, ReadReleased, Released
 from ledger.encoding import sha256
 from ledger.entries import Decision, Entry, EventKind
-from ledger.statements import Kind, Statement
 
 #: Seconds from the lookup's answer until the notice is there; the best of a few, because a busy
 #: machine makes anything late.
@@ -400,7 +400,7 @@ def test_another_terminals_request_is_not_waited_for(city: Any, problem: Any) ->
 # --- the registry -----------------------------------------------------------------------------
 
 
-def entry(seq: int, **members: Any) -> tuple[Entry, Statement]:
+def entry(seq: int, **members: Any) -> Released:
     made = Entry(
         seq=seq,
         time_ms=1,
@@ -409,7 +409,11 @@ def entry(seq: int, **members: Any) -> tuple[Entry, Statement]:
         salt=bytes(16),
         **{"kind": EventKind.LOOKUP, "decision": Decision.RELEASED, **members},
     )
-    return made, Statement(Kind.LOOKUP, "a" * 43, {}, "", b"", b"")
+    return made, {}
+
+
+def unread(_start: int, _end: int) -> list[Released]:
+    raise OperationalError("", {}, OSError())
 
 
 def quiet() -> Request:
@@ -426,7 +430,7 @@ def test_news_between_looking_and_waiting_is_not_missed() -> None:
         notices = Notices()
         notices.open(5)
         with notices.watch([("holder", "h")], quiet(), "k") as waiter:
-            notices.released(6, [entry(5, holder="h")])
+            notices.released(6, [entry(5, holder="h")], unread)
             await asyncio.sleep(0)  # as if it were still looking
             began = time.monotonic()
             await waiter.wait(5)
@@ -435,7 +439,7 @@ def test_news_between_looking_and_waiting_is_not_missed() -> None:
     assert asyncio.run(run()) < 1
 
 
-def woken(size: int, *known: tuple[Entry, Statement]) -> set[str]:
+def woken(size: int, *known: Released, read: ReadReleased = unread) -> set[str]:
     """Who is woken by a release after 5 entries."""
 
     async def run() -> set[str]:
@@ -445,7 +449,7 @@ def woken(size: int, *known: tuple[Entry, Statement]) -> set[str]:
         names = ["all", "holder", "terminal", "department"]
         watches = [notices.watch([key], quiet(), str(key)) for key in keys]
         waiters = [watch.__enter__() for watch in watches]
-        notices.released(size, known)
+        notices.released(size, known, read)
         await asyncio.sleep(0.01)
         return {name for name, one in zip(names, waiters, strict=True) if one.event.is_set()}
 
@@ -459,8 +463,18 @@ def test_a_release_wakes_those_it_concerns_and_nobody_else() -> None:
     assert woken(7, entry(5, department="d"), entry(6)) == {"all", "department"}
 
 
-def test_a_release_that_is_not_known_entry_by_entry_wakes_everybody() -> None:
-    """What was committed before a crash, or while the reply was lost."""
+def test_what_another_process_recorded_is_read_and_wakes_those_it_concerns() -> None:
+    def read(start: int, end: int) -> list[Released]:
+        assert (start, end) == (5, 7)
+        return [entry(5, terminal="t"), entry(6, holder="x")]
+
+    assert woken(7, read=read) == {"all", "terminal"}
+    assert woken(7, entry(6, holder="h"), read=read) == {"all", "terminal", "holder"}
+    everybody = {"all", "holder", "terminal", "department"}
+    assert woken(5 + MAX_READ + 1, read=read) == everybody
+
+
+def test_a_release_of_which_nothing_can_be_read_wakes_everybody() -> None:
     everybody = {"all", "holder", "terminal", "department"}
     assert woken(6) == everybody
     assert woken(7, entry(6, holder="x")) == everybody

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from api.service import Service
 from api.settings import Settings
+from api.uploads import Upload
+from ledger.database import Occupied
+
+LEAVE_ONE = (
+    "import os, sys; from pathlib import Path; from api.uploads import Upload; "
+    "Upload(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+)
 
 
 def test_uploads_of_a_killed_process_are_cleared_away(tmp_path: Path) -> None:
     service = Service(Settings(data=tmp_path))
-    uploads = tmp_path / "uploads"
-    uploads.mkdir()
-    # No process has such a number; this one has left nothing yet; the parent is another's.
-    for pid in ("4194305", str(os.getpid()), "nobody"):
-        (uploads / f"{pid}-0123.upload").write_bytes(b"name,identity_number")
-    kept = uploads / f"{os.getppid()}-0123.upload"
-    kept.write_bytes(b"being read")
+    uploads = service.settings.uploads
+    kept = Upload(uploads)
+    subprocess.run([sys.executable, "-c", LEAVE_ONE, str(uploads)], check=False)
+    assert len(list(uploads.iterdir())) == 2
     service._clear_away()
-    assert list(uploads.iterdir()) == [kept]
+    assert list(uploads.iterdir()) == [kept.path]
+    kept.remove()
+    service.bulk_checker.close()
+    service.database.close()
+
+
+def test_one_file_is_served_by_one_process(tmp_path: Path) -> None:
+    service = Service(Settings(data=tmp_path))
+    with service.database.exclusively("serve"), pytest.raises(Occupied, match="PostgreSQL"):
+        service.start()
     service.bulk_checker.close()
     service.database.close()

@@ -127,6 +127,7 @@ def terminal(town: Any) -> Iterator[Callable[[int], Terminal]]:
         one.close()
 
 
+@pytest.mark.sqlite_only("limits the files of the service, which has none where a server has them")
 def test_a_full_disk_under_the_database(town: Any, terminal: Callable[[int], Terminal]) -> None:
     counter = terminal(2)
     with full_disk(town.service.pid, 4096):

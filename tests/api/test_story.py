@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from ledger.certificates import open_disclosure
 from ledger.entries import Entry
 from ledger.intake import Prepared
 from ledger.statements import Kind
+from tests import engines
 
 CARD = "resident-identity-card"
 
@@ -429,21 +429,17 @@ def _certificate_unreadable(case: Case) -> None:
     """One byte of the sealed content is changed under the service's feet."""
     presented = case.granted()
     case.passes(presented)
-    database = sqlite3.connect(case.town.service.data / "certledger.db", timeout=20)
-    try:
-        (content,) = database.execute(
-            "SELECT content FROM certificates WHERE certificate_id = ?", (case.person.card,)
-        ).fetchone()
-        for change in (bytes([content[-1] ^ 1]), content[-1:]):
-            database.execute(
-                "UPDATE certificates SET content = ? WHERE certificate_id = ?",
-                (content[:-1] + change, case.person.card),
-            )
-            database.commit()
-            if change != content[-1:]:
-                case.fails("certificate_unreadable", presented)
-    finally:
-        database.close()
+    database, where = case.town.service.data / "certledger.db", "where certificate_id = ?"
+    ((content,),) = engines.run(
+        database, f"select content from certificates {where}", case.person.card
+    )
+    for change in (bytes([content[-1] ^ 1]), content[-1:]):
+        changed = content[:-1] + change
+        engines.run(
+            database, f"update certificates set content = ? {where}", changed, case.person.card
+        )
+        if change != content[-1:]:
+            case.fails("certificate_unreadable", presented)
     case.passes(presented)
 
 

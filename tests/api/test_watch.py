@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from api.process import ServiceProcess
 from api.settings import Settings
 from ledger.cosignatures import WitnessKey, open_cosignature
 from ledger.notes import open_checkpoint
+from tests import engines
 
 # Two rounds meet every entry, and a round takes well under the time between them.
 WATCHING = {"CERTLEDGER_WATCH_INTERVAL": "0.5", "CERTLEDGER_WATCH_PERIOD": "1"}
@@ -131,27 +130,25 @@ def test_watch_finds_what_is_altered_and_does_not_forget_it_until_a_restart(scen
     assert "clean" in run("fsck", "--data", service.data)
     assert ": ok" in run("watch", "--once", "--data", service.data)
 
-    with closing(sqlite3.connect(service.data / "certledger.db", timeout=20)) as database:
-        rounds = metric(service, "rounds_total")
-        with database:
-            database.execute("update entries set time_ms = time_ms + 1 where seq = 2")
-        problem = eventually(
-            lambda: (answer := get(service, "/readyz")).status_code == 503 and answer.json()
-        )
-        # Two meet every entry; the others may have passed before this was seen.
-        assert metric(service, "rounds_total") - rounds <= 12
-        assert problem["code"] == "watch.trouble"
-        assert "entries 2 (entry.altered)" in problem["detail"]
-        assert metric(service, "findings") >= 1
-        assert "CRITICAL api.watching the watch found: entries 2 (entry.altered)" in service.log()
-        eventually(lambda: metric(service, "checks_total"))
+    database = service.data / "certledger.db"
+    rounds = metric(service, "rounds_total")
+    engines.run(database, "update entries set time_ms = time_ms + 1 where seq = 2")
+    problem = eventually(
+        lambda: (answer := get(service, "/readyz")).status_code == 503 and answer.json()
+    )
+    # Two meet every entry; the others may have passed before this was seen.
+    assert metric(service, "rounds_total") - rounds <= 12
+    assert problem["code"] == "watch.trouble"
+    assert "entries 2 (entry.altered)" in problem["detail"]
+    assert metric(service, "findings") >= 1
+    assert "CRITICAL api.watching the watch found: entries 2 (entry.altered)" in service.log()
+    eventually(lambda: metric(service, "checks_total"))
 
-        told = run("watch", "--once", "--json", "--data", service.data, code=1).splitlines()
-        assert [json.loads(line)["verdict"] for line in told] == ["trouble", "trouble"]
-        assert json.loads(told[1])["whole"]
+    told = run("watch", "--once", "--json", "--data", service.data, code=1).splitlines()
+    assert [json.loads(line)["verdict"] for line in told] == ["trouble", "trouble"]
+    assert json.loads(told[1])["whole"]
 
-        with database:
-            database.execute("update entries set time_ms = time_ms - 1 where seq = 2")
+    engines.run(database, "update entries set time_ms = time_ms - 1 where seq = 2")
     rounds = metric(service, "rounds_total")
     eventually(lambda: metric(service, "rounds_total") >= rounds + 2)
     assert get(service, "/readyz").json()["code"] == "watch.trouble"

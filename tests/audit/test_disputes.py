@@ -42,6 +42,7 @@ def plans(connection: Connection, scope: Scope, **asked: Any) -> list[str]:
     return [row.detail for row in connection.exec_driver_sql(query, parameters)]
 
 
+@pytest.mark.sqlite_only("reads how SQLite means to go about a query")
 @pytest.mark.parametrize("before", [None, 9])
 @pytest.mark.parametrize(
     ("scope", "state", "index", "by"),
@@ -73,6 +74,7 @@ def test_a_page_is_read_off_one_index_in_its_order(
     assert step == (way if terms else f"SCAN disputes USING INDEX {index}")
 
 
+@pytest.mark.sqlite_only("counts the steps of SQLite's machine")
 def test_a_department_s_own_history_is_not_read(tmp_path: Path) -> None:
     database = engines.new_database(tmp_path / "ledger.db")
     lookups = [

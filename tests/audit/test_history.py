@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +41,9 @@ def fill(connection: Connection, times: list[int]) -> None:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Database:
-    return engines.new_database(Path(tmp_path_factory.mktemp("history")) / "l.db")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with closing(engines.new_database(Path(tmp_path_factory.mktemp("history")) / "l.db")) as made:
+        yield made
 
 
 def refilled(database: Database, times: list[int]) -> None:
@@ -94,6 +97,7 @@ def test_filters_work_together(database: Database) -> None:
         assert found({"department": "x"}) == []
 
 
+@pytest.mark.sqlite_only("counts the steps of SQLite's machine")
 def test_a_window_reads_no_more_than_it_holds(database: Database) -> None:
     refilled(database, [10**12 + 1000 * seq for seq in range(20_000)])
     steps = 0
@@ -145,6 +149,7 @@ def plan(connection: Connection, filters: dict[str, str], scope: Scope, **asked:
     return str(step.detail)
 
 
+@pytest.mark.sqlite_only("reads how SQLite means to go about a query")
 @pytest.mark.parametrize("kind", RARE)
 def test_a_rare_kind_is_found_by_its_index(database: Database, kind: str) -> None:
     index = "SEARCH entries USING INDEX entries_rare_kind"
@@ -157,6 +162,7 @@ def test_a_rare_kind_is_found_by_its_index(database: Database, kind: str) -> Non
         assert window == f"{index} (kind=? AND seq>? AND seq<?)"
 
 
+@pytest.mark.sqlite_only("reads how SQLite means to go about a query")
 @pytest.mark.parametrize("kind", RARE)
 def test_what_somebody_did_is_found_by_them_not_by_its_kind(database: Database, kind: str) -> None:
     with database.read() as connection:

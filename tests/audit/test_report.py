@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import string
 import time
 from collections.abc import Callable, Iterator
@@ -99,7 +98,7 @@ def section(content: ReportContent, title: str) -> dict[str, tuple[str, ...]]:
 def ask(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """What an auditor gets of the session's ledger, with the trust file; by name or reason."""
     path = tmp_path_factory.mktemp("report") / "ledger.db"
-    shutil.copy(ledger.path, path)
+    engines.copy(ledger.path, path)
     database = Database(engines.url(path))
     log = Log(database, ledger.chain, ledger.log_key, origin=ledger.origin, log_id=ledger.log_id)
     log.load()

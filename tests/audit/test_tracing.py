@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,7 +36,7 @@ def log_key(ledger: Any) -> NoteKey:
 def lines(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
     """The lookups of one grant, newest first, as the service lists them."""
     path = tmp_path_factory.mktemp("tracing") / "copy.db"
-    shutil.copyfile(ledger.path, path)
+    engines.copy(ledger.path, path)
     database = Database(engines.url(path))
     log = Log(database, ledger.chain, ledger.log_key, origin=ledger.origin, log_id=ledger.log_id)
     log.load()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +105,7 @@ class Watch:
 
     def __init__(self, ledger: Any, folder: Path, chain: Any = None) -> None:
         self.ledger, self.path = ledger, folder / "copy.db"
-        shutil.copyfile(ledger.path, self.path)
+        engines.copy(ledger.path, self.path)
         self.database = Database(engines.url(self.path))
         self.rounds = Rounds(
             self.database,
@@ -124,8 +121,7 @@ class Watch:
         (self.size,) = self.run("select size from log_head")[0]
 
     def run(self, sql: str, *values: Any) -> list[Any]:
-        with closing(sqlite3.connect(self.path)) as database, database:
-            return database.execute(sql, values).fetchall()
+        return engines.run(self.path, sql, *values)
 
     def seq(self, condition: str) -> int:
         return int(self.run(f"select min(seq) from entries where {condition}")[0][0])
@@ -268,6 +264,7 @@ def test_forged_statement_is_found_though_entry_and_tiles_fit_it(watch: Watch) -
     assert [item.where for item in watch.look().findings] == [f"statements {seq}"]
 
 
+@pytest.mark.sqlite_only("writes into the database's file")
 def test_damaged_database_file_is_a_finding(watch: Watch) -> None:
     watch.database.close()
     raw = bytearray(watch.path.read_bytes())

@@ -17,7 +17,15 @@ from ledger.merkle import (
     root_from_inclusion,
     verify_consistency,
 )
-from ledger.tiles import TILE_WIDTH, NodeReader, Tree, parse_tile_path, tile_path, tiles_of
+from ledger.tiles import (
+    TILE_WIDTH,
+    NodeReader,
+    Tree,
+    leaf_in,
+    parse_tile_path,
+    tile_path,
+    tiles_of,
+)
 
 
 def mth(leaves: list[bytes]) -> bytes:
@@ -155,6 +163,31 @@ def test_every_node_is_read_whatever_is_kept(size: int) -> None:
             reader(level, len(row))
         row = [node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)]
         level += 1
+
+
+def test_a_growth_changes_nothing_until_it_is_taken() -> None:
+    tree, stored, leaves = grown([700])
+    root = tree.root()
+    growth = tree.grow(some_leaves(300))
+    assert (tree.size, tree.root()) == (700, root)
+    other = tree.grow(some_leaves(5))  # another one that may come to something instead
+    tree.take(growth)
+    stored.tiles.update(growth.tiles)
+    assert tree.root() == mth([*leaves, *some_leaves(300)])
+    with pytest.raises(ValueError, match="grown from 700 leaves, not from 1000"):
+        tree.take(other)
+    assert tree.size == 1000
+
+
+def test_a_leaf_that_no_tile_has_is_missed() -> None:
+    _, stored, leaves = grown([700])
+    tiles = {index: tile for (level, index), tile in stored.tiles.items() if level == 0}
+    assert [leaf_in(tiles, index) for index in (0, 255, 256, 699)] == [
+        leaves[index] for index in (0, 255, 256, 699)
+    ]
+    for index in (700, 768):
+        with pytest.raises(LookupError, match=f"of leaf {index}"):
+            leaf_in(tiles, index)
 
 
 def test_tiles_read_beforehand_are_not_read_again() -> None:

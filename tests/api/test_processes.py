@@ -1,0 +1,170 @@
+"""Several API processes, one PostgreSQL database, one chain: what one does, all of them know."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from api.city import HALLS, found_city
+from api.client import Client, ServiceError
+from tests.api.several import SeveralProcesses, need_postgresql
+
+CARD = "resident-identity-card"
+#: Seconds in which another process must have heard.
+SOON = 3.0
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeveralProcesses]:
+    need_postgresql()
+    with SeveralProcesses(tmp_path_factory.mktemp("several")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def first(processes: SeveralProcesses, town_type: Any) -> Iterator[Any]:
+    """The city, by way of the first process."""
+    service = processes.services[0]
+    city = found_city(service.url, service.operator_key())
+    town = town_type(service, city, city.operator.log_key())
+    yield town
+    town.close()
+
+
+@pytest.fixture(scope="module")
+def beside(processes: SeveralProcesses) -> Iterator[Callable[[Client], Client]]:
+    """The same actor at the second process."""
+    opened: list[Client] = []
+
+    def other(client: Client) -> Client:
+        opened.append(Client(processes.services[1].url, client.key))
+        return opened[-1]
+
+    yield other
+    for client in opened:
+        client.close()
+
+
+def test_both_tell_the_same_log(first: Any, beside: Any, processes: SeveralProcesses) -> None:
+    person = first.person()
+    granted = first.grant(person, "name")
+    answer = first.look(first.scanned(granted), "name", by=beside(first.east))
+    first.released(answer, {"name": person.fields["name"]})
+    lines = [
+        list(client.history(certificate=person.card, receipts=True))
+        for client in (first.auditor, beside(first.auditor))
+    ]
+    assert lines[0] == lines[1]
+    assert [line["kind"] for line in lines[0]] == ["lookup", "grant", "issue"]
+    deadline = time.monotonic() + SOON
+    while True:
+        notes = [httpx.get(f"{it.url}/log/checkpoint").text for it in processes.services]
+        if notes[0] == notes[1]:
+            break
+        assert time.monotonic() < deadline, notes
+        time.sleep(0.05)
+
+
+def test_a_grant_for_one_use_is_used_once_whoever_is_asked(first: Any, beside: Any) -> None:
+    person = first.person()
+    counters = (first.east, beside(first.east))
+    for _ in range(5):
+        asked = {"grant_id": first.grant(person, "name", mode="direct", max_uses=1)["grant_id"]}
+        with ThreadPoolExecutor(12) as pool:
+            looks = [pool.submit(first.look, asked, by=counters[n % 2]) for n in range(12)]
+            codes = sorted(look.result().code or "" for look in looks)
+        assert codes == ["", *["uses_exhausted"] * 11]
+
+
+def test_a_request_sent_again_elsewhere_gets_its_one_answer(first: Any, beside: Any) -> None:
+    person = first.person()
+    granted = first.grant(person, "name", mode="direct", max_uses=2)
+    statement = first.east.lookup_statement(
+        {"grant_id": granted["grant_id"]},
+        fields=["name"],
+        service_item="hotel-check-in",
+        business_number="B-1",
+    )
+    answers = [client.send_lookup(statement) for client in (first.east, beside(first.east))]
+    assert answers[0].released
+    assert answers[0].fields == answers[1].fields
+    entries = [answer.receipt["entry"] for answer in answers]
+    assert entries[0] == entries[1]
+
+
+def test_a_screen_code_is_used_once_whoever_is_asked(first: Any, beside: Any) -> None:
+    granted = first.grant(first.person(), "name", max_uses=5)
+    shown = first.scanned(granted)
+    assert first.look(shown, "name").released
+    first.refused(first.look(shown, "name", by=beside(first.east)), "code_used")
+
+
+def test_whoever_waits_elsewhere_hears_at_once(first: Any, beside: Any) -> None:
+    person = first.person()
+    device = beside(person.device)
+    after = device.notices()["next_after"]
+    heard: list[tuple[float, Any]] = []
+
+    def wait() -> None:
+        heard.append((0.0, device.notices(after, wait=20)))
+        heard[-1] = (time.monotonic(), heard[-1][1])
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.5)
+    first.grant(person, "name")
+    done = time.monotonic()
+    waiting.join(30)
+    ((at, told),) = heard
+    assert [line["kind"] for line in told["lines"]] == ["grant"]
+    assert at - done < SOON
+
+
+def test_a_kiosks_request_is_approved_elsewhere(first: Any, beside: Any) -> None:
+    person = first.person()
+    asked = first.east.open_request("hotel-check-in", "B-7", {CARD: ["name"]})
+    device = beside(person.device)
+    found = device.find_request(asked["code"])
+    approved = threading.Timer(0.5, lambda: device.approve_request(found, {person.card: ["name"]}))
+    approved.start()
+    told = first.east.request(asked["request_id"], wait=20)
+    approved.join()
+    assert told["state"] == "approved"
+
+
+def test_a_key_revoked_here_signs_nothing_there(first: Any, beside: Any) -> None:
+    key, client = first.new_key("terminal", HALLS, terminal="counter-gone-1", site="hall-east")
+    granted = first.grant(first.person(), "name", mode="direct", max_uses=3)
+    asked = {"grant_id": granted["grant_id"]}
+    other = beside(client)
+    assert first.look(asked, "name", by=other).released
+    first.city.operator.enrol("key_revocation", kid=key.thumbprint())
+    with pytest.raises(ServiceError) as refused:
+        first.look(asked, "name", by=other)
+    assert refused.value.code in ("key.not_valid", "key.unknown")
+
+
+def test_an_import_is_told_of_elsewhere(first: Any, beside: Any, samples: Any) -> None:
+    folder, expected = samples
+    report = first.police.upload_import(folder / "resident-id-cards.csv", CARD)
+    jobs = beside(first.police)
+    # By the same department, of which the second process has only the database.
+    assert report["counts"]["accepted"] == expected["resident-id-cards.csv"]["accepted"]
+    assert jobs.upload_import(folder / "resident-id-cards.csv", CARD)["already_issued"] > 0
+
+
+def test_every_change_reached_the_contracts_and_all_is_as_it_must_be(
+    first: Any, beside: Any, processes: SeveralProcesses
+) -> None:
+    person = first.person()
+    for client, action in ((first.police, "suspend"), (beside(first.police), "restore")):
+        client.change_status(person.card, action, "checked")
+    first.police.change_status(person.card, "revoke", "reported lost")
+    checked = processes.fsck()
+    assert checked.returncode == 0, checked.stdout + checked.stderr
