@@ -14,6 +14,7 @@ Safe to share between threads: the tree is under a lock, and what is anchored ne
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -62,6 +63,8 @@ class Log:
         self._lock = threading.Lock()
         self._tree: Tree
         self._published: Published | None = None
+        #: Unix time at which a newer anchor was last heard of; 0: never.
+        self.published_at = 0.0
         self._unwritten: list[Published] = []  # oldest first
 
     # --- what is committed --------------------------------------------------------------------
@@ -283,6 +286,7 @@ class Log:
         with self._lock:  # another thread may have heard of a newer one
             if published.checkpoint.size > self.anchored:
                 self._published = published
+                self.published_at = time.time()
 
     def _publish(self, anchor: Anchor) -> Published:
         checkpoint = Checkpoint(self.origin, anchor.size, anchor.root)
