@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,14 @@ import pytest
 from api.city import found_city
 from api.process import DidNotStart
 from tests.api.several import SeveralProcesses, need_postgresql
-from tests.postgresql import programs
 
 pytestmark = pytest.mark.sqlite_only("brings a PostgreSQL server of its own")
+
+
+def client_program(name: str) -> str:
+    """Debian has them beside the server's, and a wrapper that may be missing."""
+    found = [str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")]
+    return max(found, default=None) or shutil.which(name) or pytest.skip(f"no {name} here")
 
 
 @pytest.fixture
@@ -27,17 +33,18 @@ def processes(tmp_path: Path) -> Iterator[SeveralProcesses]:
 
 
 def test_a_restored_dump_is_refused_and_the_missing_entries_are_named(
-    processes: SeveralProcesses, town_type: Any, tmp_path: Path
+    processes: SeveralProcesses, town_type: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     (service,) = processes.services
     city = found_city(service.url, service.operator_key())
     town = town_type(service, city, city.operator.log_key())
+    request.addfinalizer(town.close)
     town.person()
     service.stop()  # all that is recorded is anchored, and written down
     port, dump = str(processes.database.port), tmp_path / "certledger.dump"
 
     def run(program: str, *arguments: str) -> None:
-        command = [str(programs() / program), "-h", "127.0.0.1", "-p", port, "-U", "postgres"]
+        command = [client_program(program), "-h", "127.0.0.1", "-p", port, "-U", "postgres"]
         subprocess.run([*command, *arguments], check=True, capture_output=True, timeout=120)
 
     run("pg_dump", "--format=custom", f"--file={dump}", "certledger")
@@ -48,7 +55,6 @@ def test_a_restored_dump_is_refused_and_the_missing_entries_are_named(
     size = town.size()
     assert size > before
     service.stop()
-    town.close()
 
     with psycopg.connect(processes.database.address, autocommit=True) as hand:
         hand.execute("CREATE DATABASE restored")
