@@ -6,22 +6,26 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from api import errors, metrics, sample
+from api import errors, logs, sample
 from api.auth import Authenticator
 from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.imports import ImportJobs
 from api.limits import LimitBodies, RefuseNul
+from api.observing import Observed
 from api.pages import routes as pages
 from api.report_pdf import fonts_with
 from api.routes import (
@@ -43,6 +47,8 @@ from api.routes import sample as sample_routes
 from api.service import Service
 from api.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 DESCRIPTION = """A permissioned-blockchain ledger for a city's electronic certificates.
 
 Writes are statements signed by enrolled keys; reads carry a short-lived signed token. Every lookup
@@ -55,7 +61,6 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = service
         app.state.authenticator = Authenticator(service.ring, service.database)
         app.state.imports = ImportJobs(service.database)
         app.state.importing = set()
@@ -74,11 +79,14 @@ def create_app(service: Service) -> FastAPI:
             gc.set_threshold(50_000, 10, 10)
             yield
         finally:
-            service.notices.close()
+            service.leave()
+            if app.state.importing:
+                # Each ends with the chunk at hand; it must still be written down how far it came.
+                await asyncio.wait(app.state.importing, timeout=_IMPORTS_SECONDS)
             app.state.chain_view.close()
             await asyncio.to_thread(service.stop)
 
-    app = FastAPI(
+    app = Application(
         title="certledger",
         version="1",
         description=DESCRIPTION,
@@ -86,6 +94,7 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.service = service
     errors.install(app)
     for module in (
         enrolments,
@@ -121,44 +130,37 @@ def create_app(service: Service) -> FastAPI:
     # the cost a request.
     app.router.routes.insert(0, Route(lookups.PATH, lookups.look_up, methods=["POST"]))
     app.add_middleware(RefuseNul)
-    app.add_middleware(CountResponses)
     return app
 
 
-_STATIC = {lookups.PATH: lookups.PATH}
+#: Of a stop, seconds: connections that are open may still bring a request; requests are answered;
+#: imports end. Whoever stops the process must leave it the sum of them, of `stop_delay`, and of
+#: half a minute for the committer and the node.
+_LINGER_SECONDS, _ANSWER_SECONDS, _IMPORTS_SECONDS = 0.3, 20, 15.0
 
 
-class CountResponses:
-    """Notes when a request began, and counts answers by route template."""
+class Application(FastAPI):
+    """FastAPI with `Observed` around all of it: the answer to an unexpected error is made outside
+    of every middleware that can be added to it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        scope["arrived"] = time.time()
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                route = scope.get("route")
-                path = getattr(route, "path", None) or _STATIC.get(scope["path"], "unmatched")
-                metrics.responses[scope["method"], path, message["status"]] += 1
-            await send(message)
-
-        await self._app(scope, receive, counted)
+    def build_middleware_stack(self) -> ASGIApp:
+        service: Service = self.state.service
+        return Observed(
+            super().build_middleware_stack(),
+            stopping=lambda: service.stopping,
+            access=service.settings.log_format == "json",
+        )
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C. One process: the committer's order is in it.
+    """Serve until SIGTERM or Ctrl-C.
 
     Prints where it serves, once it does. Raises FontError and what `Service.start` raises, before
     anything listens.
     """
     import uvicorn
 
+    logs.configure(settings.log_format)
     if settings.report_font is not None:
         fonts_with(settings.report_font)  # or the first who asks for a report would hear of it
 
@@ -167,16 +169,61 @@ def run(settings: Settings) -> None:
             await super().startup(sockets)
             if self.started:
                 port = self.servers[0].sockets[0].getsockname()[1]
-                print(f"ready: http://{_in_url(settings.host)}:{port}", flush=True)
+                logs.say(settings.log_format, f"ready: http://{_in_url(settings.host)}:{port}")
                 if settings.sample:
                     sample.found_in_background(settings, _reachable(settings.host, port))
 
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            # At once: a proxy that asks must hear of it before the port is closed.
+            service.stopping = True
+            super().handle_exit(sig, frame)
+
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """In this order, so that nobody whose connection was taken is turned away by a reset:
+            wait until the proxy knows, with every answer ending its connection; listen no more, but
+            hear out who has connected; then what uvicorn does, which closes what is idle and
+            waits for the rest."""
             # Or whoever waits for news would hold up the end for as long.
-            service.notices.close()
+            service.leave()
+            logger.info("stopping")
+            await self._pause(max(settings.stop_delay, _LINGER_SECONDS))
+            await self._listen_no_more()
+            await self._pause(_LINGER_SECONDS)
             await super().shutdown(sockets)
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        async def _listen_no_more(self) -> None:
+            # Closing a port resets whoever the system has connected and nobody has fetched: under
+            # load, always somebody. A second handle on it keeps the queue until that is empty.
+            listening = [
+                socket.socket(fileno=os.dup(given.fileno()))
+                for server in self.servers
+                for given in server.sockets
+            ]
+            fetched: list[socket.socket] = []
+            for server in self.servers:
+                server.close()
+            for listener in listening:
+                listener.setblocking(False)
+                with contextlib.suppress(OSError), listener:
+                    while True:
+                        fetched.append(listener.accept()[0])
+            loop = asyncio.get_running_loop()
+            for connection in fetched:
+                connection.setblocking(False)
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+        def _protocol(self) -> asyncio.Protocol:
+            kind: Any = config.http_protocol_class
+            made: asyncio.Protocol = kind(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
+        async def _pause(self, seconds: float) -> None:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and not self.force_exit:
+                await asyncio.sleep(0.05)
+
     if settings.sample:
         sample.prepare(settings)
     service = Service(settings)
@@ -187,11 +234,12 @@ def run(settings: Settings) -> None:
         port=settings.port,
         loop="uvloop",
         http="httptools",
-        # Paths hold identifiers, so there is no access log.
+        # Its access log has paths, which hold identifiers; ours is `api.observing`'s.
         access_log=False,
+        log_config=None,
         log_level="warning",
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=20,
+        timeout_graceful_shutdown=_ANSWER_SECONDS,
     )
     server = Announced(config)
     # Uvicorn ends with a code of its own when it cannot listen, having said why.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,7 +11,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from api.logs import request_id
 from authz.codes import CodeError
 from authz.requests import IllegalMove
 from ledger.chain import ChainError
@@ -90,13 +93,28 @@ TITLES = {
 
 
 class ProblemResponse(Response):
+    """Leaves its code in the scope, for whoever notes what came of a request."""
+
     media_type = "application/problem+json"
+
+    def __init__(
+        self, code: str, body: bytes, status: int, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(body, status, headers)
+        self._code = code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["problem"] = self._code
+        await super().__call__(scope, receive, send)
 
 
 def problem(
     status: int, code: str, detail: str, *, retry_after: int | None = None, **members: Any
 ) -> ProblemResponse:
-    """``members`` are extensions, such as the receipt of a refusal."""
+    """``members`` are extensions, such as the receipt of a refusal. What is our fault says under
+    which id the log has it."""
+    if status >= 500 and (asked := request_id.get()):
+        members["request_id"] = asked
     body = {
         "type": f"urn:certledger:problem:{code}",
         "title": TITLES.get(status, "Error"),
@@ -106,7 +124,7 @@ def problem(
         **members,
     }
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    return ProblemResponse(orjson.dumps(body), status, headers)
+    return ProblemResponse(code, orjson.dumps(body), status, headers)
 
 
 #: What to mend in a signed payload, by the rule that it breaks (`ledger.payloads`); ``{at}`` is

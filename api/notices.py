@@ -107,6 +107,11 @@ class Notices:
         self._loop = asyncio.get_running_loop()
         self._told = max(self._told, released)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return self._count
+
     def close(self) -> None:
         """Send everybody home, and let nobody wait any more."""
         self.closed = True

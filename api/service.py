@@ -106,6 +106,8 @@ class Service:
         self.log: Log
         self.committer: Committer
         self.notices = Notices()
+        #: Whether this process was told to stop: it takes no new work that would last.
+        self.stopping = False
         self._serving = ExitStack()
         self.watcher = Watcher(settings)
         log_key = load_log_key(settings.keys / "log.key")
@@ -179,7 +181,14 @@ class Service:
             self.watcher.start(url)
             undo.pop_all()
 
+    def leave(self) -> None:
+        """Be on the way to `stop`: whoever waits for news is sent home, imports end with the chunk
+        at hand. Requests are still answered. On the event loop."""
+        self.stopping = True
+        self.notices.close()
+
     def stop(self) -> None:
+        """Finish what was accepted, and end."""
         self.watcher.stop()
         self.bulk_checker.close()
         self.committer.stop()

@@ -53,6 +53,15 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=4096, ge=1, description="requests that may wait; beyond: 503")
     max_body: int = Field(default=1 << 20, ge=1024, description="bytes of a JSON body")
     max_import: int = Field(default=512 << 20, ge=1024, description="bytes of an uploaded export")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="lines of text, or one JSON object a line and one a request"
+    )
+    stop_delay: float = Field(
+        default=0.0,
+        ge=0,
+        le=300,
+        description="seconds to go on serving after SIGTERM, while /readyz says 503",
+    )
     watch: bool = Field(
         default=True, description="verify the ledger again and again beside serving it"
     )

@@ -33,7 +33,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, update
@@ -52,6 +52,7 @@ from ledger.chain import (
 from ledger.database import Database
 from ledger.entries import Entry
 from ledger.log import LedgerBehindChain, Log
+from ledger.measures import Spread
 from ledger.outbox import ChainAction, KeyRevocation
 from ledger.receipts import Published, Receipt
 from ledger.statements import StatementError, payload_of
@@ -60,6 +61,8 @@ logger = logging.getLogger(__name__)
 
 #: How far the clock may step back: as far as a statement's own time may be off.
 CLOCK_STEP_MS = 60_000
+
+_ANCHOR_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 #: An entry, and what its statement says.
 Released = tuple[Entry, Mapping[str, Any]]
@@ -148,6 +151,8 @@ class Status:
     chain_trouble: str | None = None
     failed_actions: int = 0
     trouble_since: float | None = None  # monotonic seconds
+    batch_sizes: Spread = field(default_factory=lambda: Spread([2**n for n in range(12)]))
+    anchor_seconds: Spread = field(default_factory=lambda: Spread(_ANCHOR_SECONDS))
 
 
 def _invalid_key() -> StatementError:
@@ -215,13 +220,20 @@ class Committer:
         with self._condition:
             self._stopping = True
             self._condition.notify_all()
+        until = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, until - time.monotonic()))
         self._fail_waiting(NotServing("the service is stopping"))
 
     @property
     def queued(self) -> int:
         return len(self._queue)
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the request which came first has waited for a batch."""
+        with self._condition:
+            return time.monotonic() - self._queue[0].arrived if self._queue else 0.0
 
     @property
     def released(self) -> int:
@@ -330,6 +342,7 @@ class Committer:
             kept, released = [], kept
         with self._condition:
             self.status.batches += 1
+            self.status.batch_sizes.add(len(taken))
             self._committed.extend(kept)
             self._condition.notify_all()
         if not self._settings.release_anchored:
@@ -510,8 +523,10 @@ class Committer:
         target = self._log.size
         self._perform(target)
         if target > self._log.anchored:
+            began = time.monotonic()
             self._log.anchor(target)
             self.status.anchors += 1
+            self.status.anchor_seconds.add(time.monotonic() - began)
         self._release_anchored()
         self._log.write_checkpoints()
 

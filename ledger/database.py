@@ -23,6 +23,7 @@ from sqlalchemy import (
     MetaData,
     Table,
 )
+from sqlalchemy.pool import QueuePool
 
 from ledger.engines import engine_of, engine_url
 
@@ -56,6 +57,13 @@ class Database:
     def one_process(self) -> bool:
         """Whether no more than one process may serve a ledger in it."""
         return self._kind.one_process
+
+    def pool(self) -> tuple[int, int]:
+        """Connections in use, and how many there may be; 0: no bound."""
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            return 0, 0
+        return pool.checkedout(), pool.size() + max(0, pool._max_overflow)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

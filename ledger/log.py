@@ -14,6 +14,7 @@ Safe to share between threads: the tree is under a lock, and what is anchored ne
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,10 @@ class LedgerBehindChain(Exception):
     another database under the same log id. Serving would fork the log."""
 
 
+class ChainBehindLedger(LedgerBehindChain):
+    """The other way round: the database knows of anchors that this chain does not have."""
+
+
 #: Further behind than this many entries, the tree is read afresh.
 _MOST_CAUGHT_UP = 1 << 16
 
@@ -58,6 +63,8 @@ class Log:
         self._lock = threading.Lock()
         self._tree: Tree
         self._published: Published | None = None
+        #: Unix time at which a newer anchor was last heard of; 0: never.
+        self.published_at = 0.0
         self._unwritten: list[Published] = []  # oldest first
 
     # --- what is committed --------------------------------------------------------------------
@@ -191,7 +198,7 @@ class Log:
             newest = store.newest_checkpoint(connection)
         self.take_over_anchored()
         if newest is not None and newest.size > self.anchored:
-            raise LedgerBehindChain(
+            raise ChainBehindLedger(
                 f"the database knows of {newest.size} anchored entries, the chain of "
                 f"{self.anchored}: the chain was restored from an old backup, or is another one"
             )
@@ -279,6 +286,7 @@ class Log:
         with self._lock:  # another thread may have heard of a newer one
             if published.checkpoint.size > self.anchored:
                 self._published = published
+                self.published_at = time.time()
 
     def _publish(self, anchor: Anchor) -> Published:
         checkpoint = Checkpoint(self.origin, anchor.size, anchor.root)

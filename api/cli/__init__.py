@@ -12,6 +12,7 @@ import sys
 import typer
 
 from api.cli import (
+    backup,
     bench,
     certificates,
     disputes,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 for part in (
     running,
+    backup,
     enrolling,
     certificates,
     retention,

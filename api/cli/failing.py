@@ -113,6 +113,25 @@ def _not_served(error: Exception) -> tuple[int, str]:
     return NO, f"not served: {error}"
 
 
+def _behind(error: Exception) -> tuple[int, str]:
+    # In this order: only of what is known to be missing can it be told that it is back.
+    return NO, (
+        f"not served: {error}. Nothing was changed. First run certledger fsck: it names every "
+        "entry that is missing and when it was anchored. Then bring back a newer copy, or the rest "
+        "of the write-ahead log archive, until fsck is clean. Only then start again. A log whose "
+        "entries are gone for good cannot go on: keep it to prove what it holds, and begin another "
+        "under another origin in a data folder of its own"
+    )
+
+
+def _chain_behind(error: Exception) -> tuple[int, str]:
+    return NO, (
+        f"not served: {error}. Nothing was changed. Check CERTLEDGER_CHAIN_URL first; of an "
+        "embedded node bring back the copy of the data folder's node that was made together with "
+        "this database, or the newest one"
+    )
+
+
 def _database(error: Exception) -> tuple[int, str]:
     return NO, f"the database cannot be used: {_first_line(getattr(error, 'orig', error))}"
 
@@ -155,13 +174,15 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("orjson", "JSONDecodeError", _not_ours),
     ("ledger.catalogue", "UnknownType", _type),
     ("ledger.chain", "ChainError", _not_served),
-    ("ledger.committer", "LedgerBehindChain", _not_served),
+    ("ledger.log", "ChainBehindLedger", _chain_behind),
+    ("ledger.log", "LedgerBehindChain", _behind),
     ("api.migrating", "SchemaError", _not_served),
     ("ledger.database", "Occupied", _no),
     ("api.embedded", "NodeDidNotStart", _not_served),
     ("api.sample", "NotASampleCity", _wrong),
     ("api.process", "DidNotStart", _not_served),
     ("api.keyfiles", "KeyFileError", _wrong),
+    ("api.backing_up", "BackupError", _wrong),
     ("api.witnessing", "WitnessError", _wrong),
     ("ledger.exports", "ExportError", _wrong),
     ("ledger.identifiers", "IdentifierError", _identifier),

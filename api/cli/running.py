@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from api.cli.failing import explain
 from api.cli.options import DataFolder, Json, settings_of
 from api.cli.showing import show
 
@@ -91,8 +93,17 @@ def serve(
     from api.app import run
 
     settings = settings_of(data=data, host=host, port=port, chain_url=chain_url, sample=sample)
-    typer.echo(f"starting, data in {settings.data}", err=True)
-    run(settings)
+    if settings.log_format == "text":
+        typer.echo(f"starting, data in {settings.data}", err=True)
+        run(settings)
+        return
+    try:
+        run(settings)
+    except Exception as error:  # noqa: BLE001 - as `failures` does, but for the form
+        # Whoever reads the log by program gets this line as they get all others.
+        code, line = explain(error)
+        logging.getLogger("api").critical("%s", line)
+        raise typer.Exit(code) from None
 
 
 @app.command(rich_help_panel=PANEL)

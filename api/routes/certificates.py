@@ -39,7 +39,7 @@ from api.uploads import Upload
 from ledger import store
 from ledger.batch import Request
 from ledger.catalogue import UnknownType
-from ledger.committer import Answer
+from ledger.committer import Answer, NotServing
 from ledger.directory import Enrolled, Role
 from ledger.entries import EventKind
 from ledger.exports import ExportError, file_sha256
@@ -351,6 +351,8 @@ async def _run_import(
     loop = asyncio.get_running_loop()
 
     def submit(signed: Sequence[str]) -> list[RowResult]:
+        if service.stopping:
+            raise NotServing("the service is stopping: send the file again, it goes on from there")
         future = asyncio.run_coroutine_threadsafe(issue_all(service, auth, signed), loop)
         answers = future.result()
         _raise_if_unavailable(answers)

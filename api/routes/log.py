@@ -183,7 +183,10 @@ async def health() -> Response:
 @router.get("/readyz")
 async def ready(service: ServiceDep) -> Response:
     """Whether requests would be served now, and should be: database, chain and committer; and
-    that the watch found nothing altered, which stays until the service is started again."""
+    that the watch found nothing altered, which stays until the service is started again; and
+    that it was not told to stop."""
+    if service.stopping:
+        return problem(503, "stopping", "the service is stopping", retry_after=5)
     if (found := service.watcher.trouble) is not None:
         return problem(503, "watch.trouble", found, retry_after=60)
     status = service.committer.status
@@ -199,6 +202,7 @@ async def ready(service: ServiceDep) -> Response:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(service: ServiceDep) -> Response:
+async def metrics(request: Request, service: ServiceDep) -> Response:
     """Prometheus text format."""
-    return PlainTextResponse(render(service), media_type="text/plain; version=0.0.4")
+    text = render(service, importing=len(request.app.state.importing))
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")

@@ -29,6 +29,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
 from audit.integrity.ahead import chunks_of_log
+from audit.integrity.behind import find_lost, tell
 from audit.integrity.chain_records import ChainReader, ChainRecords
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
@@ -63,7 +64,7 @@ def check_ledger(
     Works beside a running service: the chain's head is read first and the database as one
     snapshot after it, so the chain can be ahead of the snapshot only if something is lost.
     """
-    findings, size = Findings(), 0
+    findings, size, lost = Findings(), 0, None
     head = anchored, _ = chain.head(log_id)
     try:
         with database.snapshot() as connection, engine_check(database) as engine:
@@ -84,7 +85,18 @@ def check_ledger(
                     "chain.head",
                 )
             replay.finish()
-            contracts = Contracts(connection, findings, chain, size, anchored)
+            if anchored > size:
+                lost = find_lost(
+                    connection,
+                    chain,
+                    checkpoints.beyond(),
+                    replay.enrolments,
+                    size=size,
+                    anchored=anchored,
+                    since_block=checkpoints.last_block,
+                )
+                tell(findings, lost)
+            contracts = Contracts(connection, findings, chain, size, anchored, lost)
             contracts.check_directory(replay.enrolments)
             contracts.check_statuses(replay.certificates)
     except DatabaseError as error:
@@ -92,7 +104,7 @@ def check_ledger(
             raise
         what = f"cannot be read to its end: {error.orig or error}"
         findings.altered("database", what, "database.damaged")
-    return IntegrityReport(size, min(anchored, size), tuple(findings.kept), findings.count)
+    return IntegrityReport(size, min(anchored, size), tuple(findings.kept), findings.count, lost)
 
 
 def _check_log(

@@ -6,7 +6,7 @@ A few long answers rather than one call a record. Not this module's job: judging
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from eth_hash.auto import keccak
@@ -19,11 +19,27 @@ from ledger.chain import (
     DirectoryEntry,
     StatusChange,
 )
+from ledger.lifecycle import CHAIN_STATE
 
 if TYPE_CHECKING:
     # Importing web3 takes seconds and memory, which every process that checks would pay.
     from web3.providers import BaseProvider
     from web3.types import RPCEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One event of the directory or the status registry, and where it is on the chain."""
+
+    contract: str
+    name: bytes
+    """Of the key its thumbprint, of the certificate its commitment."""
+    what: str
+    """``enrolled``, ``revoked``, or the certificate's new state."""
+    digest: bytes | None
+    """Of the statement, where the contract keeps it."""
+    block_number: int
+    tx_hash: bytes
 
 
 class ChainReader(Protocol):
@@ -41,11 +57,27 @@ class ChainReader(Protocol):
     def statuses(self) -> Iterator[StatusChange]:
         """The newest status of every certificate that ever had one."""
 
+    def changes(self, from_block: int) -> Iterator[Change]:
+        """Every change of the directory and of the status registry, each oldest first."""
+
+    def block_time(self, number: int) -> int | None:
+        """Unix seconds; None when there is no such block."""
+
 
 _KEY_ENROLLED = keccak(b"KeyEnrolled(bytes32,bytes32,uint8,uint64,uint64)")
 _KEY_REVOKED = keccak(b"KeyRevoked(bytes32,bytes32,uint64)")
 _STATUS_CHANGED = keccak(b"StatusChanged(bytes32,uint8,bytes32)")
+_OF_DIRECTORY, _OF_STATUSES = (_KEY_ENROLLED, _KEY_REVOKED), (_STATUS_CHANGED,)
+_STATES = {number: state.value for state, number in CHAIN_STATE.items()}
 _LOG_WINDOW = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    topics: list[bytes]
+    words: list[bytes]
+    block_number: int
+    tx_hash: bytes
 
 
 class ChainRecords:
@@ -62,31 +94,42 @@ class ChainRecords:
 
     def directory(self) -> Iterator[DirectoryEntry]:
         found: dict[bytes, DirectoryEntry] = {}
-        for topics, words in self._events("directory", [_KEY_ENROLLED, _KEY_REVOKED]):
-            thumbprint = topics[1]
-            if topics[0] == _KEY_ENROLLED:
-                role, not_before, not_after = (int.from_bytes(word, "big") for word in words)
+        for event in self._events("directory", _OF_DIRECTORY):
+            thumbprint = event.topics[1]
+            if event.topics[0] == _KEY_ENROLLED:
+                role, not_before, not_after = (int.from_bytes(word, "big") for word in event.words)
                 found[thumbprint] = DirectoryEntry(
-                    thumbprint, topics[2], role, not_before, not_after
+                    thumbprint, event.topics[2], role, not_before, not_after
                 )
             else:
-                at = int.from_bytes(words[0], "big")
+                at = int.from_bytes(event.words[0], "big")
                 found[thumbprint] = replace(found[thumbprint], revoked_at=at)
         yield from found.values()
 
     def statuses(self) -> Iterator[StatusChange]:
         found: dict[bytes, tuple[int, bytes]] = {}
-        for topics, words in self._events("status_registry", [_STATUS_CHANGED]):
-            found[topics[1]] = int.from_bytes(words[0], "big"), words[1]
+        for event in self._events("status_registry", _OF_STATUSES):
+            found[event.topics[1]] = int.from_bytes(event.words[0], "big"), event.words[1]
         for commitment, (state, digest) in found.items():
             yield StatusChange(commitment, state, digest)
 
-    def _events(
-        self, contract: str, names: Sequence[bytes]
-    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Topics and data words of a contract's events, oldest first."""
+    def changes(self, from_block: int) -> Iterator[Change]:
+        for event in self._events("directory", _OF_DIRECTORY, from_block):
+            what = "enrolled" if event.topics[0] == _KEY_ENROLLED else "revoked"
+            yield _change("directory", what, None, event)
+        for event in self._events("status_registry", _OF_STATUSES, from_block):
+            state = int.from_bytes(event.words[0], "big")
+            what = _STATES.get(state, f"state {state}")
+            yield _change("status_registry", what, event.words[1], event)
+
+    def block_time(self, number: int) -> int | None:
+        block = self._client.block(number)
+        return None if block is None else block.time
+
+    def _events(self, contract: str, names: Sequence[bytes], first: int = 0) -> Iterator[_Event]:
+        """A contract's events from block ``first`` on, oldest first."""
         address = getattr(self._client.deployment, contract)
-        first, window = 0, _LOG_WINDOW
+        window = _LOG_WINDOW
         last = int(self._ask("eth_blockNumber", []), 16)
         while first <= last:
             until = min(last, first + window - 1)
@@ -107,9 +150,11 @@ class ChainRecords:
                 continue
             for log in logs:
                 data = bytes.fromhex(log["data"][2:])
-                yield (
+                yield _Event(
                     [bytes.fromhex(topic[2:]) for topic in log["topics"]],
                     [data[start : start + 32] for start in range(0, len(data), 32)],
+                    int(log["blockNumber"], 16),
+                    bytes.fromhex(log["transactionHash"][2:]),
                 )
             first = until + 1
 
@@ -121,3 +166,7 @@ class ChainRecords:
         if answer.get("error") is not None:
             raise ChainError(f"the chain refuses {method}: {answer['error']}")
         return answer["result"]
+
+
+def _change(contract: str, what: str, digest: bytes | None, event: _Event) -> Change:
+    return Change(contract, event.topics[1], what, digest, event.block_number, event.tx_hash)

@@ -35,14 +35,23 @@ class Checkpoints:
         self._anchors, self._next = anchors, next(anchors, None)
         self._head_size, self._head_root = head
         self._origin, self._log_key = origin, log_key
+        #: Of the newest anchor that was handed out.
+        self.last_block = 0
 
     def anchors_until(self, end: int) -> dict[int, Anchor]:
         """Anchors by size, up to ``end``; each is handed out once."""
         found: dict[int, Anchor] = {}
         while self._next is not None and self._next.size <= end:
             found[self._next.size] = self._next
+            self.last_block = self._next.block_number
             self._next = next(self._anchors, None)
         return found
+
+    def beyond(self) -> Iterator[Anchor]:
+        """The anchors that were not handed out: those of a log longer than the database's."""
+        if self._next is not None:
+            yield self._next
+            yield from self._anchors
 
     def rows(self, start: int, end: int) -> dict[int, Any]:
         table = store.checkpoints

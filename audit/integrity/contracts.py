@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select
 from audit.integrity.certificates import Certificates
 from audit.integrity.chain_records import ChainReader
 from audit.integrity.enrolments import Enrolments, directory_entry
+from audit.integrity.lost import Lost
 from audit.integrity.report import Findings
 from ledger import store
 from ledger.chain import DirectoryEntry
@@ -23,7 +24,8 @@ from ledger.lifecycle import CHAIN_STATE
 
 
 class Contracts:
-    """``size`` is the snapshot's, ``anchored`` the size of the anchored log."""
+    """``size`` is the snapshot's, ``anchored`` the size of the anchored log; what is ``lost`` is
+    told already, and no finding here."""
 
     def __init__(
         self,
@@ -32,9 +34,12 @@ class Contracts:
         chain: ChainReader,
         size: int,
         anchored: int,
+        lost: Lost | None = None,
     ) -> None:
         self._connection, self._findings, self._chain = connection, findings, chain
         self._size, self._anchored = size, anchored
+        self._lost_keys = lost.names("directory") if lost else set()
+        self._lost_statuses = lost.names("status_registry") if lost else set()
 
     def check_directory(self, enrolments: Enrolments) -> None:
         findings = self._findings
@@ -44,6 +49,8 @@ class Contracts:
         for found in self._chain.directory():
             kid = b64url(found.thumbprint)
             where, key = f"directory {kid}", expected.pop(kid, None)
+            if kid in self._lost_keys:
+                continue
             if key is None:
                 if not self._since(subject=kid):
                     findings.added(where, "on the chain, and no entry enrols it", "chain.added")
@@ -65,6 +72,8 @@ class Contracts:
         }
         for found in self._chain.statuses():
             id_, item = expected.pop(found.commitment, (None, None))
+            if found.commitment.hex() in self._lost_statuses:
+                continue
             if item is None:
                 if not self._since(statement_digest=found.digest):
                     where = f"status_registry {self._named(found.commitment)}"

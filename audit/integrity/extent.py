@@ -42,8 +42,8 @@ def log_size(connection: Connection, findings: Findings, log_id: bytes, anchored
     if anchored > size:
         findings.add(
             where,
-            f"behind the chain: it holds {anchored} entries, the database {size}: an old backup, "
-            "or another log's database",
+            f"behind the chain: it holds {anchored} entries, the database {size}, so entries "
+            f"{size} to {anchored - 1} are missing: an old backup, or another log's database",
             "behind_chain",
         )
     return int(size)

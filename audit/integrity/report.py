@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from audit.integrity.lost import Lost
+
 KEPT_FINDINGS = 1_000
 
 
@@ -32,12 +34,13 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class IntegrityReport:
     """``findings`` are the first; ``found`` counts all. Entries beyond ``anchored`` are in order,
-    only not on the chain yet."""
+    only not on the chain yet. ``lost`` is all of what is missing where the chain is ahead."""
 
     entries: int
     anchored: int
     findings: tuple[Finding, ...]
     found: int
+    lost: Lost | None = None
 
     @property
     def clean(self) -> bool:
@@ -54,6 +57,7 @@ class IntegrityReport:
                 {"where": item.where, "what": item.what, "code": item.code}
                 for item in self.findings
             ],
+            "lost": None if self.lost is None else self.lost.to_json(),
         }
 
 

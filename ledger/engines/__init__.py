@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -37,6 +38,9 @@ class DatabaseEngine(Protocol):
 
     one_writer: bool
     """Whether writers of one process should wait for each other here rather than in the engine."""
+
+    copies: bool
+    """Whether `copy` can; else the server's own tools do."""
 
     one_process: bool
     """Whether no more than one process may serve a ledger in it."""
@@ -124,6 +128,14 @@ class DatabaseEngine(Protocol):
 
     def is_damage(self, error: DatabaseError) -> bool:
         """Whether reading failed for what is stored, and not for a server that is away or slow."""
+
+    # --- for who makes a backup
+
+    def copy(
+        self, connection: Connection, target: Path, progress: Callable[[int, int], None]
+    ) -> None:
+        """What this reading transaction sees, as a database file that was not there; beside whoever
+        writes. ``progress``: how many pages of how many."""
 
     # --- for who moves the schema
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -107,6 +108,7 @@ def copy_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, 
 
 class Postgresql:
     one_writer = False
+    copies = False
     one_process = False
 
     def create(self, url: URL) -> Engine:
@@ -246,6 +248,11 @@ class Postgresql:
 
     def is_damage(self, error: DatabaseError) -> bool:
         return not isinstance(error, OperationalError)
+
+    def copy(
+        self, connection: Connection, target: Path, progress: Callable[[int, int], None]
+    ) -> None:
+        raise NotImplementedError("pg_dump and pg_basebackup do this")
 
     @contextmanager
     def unhurried(self, connection: Connection) -> Iterator[None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ _SCRUB_WAIT_MS = 50
 #: Of the pages that a check of the file asks for again and again, index after index: with less
 #: than the indexes of a large log need at a time, it reads most of them once for every row.
 _CHECKING_KB = 48 * 1024
+_COPY_PAGES = 4_096
 #: Of a transaction that is going to write.
 _WRITES = "certledger_writes"
 
@@ -47,6 +48,7 @@ _WRITES = "certledger_writes"
 class Sqlite:
     #: Waiting on a lock costs less than the busy handler's sleeps.
     one_writer = True
+    copies = True
     #: One process cannot tell another that there is news.
     one_process = True
 
@@ -190,6 +192,18 @@ class Sqlite:
 
     def is_damage(self, error: DatabaseError) -> bool:
         return True
+
+    def copy(
+        self, connection: Connection, target: Path, progress: Callable[[int, int], None]
+    ) -> None:
+        driver: Any = connection.connection.driver_connection
+        with closing(sqlite3.connect(target)) as made:
+            # In steps, or nobody would see it move; the open transaction keeps them of one state.
+            driver.backup(
+                made,
+                pages=_COPY_PAGES,
+                progress=lambda _status, left, total: progress(total - left, total),
+            )
 
     @contextmanager
     def unhurried(self, connection: Connection) -> Iterator[None]:

@@ -21,13 +21,14 @@ from typer.testing import CliRunner
 from api.belonging import KEY_FILES
 from api.checking import run_fsck
 from api.cli import app
+from api.cli.failing import explain
 from api.embedded import NodeDidNotStart
 from api.keyfiles import KeyFileError, load_signing_key, new_signing_key, save_signing_key
 from api.service import Service, initialise
 from api.settings import Settings
 from ledger.batch import Request
 from ledger.chain import ChainError
-from ledger.log import LedgerBehindChain
+from ledger.log import ChainBehindLedger, LedgerBehindChain
 from ledger.statements import Kind, sign, verify
 from tests import engines
 
@@ -230,13 +231,20 @@ def test_old_database_is_refused_by_the_real_process(data: Path, days: tuple[Pat
     assert ended.returncode == 1
     assert "the chain holds 3 entries of this log, the database 2" in ended.stderr
     assert "ready" not in ended.stdout
-    assert "behind_chain" in {f.code for f in run_fsck(Settings(data=data), quiet).findings}
+    told = [ended.stderr.index(words) for words in ("fsck", "newer copy", "start again")]
+    assert told == sorted(told)
+    report = run_fsck(Settings(data=data), quiet)
+    assert "behind_chain" in {f.code for f in report.findings}
+    assert report.lost is not None
+    assert (report.lost.first, report.lost.last) == (2, 2)
+    assert [(item.first, item.last) for item in report.lost.checkpoints] == [(2, 2)]
 
 
 def test_old_node_is_refused(data: Path, days: tuple[Path, Path]) -> None:
     replace(data, days[0], "node")
-    with pytest.raises(LedgerBehindChain, match="the chain was restored from an old backup"):
+    with pytest.raises(ChainBehindLedger, match="the chain was restored from an old backup") as no:
         start(data)
+    assert "CERTLEDGER_CHAIN_URL" in explain(no.value)[1]
     assert not run_fsck(Settings(data=data), quiet).clean
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Table
 
 import authz.store  # noqa: F401 - its tables
-from audit.integrity import ChainRecords, IntegrityReport
+from audit.integrity import ChainRecords, IntegrityReport, chain_records
 from ledger import store
 from ledger.chain import Anchor, DirectoryEntry, StatusChange
 from ledger.database import Database
@@ -290,12 +291,16 @@ class Heard:
     def __init__(self, chain: ChainRecords, log_id: bytes) -> None:
         self._head, self._anchors = chain.head(log_id), list(chain.anchors(log_id))
         self._directory, self._statuses = list(chain.directory()), list(chain.statuses())
+        self._changes, self.block_time = list(chain.changes(0)), cache(chain.block_time)
 
     def head(self, _: bytes) -> tuple[int, bytes]:
         return self._head
 
     def anchors(self, _: bytes) -> Iterator[Anchor]:
         return iter(self._anchors)
+
+    def changes(self, from_block: int) -> Iterator[chain_records.Change]:
+        return (change for change in self._changes if change.block_number >= from_block)
 
     def directory(self) -> Iterator[DirectoryEntry]:
         return iter(self._directory)
