@@ -66,3 +66,4 @@ def _lines(connection: Connection) -> list[str]:
         return [line for (line,) in told]
     finally:
         connection.exec_driver_sql(f"PRAGMA cache_size={usual}")
+        connection.exec_driver_sql("PRAGMA shrink_memory")  # the log is long, and takes its own
