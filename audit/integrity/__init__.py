@@ -65,15 +65,19 @@ def check_ledger(
     findings, size = Findings(), 0
     head = anchored, _ = chain.head(log_id)
     try:
-        with snapshot(database) as connection, engine_check(database) as engine:
+        with snapshot(database) as connection:
             size = log_size(connection, findings, log_id, anchored)
             checkpoints = Checkpoints(
                 connection, findings, chain.anchors(log_id), head, origin, log_key
             )
             replay = Replay(connection, findings, master, catalogue)
-            with chunks_of_log(connection, master, catalogue, size) as chunks:
-                tree = _check_log(connection, findings, size, chunks, replay, checkpoints, progress)
-            engine.tell(connection, findings)
+            # Not sooner: the chain's first long answer is waited for only so long.
+            with engine_check(database) as engine:
+                with chunks_of_log(connection, master, catalogue, size) as chunks:
+                    tree = _check_log(
+                        connection, findings, size, chunks, replay, checkpoints, progress
+                    )
+                engine.tell(connection, findings)
             check_outside(connection, findings, size, anchored)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
                 findings.altered(
