@@ -67,16 +67,20 @@ def check_ledger(
     findings, size, lost = Findings(), 0, None
     head = anchored, _ = chain.head(log_id)
     try:
-        with database.snapshot() as connection, engine_check(database) as engine:
+        with database.snapshot() as connection:
             size = log_size(connection, findings, log_id, anchored)
             checkpoints = Checkpoints(
                 connection, findings, chain.anchors(log_id), head, origin, log_key
             )
             replay = Replay(connection, findings, master, catalogue)
             log = chunks_of_log(database, connection, master, catalogue, size)
-            with log as chunks:
-                tree = _check_log(connection, findings, size, chunks, replay, checkpoints, progress)
-            engine.tell(connection, findings)
+            # Not sooner: the chain's first long answer is waited for only so long.
+            with engine_check(database) as engine:
+                with log as chunks:
+                    tree = _check_log(
+                        connection, findings, size, chunks, replay, checkpoints, progress
+                    )
+                engine.tell(connection, findings)
             check_outside(connection, findings, size, anchored)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
                 findings.altered(

@@ -189,6 +189,7 @@ class Sqlite:
             return [line for line in lines if line != "ok"]
         finally:
             connection.exec_driver_sql(f"PRAGMA cache_size={usual}")
+            connection.exec_driver_sql("PRAGMA shrink_memory")  # what comes after takes its own
 
     def is_damage(self, error: DatabaseError) -> bool:
         return True
