@@ -107,6 +107,10 @@ test: $(VENV)/.dev
 	  echo "No Chromium found on this machine. Skipped for it: the browser tests of the pages, in"; \
 	  echo "tests/api/pages. On Debian: apt-get install chromium fonts-noto-cjk."; \
 	fi; \
+	if ! $(BIN)/python -c 'from tests.postgresql import programs; programs()' 2>/dev/null; then \
+	  echo "No PostgreSQL server's programs found. Skipped for it: the tests of several processes."; \
+	  echo "On Debian: apt-get install postgresql."; \
+	fi; \
 	exit $$outcome
 
 # On a server that is made for it and gone after it.
