@@ -10,7 +10,6 @@ from shutil import copyfile
 from typing import Any
 
 from audit.integrity.premises import Judge
-from audit.integrity.reading import snapshot
 from audit.integrity.rereading import Chunk, Rereader
 from ledger.catalogue import load_catalogue
 from ledger.database import Database
@@ -18,7 +17,7 @@ from ledger.database import Database
 
 def judged(ledger: Any, path: Path) -> tuple[Chunk, Chunk]:
     """What the judge says of the whole log, and what rereading all of it says."""
-    with closing(Database(f"sqlite:///{path}")) as database, snapshot(database) as connection:
+    with closing(Database(f"sqlite:///{path}")) as database, database.snapshot() as connection:
         size = connection.exec_driver_sql("select size from log_head").scalar_one()
         catalogue = load_catalogue()
         return (
