@@ -90,7 +90,7 @@ def test_both_processes_answer(site: Proxy, town: Any, processes: SeveralProcess
 
 
 def test_who_waits_for_news_is_not_cut_off(site: Proxy, town: Any) -> None:
-    waiting: Client = town.auditor
+    waiting: Client = town.person().device  # of whom nobody else records anything
     after = waiting.notices()["next_after"]
     token = {"Authorization": f"Bearer {waiting.access_token()}"}
     with site.http() as http:

@@ -27,11 +27,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("import_id"),
     )
     op.create_index("ix_imports_started_ms", "imports", ["started_ms"])
-    undone = sa.text("NOT done")
     op.create_index(
         "chain_outbox_undone",
         "chain_outbox",
         ["seq"],
-        sqlite_where=undone,
-        postgresql_where=undone,
+        sqlite_where=sa.text("done = 0"),
+        postgresql_where=sa.text("NOT done"),
     )

@@ -76,10 +76,13 @@ def test_a_chosen_language_stays(desk: Any) -> None:
 
 def test_large_type_and_theme_stay(desk: Any) -> None:
     page = desk.open("/")
-    page.get_by_role("button", name="Large type").click()
-    page.get_by_role("button", name="Light or dark").click()
-    page.reload()
+    page.wait_for_load_state("networkidle")  # before, a press would meet no script yet
     root = page.locator("html")
+    page.get_by_role("button", name="Large type").click()
+    expect(root).to_have_attribute("data-text", "large")
+    page.get_by_role("button", name="Light or dark").click()
+    expect(root).to_have_attribute("data-theme", "dark")
+    page.reload()
     expect(root).to_have_attribute("data-text", "large")
     expect(root).to_have_attribute("data-theme", "dark")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
