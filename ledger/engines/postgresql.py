@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -252,7 +253,7 @@ class Postgresql:
     def copy(
         self, connection: Connection, target: Path, progress: Callable[[int, int], None]
     ) -> None:
-        raise NotImplementedError("pg_dump and pg_basebackup do this")
+        raise UnsupportedOperation("pg_dump and pg_basebackup do this")
 
     @contextmanager
     def unhurried(self, connection: Connection) -> Iterator[None]:

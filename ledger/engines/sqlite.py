@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,7 +145,7 @@ class Sqlite:
         return None
 
     def join(self, connection: Connection, shared: str) -> None:
-        raise NotImplementedError("SQLite's snapshots have no names")
+        raise UnsupportedOperation("SQLite's snapshots have no names")
 
     def read_once(self, connection: Connection) -> None:
         # What a database keeps in memory would only take memory.

@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.city import HALLS, found_city
+from api.city import HALLS, MARKET, found_city
 from api.client import Client, ServiceError
 from tests.api.several import SeveralProcesses, need_postgresql
+from tests.api.test_import_report import good_rows, start_import
 
 CARD = "resident-identity-card"
 #: Seconds in which another process must have heard.
@@ -150,13 +151,19 @@ def test_a_key_revoked_here_signs_nothing_there(first: Any, beside: Any) -> None
     assert refused.value.code in ("key.not_valid", "key.unknown")
 
 
-def test_an_import_is_told_of_elsewhere(first: Any, beside: Any, samples: Any) -> None:
-    folder, expected = samples
-    report = first.police.upload_import(folder / "resident-id-cards.csv", CARD)
-    jobs = beside(first.police)
-    # By the same department, of which the second process has only the database.
-    assert report["counts"]["accepted"] == expected["resident-id-cards.csv"]["accepted"]
-    assert jobs.upload_import(folder / "resident-id-cards.csv", CARD)["already_issued"] > 0
+def test_an_import_is_told_of_elsewhere(first: Any, beside: Any) -> None:
+    import_id = start_import(first, good_rows(first, 20) + "too few cells\n")
+    other = beside(first.police)
+    deadline = time.monotonic() + 60
+    while (job := other.get(f"/v1/imports/{import_id}").json())["state"] == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (job["state"], job["report"]["issued"]) == ("done", 20)
+    refused = other.get(f"/v1/imports/{import_id}/report").text.splitlines()
+    assert (refused[0], len(refused)) == ("line,code,field", 2)
+    with pytest.raises(ServiceError) as unknown:  # another department's
+        beside(first.city.issuers[MARKET]).get(f"/v1/imports/{import_id}")
+    assert unknown.value.code == "import.unknown"
 
 
 def test_every_change_reached_the_contracts_and_all_is_as_it_must_be(
