@@ -90,7 +90,7 @@ def migrate(database: Database, applied: Callable[[str], None] = lambda _revisio
     ):
         with _looked_at(connection):
             state, before = _state(connection)
-        config = _config(connection, applied)
+        config = _config(connection, applied, at_once=state is State.EMPTY)
         if state is State.UNSTAMPED:
             command.stamp(config, BASELINE)
         command.upgrade(config, "head")
@@ -136,11 +136,15 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config(None, lambda _revision: None))
 
 
-def _config(connection: Connection | None, applied: Callable[[str], None]) -> Config:
+def _config(
+    connection: Connection | None, applied: Callable[[str], None], *, at_once: bool = False
+) -> Config:
+    """For `api.migrations.env`; ``at_once``: all revisions in one transaction."""
+
     def told(*, step: Any, **_: Any) -> None:
         applied(step.up_revision_id)
 
-    config = Config(attributes={"connection": connection, "applied": told})
+    config = Config(attributes={"connection": connection, "applied": told, "at_once": at_once})
     # Alembic's own spelling of a path in an option: % would begin a reference.
     folder = str(Path(__file__).parent / "migrations").replace("%", "%%")
     config.set_main_option("script_location", folder)

@@ -1,7 +1,9 @@
 """Alembic's way in: runs revisions on the connection that `api.migrating` hands over.
 
-Each revision is a transaction of its own, on SQLite too (Alembic takes it for an engine that cannot
-do that), so what fails half-way leaves nothing behind.
+Each revision is a transaction of its own, so that no lock is held for longer than one takes; the
+first tables are made in one transaction, or a first start that is killed would leave a schema that
+is behind. Both on SQLite too (Alembic takes it for an engine that cannot do that): what fails
+half-way leaves nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ attributes = context.config.attributes
 context.configure(
     connection=attributes["connection"],
     target_metadata=metadata,
-    transaction_per_migration=True,
+    transaction_per_migration=not attributes["at_once"],
     transactional_ddl=True,
     on_version_apply=attributes["applied"],
 )

@@ -164,6 +164,18 @@ def test_a_revision_that_fails_leaves_nothing_behind(database: Database, longer:
     assert migrate(database) == Moved(old, "9000")
 
 
+def test_first_tables_are_there_together_or_not_at_all(database: Database, longer: Path) -> None:
+    """Or the next start would take them for a schema that is behind, and refuse."""
+    old = head()
+    longer.write_text(NEXT.format(head=old, then="1 / 0"))
+    with pytest.raises(ZeroDivisionError):
+        migrate(database)
+    with database.read() as connection:
+        assert tables(connection) == set()
+    longer.write_text(NEXT.format(head=old, then=""))
+    prepare(database)
+
+
 def command(data: Path) -> list[str]:
     return [sys.executable, "-m", "api.cli", "migrate", "--json", "--data", str(data)]
 
