@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: What is done, then how much of how much.
 Tell = Callable[[str, int, int], None]
-_SAMPLED_EVERY = 0.25  # seconds
+_SAMPLED_EVERY = 1.0  # seconds; going through every mapping takes processor time itself
 
 
 def _quiet(_what: str, _done: int, _total: int) -> None: ...

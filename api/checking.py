@@ -19,7 +19,9 @@ from api.embedded import EmbeddedNode
 from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret
 from api.node_store import with_node_store
 from api.settings import Settings
-from audit.integrity import ChainRecords, IntegrityReport, check_ledger
+from audit.integrity.chain_records import ChainRecords
+from audit.integrity.check import check_ledger
+from audit.integrity.report import IntegrityReport
 from ledger.catalogue import load_catalogue
 from ledger.chain import ChainClient
 from ledger.chain_http import KeepAliveProvider, Unreachable

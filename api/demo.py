@@ -42,7 +42,7 @@ from api.client import Client, LookupAnswer, device_code
 from api.process import ServiceProcess
 from api.settings import Settings
 from api.tracing import check_lines
-from audit.integrity import IntegrityReport
+from audit.integrity.report import IntegrityReport
 from audit.tracing import PROVEN
 from authz.codes import parse_code
 from authz.qr import qr_matrix

@@ -18,8 +18,7 @@ import orjson
 from api.belonging import Mismatch, require_belonging
 from api.embedded import NodeDidNotStart
 from api.settings import Settings
-from audit.integrity import IntegrityReport
-from audit.integrity.report import Findings
+from audit.integrity.report import Findings, IntegrityReport
 from ledger.chain import ChainError
 from ledger.node import seal
 from ledger.node.check import Fault, check_store

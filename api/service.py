@@ -46,7 +46,6 @@ from ledger.catalogue import load_catalogue
 from ledger.chain import (
     ChainClient,
     ChainUnavailable,
-    DirectoryEntry,
     address_of,
 )
 from ledger.committer import Answer, Committer, CommitterSettings
@@ -58,6 +57,7 @@ from ledger.invitations import ClaimHandler, InvitationHandler
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.notes import NoteKey
+from ledger.outbox import DirectoryEntry
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Kind, sign, verify
 

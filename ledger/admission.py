@@ -17,11 +17,11 @@ from sqlalchemy import Connection, insert, select
 
 from ledger import store
 from ledger.batch import Batch, Recorded, Request
-from ledger.chain import DirectoryEntry
 from ledger.directory import CHAIN_ROLE, NEVER, Role, institution_id
 from ledger.encoding import b64url, b64url_decode, canonical_json
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
+from ledger.outbox import DirectoryEntry
 from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
 from ledger.statements import StatementError

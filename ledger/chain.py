@@ -33,6 +33,7 @@ from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
 
 from contracts import load
+from ledger.outbox import DirectoryEntry, StatusChange
 from ledger.statements import StatementError
 
 if TYPE_CHECKING:
@@ -164,27 +165,6 @@ class StateProof:
 
     code_hash: bytes
     nodes: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class DirectoryEntry:
-    """An institutional key. Thumbprint RFC 7638; times in Unix seconds; `revoked_at` 0 if not."""
-
-    thumbprint: bytes
-    institution: bytes
-    role: int
-    not_before: int
-    not_after: int
-    revoked_at: int = 0
-
-
-@dataclass(frozen=True)
-class StatusChange:
-    """`state` 0 active, 1 suspended, 2 revoked, 3 superseded; `digest` of the statement."""
-
-    commitment: bytes
-    state: int
-    digest: bytes
 
 
 @dataclass(frozen=True)

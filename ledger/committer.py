@@ -46,14 +46,12 @@ from ledger.chain import (
     ChainError,
     ChainRefused,
     ContractRefused,
-    DirectoryEntry,
-    StatusChange,
 )
 from ledger.database import Database
 from ledger.entries import Entry
 from ledger.log import LedgerBehindChain, Log
 from ledger.measures import Spread
-from ledger.outbox import ChainAction, KeyRevocation
+from ledger.outbox import ChainAction, DirectoryEntry, KeyRevocation, StatusChange
 from ledger.receipts import Published, Receipt
 from ledger.statements import StatementError, payload_of
 

@@ -21,13 +21,13 @@ from ledger import store
 from ledger.batch import Batch, Outcome, Recorded, Rejected, Request, one_by_one
 from ledger.catalogue import Catalogue
 from ledger.certificates import Certificate
-from ledger.chain import StatusChange
 from ledger.database import among, insert_many
 from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.issuance import Issuance
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
+from ledger.outbox import StatusChange
 from ledger.payloads import Members, PayloadError
 from ledger.retention import Ground, ended_ms, require_erasable
 from ledger.statements import Statement, StatementError

@@ -10,8 +10,28 @@ from dataclasses import dataclass
 
 import orjson
 
-from ledger.chain import DirectoryEntry, StatusChange
 from ledger.encoding import b64url, b64url_decode
+
+
+@dataclass(frozen=True)
+class DirectoryEntry:
+    """An institutional key. Thumbprint RFC 7638; times in Unix seconds; `revoked_at` 0 if not."""
+
+    thumbprint: bytes
+    institution: bytes
+    role: int
+    not_before: int
+    not_after: int
+    revoked_at: int = 0
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """`state` 0 active, 1 suspended, 2 revoked, 3 superseded; `digest` of the statement."""
+
+    commitment: bytes
+    state: int
+    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)

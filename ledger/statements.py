@@ -126,15 +126,21 @@ def _parse_header(segment: str) -> Header:
         raise StatementError("statement.kind", "typ names no kind of statement") from None
 
 
-def read_header(token: str) -> Header:
-    """Kind and key id of a token, before any check of its signature."""
+def segments(token: str) -> tuple[Header, str, str]:
+    """A token's header, its payload and its signature, these two as they are encoded; before any
+    check of the signature."""
     if len(token) > MAX_TOKEN:
         raise StatementError("statement.too_large", f"a statement is at most {MAX_TOKEN} bytes")
-    segment = token.partition(".")[0]
+    parts = token.split(".")
     # Bounded, because it is what the cache of headers is asked with.
-    if not token.isascii() or token.count(".") != 2 or len(segment) > MAX_HEADER:
+    if len(parts) != 3 or not token.isascii() or len(parts[0]) > MAX_HEADER:
         raise StatementError("statement.malformed", "a statement is a compact JWS: three segments")
-    return _parse_header(segment)
+    return _parse_header(parts[0]), parts[1], parts[2]
+
+
+def read_header(token: str) -> Header:
+    """Kind and key id of a token, before any check of its signature."""
+    return segments(token)[0]
 
 
 def verify(token: str, key: ECKey) -> Statement:

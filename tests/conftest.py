@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if hook not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     engines.install()
+
+
+_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_runtest_setup() -> None:
+    """Tests run as the service does, which never imports py-evm: that raises the recursion limit,
+    under which a deeply nested JSON text overflows the C stack."""
+    sys.setrecursionlimit(_LIMIT)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -9,17 +9,15 @@ certificate's row is judged from the caller's.
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import cycle
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection as Pipe
-from multiprocessing.connection import wait
-from queue import Queue
+from multiprocessing import connection as pipes
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -34,8 +32,17 @@ from ledger.tiles import TILE_WIDTH
 #: From this many entries on, other processes read; below, starting them costs more.
 PARALLEL_FROM = 20_000
 CHUNK = 8 * TILE_WIDTH  # entries at a time
-_COLLECT_EVERY = 8  # chunks
-_AHEAD = 2  # chunks that wait in each process, beside the one that is on its way
+
+
+class Work(NamedTuple):
+    """What a process that reads is told to (`audit.integrity.reader`)."""
+
+    url: str
+    shared: str | None
+    """The caller's snapshot, where the engine can share one."""
+    master: MasterKey
+    catalogue: Catalogue
+    spans: Sequence[tuple[int, int]]
 
 
 @contextmanager
@@ -54,26 +61,48 @@ def chunks_of_log(
         return
     count = max(1, min(8, os.cpu_count() or 1))
     shared = engine_of(connection).share(connection)
-    # Spawned, not forked: the caller may have threads. What they are handed goes through a pipe;
-    # a URL with a password has no place among arguments, which every user of the machine can list.
-    spawned = get_context("spawn")
     with ExitStack() as readers:
-        pipes: list[Pipe] = []
-        for first in range(count):
-            ours, theirs = spawned.Pipe(duplex=False)
-            pipes.append(readers.enter_context(closing(ours)))
-            arguments = (theirs, database.url, shared, master, catalogue, spans[first::count])
-            process = spawned.Process(target=_read, args=arguments, daemon=True)
-            process.start()
-            theirs.close()
-            readers.callback(process.join)
-            readers.callback(process.terminate)
-        yield _in_order(pipes, len(spans))
+        work = [
+            Work(database.url, shared, master, catalogue, spans[first::count])
+            for first in range(count)
+        ]
+        yield _in_order([readers.enter_context(_reader(item)) for item in work], len(spans))
 
 
-def _in_order(pipes: Sequence[Pipe], count: int) -> Iterator[Chunk]:
+@contextmanager
+def _reader(work: Work) -> Iterator[pipes.Connection]:
+    """A process that reads; its chunks come out of the pipe.
+
+    A program of its own: a fork would copy the caller's threads' locks, and what `multiprocessing`
+    spawns imports the caller's main program first, which may be all of the service.
+    """
+    ours, theirs = pipes.Pipe(duplex=False)
+    with closing(ours):
+        with closing(theirs):
+            number = theirs.fileno()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "audit.integrity.reader", str(number)],
+                stdin=subprocess.PIPE,
+                pass_fds=[number],
+            )
+        assert process.stdin is not None
+        try:
+            # Not among the arguments, which every user of the machine can list: a URL may have a
+            # password in it.
+            with suppress(BrokenPipeError):
+                pickle.dump(work, process.stdin)
+                process.stdin.flush()
+            yield ours
+        finally:
+            process.terminate()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            process.wait()
+
+
+def _in_order(readers: Sequence[pipes.Connection], count: int) -> Iterator[Chunk]:
     """Each has every so-manieth chunk: nobody has to be told what to do next."""
-    for pipe, _ in zip(cycle(pipes), range(count), strict=False):
+    for pipe, _ in zip(cycle(readers), range(count), strict=False):
         try:
             chunk = pipe.recv()
         except EOFError:
@@ -81,50 +110,3 @@ def _in_order(pipes: Sequence[Pipe], count: int) -> Iterator[Chunk]:
         if isinstance(chunk, Exception):
             raise chunk
         yield chunk
-
-
-# --- in the other processes -----------------------------------------------------------------------
-
-
-def _read(
-    pipe: Pipe,
-    url: str,
-    shared: str | None,
-    master: MasterKey,
-    catalogue: Catalogue,
-    spans: Iterable[tuple[int, int]],
-) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # What goes in circles is left of queries: looked for when little else is there to look through.
-    gc.freeze()
-    gc.disable()
-    # Whoever is behind is not waited for: a pipe holds less than a chunk.
-    waiting: Queue[bytes | None] = Queue(_AHEAD)
-    sending = threading.Thread(target=_send, args=(pipe, waiting))
-    sending.start()
-    try:
-        with Database(url).snapshot(shared) as connection:
-            engine_of(connection).read_once(connection)
-            judge = Judge(connection, master, catalogue)
-            for number, span in enumerate(spans):
-                waiting.put(pickle.dumps(judge.read(*span), pickle.HIGHEST_PROTOCOL))
-                if number % _COLLECT_EVERY == 0:
-                    gc.collect()
-    except Exception as error:  # noqa: BLE001 - the caller's to judge
-        waiting.put(pickle.dumps(error))
-    waiting.put(None)
-    sending.join()
-
-
-def _send(pipe: Pipe, waiting: Queue[bytes | None]) -> None:
-    while (content := waiting.get()) is not None:
-        pipe.send_bytes(content)
-
-
-def _end_with_parent() -> None:
-    """A caller that was killed tells nobody; a snapshot that nobody reads would keep what is erased
-    from being overwritten, for ever."""
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

@@ -15,10 +15,10 @@ from audit.integrity.report import Findings
 from audit.integrity.rereading import AgainstRules, Issued, Premises, Signed
 from ledger import store
 from ledger.catalogue import Catalogue
-from ledger.chain import StatusChange
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, State, after
+from ledger.outbox import StatusChange
 from ledger.retention import Ground, ended_ms, require_erasable
 
 #: All that later entries ask of a certificate.

@@ -16,10 +16,9 @@ from ledger.chain import (
     ChainClient,
     ChainError,
     ChainUnavailable,
-    DirectoryEntry,
-    StatusChange,
 )
 from ledger.lifecycle import CHAIN_STATE
+from ledger.outbox import DirectoryEntry, StatusChange
 
 if TYPE_CHECKING:
     # Importing web3 takes seconds and memory, which every process that checks would pay.

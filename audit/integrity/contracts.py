@@ -17,10 +17,10 @@ from audit.integrity.enrolments import Enrolments, directory_entry
 from audit.integrity.lost import Lost
 from audit.integrity.report import Findings
 from ledger import store
-from ledger.chain import DirectoryEntry
 from ledger.directory import Role
 from ledger.encoding import b64url
 from ledger.lifecycle import CHAIN_STATE
+from ledger.outbox import DirectoryEntry
 
 
 class Contracts:

@@ -18,16 +18,18 @@ from audit.es256 import verifies
 from audit.integrity.reading import plain, rows_by
 from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
-from audit.integrity.rereading import AgainstRules, Signed, thumbprint_of
+from audit.integrity.rereading import AgainstRules, Premises, Signed, thumbprint_of
 from ledger import store
-from ledger.chain import DirectoryEntry
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id
 from ledger.encoding import b64url, b64url_decode
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
-from ledger.outbox import KeyRevocation
+from ledger.outbox import DirectoryEntry, KeyRevocation
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Kind
+
+#: Who may enrol a holder's device.
+_ENROLLING = (Role.OPERATOR, Role.ISSUER)
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Key:
     point: bytes
     seq: int
     kept: bool = False  # by the service, for a department
+    confirmed: bool = False  # that its row is as enrolled, but for a revocation
 
 
 class Enrolments:
@@ -94,6 +97,20 @@ class Enrolments:
         return known.enrolled if known.enrolled.valid_at(time_ms) else None
 
     # Rules
+
+    def confirm(self, premises: Premises) -> bool:
+        """Whether it is with a device as was presumed (`audit.integrity.premises`); if so, it is
+        enrolled."""
+        _, seq, time_ms, signer, kid, holder, point = premises
+        known = self.keys.get(signer)
+        if known is None or kid in self.keys:
+            return False
+        actor = known.enrolled
+        if actor.role not in _ENROLLING or not actor.valid_at(time_ms):
+            return False
+        enrolled = Enrolled(kid=kid, role=Role.HOLDER, holder=holder)
+        self._add(Key(enrolled, point, seq, confirmed=True))
+        return True
 
     def enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         payload = statement.payload
@@ -161,7 +178,7 @@ class Enrolments:
 
     @staticmethod
     def require_may_enrol(actor: Enrolled, what: str) -> None:
-        if actor.role is not Role.OPERATOR and not (what == "holder" and actor.role is Role.ISSUER):
+        if actor.role not in (_ENROLLING if what == "holder" else (Role.OPERATOR,)):
             raise AgainstRules(f"{actor.role} keys may not enrol this")
 
     def require_post(self, institution: str | None, site: str | None) -> None:
@@ -328,6 +345,8 @@ class Enrolments:
 
     def _check_key(self, row: Any, key: Key) -> None:
         enrolled = key.enrolled
+        if key.confirmed and row.revoked_ms == enrolled.revoked_ms:
+            return
         expected = {
             "role": enrolled.role,
             "institution": enrolled.institution,
@@ -340,7 +359,7 @@ class Enrolments:
             "seq": key.seq,
         }
         wrong = [name for name in expected if getattr(row, name) != expected[name]]
-        if not _same_jwk(row.jwk, key.point):
+        if not same_jwk(row.jwk, key.point):
             wrong.append("jwk")
         if not self._same_sealed(row, key):
             wrong.append("sealed")
@@ -378,7 +397,8 @@ def directory_entry(enrolled: Enrolled) -> DirectoryEntry:
     )
 
 
-def _same_jwk(text: Any, point: bytes) -> bool:
+def same_jwk(text: Any, point: bytes) -> bool:
+    """Whether what is stored of a key is this point, as the service writes it."""
     wanted = {"kty": "EC", "crv": "P-256", "x": b64url(point[:32]), "y": b64url(point[32:])}
     try:
         found = orjson.loads(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -48,8 +48,8 @@ class Grants:
         self._replayed: set[str] = set()  # with which not all was as presumed
         self.revoked: dict[str, int] = {}
         self.frozen: set[str] = set()  # by disputes, which add and take out
-        self.used: Counter[str] = Counter()
-        self._max_uses: dict[str, int] = {}
+        self.left: dict[str, int] = {}
+        """Uses that releases have left of every grant that was made."""
         self._pairs = 0  # rows that grant_certificates must have
         self._pair_missing = False
         self._parsed: OrderedDict[str, tuple[Grant, str]] = OrderedDict()  # grant and its holder
@@ -111,7 +111,7 @@ class Grants:
             return False
         self._seqs[id_] = seq
         self._pairs += pairs
-        self._max_uses[id_] = max_uses
+        self.left[id_] = max_uses
         return True
 
     def is_as_presumed(self, id_: str) -> bool:
@@ -132,7 +132,7 @@ class Grants:
         self._remember(id_, grant, holder)
         self._seqs[id_] = record.seq
         self._replayed.add(id_)
-        self._max_uses[id_] = grant.max_uses
+        self.left[id_] = grant.max_uses
         types: dict[str, str] = {}
         for item in grant.certificates:
             row = self._certificates.row(item.certificate_id, record.seq)
@@ -251,10 +251,9 @@ class Grants:
             *plain(authz_store.grants, "grant_id", "uses_left", "revoked_ms", "frozen")
         ).execution_options(yield_per=1_000)
         for id_, left, revoked_ms, is_frozen in self._connection.execute(query):
-            max_uses = self._max_uses.get(id_)
-            if max_uses is None:
+            if id_ not in self.left:
                 continue  # no entry makes it: named elsewhere
-            if left != max_uses - self.used.get(id_, 0):
+            if left != self.left[id_]:
                 uses.append(id_)
             if revoked_ms != self.revoked.get(id_):
                 revoked.append(id_)
@@ -262,7 +261,7 @@ class Grants:
             if is_frozen != (id_ in self.frozen):
                 frozen.append(id_)
         for id_ in sorted(uses):
-            what = f"uses_left not as the log says: {self.used[id_]} releases"
+            what = f"uses_left not as the log says: {self.left[id_]}"
             self._findings.altered(f"grants {id_}", what, "grant.uses")
         for id_ in sorted(revoked):
             self._findings.altered(

@@ -90,9 +90,9 @@ class Lookups:
             return False
         if released is None:
             return True
-        max_uses, certificate_id, code = released
-        used = grants.used.get(grant_id, 0)
-        if used >= max_uses or certificate_id in self._certificates.changed:
+        certificate_id, code = released
+        left = grants.left[grant_id]
+        if left <= 0 or certificate_id in self._certificates.changed:
             return False
         if code is not None:
             step, handle = code
@@ -100,7 +100,7 @@ class Lookups:
             if handle in handles:
                 return False
             handles.add(handle)
-        grants.used[grant_id] = used + 1
+        grants.left[grant_id] = left - 1
         return True
 
     def forget_codes(self, oldest_ms: int) -> None:
@@ -142,7 +142,7 @@ class Lookups:
         facts = None
         if grant is not None:
             facts = self._facts(lookup, grant, row, code)
-            self._grants.used[grant.grant_id] += 1
+            self._grants.left[grant.grant_id] -= 1
         verdict = decide(lookup.request, grant, facts, now_ms=record.entry.time_ms)
         if isinstance(verdict, Refusal):
             self._findings.against_rules(
@@ -165,7 +165,7 @@ class Lookups:
             )
             item = allowing(grant.service_item, row.type, lookup.request.fields)
         return Facts(
-            uses_left=grant.max_uses - grants.used[grant.grant_id],
+            uses_left=grants.left[grant.grant_id],
             certificate=certificate,
             service_item=item,
             code=code,

@@ -1,6 +1,7 @@
 """Entries judged ahead of the replay, as far as one can be by itself: what is left are premises.
 
-Nearly every entry of a long log is an issue, a grant or a lookup with which nothing is the matter.
+Nearly every entry of a long log is an issue, a device's enrolment, a grant or a lookup with which
+nothing is the matter.
 Whether that is so depends on what came before in few points: was the signer enrolled as what, was
 the grant made, are there uses left. So it is judged here, in any order and in other processes, as
 if those points were as they mostly are; and they are handed on, a tuple an entry, for the replay to
@@ -25,9 +26,18 @@ import orjson
 from sqlalchemy import Connection, select
 
 from audit.es256 import verifies_digest
+from audit.integrity.enrolments import same_jwk
 from audit.integrity.lookups import allowing
 from audit.integrity.reading import all_tuples, plain, tuples_by
-from audit.integrity.rereading import BROKEN, Chunk, Premises, Rereader, Row, leaf_of
+from audit.integrity.rereading import (
+    BROKEN,
+    Chunk,
+    Premises,
+    Rereader,
+    Row,
+    leaf_of,
+    thumbprint_of,
+)
 from authz import store as authz_store
 from authz.codes import Code, CodeCheck, CodeKind, check_code
 from authz.granting import code_handle, code_secret
@@ -45,17 +55,34 @@ from authz.policy import (
 )
 from ledger import store
 from ledger.catalogue import Catalogue
-from ledger.directory import Enrolled, Role
+from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, EventKind
+from ledger.holders import holder_id, subject_digest
 from ledger.lifecycle import State
-from ledger.sealing import MasterKey
-from ledger.statements import Kind, Statement, payload_of, read_header, request_key
+from ledger.sealing import MasterKey, Sealed, SealError
+from ledger.statements import Kind, Statement, payload_of, request_key, segments
 
 _GRANTS_KEPT = 2_000
 _OF_GRANT = ("grant_id", "seq", "holder", "handle")
 _OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
+#: Of a key that a holder's device has. Whether it was revoked is for the replay.
+_OF_DEVICE = (
+    "kid",
+    "jwk",
+    "sealed",
+    "wrapped_key",
+    "seq",
+    "role",
+    "institution",
+    "terminal",
+    "site",
+    "not_before",
+    "not_after",
+    "holder",
+)
 _JUDGED = {
+    EventKind.ENROLMENT.value: Kind.ENROLMENT,
     EventKind.ISSUE.value: Kind.CERTIFICATE,
     EventKind.GRANT.value: Kind.GRANT,
     EventKind.LOOKUP.value: Kind.LOOKUP,
@@ -109,23 +136,29 @@ class Judge:
         self._facts: dict[str, _Fact] = {}
         self._rows: Mapping[str, tuple[Any, ...]] = {}
         self._pairs: set[tuple[Any, ...]] = set()
+        self._devices: Mapping[str, tuple[Any, ...]] = {}
 
     def read(self, start: int, end: int) -> Chunk:
         """Entries [start, end), those of them whole that are not acquitted."""
         rows = self._rereader.rows(start, end)
         read = [signed for row in rows if (signed := _read(row)) is not None]
         self._prefetch(read)
-        premises: list[Premises] = []
-        leaves: dict[int, bytes] = {}
+        judged: list[tuple[_Signed, Premises]] = []
         for signed in read:
-            seq = signed.row[0]
             try:
                 found = self._judge(signed)
-                if found is not None:
-                    leaves[seq] = leaf_of(signed.row[:18])
-                    premises.append(found)
             except BROKEN:
                 continue  # the rules of its kind say why
+            if found is not None:
+                judged.append((signed, found))
+        premises: list[Premises] = []
+        leaves: dict[int, bytes] = {}
+        # One after the other: between other work a signature takes a third longer, because the
+        # library's tables have left the processor's caches by the next.
+        for signed, found in [item for item in judged if self._is_signed(item[0])]:
+            with suppress(*BROKEN):
+                leaves[signed.row[0]] = leaf_of(signed.row[:18])
+                premises.append(found)
         while len(self._grants) > _GRANTS_KEPT:
             del self._grants[next(iter(self._grants))]
         left = [row for row in rows if row[0] not in leaves]
@@ -134,23 +167,22 @@ class Judge:
     def _judge(self, signed: _Signed) -> Premises | None:
         kind = signed.row[2]
         if kind == EventKind.LOOKUP.value:
-            found = self._lookup(signed)
-        elif kind == EventKind.ISSUE.value:
-            found = self._issue(signed)
-        else:
-            found = self._grant(signed)
-        if found is None:
-            return None
+            return self._lookup(signed)
+        if kind == EventKind.ISSUE.value:
+            return self._issue(signed)
+        if kind == EventKind.GRANT.value:
+            return self._grant(signed)
+        return self._device(signed)
+
+    def _is_signed(self, signed: _Signed) -> bool:
         point = self._rereader.points.get(signed.kid)
-        if point is None or not verifies_digest(point, signed.signed, signed.signature):
-            return None
-        return found
+        return point is not None and verifies_digest(point, signed.signed, signed.signature)
 
     # Rows
 
     def _prefetch(self, read: Sequence[_Signed]) -> None:
         self._made = {}
-        kids, issued, used = set(), set(), set()
+        kids, issued, used, devices = set(), set(), set(), set()
         for signed in read:
             row = signed.row
             kids.add(signed.kid)
@@ -158,10 +190,13 @@ class Judge:
                 issued.add(row[6])
             elif row[2] == EventKind.LOOKUP.value:
                 used.add(row[7])
+            elif row[2] == EventKind.ENROLMENT.value:
+                devices.add(row[13])
             else:
                 with suppress(*BROKEN):
                     self._made[row[0]] = Grant.parse(signed.payload)
         self._rereader.fetch_keys(kids)
+        self._devices = tuples_by(self._connection, store.keys, devices - {None}, *_OF_DEVICE)
         made = {grant.grant_id for grant in self._made.values()}
         wanted = made | {id_ for id_ in used if id_ is not None and id_ not in self._grants}
         self._rows = tuples_by(self._connection, authz_store.grants, wanted, *_OF_GRANT)
@@ -227,6 +262,31 @@ class Judge:
         if row[6:18] != expected:
             return None
         return row[2], row[0], row[1], signed.kid, says.issuer, says.type_code
+
+    def _device(self, signed: _Signed) -> Premises | None:
+        row, payload = signed.row, signed.payload
+        if payload["what"] != "holder":
+            return None
+        kid, point = thumbprint_of(payload["jwk"])
+        if kid not in self._devices:
+            return None
+        _, jwk, sealed, wrapped_key, *others, holder = self._devices[kid]
+        if others != [row[0], Role.HOLDER.value, None, None, None, 0, NEVER]:
+            return None
+        if not same_jwk(jwk, point):
+            return None
+        try:
+            kept = orjson.loads(self._master.open(Sealed(wrapped_key, sealed), kid.encode()))
+        except SealError:
+            return None
+        number, salt = kept["identity_number"], b64url_decode(kept["salt"])
+        if subject_digest(number, salt) != payload["subject"]:
+            return None
+        if holder != holder_id(self._master, number):
+            return None
+        if row[6:18] != _members(subject=kid, holder=holder):
+            return None
+        return row[2], row[0], row[1], signed.kid, kid, holder, point
 
     def _grant(self, signed: _Signed) -> Premises | None:
         row, grant = signed.row, self._made.get(signed.row[0])
@@ -302,7 +362,7 @@ class Judge:
             if not isinstance(decide(asked, grant, facts, now_ms=time_ms), Permit):
                 return None
             used = (shown.step, shown.handle) if isinstance(shown, Code) else None
-            released = grant.max_uses, id_, used
+            released = id_, used
         elif decision != Decision.REFUSED.value or reason not in CODES:
             return None
         expected = _members(
@@ -359,22 +419,23 @@ def _read(row: Row) -> _Signed | None:
     if kind is None or token is None or type(row[1]) is not int:
         return None
     try:
-        header = read_header(token)
-        if header.kind is not kind or header.kid != row[3]:
+        header, body, signature = segments(token)
+        kid = header.kid
+        if header.kind is not kind or kid != row[3]:
             return None
-        under, _, signature = token.rpartition(".")
         encoded = token.encode("ascii")
-        hashed = hashlib.sha256(encoded[: len(under)])
+        under = len(encoded) - len(signature) - 1
+        hashed = hashlib.sha256(encoded[:under])
         signed = hashed.digest()
-        hashed.update(encoded[len(under) :])
+        hashed.update(encoded[under:])
         if hashed.digest() != digest:
             return None
-        payload = orjson.loads(b64url_decode(under.partition(".")[2], one_form=False))
-        if request_key(header.kid, payload["jti"]) != row[18]:
+        payload = orjson.loads(b64url_decode(body, one_form=False))
+        if request_key(kid, payload["jti"]) != row[18]:
             return None
     except BROKEN:
         return None
-    return _Signed(row, header.kid, payload, digest, signed, signature)
+    return _Signed(row, kid, payload, digest, signed, signature)
 
 
 def _statement(signed: _Signed) -> Statement:

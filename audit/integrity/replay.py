@@ -86,6 +86,7 @@ class Replay:
             EventKind.ANSWER: disputes.answer,
         }
         self._confirms: Mapping[str, Callable[[Premises], bool]] = {
+            EventKind.ENROLMENT.value: enrolments.confirm,
             EventKind.ISSUE.value: certificates.confirm,
             EventKind.GRANT.value: grants.confirm,
             EventKind.LOOKUP.value: lookups.confirm,

@@ -169,11 +169,12 @@ Reread: TypeAlias = tuple[tuple[Any, ...], Signed | bool | None]
 
 #: What is still to be confirmed of an entry that was judged by itself (`audit.integrity.premises`):
 #: ``(kind, seq, time_ms, kid, …)``, and what more there is to confirm of each kind:
+#: - enrolment of a device: ``device, holder, point``, its key's thumbprint and the 64 bytes
 #: - issue: ``issuer, type_code``
 #: - grant: ``grant_id, holder, department, terminal, sites, certificates, max_uses``, of the
 #:   certificates how many
-#: - lookup: ``grant_id, post, released``: terminal, site and department; for a release ``max_uses,
-#:   certificate_id, code``, and of the screen code step and handle
+#: - lookup: ``grant_id, post, released``: terminal, site and department; for a release
+#:   ``certificate_id, code``, and of the screen code step and handle
 Premises: TypeAlias = tuple[Any, ...]
 
 #: The columns of an entry, then its replay key and token, as the driver gives them.

@@ -31,7 +31,9 @@ from joserfc.jwk import ECKey
 from sqlalchemy import event, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from audit.integrity import ChainRecords, IntegrityReport, check_ledger
+from audit.integrity.chain_records import ChainRecords
+from audit.integrity.check import check_ledger
+from audit.integrity.report import IntegrityReport
 from authz.codes import CodeKind, make_code
 from authz.granting import GrantHandler, Grants, RevocationHandler, code_handle, code_secret
 from authz.lookups import LookupHandler, read_lookup

@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
 from joserfc.jwk import ECKey
 
-from audit.integrity import ChainRecords, IntegrityReport, check_ledger
+from audit.integrity.chain_records import ChainRecords
+from audit.integrity.check import check_ledger
+from audit.integrity.report import IntegrityReport
 from authz.codes import CodeKind, make_code
 from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
 from authz.granting import (
@@ -37,7 +39,7 @@ from ledger import store
 from ledger.batch import Request
 from ledger.catalogue import derive, load_catalogue
 from ledger.certificates import city_date, sign_certificate, split
-from ledger.chain import ChainClient, DirectoryEntry
+from ledger.chain import ChainClient
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
@@ -53,6 +55,7 @@ from ledger.log import Log
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
 from ledger.notes import NoteKey
+from ledger.outbox import DirectoryEntry
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, sign, verify
 from tests import engines

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from audit.integrity import ChainRecords, IntegrityReport
+from audit.integrity.chain_records import ChainRecords
 from audit.integrity.lost import Lost
+from audit.integrity.report import IntegrityReport
 from ledger.chain import Anchor
 from tests import engines
 

@@ -19,14 +19,17 @@ import pytest
 import authz.disputing
 import authz.lookups
 import ledger.invitations
-from audit.integrity import ChainRecords, Finding, IntegrityReport, ahead, report
+from audit.integrity import ahead, report
+from audit.integrity.chain_records import ChainRecords
+from audit.integrity.report import Finding, IntegrityReport
 from authz.disputes import Case, DisputeState
 from authz.policy import LookupRequest, Permit
 from ledger import store
-from ledger.chain import Anchor, DirectoryEntry, StatusChange
+from ledger.chain import Anchor
 from ledger.database import Database
 from ledger.directory import NEVER, Enrolled
 from ledger.encoding import b64url, canonical_json, sha256
+from ledger.outbox import DirectoryEntry, StatusChange
 from ledger.statements import Kind
 from ledger.tiles import Tree
 from tests import engines

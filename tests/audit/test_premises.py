@@ -29,7 +29,7 @@ def judged(ledger: Any, path: Path) -> tuple[Chunk, Chunk]:
 def test_most_entries_are_acquitted(ledger: Any) -> None:
     chunk, whole = judged(ledger, ledger.path)
     short = Counter(item[0] for item in chunk.premises)
-    assert short.keys() == {"issue", "grant", "lookup"}
+    assert short.keys() == {"enrolment", "issue", "grant", "lookup"}
     assert len(chunk.premises) > len(whole.entries) // 2
     seqs = [item[1] for item in chunk.premises]
     assert sorted([*seqs, *(columns[0] for columns, _ in chunk.entries)]) == list(

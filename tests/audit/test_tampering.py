@@ -22,10 +22,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, Table
 
 import authz.store  # noqa: F401 - its tables
-from audit.integrity import ChainRecords, IntegrityReport, chain_records
+from audit.integrity import chain_records
+from audit.integrity.chain_records import ChainRecords
+from audit.integrity.report import IntegrityReport
 from ledger import store
-from ledger.chain import Anchor, DirectoryEntry, StatusChange
+from ledger.chain import Anchor
 from ledger.database import Database
+from ledger.outbox import DirectoryEntry, StatusChange
 from tests import engines
 
 pytestmark = pytest.mark.timeout(900)

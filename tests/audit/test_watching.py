@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.integrity import Finding
+from audit.integrity.report import Finding
 from audit.rounds import Rounds
 from audit.watching import LEAST, Round, Verdict, Watched, share, shown, stretches
 from ledger.catalogue import load_catalogue

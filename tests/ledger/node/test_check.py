@@ -14,13 +14,14 @@ from eth_account import Account
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ledger.chain import ChainClient, DirectoryEntry, StatusChange
+from ledger.chain import ChainClient
 from ledger.encoding import sha256
 from ledger.merkle import consistency_proof
 from ledger.node.check import Fault, check_store
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import DEFAULT_CHAIN_ID, Node
 from ledger.node.store import TABLES
+from ledger.outbox import DirectoryEntry, StatusChange
 from ledger.tiles import Tree
 
 pytestmark = pytest.mark.timeout(300)
