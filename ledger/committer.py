@@ -191,6 +191,8 @@ class Committer:
         self._queue: deque[_Pending] = deque()
         self._committed: list[_Pending] = []  # waiting for an anchor
         self._anchoring = False
+        self._anchored_elsewhere = False  # another process is at it, as far as is known
+        self._ours = 0  # the log's size after the newest entries that are ours to have anchored
         self._undone = False  # whether something may be asked of the contracts that is anchored
         self._stopping = False
         self._threads: list[threading.Thread] = []
@@ -202,6 +204,7 @@ class Committer:
     def start(self) -> None:
         """Recover, then serve. Raises LedgerBehindChain, ChainUnavailable."""
         self._log.recover()
+        self._ours = self._log.size
         with self._database.read() as connection:
             self._undone = store.has_undone_actions(connection)
         self._threads = [
@@ -292,18 +295,38 @@ class Committer:
                         self._condition.notify_all()
                         return
                     self._condition.wait(self._settings.max_age if self._queue else None)
+                hurry = self._may_wait_no_longer()
+            if not hurry and self._is_anchored_elsewhere():
+                continue
+            with self._condition:
+                self._anchored_elsewhere = False
                 taken = [
                     self._queue.popleft()
                     for _ in range(min(len(self._queue), self._settings.max_batch))
                 ]
-            self._commit(taken)
+            if taken:
+                self._commit(taken)
 
     def _batch_is_due(self) -> bool:
         if not self._queue:
             return False
-        free = not self._anchoring and not self._committed
+        free = not (self._anchoring or self._committed or self._anchored_elsewhere)
+        return free or self._may_wait_no_longer()
+
+    def _may_wait_no_longer(self) -> bool:
         old = time.monotonic() - self._queue[0].arrived >= self._settings.max_age
-        return free or old or self._stopping or len(self._queue) >= self._settings.max_batch
+        return old or self._stopping or len(self._queue) >= self._settings.max_batch
+
+    def _is_anchored_elsewhere(self) -> bool:
+        """Whether the pipeline is free here only: a batch that is closed while another process
+        anchors would wait for its turn, and be smaller than need be."""
+        try:
+            taken = self._log.turn_is_taken()
+        except SQLAlchemyError:
+            return False  # the batch will tell
+        with self._condition:
+            self._anchored_elsewhere = taken
+        return taken
 
     def _commit(self, taken: list[_Pending]) -> None:
         try:
@@ -372,6 +395,7 @@ class Committer:
         while True:
             try:
                 self._log.follow()
+                self._ours = self._log.size
                 break
             except (SQLAlchemyError, LookupError, ValueError) as error:
                 unreadable = f"the database cannot be read: {type(error).__name__}"
@@ -409,6 +433,8 @@ class Committer:
             if not self._settings.release_anchored:
                 self._log.notify(connection)
         self._log.committed(growth)
+        if growth.size > growth.start:
+            self._ours = growth.size
 
     def _time_after(self, connection: Connection, size: int) -> int:
         """The time of the next entries: never before the newest one's. Raises NotServing when the
@@ -483,7 +509,7 @@ class Committer:
         failures = 0
         while True:
             with self._condition:
-                self._anchoring = False
+                self._anchoring = self._anchored_elsewhere = False
                 self._condition.notify_all()
                 while not self._anchor_is_due():
                     if self._stopping and not self._queue and not self._threads[0].is_alive():
@@ -510,8 +536,9 @@ class Committer:
             self.status.chain_trouble = self.status.trouble_since = None
 
     def _anchor_is_due(self) -> bool:
-        behind = self._log.size > self._log.anchored or self._log.has_unwritten
-        return bool(self._committed or self._undone or behind)
+        # What others committed is theirs to have anchored, while they are there.
+        behind = min(self._ours, self._log.size) > self._log.anchored
+        return bool(self._committed or self._undone or behind or self._log.has_unwritten)
 
     def _anchor(self, *, after_failure: bool) -> None:
         """Anchor all that is committed, by whichever process, unless another has done so."""
@@ -551,11 +578,18 @@ class Committer:
 
     def _follow_loop(self) -> None:
         for _ in self._database.notices(self._log.channel, lambda: self._stopping):
+            before = self._log.anchored, self._log.size
             try:
                 self._log.follow()
                 self._release_anchored()
             except Exception as error:  # noqa: BLE001 - the next notice tries again
                 logger.warning("what others recorded is not read yet: %s", type(error).__name__)
+            with self._condition:
+                self._anchored_elsewhere = False
+                # Nothing has moved since the last look: whoever committed it may be gone.
+                if before == (self._log.anchored, self._log.size):
+                    self._ours = self._log.size
+                self._condition.notify_all()
 
     def _break(self, error: Exception) -> None:
         """Nothing can be anchored any more: say so to everybody and take nothing further."""

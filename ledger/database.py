@@ -113,6 +113,10 @@ class Database:
         SQLAlchemyError where it takes too long."""
         return self._kind.turn(self.engine, name)
 
+    def is_taken(self, name: str) -> bool:
+        """Whether another process, or this one, has the `turn`. Raises SQLAlchemyError."""
+        return self._kind.is_taken(self.engine, name)
+
     def notify(self, connection: Connection, channel: str) -> None:
         """Have the other processes look again, once this transaction is through."""
         self._kind.notify(connection, channel, self._name)

@@ -60,6 +60,7 @@ class Log:
         self.origin, self.log_id = origin, log_id
         #: On which processes tell each other that there is more of the log.
         self.channel = f"certledger_{log_id.hex()[:32]}"
+        self._turn = f"anchor {log_id.hex()}"
         self._lock = threading.Lock()
         self._tree: Tree
         self._published: Published | None = None
@@ -135,8 +136,12 @@ class Log:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """While this is held, no other process sends to the contracts. Raises SQLAlchemyError."""
-        with self._database.turn(f"anchor {self.log_id.hex()}"):
+        with self._database.turn(self._turn):
             yield
+
+    def turn_is_taken(self) -> bool:
+        """Raises SQLAlchemyError."""
+        return self._database.is_taken(self._turn)
 
     def notify(self, connection: Connection) -> None:
         """Have other processes `follow`, once this transaction is through."""

@@ -66,6 +66,9 @@ class DatabaseEngine(Protocol):
     def turn(self, engine: Engine, name: str) -> AbstractContextManager[None]:
         """See `ledger.database.Database.turn`."""
 
+    def is_taken(self, engine: Engine, name: str) -> bool:
+        """Whether anybody has the `turn`."""
+
     def notify(self, connection: Connection, channel: str, who: str) -> None:
         """See `ledger.database.Database.notify`."""
 

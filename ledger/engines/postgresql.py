@@ -80,6 +80,12 @@ UNION ALL SELECT 'row security', relname FROM pg_class
   WHERE relrowsecurity AND relnamespace = current_schema()::regnamespace
 ORDER BY 1, 2
 """
+#: An advisory lock's key stands in two halves (the manual's page on pg_locks).
+_IS_TAKEN = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32) | objid::bigint = :key)
+"""
 _BROKEN_INDEXES = """
 SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid
   WHERE NOT (indisvalid AND indisready) AND c.relnamespace = current_schema()::regnamespace
@@ -164,6 +170,10 @@ class Postgresql:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), _lock_key(name))
             with _unlocking(connection, name):
                 yield
+
+    def is_taken(self, engine: Engine, name: str) -> bool:
+        with _session(engine) as connection:
+            return bool(connection.scalar(text(_IS_TAKEN), _lock_key(name)))
 
     def notify(self, connection: Connection, channel: str, who: str) -> None:
         names = {"channel": channel, "who": who}

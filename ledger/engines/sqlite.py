@@ -99,6 +99,9 @@ class Sqlite:
     def turn(self, engine: Engine, name: str) -> AbstractContextManager[None]:
         return nullcontext()  # one process serves a file
 
+    def is_taken(self, engine: Engine, name: str) -> bool:
+        return False
+
     def notify(self, connection: Connection, channel: str, who: str) -> None:
         """There is nobody else."""
 

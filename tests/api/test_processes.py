@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from api.city import HALLS, MARKET, found_city
-from api.client import Client, ServiceError
+from api.client import Client, ServiceError, ServiceUnreachable
 from tests.api.several import SeveralProcesses, need_postgresql
 from tests.api.test_import_report import good_rows, start_import
 
@@ -50,6 +54,13 @@ def beside(processes: SeveralProcesses) -> Iterator[Callable[[Client], Client]]:
     yield other
     for client in opened:
         client.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_both_tell_the_same_log(first: Any, beside: Any, processes: SeveralProcesses) -> None:
@@ -164,6 +175,37 @@ def test_an_import_is_told_of_elsewhere(first: Any, beside: Any) -> None:
     with pytest.raises(ServiceError) as unknown:  # another department's
         beside(first.city.issuers[MARKET]).get(f"/v1/imports/{import_id}")
     assert unknown.value.code == "import.unknown"
+
+
+def test_what_a_process_left_behind_is_anchored_by_the_other(
+    first: Any, beside: Any, processes: SeveralProcesses
+) -> None:
+    """Committed and not anchored when it was killed: the other has no request that waits for it."""
+    granted = first.grant(first.person(), "name", mode="direct")
+    gone, staying = processes.services[1], processes.services[0]
+
+    def committed() -> int:
+        with psycopg.connect(processes.database.address) as connection:
+            return int(connection.execute("SELECT size FROM log_head").fetchone()[0])  # type: ignore[index]
+
+    def anchored() -> int:
+        return int(httpx.get(f"{staying.url}/log/checkpoint").text.splitlines()[1])
+
+    until(lambda: anchored() == committed())
+    before = committed()
+    os.kill(processes.node.pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            look = pool.submit(first.look, {"grant_id": granted["grant_id"]}, by=beside(first.east))
+            until(lambda: committed() > before)
+            gone.kill()
+            with suppress(ServiceUnreachable):
+                look.result(60)
+    finally:
+        os.kill(processes.node.pid, signal.SIGCONT)
+    assert anchored() == before
+    until(lambda: anchored() == committed())
+    gone.start()
 
 
 def test_every_change_reached_the_contracts_and_all_is_as_it_must_be(

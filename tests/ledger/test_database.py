@@ -241,6 +241,16 @@ def test_a_lock_is_not_waited_for_without_end(database: Database, impatient: Dat
 
 
 @only_on_postgresql
+def test_a_turn_is_known_to_be_taken_to_all(database: Database, path: Path) -> None:
+    with closing(Database(engines.url(path))) as other:
+        assert not other.is_taken("it")
+        with database.turn("it"):
+            assert other.is_taken("it")
+            assert not other.is_taken("another")
+        assert not other.is_taken("it")
+
+
+@only_on_postgresql
 def test_a_statement_does_not_run_without_end(impatient: Database) -> None:
     def sleep() -> None:
         with impatient.read() as connection:
