@@ -125,6 +125,7 @@ class Service:
         """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart, Occupied; nothing is served
         then."""
         with ExitStack() as undo:
+            undo.callback(self.database.close)  # once no lock's session is in use any more
             if self.database.one_process:
                 self._serve_alone(undo)
             # One process after the other: the first one deploys the contracts.
@@ -148,7 +149,6 @@ class Service:
         account = address_of(account_key)
         url = settings.chain_url
         with ExitStack() as undo:
-            undo.callback(self.database.close)
             if not url:
                 self.node = EmbeddedNode(
                     settings.data / "node", chain_id=settings.chain_id, senders=[account]

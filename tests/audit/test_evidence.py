@@ -86,6 +86,7 @@ class Scene:
     builder: Any
     trust: Trust
     seqs: dict[str, int] = field(default_factory=dict)
+    told: float = field(default_factory=time.time)
 
     def who(self, name: str) -> Enrolled:
         found = self.builder.ring.find(self.builder.built.names[name])
@@ -103,6 +104,7 @@ class Scene:
         fields: bool = True,
         by: type[Gatherer] = Gatherer,
     ) -> Gathered:
+        """``after``: seconds after the story was told."""
         built = self.builder.built
         gatherer = by(self.builder.log, built.chain, built.master, self.trust, LIVE)
         with self.builder.database.read() as connection:
@@ -110,7 +112,7 @@ class Scene:
                 connection,
                 Subject(kind, name),
                 self.who(who),
-                now=time.time() + after,
+                now=self.told + after,
                 fields=fields,
             )
 
