@@ -32,6 +32,7 @@ def test_uploads_of_a_killed_process_are_cleared_away(tmp_path: Path) -> None:
     service.database.close()
 
 
+@pytest.mark.sqlite_only("PostgreSQL is there for any number of processes")
 def test_one_file_is_served_by_one_process(tmp_path: Path) -> None:
     service = Service(Settings(data=tmp_path))
     with service.database.exclusively("serve"), pytest.raises(Occupied, match="PostgreSQL"):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 from audit.integrity.premises import Judge
 from audit.integrity.rereading import Chunk, Rereader
 from ledger.catalogue import load_catalogue
 from ledger.database import Database
+from tests import engines
+
+ALTERED = {
+    "holder": "'another'",
+    "actor": "'another'",
+    "statement_digest": "request_key",
+    "request_key": "salt",
+    "subject": "'another'",
+}
 
 
 def judged(ledger: Any, path: Path) -> tuple[Chunk, Chunk]:
     """What the judge says of the whole log, and what rereading all of it says."""
-    with closing(Database(f"sqlite:///{path}")) as database, database.snapshot() as connection:
+    with closing(Database(engines.url(path))) as database, database.snapshot() as connection:
         size = connection.exec_driver_sql("select size from log_head").scalar_one()
         catalogue = load_catalogue()
         return (
@@ -40,13 +47,12 @@ def test_most_entries_are_acquitted(ledger: Any) -> None:
 
 def test_altered_entry_has_no_premises(ledger: Any, tmp_path: Path) -> None:
     path = tmp_path / "copy.db"
-    copyfile(ledger.path, path)
+    engines.copy(ledger.path, path)
     before = {item[0]: item[1] for item in judged(ledger, path)[0].premises}
-    for column in ("holder", "actor", "statement_digest", "request_key", "subject"):
+    for column, value in ALTERED.items():
         for seq in before.values():
-            copyfile(ledger.path, path)
-            with closing(sqlite3.connect(path)) as raw, raw:
-                raw.execute(f"update entries set {column} = 'another' where seq = ?", (seq,))
+            engines.copy(ledger.path, path)
+            engines.run(path, f"update entries set {column} = {value} where seq = ?", seq)
             chunk, whole = judged(ledger, path)
             assert seq not in {item[1] for item in chunk.premises}
             assert chunk.leaves == whole.leaves
