@@ -1,11 +1,10 @@
 """Entries judged ahead of the replay, as far as one can be by itself: what is left are premises.
 
 Nearly every entry of a long log is an issue, a device's enrolment, a grant or a lookup with which
-nothing is the matter.
-Whether that is so depends on what came before in few points: was the signer enrolled as what, was
-the grant made, are there uses left. So it is judged here, in any order and in other processes, as
-if those points were as they mostly are; and they are handed on, a tuple an entry, for the replay to
-confirm. That costs a fraction of sending and replaying the entry itself.
+nothing is the matter. Whether that is so depends on what came before in few points: was the signer
+enrolled as what, was the grant made, are there uses left. So it is judged here, in any order and in
+other processes, as if those points were as they mostly are; and they are handed on, a tuple an
+entry, for the replay to confirm. That costs a fraction of sending and replaying the entry itself.
 
 This can only acquit. An entry that is not wholly as it must be has no premises here, and one whose
 premises are not confirmed loses them: both are replayed by the rules of their kind, which name what

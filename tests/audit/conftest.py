@@ -197,10 +197,10 @@ class Builder:
     def enrol(self, signer: str, **members: Any) -> None:
         self.send("enrolment", self.statement(signer, Kind.ENROLMENT, v=1, **members))
 
-    def enrol_holder(self, who: str, number: str) -> None:
+    def enrol_holder(self, who: str, number: str, by: str = "operator") -> None:
         salt = bytes(32)
         request = self.statement(
-            "operator",
+            by,
             Kind.ENROLMENT,
             v=1,
             what="holder",

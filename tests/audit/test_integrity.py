@@ -18,6 +18,7 @@ import pytest
 
 import authz.disputing
 import authz.lookups
+import ledger.enrolment
 import ledger.invitations
 from audit.integrity import ahead, report
 from audit.integrity.chain_records import ChainRecords
@@ -908,6 +909,10 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         builder.enrol("operator", what="key", role="operator", institution="operator", jwk=jwk)
         number = story.identity_number(0)
         builder.enrol_holder("holder", number)
+        patch.setattr(ledger.enrolment, "require_may_enrol", lambda *_: None)
+        builder.enrol_holder("helper", story.identity_number(2), by="terminal")
+        lies["enrolled.by_terminal"] = builder.log.size - 1
+        patch.undo()
         issued = builder.send("issue", builder.certificate(1, number)).certificate_id
         patch.setattr(authz.lookups, "decide", always)
 
@@ -998,6 +1003,15 @@ def _lie_about_disputes(
         for name, who in settled.items():
             builder.resolve(who, dispute_id, "rejected")
             lies[name] = builder.log.size - 1
+
+
+def test_a_device_that_a_counter_enrolled_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]],
+) -> None:
+    report, lies = dishonest
+    named = found(report, f"entries {lies['enrolled.by_terminal']}")
+    assert named.code == "entry.rule"
+    assert "terminal keys may not enrol this" in named.what
 
 
 @pytest.mark.parametrize("lie", ["dispute.not_yours", "dispute.party", "dispute.twice"])
