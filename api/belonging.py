@@ -9,7 +9,7 @@ records that were altered (`audit.integrity`).
 from __future__ import annotations
 
 import orjson
-from sqlalchemy import Connection, Table, inspect, select
+from sqlalchemy import ColumnElement, Connection, Table, inspect, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret, load_signing_key
@@ -20,11 +20,14 @@ from ledger.database import Database
 from ledger.directory import Role
 from ledger.encoding import sha256
 from ledger.engines import engine_of, engine_url
+from ledger.entries import EventKind
 from ledger.notes import NoteError, NoteKey, open_checkpoint
 from ledger.sealing import MasterKey, Sealed, SealError
 
 #: How many newest records are tried: one that was altered must not speak for all.
 _TRIED = 3
+#: Among how many newest certificates those are looked for: the others may be erased.
+_LOOKED_AT = 50
 KEY_FILES = ("master.key", "log.key", "chain.key", "operator.jwk")
 
 
@@ -130,12 +133,12 @@ def _require_master_key(connection: Connection, settings: Settings) -> None:
     path = settings.keys / "master.key"
     master = MasterKey(load_or_create_secret(path))
     sealed: list[bool] = []
-    for table, name, content in (
-        (store.keys, "kid", "sealed"),
-        (store.invitations, "invitation", "sealed"),
-        (store.certificates, "certificate_id", "content"),
+    for table, name, content, newest in (
+        (store.keys, "kid", "sealed", true()),
+        (store.invitations, "invitation", "sealed", true()),
+        (store.certificates, "certificate_id", "content", _issued_last()),
     ):
-        sealed += _unsealed(connection, master, table, name, content)
+        sealed += _unsealed(connection, master, table, name, content, newest)
     if sealed and not any(sealed):
         raise Mismatch(
             f"{path} is not the key that sealed this ledger's contents: bring the right one back "
@@ -143,13 +146,26 @@ def _require_master_key(connection: Connection, settings: Settings) -> None:
         )
 
 
+def _issued_last() -> ColumnElement[bool]:
+    """By the log: to find the newest in their own table, all of a city's would be read."""
+    entries = store.entries
+    issued = select(entries.c.certificate).where(entries.c.kind == EventKind.ISSUE.value)
+    last = issued.order_by(entries.c.seq.desc()).limit(_LOOKED_AT)
+    return store.certificates.c.certificate_id.in_(last)
+
+
 def _unsealed(
-    connection: Connection, master: MasterKey, table: Table, name: str, content: str
+    connection: Connection,
+    master: MasterKey,
+    table: Table,
+    name: str,
+    content: str,
+    newest: ColumnElement[bool],
 ) -> list[bool]:
     """Of the newest sealed rows, whether each opens."""
     query = (
         select(table.c[name], table.c.wrapped_key, table.c[content])
-        .where(table.c[content].is_not(None), table.c.wrapped_key.is_not(None))
+        .where(table.c[content].is_not(None), table.c.wrapped_key.is_not(None), newest)
         .order_by(table.c.seq.desc())
         .limit(_TRIED)
     )

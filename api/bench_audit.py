@@ -83,13 +83,12 @@ def _checked(settings: Settings, progress: Callable[[int, int], None]) -> dict[s
 
 
 def _check(settings: Settings, told: Pipe) -> None:
-    from api.checking import collect_rarely, run_fsck
+    from api.fsck import run_fsck
 
     def progress(done: int, total: int) -> None:
         told.send((done, total))
 
-    collect_rarely()
-    report = run_fsck(settings, progress)
+    report = run_fsck(settings, progress, alone=True)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     spent = sum(usage.ru_utime + usage.ru_stime for usage in used)
     told.send({"entries": report.entries, "clean": report.clean, "processor_seconds": spent})

@@ -1,21 +1,12 @@
-"""The full integrity check on a data folder: reads keys, database and chain, writes nothing.
-
-An embedded node that is running is asked as it is; one that is not is started for the check and
-stopped after it.
-"""
+"""The full integrity check on a data folder: reads keys, database and chain, writes nothing."""
 
 from __future__ import annotations
 
-import gc
-import json
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from web3.types import RPCEndpoint
-
 from api.belonging import log_id_of, read_deployment
-from api.embedded import EmbeddedNode
 from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret
 from api.node_store import with_node_store
 from api.settings import Settings
@@ -24,7 +15,7 @@ from audit.integrity.check import check_ledger
 from audit.integrity.report import IntegrityReport
 from ledger.catalogue import load_catalogue
 from ledger.chain import ChainClient
-from ledger.chain_http import KeepAliveProvider, Unreachable
+from ledger.chain_http import KeepAliveProvider
 from ledger.database import Database
 from ledger.encoding import sha256
 from ledger.engines import engine_of, engine_url
@@ -36,9 +27,10 @@ READING_ACCOUNT = sha256(b"certledger reads")
 
 
 @with_node_store
-def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> IntegrityReport:
-    """Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's, ChainError
-    and NodeDidNotStart when the chain cannot be read."""
+def check(
+    settings: Settings, progress: Callable[[int, int], None], chain_url: Callable[[], str]
+) -> IntegrityReport:
+    """See `api.fsck.run_fsck`; ``chain_url`` waits for the chain."""
     master, log_key, deployment = (
         master_key(settings),
         log_key_of(settings),
@@ -52,10 +44,7 @@ def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> Integr
         )
     database = Database(settings.database_url)
     try:
-        with (
-            chain_url(settings) as url,
-            closing(KeepAliveProvider(url, settings.chain_timeout)) as provider,
-        ):
+        with closing(KeepAliveProvider(chain_url(), settings.chain_timeout)) as provider:
             client = ChainClient(
                 provider,
                 account_key=READING_ACCOUNT,
@@ -75,50 +64,6 @@ def run_fsck(settings: Settings, progress: Callable[[int, int], None]) -> Integr
             )
     finally:
         database.close()
-
-
-def collect_rarely() -> None:
-    """For a process that does nothing but check: a large log leaves millions of objects that stay,
-    and looking through them for garbage takes time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def running_url(settings: Settings) -> str | None:
-    """The chain that answers now: the one in the settings, or a running embedded node."""
-    if settings.chain_url:
-        return settings.chain_url
-    try:
-        url = str(json.loads((settings.data / "node" / "node.json").read_text())["url"])
-        with closing(KeepAliveProvider(url, 2.0)) as provider:
-            answer = provider.make_request(RPCEndpoint("eth_chainId"), [])
-        return url if int(str(answer["result"]), 16) == settings.chain_id else None
-    except (OSError, ValueError, KeyError, TypeError, Unreachable):
-        return None
-
-
-@contextmanager
-def chain_url(settings: Settings) -> Iterator[str]:
-    """A chain that answers, started for as long as it is needed when there is none."""
-    url = running_url(settings)
-    if url is not None:
-        yield url
-        return
-    folder = settings.data / "node"
-    if not folder.is_dir():
-        # Starting one here would make an empty chain, beside which every ledger looks forged.
-        raise FileNotFoundError(f"no chain: {folder} is missing and no chain URL is set")
-    node = EmbeddedNode(folder, chain_id=settings.chain_id, senders=[])
-    node.start()
-    try:
-        yield node.url
-    finally:
-        # One that came up meanwhile is somebody else's.
-        if node.adopted:
-            node.leave()
-        else:
-            node.stop()
 
 
 def master_key(settings: Settings) -> MasterKey:

@@ -36,9 +36,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import update
 
-from api.checking import run_fsck
 from api.city import HALLS, INSTITUTIONS, MARKET, POLICE, SITES, TRAFFIC, City, found_city
 from api.client import Client, LookupAnswer, device_code
+from api.fsck import run_fsck
 from api.process import ServiceProcess
 from api.settings import Settings
 from api.tracing import check_lines

@@ -56,7 +56,7 @@ class EmbeddedNode:
     def start(self, timeout: float = 60.0) -> None:
         """Have the node answering; raises NodeDidNotStart."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        if not self._adopt():
+        if not self.adopt():
             self._launch(timeout)
         self._watcher = threading.Thread(target=self._watch, name="node-watch", daemon=True)
         self._watcher.start()
@@ -75,7 +75,8 @@ class EmbeddedNode:
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def _adopt(self) -> bool:
+    def adopt(self) -> bool:
+        """Take over the node that runs in this folder; whether there is one that answers."""
         known = self._read_node_file()
         if known is None:
             return False
@@ -130,7 +131,7 @@ class EmbeddedNode:
             log.warning("the node ended; starting it again")
             self.restarts += 1
             try:
-                if not self._adopt():
+                if not self.adopt():
                     self._launch(60.0)
             except (NodeDidNotStart, OSError) as error:
                 log.error("%s", error)

@@ -25,7 +25,8 @@ from ledger.node.check import Fault, check_store
 from ledger.node.store import StoreError
 
 Progress = Callable[[int, int], None]
-Check = Callable[[Settings, Progress], IntegrityReport]
+#: Of a ledger with its chain, whose URL is waited for.
+Check = Callable[[Settings, Progress, Callable[[], str]], IntegrityReport]
 
 
 def with_node_store(check: Check) -> Check:
@@ -33,7 +34,9 @@ def with_node_store(check: Check) -> Check:
     own."""
 
     @wraps(check)
-    def checked(settings: Settings, progress: Progress) -> IntegrityReport:
+    def checked(
+        settings: Settings, progress: Progress, chain_url: Callable[[], str]
+    ) -> IntegrityReport:
         findings = Findings()
         try:
             require_belonging(settings)
@@ -42,11 +45,18 @@ def with_node_store(check: Check) -> Check:
             findings.add("keys and settings", f"altered: {error}", "keys.differ")
         together = _Together(progress)
         faults = _faults(settings, findings, together.part("node"))
+        ledger, under_way = together.part("ledger"), threading.Event()
+
+        def advance(done: int, total: int) -> None:
+            under_way.set()
+            ledger(done, total)
+
         with ThreadPoolExecutor(1, thread_name_prefix="node-store") as beside:
-            node = beside.submit(_gather, faults, findings)
+            node = beside.submit(_gather, faults, findings, under_way)
             try:
-                report = check(settings, together.part("ledger"))
+                report = check(settings, advance, chain_url)
             except (ChainError, NodeDidNotStart) as error:
+                under_way.set()
                 node.result()
                 if not findings.count:
                     raise
@@ -55,6 +65,8 @@ def with_node_store(check: Check) -> Check:
             except BaseException:
                 together.end()
                 raise
+            finally:
+                under_way.set()
             node.result()
         return replace(
             report,
@@ -114,7 +126,10 @@ def _faults(settings: Settings, findings: Findings, progress: Progress) -> Itera
         return ()
 
 
-def _gather(faults: Iterable[Fault], findings: Findings) -> None:
+def _gather(faults: Iterable[Fault], findings: Findings, under_way: threading.Event) -> None:
+    # Not sooner: until its first entries come, the ledger's check waits for this interpreter and
+    # nothing else does.
+    under_way.wait()
     try:
         for fault in faults:
             findings.add(fault.where, fault.what, fault.code)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from api.belonging import log_id_of, read_deployment
-from api.checking import READING_ACCOUNT, running_url
+from api.chain_at_hand import running_url
+from api.checking import READING_ACCOUNT
 from api.keyfiles import KeyFileError
 from api.settings import Settings
 from audit.tracing import check_line

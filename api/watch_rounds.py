@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from api.belonging import log_id_of, read_deployment
-from api.checking import READING_ACCOUNT, log_key_of, master_key, run_fsck
+from api.checking import READING_ACCOUNT, log_key_of, master_key
 from api.embedded import NodeDidNotStart
+from api.fsck import run_fsck
 from api.keyfiles import KeyFileError
 from api.settings import Settings
 from audit.rounds import Rounds

@@ -1,18 +1,19 @@
-"""Verifying an ES256 signature with the bare point of a key: quick, for a log full of them."""
+"""Verifying an ES256 signature with the bare point of a key: quick, for a log full of them.
+
+By AWS-LC, in a fifth less time than by OpenSSL (docs/adr/0019); what each of the two accepts is
+held together by a test.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.hashes import SHA256
+from awscrt.crypto import EC
 
-from ledger.encoding import b64url_decode, sha256
+from ledger.encoding import EncodingError, b64url_decode, sha256
 
-# The digest is at hand, or else made faster here than by the library.
-_ES256 = ec.ECDSA(Prehashed(SHA256()))
+#: What stands before the two coordinates in a P-256 public key (RFC 5480, uncompressed).
+_PUBLIC_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
 
 
 def verifies(point: bytes, token: str) -> bool:
@@ -29,23 +30,20 @@ def verifies_digest(point: bytes, digest: bytes, signature: str) -> bool:
     try:
         # The statement's digest is over the encoded text, so it needs no one form.
         raw = b64url_decode(signature, one_form=False)
-        if len(raw) != 64:
-            return False
-        _public_key(point).verify(_der(raw), digest, _ES256)
-    except (InvalidSignature, ValueError):
+        key = _public_key(point)
+    except (EncodingError, ValueError):
         return False
-    return True
+    return len(raw) == 64 and key.verify(digest, _der(raw))
 
 
 def _der(raw: bytes) -> bytes:
-    """The two numbers of a signature as the library reads them (X.690 §8.3, RFC 3279 §2.2.3): by
-    hand, in a third of the library's own time."""
+    """The two numbers of a signature as the library reads them (X.690 §8.3, RFC 3279 §2.2.3)."""
     r, s = raw[:32].lstrip(b"\0"), raw[32:].lstrip(b"\0")
-    if not r or not s:
-        raise InvalidSignature  # neither is zero
-    if r[0] & 0x80:
+    # A number that begins with a high bit would be negative; zero, which no signature has, has a
+    # byte all the same.
+    if not r or r[0] & 0x80:
         r = b"\0" + r
-    if s[0] & 0x80:
+    if not s or s[0] & 0x80:
         s = b"\0" + s
     return b"".join((bytes((0x30, len(r) + len(s) + 4, 2, len(r))), r, bytes((2, len(s))), s))
 
@@ -60,5 +58,9 @@ def is_point(point: bytes) -> bool:
 
 
 @lru_cache(maxsize=2_048)
-def _public_key(point: bytes) -> ec.EllipticCurvePublicKey:
-    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + point)
+def _public_key(point: bytes) -> EC:
+    """Raises ValueError for what is no point on the curve."""
+    try:
+        return EC.new_key_from_der_data(_PUBLIC_KEY + point)
+    except RuntimeError as error:
+        raise ValueError("not a point on P-256") from error

@@ -53,7 +53,7 @@ FIRST_FEE = 1_000_000_000
 ENROL_CHUNK = 50
 STATUS_CHUNK = 100
 # Besu answers at most 5,000 blocks at a time by default; halved again if even that is refused.
-LOG_WINDOW = 5_000
+LOG_WINDOW = 1_000
 
 # Gas bounds, from the contracts' worst cases with room (tests hold them against real use).
 BASE_GAS = 120_000

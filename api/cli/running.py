@@ -127,7 +127,7 @@ def fsck(data: DataFolder = None, as_json: Json = False) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from api.checking import collect_rarely, run_fsck
+    from api.fsck import run_fsck
 
     settings = settings_of(data=data)
     bar = Progress(
@@ -144,8 +144,7 @@ def fsck(data: DataFolder = None, as_json: Json = False) -> None:
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total, counted=f"{done} of {total}")
 
-        collect_rarely()
-        report = run_fsck(settings, advance)
+        report = run_fsck(settings, advance, alone=True)
     lines = [f"{finding.where}: {finding.what}" for finding in report.findings]
     lines.append(
         f"{report.entries} entries, {report.anchored} anchored: "

@@ -67,7 +67,7 @@ def watch(
 
 
 def _watch(settings: Settings, pause: Callable[[float], bool], as_json: bool) -> None:
-    from api.checking import chain_url
+    from api.chain_at_hand import chain_url
     from api.watch_rounds import watch as rounds
     from audit.watching import Verdict, Watched
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import cycle
 from multiprocessing import connection as pipes
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -61,17 +61,20 @@ def chunks_of_log(
         return
     count = max(1, min(8, os.cpu_count() or 1))
     shared = engine_of(connection).share(connection)
-    with ExitStack() as readers:
-        work = [
-            Work(database.url, shared, master, catalogue, spans[first::count])
-            for first in range(count)
-        ]
-        yield _in_order([readers.enter_context(_reader(item)) for item in work], len(spans))
+    with ExitStack() as started:
+        readers = [started.enter_context(_reader()) for _ in range(count)]
+        # Once all are on their way: what one is told is more than a pipe holds.
+        for first, (told, _) in enumerate(readers):
+            work = Work(database.url, shared, master, catalogue, spans[first::count])
+            with suppress(BrokenPipeError):
+                pickle.dump(work, told)
+                told.flush()
+        yield _in_order([chunks for _, chunks in readers], len(spans))
 
 
 @contextmanager
-def _reader(work: Work) -> Iterator[pipes.Connection]:
-    """A process that reads; its chunks come out of the pipe.
+def _reader() -> Iterator[tuple[IO[bytes], pipes.Connection]]:
+    """A process that reads: where it is told its `Work`, and the pipe that its chunks come out of.
 
     A program of its own: a fork would copy the caller's threads' locks, and what `multiprocessing`
     spawns imports the caller's main program first, which may be all of the service.
@@ -89,10 +92,7 @@ def _reader(work: Work) -> Iterator[pipes.Connection]:
         try:
             # Not among the arguments, which every user of the machine can list: a URL may have a
             # password in it.
-            with suppress(BrokenPipeError):
-                pickle.dump(work, process.stdin)
-                process.stdin.flush()
-            yield ours
+            yield process.stdin, ours
         finally:
             process.terminate()
             with suppress(BrokenPipeError):

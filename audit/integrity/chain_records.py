@@ -68,7 +68,7 @@ _KEY_REVOKED = keccak(b"KeyRevoked(bytes32,bytes32,uint64)")
 _STATUS_CHANGED = keccak(b"StatusChanged(bytes32,uint8,bytes32)")
 _OF_DIRECTORY, _OF_STATUSES = (_KEY_ENROLLED, _KEY_REVOKED), (_STATUS_CHANGED,)
 _STATES = {number: state.value for state, number in CHAIN_STATE.items()}
-_LOG_WINDOW = 5_000
+_LOG_WINDOW = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from audit.integrity.chain_records import ChainReader
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
 from audit.integrity.engine import engine_check
-from audit.integrity.extent import check_outside, log_size
+from audit.integrity.extent import check_added, check_outside, log_size
 from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
 from audit.integrity.report import Findings, IntegrityReport
@@ -51,19 +51,19 @@ def check_ledger(
     try:
         with database.snapshot() as connection:
             size = log_size(connection, findings, log_id, anchored)
-            checkpoints = Checkpoints(
-                connection, findings, chain.anchors(log_id), head, origin, log_key
-            )
-            replay = Replay(connection, findings, master, catalogue)
-            log = chunks_of_log(database, connection, master, catalogue, size)
-            # Not sooner: the chain's first long answer is waited for only so long.
-            with engine_check(database) as engine:
-                with log as chunks:
+            # First: what it starts takes a second to come to itself.
+            with chunks_of_log(database, connection, master, catalogue, size) as chunks:
+                check_outside(connection, findings, size, anchored)
+                check_added(connection, findings)
+                checkpoints = Checkpoints(
+                    connection, findings, chain.anchors(log_id), head, origin, log_key
+                )
+                replay = Replay(connection, findings, master, catalogue)
+                with engine_check(database) as engine:
                     tree = _check_log(
                         connection, findings, size, chunks, replay, checkpoints, progress
                     )
-                engine.tell(connection, findings)
-            check_outside(connection, findings, size, anchored)
+                    engine.tell(connection, findings)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
                 findings.altered(
                     f"checkpoints {anchored}",

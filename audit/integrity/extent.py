@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Table, and_, func, or_, select, true
 from audit.integrity import report
 from audit.integrity.reading import plain
 from audit.integrity.report import Findings
+from authz import store as authz_store
 from ledger import store
+from ledger.entries import EventKind
 from ledger.merkle import HASH_BYTES
 from ledger.tiles import TILE_WIDTH, tiles_of
 
@@ -98,3 +100,29 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
         findings.altered(
             f"chain_outbox {seq}", "not done, although its entry is anchored", "outbox.done"
         )
+
+
+def check_added(connection: Connection, findings: Findings) -> None:
+    """Rows that name no entry of their own."""
+    entries = store.entries
+    for table, key, member, kind in (
+        (store.certificates, "certificate_id", "certificate", EventKind.ISSUE),
+        (authz_store.grants, "grant_id", "grant", EventKind.GRANT),
+        (authz_store.access_requests, "request_id", "subject", EventKind.REQUEST),
+        (authz_store.disputes, "dispute_id", "subject", EventKind.DISPUTE),
+        (authz_store.dispute_questions, "dispute_id", "subject", EventKind.QUESTION),
+    ):
+        entry = and_(
+            entries.c.seq == table.c.seq,
+            entries.c.kind == kind.value,
+            entries.c[member] == table.c[key],
+        )
+        (name,) = table.primary_key.columns.keys()
+        query = (
+            select(*plain(table, name))
+            .select_from(table.outerjoin(entries, entry))
+            .where(entries.c.seq.is_(None))
+            .limit(report.KEPT_FINDINGS)
+        )
+        for (value,) in connection.execute(query):
+            findings.added(f"{table.name} {value}", "belongs to no entry")

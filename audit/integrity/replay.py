@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, select
 
 from audit.history import CLOCK_STEP_MS
-from audit.integrity import report
 from audit.integrity.certificates import Certificates
 from audit.integrity.disputes import Disputes
 from audit.integrity.enrolments import Enrolments
@@ -35,7 +34,6 @@ from audit.integrity.rereading import (
     Signed,
     reason_of,
 )
-from authz import store as authz_store
 from ledger import outbox, store
 from ledger.catalogue import Catalogue
 from ledger.directory import Enrolled
@@ -139,7 +137,6 @@ class Replay:
         self._grants.finish()
         self._requests.finish()
         self._disputes.finish()
-        self._check_added()
 
     def _enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         if statement.kind is Kind.CLAIM:
@@ -197,28 +194,3 @@ class Replay:
             else:
                 expected = {"action": type(action).__name__, "payload": outbox.to_json(action)}
                 findings.compare(where, row, expected, "the entry asks", "outbox.differs")
-
-    def _check_added(self) -> None:
-        """Rows that name no entry of their own."""
-        entries = store.entries
-        for table, key, member, kind in (
-            (store.certificates, "certificate_id", "certificate", EventKind.ISSUE),
-            (authz_store.grants, "grant_id", "grant", EventKind.GRANT),
-            (authz_store.access_requests, "request_id", "subject", EventKind.REQUEST),
-            (authz_store.disputes, "dispute_id", "subject", EventKind.DISPUTE),
-            (authz_store.dispute_questions, "dispute_id", "subject", EventKind.QUESTION),
-        ):
-            entry = and_(
-                entries.c.seq == table.c.seq,
-                entries.c.kind == kind.value,
-                entries.c[member] == table.c[key],
-            )
-            (name,) = table.primary_key.columns.keys()
-            query = (
-                select(*plain(table, name))
-                .select_from(table.outerjoin(entries, entry))
-                .where(entries.c.seq.is_(None))
-                .limit(report.KEPT_FINDINGS)
-            )
-            for (value,) in self._connection.execute(query):
-                self._findings.added(f"{table.name} {value}", "belongs to no entry")

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from api.backing_up import BackupError, back_up
 from api.belonging import KEY_FILES
-from api.checking import run_fsck
 from api.cli import app
+from api.fsck import run_fsck
 from api.process import ServiceProcess
 from api.settings import Settings
 

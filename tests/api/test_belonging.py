@@ -19,10 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from api.belonging import KEY_FILES
-from api.checking import run_fsck
 from api.cli import app
 from api.cli.failing import explain
 from api.embedded import NodeDidNotStart
+from api.fsck import run_fsck
 from api.keyfiles import KeyFileError, load_signing_key, new_signing_key, save_signing_key
 from api.service import Service, initialise
 from api.settings import Settings

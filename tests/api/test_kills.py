@@ -26,9 +26,9 @@ import httpx
 import orjson
 import pytest
 
-from api.checking import run_fsck
 from api.city import HALLS, City, found_city
 from api.client import Client, public_jwk
+from api.fsck import run_fsck
 from api.keyfiles import load_or_create_secret, load_signing_key, new_signing_key
 from api.process import free_port
 from api.settings import Settings

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from api import sample
-from api.checking import run_fsck
 from api.client import Client, ServiceError
+from api.fsck import run_fsck
 from api.keyfiles import load_signing_key, new_signing_key
 from api.process import ServiceProcess
 from api.sample_life import KIOSK, SCENES

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.checking import run_fsck
+from api.fsck import run_fsck
 from api.settings import Settings
 from ledger.statements import Kind
 from tests import engines

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.checking import run_fsck
 from api.client import Client
+from api.fsck import run_fsck
 from api.keyfiles import load_signing_key
 from api.process import ServiceProcess
 from api.settings import Settings

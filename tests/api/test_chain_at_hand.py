@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api import checking
-from api.checking import chain_url, running_url
+from api.chain_at_hand import chain_url, running_url
 from api.embedded import EmbeddedNode
 from api.settings import Settings
 
@@ -26,9 +25,7 @@ def test_node_started_for_the_check_is_stopped_after_it(tmp_path: Path) -> None:
     assert running_url(settings) is None
 
 
-def test_node_of_somebody_else_is_left_running(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_node_of_somebody_else_is_left_running(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
     node = EmbeddedNode(tmp_path / "node", chain_id=settings.chain_id, senders=[])
     node.start()
@@ -36,11 +33,6 @@ def test_node_of_somebody_else_is_left_running(
         assert not node.adopted
         with chain_url(settings) as url:
             assert url == node.url
-        with monkeypatch.context() as patch:
-            # It came up only after the check had looked for it.
-            patch.setattr(checking, "running_url", lambda _settings: None)
-            with chain_url(settings) as url:
-                assert url == node.url
         assert running_url(settings) == node.url
     finally:
         node.stop()

@@ -1,0 +1,38 @@
+"""`certledger fsck`: the full integrity check, with a chain to hold the ledger against.
+
+What the check itself needs takes seconds to import. It is imported once the node is starting, which
+is another process and takes as long.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+
+from api.chain_at_hand import chain_beside
+from api.settings import Settings
+from audit.integrity.report import IntegrityReport
+
+
+def run_fsck(
+    settings: Settings, progress: Callable[[int, int], None], *, alone: bool = False
+) -> IntegrityReport:
+    """Raises KeyFileError and FileNotFoundError for a folder that is not a ledger's, ChainError
+    and NodeDidNotStart when the chain cannot be read.
+
+    ``alone``: the process does nothing else.
+    """
+    with chain_beside(settings) as chain_url:
+        from api.checking import check
+
+        if alone:
+            _collect_rarely()
+        return check(settings, progress, chain_url)
+
+
+def _collect_rarely() -> None:
+    """A large log leaves millions of objects that stay, and looking through them for garbage takes
+    time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
