@@ -80,30 +80,24 @@ class Release:
 LookupResult = Release | Refusal
 
 
-def read_lookup(statement: Statement, actor: Enrolled) -> Lookup:
-    """Read the payload strictly; raises LookupRequestError or StatementError (no entry then)."""
+def read_lookup(payload: object, actor: Enrolled) -> Lookup:
+    """Read a verified statement's payload strictly; raises LookupRequestError or StatementError
+    (no entry then)."""
     if actor.role is not Role.TERMINAL or not (actor.terminal and actor.site and actor.institution):
         raise StatementError("actor.role", "only an enrolled terminal may look up")
     error = LookupRequestError
     top = Members(
-        dict(statement.payload),
+        payload,
         error,
         required=("v", "presented", "fields", "service_item", "business_number", "iat", "jti"),
         optional=("certificate_id", "staff"),
     )
     top.version_1()
-    shown_as = top.member(
-        "presented", required=(), optional=("code", "spoken", "grant_id", "request_id")
-    )
-    shown = {
-        name: value
-        for name in ("code", "spoken", "grant_id", "request_id")
-        if (value := shown_as.optional_text(name)) is not None
-    }
-    if len(shown) != 1:
+    shown_as = top.member("presented", required=(), optional=_PRESENTED)
+    if len(shown_as) != 1:
         raise error.of("malformed", "presented")
-    ((name, value),) = shown.items()
-    presented = _PRESENTED[name]
+    (name,) = shown_as
+    value, presented = shown_as.text(name), _PRESENTED[name]
     what: Code | str = value
     try:
         if presented is Presented.SCREEN_CODE:

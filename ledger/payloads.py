@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from enum import StrEnum
 from functools import lru_cache
 from typing import ClassVar, Final, Self, TypeVar
@@ -129,6 +129,12 @@ class Members:
 
     def __contains__(self, name: str) -> bool:
         return name in self._value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
 
     def integer(self, name: str) -> int:
         value = self._value[name]

@@ -42,7 +42,7 @@ async def look_up(request: HttpRequest) -> Response:
     service, auth = service_of(request), authenticator_of(request)
     body = await read_body(request, Signed)
     statement, actor = auth.statement(body.statement, (Kind.LOOKUP,))
-    lookup = read_lookup(statement, actor)
+    lookup = read_lookup(statement.payload, actor)
     answer = await service.record("lookup", Request(statement, actor, lookup))
     receipt = answer.receipt.to_json()
     result: Release | Refusal = answer.result

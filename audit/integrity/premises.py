@@ -22,12 +22,12 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from audit.es256 import verifies_digest
 from audit.integrity.enrolments import same_jwk
 from audit.integrity.lookups import allowing
-from audit.integrity.reading import all_tuples, plain, tuples_by
+from audit.integrity.reading import tuples_among, tuples_by
 from audit.integrity.rereading import (
     BROKEN,
     Chunk,
@@ -60,9 +60,10 @@ from ledger.entries import Decision, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey, Sealed, SealError
-from ledger.statements import Kind, Statement, payload_of, request_key, segments
+from ledger.statements import Kind, payload_of, request_key, segments
 
 _GRANTS_KEPT = 2_000
+_OF_PAIR = ("certificate_id", "grant_id")
 _OF_GRANT = ("grant_id", "seq", "holder", "handle")
 _OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
 #: Of a key that a holder's device has. Whether it was revoked is for the replay.
@@ -207,7 +208,8 @@ class Judge:
         }
         paired = {id_ for grant in self._made.values() for id_ in grant.fields_of}
         self._fetch_certificates(issued, granted | paired)
-        self._fetch_pairs(paired)
+        pairs = authz_store.grant_certificates
+        self._pairs = set(tuples_among(self._connection, pairs, paired, *_OF_PAIR))
 
     def _keep_grants(self, others: Collection[str]) -> None:
         """Those made in this stretch, and ``others`` from their statements."""
@@ -236,14 +238,6 @@ class Judge:
         others = [id_ for id_ in granted if id_ not in self._facts]
         rows = tuples_by(self._connection, store.certificates, others, *_OF_FACTS)
         self._facts.update((id_, _Fact(*row[1:])) for id_, row in rows.items())
-
-    def _fetch_pairs(self, certificates: Collection[str]) -> None:
-        table = authz_store.grant_certificates
-        query = select(*plain(table, "certificate_id", "grant_id"))
-        self._pairs = set()
-        for chunk in store.in_chunks(certificates):
-            found = all_tuples(self._connection, query.where(table.c.certificate_id.in_(chunk)))
-            self._pairs.update(found)
 
     # Kind by kind; None where it is not as it must be, or not so simple
 
@@ -325,7 +319,7 @@ class Judge:
             return None
         grant = found.grant
         post = row[8], row[9], row[10]
-        lookup = read_lookup(_statement(signed), _presumed(*post))
+        lookup = read_lookup(signed.payload, _presumed(*post))
         asked, shown = lookup.request, lookup.shown
         code = None
         if isinstance(shown, Code):
@@ -435,11 +429,6 @@ def _read(row: Row) -> _Signed | None:
     except BROKEN:
         return None
     return _Signed(row, kid, payload, digest, signed, signature)
-
-
-def _statement(signed: _Signed) -> Statement:
-    kind, token = Kind.LOOKUP, signed.row[19]
-    return Statement(kind, signed.kid, signed.payload, token, signed.digest, signed.row[18])
 
 
 @lru_cache(maxsize=4_096)

@@ -36,12 +36,19 @@ def rows_by(
 def tuples_by(
     connection: Connection, table: Table, values: Collection[Any], *names: str
 ) -> dict[Any, tuple[Any, ...]]:
-    """The named columns of the rows whose first one is among ``values``, by that one."""
-    found: dict[Any, tuple[Any, ...]] = {}
+    """`tuples_among` by the first column."""
+    return {row[0]: row for row in tuples_among(connection, table, values, *names)}
+
+
+def tuples_among(
+    connection: Connection, table: Table, values: Collection[Any], *names: str
+) -> list[tuple[Any, ...]]:
+    """The named columns of the rows whose first one is among ``values``."""
+    found: list[tuple[Any, ...]] = []
     query, place = _first_among(connection.dialect, table, names)
     for chunk in store.in_chunks(set(values)):
         text = f"{query} IN ({', '.join([place] * len(chunk))})"
-        found.update((row[0], row) for row in all_tuples(connection, text, chunk))
+        found += all_tuples(connection, text, chunk)
     return found
 
 

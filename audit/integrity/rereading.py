@@ -49,7 +49,6 @@ from ledger.payloads import PayloadError
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (
     Kind,
-    Statement,
     StatementError,
     read_header,
     request_key,
@@ -504,7 +503,7 @@ _SOMEBODY = Enrolled(kid="-", role=Role.TERMINAL, terminal="-", site="-", instit
 
 
 def _asked(statement: _Read) -> Asked:
-    lookup = read_lookup(Statement(*statement), _SOMEBODY)
+    lookup = read_lookup(statement.payload, _SOMEBODY)
     request, shown = lookup.request, lookup.shown
     return Asked(
         certificate_id=request.certificate_id,

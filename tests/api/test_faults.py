@@ -351,7 +351,7 @@ class Actors:
             service_item=ITEM,
             business_number="B-1",
         )
-        lookup = read_lookup(request.statement, request.actor)
+        lookup = read_lookup(request.statement.payload, request.actor)
         return Sent("lookup", Request(request.statement, request.actor, lookup))
 
     @staticmethod

@@ -358,7 +358,7 @@ class Builder:
             business_number="B-1",
             staff="staff-1",
         )
-        lookup = read_lookup(request.statement, request.actor)
+        lookup = read_lookup(request.statement.payload, request.actor)
         return Request(request.statement, request.actor, lookup)
 
     def look_up(self, presented: dict[str, str], **options: Any) -> Any:
