@@ -133,6 +133,7 @@ class Judge:
         # Of the stretch at hand:
         self._made: dict[int, Grant] = {}
         self._issued: Mapping[str, tuple[Any, ...]] = {}
+        self._fields: Mapping[bytes, Mapping[str, Any]] = {}
         self._facts: dict[str, _Fact] = {}
         self._rows: Mapping[str, tuple[Any, ...]] = {}
         self._pairs: set[tuple[Any, ...]] = set()
@@ -144,17 +145,20 @@ class Judge:
         read = [signed for row in rows if (signed := _read(row)) is not None]
         self._prefetch(read)
         judged: list[tuple[_Signed, Premises]] = []
-        for signed in read:
-            try:
-                found = self._judge(signed)
-            except BROKEN:
-                continue  # the rules of its kind say why
-            if found is not None:
-                judged.append((signed, found))
+        # Kind by kind, as signatures are verified in a row below: what work needs of code has left
+        # the processor's caches when other work comes between.
+        for kind in _JUDGED:
+            for signed in read:
+                if signed.row[2] != kind:
+                    continue
+                with suppress(*BROKEN):  # the rules of its kind say why
+                    found = self._judge(signed)
+                    if found is not None:
+                        judged.append((signed, found))
+        judged.sort(key=lambda item: item[0].row[0])
         premises: list[Premises] = []
         leaves: dict[int, bytes] = {}
-        # One after the other: between other work a signature takes a third longer, because the
-        # library's tables have left the processor's caches by the next.
+        # Between other work a signature takes a third longer.
         for signed, found in [item for item in judged if self._is_signed(item[0])]:
             with suppress(*BROKEN):
                 leaves[signed.row[0]] = leaf_of(signed.row[:18])
@@ -208,6 +212,14 @@ class Judge:
         }
         paired = {id_ for grant in self._made.values() for id_ in grant.fields_of}
         self._fetch_certificates(issued, granted | paired)
+        self._fields = self._rereader.fields(
+            (
+                (signed.digest, signed.payload)
+                for signed in read
+                if signed.row[2] == EventKind.ISSUE.value
+            ),
+            self._issued,
+        )
         pairs = authz_store.grant_certificates
         self._pairs = set(tuples_among(self._connection, pairs, paired, *_OF_PAIR))
 
@@ -243,7 +255,9 @@ class Judge:
 
     def _issue(self, signed: _Signed) -> Premises | None:
         row = signed.row
-        says = self._rereader.issued(row[0], signed.digest, signed.payload, self._issued)
+        says = self._rereader.issued(
+            row[0], signed.digest, signed.payload, self._issued, self._fields
+        )
         if says.row_missing or says.content_altered or says.wrong or says.looks_changed:
             return None
         expected = _members(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -352,7 +353,9 @@ class Rereader:
     ) -> Issued | Grant | Asked | Broken | None:
         try:
             if statement.kind is Kind.CERTIFICATE:
-                return self.issued(seq, statement.digest, statement.payload, certificates)
+                digest, claims = statement.digest, statement.payload
+                fields = self.fields([(digest, claims)], certificates)
+                return self.issued(seq, digest, claims, certificates, fields)
             if statement.kind is Kind.GRANT:
                 return Grant.parse(statement.payload)
             if statement.kind is Kind.LOOKUP:
@@ -365,12 +368,33 @@ class Rereader:
         """Rows of certificates with all that their issue is held against."""
         return tuples_by(self._connection, store.certificates, set(ids), *_OF_CERTIFICATE)
 
+    def fields(
+        self,
+        issues: Iterable[tuple[bytes, Mapping[str, Any]]],
+        certificates: Mapping[str, tuple[Any, ...]],
+    ) -> dict[bytes, dict[str, Any]]:
+        """All fields of each certificate whose sealed content is what was signed, by the digest of
+        its statement; ``issues`` are digests and claims."""
+        opened: list[tuple[bytes, Mapping[str, Any], bytes]] = []
+        for digest, claims in issues:
+            with suppress(*BROKEN, SealError):
+                id_ = claims["certificate_id"]
+                _, _, _, wrapped_key, content, *_ = certificates[id_]
+                sealed = Sealed(wrapped_key, content)
+                opened.append((digest, claims, self._master.open(sealed, id_.encode("ascii"))))
+        found: dict[bytes, dict[str, Any]] = {}
+        for digest, claims, packed in opened:
+            with suppress(*BROKEN):
+                found[digest] = _disclosed(orjson.loads(packed), claims)
+        return found
+
     def issued(
         self,
         seq: int,
         digest: bytes,
         claims: Mapping[str, Any],
         certificates: Mapping[str, tuple[Any, ...]],
+        fields_of: Mapping[bytes, Mapping[str, Any]],
     ) -> Issued:
         """Raises one of BROKEN for what is no certificate."""
         id_ = claims["certificate_id"]
@@ -399,7 +423,7 @@ class Rereader:
         content_altered = False
         # Whether content was rightly erased is seen at the end.
         if content is not None and wrapped_key is not None:
-            fields = self._fields(id_, Sealed(wrapped_key, content), claims)
+            fields = fields_of.get(digest)
             content_altered = fields is None
             if fields is not None:
                 subject, shown = str(fields[kind.subject.name]), holder
@@ -421,14 +445,6 @@ class Rereader:
             looks_changed=(state, state_seq, successor) != (State.ACTIVE, seq, None)
             or None in (uniqueness, content, wrapped_key),
         )
-
-    def _fields(self, id_: str, sealed: Sealed, claims: Mapping[str, Any]) -> dict[str, Any] | None:
-        """All fields, from the sealed content; None when it is not what was signed."""
-        try:
-            packed = orjson.loads(self._master.open(sealed, id_.encode("ascii")))
-            return _disclosed(packed, claims)
-        except (SealError, ValueError, TypeError, KeyError, AttributeError):
-            return None
 
 
 def leaf_of(columns: tuple[Any, ...]) -> bytes:
