@@ -16,7 +16,7 @@ from audit.integrity.chain_records import ChainReader
 from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
 from audit.integrity.engine import engine_check
-from audit.integrity.extent import check_added, check_outside, log_size
+from audit.integrity.extent import check_added, check_orphans, check_outside, log_size
 from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
 from audit.integrity.report import Findings, IntegrityReport
@@ -108,6 +108,7 @@ def _check_log(
         start, end = chunk.start, chunk.start + len(chunk.leaves)
         tiles = tree.leaf_tiles(start, end)
         replay.chunk(start, end, records_of(findings, chunk, tiles), chunk.premises)
+        check_orphans(connection, findings, chunk.missing)
         anchors, rows = checkpoints.anchors_until(end), checkpoints.rows(start, end)
         for at in tree.grow(start, chunk.leaves, tiles, anchors.keys() | rows.keys()):
             anchor = anchors.get(at)

@@ -64,10 +64,9 @@ def _tiles_end(connection: Connection) -> int:
 
 
 def check_outside(connection: Connection, findings: Findings, size: int, anchored: int) -> None:
-    """Rows beyond a log of ``size`` entries, statements without an entry, and what was left undone
-    for entries that are anchored."""
-    entries, statements, tiles = store.entries, store.statements, store.tiles
-    box, points = store.chain_outbox, store.checkpoints
+    """Rows beyond a log of ``size`` entries, and what was left undone for entries that are
+    anchored."""
+    entries, tiles, box, points = store.entries, store.tiles, store.chain_outbox, store.checkpoints
 
     def added(table: Table, key: Sequence[str], where: Any) -> None:
         query = select(*plain(table, *key)).where(where).limit(report.KEPT_FINDINGS)
@@ -75,8 +74,8 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
             name = "/".join(str(part) for part in row)
             findings.added(f"{table.name} {name}", "outside of the log")
 
-    added(entries, ["seq"], or_(entries.c.seq < 0, entries.c.seq >= size))
-    added(box, ["seq"], or_(box.c.seq < 0, box.c.seq >= size))
+    for table in (entries, store.statements, box):
+        added(table, ["seq"], or_(table.c.seq < 0, table.c.seq >= size))
     added(points, ["size"], or_(points.c.size <= 0, points.c.size > size))
     widths: Counter[int] = Counter(tile.level for tile in tiles_of(size))
     beyond = [
@@ -85,14 +84,6 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
     outside = or_(tiles.c.level < 0, tiles.c.level >= len(widths), tiles.c.tile_index < 0, *beyond)
     added(tiles, ["level", "tile_index"], outside)
 
-    orphans = (
-        select(*plain(statements, "seq"))
-        .select_from(statements.outerjoin(entries, entries.c.seq == statements.c.seq))
-        .where(entries.c.seq.is_(None))
-        .limit(report.KEPT_FINDINGS)
-    )
-    for (seq,) in connection.execute(orphans):
-        findings.added(f"statements {seq}", "belongs to no entry")
     undone = select(*plain(box, "seq")).where(
         box.c.seq < anchored, box.c.done.is_distinct_from(true())
     )
@@ -100,6 +91,15 @@ def check_outside(connection: Connection, findings: Findings, size: int, anchore
         findings.altered(
             f"chain_outbox {seq}", "not done, although its entry is anchored", "outbox.done"
         )
+
+
+def check_orphans(connection: Connection, findings: Findings, missing: Sequence[int]) -> None:
+    """The statements of entries that are ``missing``."""
+    table = store.statements
+    for chunk in store.in_chunks(missing):
+        query = select(*plain(table, "seq")).where(table.c.seq.in_(chunk)).order_by(table.c.seq)
+        for (seq,) in connection.execute(query):
+            findings.added(f"statements {seq}", "belongs to no entry")
 
 
 def check_added(connection: Connection, findings: Findings) -> None:
