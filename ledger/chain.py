@@ -52,7 +52,8 @@ FIRST_FEE = 1_000_000_000
 
 ENROL_CHUNK = 50
 STATUS_CHUNK = 100
-# Besu answers at most 5,000 blocks at a time by default; halved again if even that is refused.
+# Blocks asked for at a time, which takes the embedded node a second; Besu answers up to 5,000 by
+# default. Halved again and again if that is refused.
 LOG_WINDOW = 1_000
 
 # Gas bounds, from the contracts' worst cases with room (tests hold them against real use).

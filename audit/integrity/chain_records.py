@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from eth_hash.auto import keccak
 
 from ledger.chain import (
+    LOG_WINDOW,
     Anchor,
     ChainClient,
     ChainError,
@@ -68,7 +69,6 @@ _KEY_REVOKED = keccak(b"KeyRevoked(bytes32,bytes32,uint64)")
 _STATUS_CHANGED = keccak(b"StatusChanged(bytes32,uint8,bytes32)")
 _OF_DIRECTORY, _OF_STATUSES = (_KEY_ENROLLED, _KEY_REVOKED), (_STATUS_CHANGED,)
 _STATES = {number: state.value for state, number in CHAIN_STATE.items()}
-_LOG_WINDOW = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class ChainRecords:
     def _events(self, contract: str, names: Sequence[bytes], first: int = 0) -> Iterator[_Event]:
         """A contract's events from block ``first`` on, oldest first."""
         address = getattr(self._client.deployment, contract)
-        window = _LOG_WINDOW
+        window = LOG_WINDOW
         last = int(self._ask("eth_blockNumber", []), 16)
         while first <= last:
             until = min(last, first + window - 1)

@@ -419,9 +419,9 @@ def test_whatever_is_lost_the_log_grows_by_what_was_asked(
 def test_logs_are_read_within_an_engines_limits(client: ChainClient, fault: Fault) -> None:
     made = [grow(client, old, old + 3) for old in range(0, 30, 3)]
     limit = error("Requested range exceeds maximum range limit", -32005)
-    fault.script = {"eth_getLogs": [limit] * 11}
+    fault.script = {"eth_getLogs": [limit] * 9}
     assert list(client.anchors(LOG)) == made
-    fault.script = {"eth_getLogs": [limit] * 11}
+    fault.script = {"eth_getLogs": [limit] * 9}
     assert client.anchor_of(LOG, 9) == made[2]
     fault.script = {"eth_getLogs": [limit] * 99}
     with pytest.raises(ChainError, match="refuses logs"):
