@@ -56,7 +56,9 @@ class EmbeddedNode:
     def start(self, timeout: float = 60.0) -> None:
         """Have the node answering; raises NodeDidNotStart."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        if not self.adopt():
+        if self.adopt():
+            log.info("took over the running node %d", self._pid)
+        else:
             self._launch(timeout)
         self._watcher = threading.Thread(target=self._watch, name="node-watch", daemon=True)
         self._watcher.start()
@@ -76,14 +78,13 @@ class EmbeddedNode:
             time.sleep(0.02)
 
     def adopt(self) -> bool:
-        """Take over the node that runs in this folder; whether there is one that answers."""
+        """Be the one that runs in this folder, if one does and answers; it is not watched yet."""
         known = self._read_node_file()
         if known is None:
             return False
         pid, self._port = known
         if self._answers() and self._read_node_file() == known:
             self._pid, self._process = pid, None
-            log.info("took over the running node %d", pid)
             return True
         return False
 

@@ -54,9 +54,11 @@ def with_node_store(check: Check) -> Check:
         with ThreadPoolExecutor(1, thread_name_prefix="node-store") as beside:
             node = beside.submit(_gather, faults, findings, under_way)
             try:
-                report = check(settings, advance, chain_url)
+                try:
+                    report = check(settings, advance, chain_url)
+                finally:
+                    under_way.set()
             except (ChainError, NodeDidNotStart) as error:
-                under_way.set()
                 node.result()
                 if not findings.count:
                     raise
@@ -65,8 +67,6 @@ def with_node_store(check: Check) -> Check:
             except BaseException:
                 together.end()
                 raise
-            finally:
-                under_way.set()
             node.result()
         return replace(
             report,

@@ -63,7 +63,8 @@ def chunks_of_log(
     shared = engine_of(connection).share(connection)
     with ExitStack() as started:
         readers = [started.enter_context(_reader()) for _ in range(count)]
-        # Once all are on their way: what one is told is more than a pipe holds.
+        # Once all are on their way: what one is told is more than a pipe holds. And not among the
+        # arguments, which every user of the machine can list: a URL may have a password in it.
         for first, (told, _) in enumerate(readers):
             work = Work(database.url, shared, master, catalogue, spans[first::count])
             with suppress(BrokenPipeError):
@@ -90,8 +91,6 @@ def _reader() -> Iterator[tuple[IO[bytes], pipes.Connection]]:
             )
         assert process.stdin is not None
         try:
-            # Not among the arguments, which every user of the machine can list: a URL may have a
-            # password in it.
             yield process.stdin, ours
         finally:
             process.terminate()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.chain_at_hand import chain_url, running_url
-from api.embedded import EmbeddedNode
+from api.chain_at_hand import chain_beside, chain_url, running_url
+from api.embedded import EmbeddedNode, NodeDidNotStart
 from api.settings import Settings
 
 
@@ -36,3 +36,21 @@ def test_node_of_somebody_else_is_left_running(tmp_path: Path) -> None:
         assert running_url(settings) == node.url
     finally:
         node.stop()
+
+
+def test_nobody_waits_for_a_node_that_starts_but_who_asks_for_its_url(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    (tmp_path / "node").mkdir()
+    with chain_beside(settings) as url:
+        assert running_url(settings) is None  # not yet
+        assert url() == running_url(settings)
+    assert running_url(settings) is None
+
+
+def test_what_kept_a_node_from_starting_is_told_to_who_asks(tmp_path: Path) -> None:
+    (tmp_path / "node").mkdir()
+    (tmp_path / "node" / "chain").write_bytes(b"no store")
+    with chain_beside(Settings(data=tmp_path)) as url, pytest.raises(NodeDidNotStart):
+        url()
+    with chain_beside(Settings(data=tmp_path)):
+        pass  # and to nobody who does not
