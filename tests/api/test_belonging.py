@@ -11,23 +11,28 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import lmdb
 import orjson
 import pytest
+from sqlalchemy import update
 from typer.testing import CliRunner
 
-from api.belonging import KEY_FILES
+from api.belonging import KEY_FILES, Mismatch, require_belonging
 from api.cli import app
 from api.cli.failing import explain
 from api.embedded import NodeDidNotStart
 from api.fsck import run_fsck
 from api.keyfiles import KeyFileError, load_signing_key, new_signing_key, save_signing_key
+from api.large_city import build
 from api.service import Service, initialise
 from api.settings import Settings
+from ledger import store
 from ledger.batch import Request
 from ledger.chain import ChainError
+from ledger.database import Database
 from ledger.log import ChainBehindLedger, LedgerBehindChain
 from ledger.statements import Kind, sign, verify
 from tests import engines
@@ -277,3 +282,15 @@ def test_folder_without_a_ledger_is_made_ready(tmp_path: Path) -> None:
     (settings.keys / "log.key").unlink()
     initialise(settings)  # nothing was recorded yet, so any key will do
     assert (settings.keys / "log.key").exists()
+
+
+def test_certificates_alone_tell_another_master_key(tmp_path: Path) -> None:
+    """No device was enrolled by number, and the last thing in the log is no issue."""
+    settings = Settings(data=tmp_path / "data")
+    build(settings, 200)
+    with closing(Database(settings.database_url)) as database, database.write() as connection:
+        connection.execute(update(store.keys).values(sealed=None, wrapped_key=None))
+    require_belonging(settings)
+    (settings.keys / "master.key").write_text("ab" * 32)
+    with pytest.raises(Mismatch, match=r"master\.key is not the key that sealed"):
+        require_belonging(settings)
