@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
-from audit.es256 import verifies_digest
+from audit.es256 import Verifier
 from audit.integrity.enrolments import same_jwk
 from audit.integrity.lookups import allowing
 from audit.integrity.reading import tuples_among, tuples_by
@@ -129,6 +129,7 @@ class Judge:
     def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
         self._connection, self._master = connection, master
         self._rereader = Rereader(connection, master, catalogue)
+        self._verifier = Verifier()
         self._grants: dict[str, _Granted] = {}
         # Of the stretch at hand:
         self._made: dict[int, Grant] = {}
@@ -159,7 +160,9 @@ class Judge:
         premises: list[Premises] = []
         leaves: dict[int, bytes] = {}
         # Between other work a signature takes a third longer.
-        for signed, found in [item for item in judged if self._is_signed(item[0])]:
+        for (signed, found), good in zip(judged, self._verified(judged), strict=True):
+            if not good:
+                continue
             with suppress(*BROKEN):
                 leaves[signed.row[0]] = leaf_of(signed.row[:18])
                 premises.append(found)
@@ -178,9 +181,12 @@ class Judge:
             return self._grant(signed)
         return self._device(signed)
 
-    def _is_signed(self, signed: _Signed) -> bool:
-        point = self._rereader.points.get(signed.kid)
-        return point is not None and verifies_digest(point, signed.signed, signed.signature)
+    def _verified(self, judged: Sequence[tuple[_Signed, Premises]]) -> list[bool]:
+        points = self._rereader.points
+        return self._verifier.verified(
+            # A key that is not in its table is no point, and verifies nothing.
+            [(points.get(by.kid, b""), by.signed, by.signature) for by, _ in judged]
+        )
 
     # Rows
 
