@@ -16,7 +16,7 @@ Not this module's job: confirming (`audit.integrity.replay` and the rules of eac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -81,11 +81,16 @@ _OF_DEVICE = (
     "not_after",
     "holder",
 )
+# As their table has them; an enum's own `value` takes longer than what it is compared with.
+_ENROLMENT, _ISSUE = EventKind.ENROLMENT.value, EventKind.ISSUE.value
+_GRANT, _LOOKUP = EventKind.GRANT.value, EventKind.LOOKUP.value
+_ACTIVE, _HOLDER = State.ACTIVE.value, Role.HOLDER.value
+_RELEASED, _REFUSED = Decision.RELEASED.value, Decision.REFUSED.value
 _JUDGED = {
-    EventKind.ENROLMENT.value: Kind.ENROLMENT,
-    EventKind.ISSUE.value: Kind.CERTIFICATE,
-    EventKind.GRANT.value: Kind.GRANT,
-    EventKind.LOOKUP.value: Kind.LOOKUP,
+    _ENROLMENT: Kind.ENROLMENT,
+    _ISSUE: Kind.CERTIFICATE,
+    _GRANT: Kind.GRANT,
+    _LOOKUP: Kind.LOOKUP,
 }
 
 
@@ -131,6 +136,12 @@ class Judge:
         self._rereader = Rereader(connection, master, catalogue)
         self._verifier = Verifier()
         self._grants: dict[str, _Granted] = {}
+        self._judges: dict[str, Callable[[_Signed], Premises | None]] = {
+            _ENROLMENT: self._device,
+            _ISSUE: self._issue,
+            _GRANT: self._grant,
+            _LOOKUP: self._lookup,
+        }
         # Of the stretch at hand:
         self._made: dict[int, Grant] = {}
         self._issued: Mapping[str, tuple[Any, ...]] = {}
@@ -143,19 +154,23 @@ class Judge:
     def read(self, start: int, end: int) -> Chunk:
         """Entries [start, end), those of them whole that are not acquitted."""
         rows = self._rereader.rows(start, end)
-        read = [signed for row in rows if (signed := _read(row)) is not None]
+        read: dict[str, list[_Signed]] = {kind: [] for kind in _JUDGED}
+        for row in rows:
+            signed = _read(row)
+            if signed is not None:
+                read[row[2]].append(signed)
         self._prefetch(read)
         judged: list[tuple[_Signed, Premises]] = []
         # Kind by kind, as signatures are verified in a row below: what work needs of code has left
         # the processor's caches when other work comes between.
-        for kind in _JUDGED:
-            for signed in read:
-                if signed.row[2] != kind:
+        for kind, judge in self._judges.items():
+            for signed in read[kind]:
+                try:
+                    found = judge(signed)
+                except BROKEN:  # the rules of its kind say why
                     continue
-                with suppress(*BROKEN):  # the rules of its kind say why
-                    found = self._judge(signed)
-                    if found is not None:
-                        judged.append((signed, found))
+                if found is not None:
+                    judged.append((signed, found))
         judged.sort(key=lambda item: item[0].row[0])
         premises: list[Premises] = []
         leaves: dict[int, bytes] = {}
@@ -163,23 +178,15 @@ class Judge:
         for (signed, found), good in zip(judged, self._verified(judged), strict=True):
             if not good:
                 continue
-            with suppress(*BROKEN):
+            try:
                 leaves[signed.row[0]] = leaf_of(signed.row[:18])
-                premises.append(found)
+            except BROKEN:
+                continue
+            premises.append(found)
         while len(self._grants) > _GRANTS_KEPT:
             del self._grants[next(iter(self._grants))]
         left = [row for row in rows if row[0] not in leaves]
         return self._rereader.chunk(start, end, left, leaves)._replace(premises=premises)
-
-    def _judge(self, signed: _Signed) -> Premises | None:
-        kind = signed.row[2]
-        if kind == EventKind.LOOKUP.value:
-            return self._lookup(signed)
-        if kind == EventKind.ISSUE.value:
-            return self._issue(signed)
-        if kind == EventKind.GRANT.value:
-            return self._grant(signed)
-        return self._device(signed)
 
     def _verified(self, judged: Sequence[tuple[_Signed, Premises]]) -> list[bool]:
         points = self._rereader.points
@@ -190,22 +197,17 @@ class Judge:
 
     # Rows
 
-    def _prefetch(self, read: Sequence[_Signed]) -> None:
+    def _prefetch(self, read: Mapping[str, Sequence[_Signed]]) -> None:
         self._made = {}
-        kids, issued, used, devices = set(), set(), set(), set()
-        for signed in read:
-            row = signed.row
-            kids.add(signed.kid)
-            if row[2] == EventKind.ISSUE.value:
-                issued.add(row[6])
-            elif row[2] == EventKind.LOOKUP.value:
-                used.add(row[7])
-            elif row[2] == EventKind.ENROLMENT.value:
-                devices.add(row[13])
-            else:
-                with suppress(*BROKEN):
-                    self._made[row[0]] = Grant.parse(signed.payload)
-        self._rereader.fetch_keys(kids)
+        for signed in read[_GRANT]:
+            try:
+                self._made[signed.row[0]] = Grant.parse(signed.payload)
+            except BROKEN:
+                continue
+        issued = {signed.row[6] for signed in read[_ISSUE]}
+        used = {signed.row[7] for signed in read[_LOOKUP]}
+        devices = {signed.row[13] for signed in read[_ENROLMENT]}
+        self._rereader.fetch_keys({signed.kid for kind in read.values() for signed in kind})
         self._devices = tuples_by(self._connection, store.keys, devices - {None}, *_OF_DEVICE)
         made = {grant.grant_id for grant in self._made.values()}
         wanted = made | {id_ for id_ in used if id_ is not None and id_ not in self._grants}
@@ -219,12 +221,7 @@ class Judge:
         paired = {id_ for grant in self._made.values() for id_ in grant.fields_of}
         self._fetch_certificates(issued, granted | paired)
         self._fields = self._rereader.fields(
-            (
-                (signed.digest, signed.payload)
-                for signed in read
-                if signed.row[2] == EventKind.ISSUE.value
-            ),
-            self._issued,
+            [(signed.digest, signed.payload) for signed in read[_ISSUE]], self._issued
         )
         pairs = authz_store.grant_certificates
         self._pairs = set(tuples_among(self._connection, pairs, paired, *_OF_PAIR))
@@ -269,7 +266,7 @@ class Judge:
         expected = _members(
             certificate=says.certificate_id,
             department=says.issuer,
-            state=State.ACTIVE.value,
+            state=_ACTIVE,
             holder=says.holder,
         )
         if row[6:18] != expected:
@@ -284,7 +281,7 @@ class Judge:
         if kid not in self._devices:
             return None
         _, jwk, sealed, wrapped_key, *others, holder = self._devices[kid]
-        if others != [row[0], Role.HOLDER.value, None, None, None, 0, NEVER]:
+        if others != [row[0], _HOLDER, None, None, None, 0, NEVER]:
             return None
         if not same_jwk(jwk, point):
             return None
@@ -360,7 +357,7 @@ class Judge:
             fact = None
         decision, reason = row[15:17]
         released = None
-        if decision == Decision.RELEASED.value and reason is None and fact is not None:
+        if decision == _RELEASED and reason is None and fact is not None:
             facts = Facts(
                 uses_left=1,
                 certificate=CertificateFacts(
@@ -376,7 +373,7 @@ class Judge:
                 return None
             used = (shown.step, shown.handle) if isinstance(shown, Code) else None
             released = id_, used
-        elif decision != Decision.REFUSED.value or reason not in CODES:
+        elif decision != _REFUSED or reason not in CODES:
             return None
         expected = _members(
             certificate=id_ if fact is not None and names_certificate(reason or "") else None,

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -377,15 +376,19 @@ class Rereader:
         its statement; ``issues`` are digests and claims."""
         opened: list[tuple[bytes, Mapping[str, Any], bytes]] = []
         for digest, claims in issues:
-            with suppress(*BROKEN, SealError):
+            try:
                 id_ = claims["certificate_id"]
                 _, _, _, wrapped_key, content, *_ = certificates[id_]
-                sealed = Sealed(wrapped_key, content)
-                opened.append((digest, claims, self._master.open(sealed, id_.encode("ascii"))))
+                packed = self._master.open(Sealed(wrapped_key, content), id_.encode("ascii"))
+            except (*BROKEN, SealError):
+                continue
+            opened.append((digest, claims, packed))
         found: dict[bytes, dict[str, Any]] = {}
         for digest, claims, packed in opened:
-            with suppress(*BROKEN):
+            try:
                 found[digest] = _disclosed(orjson.loads(packed), claims)
+            except BROKEN:
+                continue
         return found
 
     def issued(
