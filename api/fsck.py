@@ -22,17 +22,15 @@ def run_fsck(
 
     ``alone``: the process does nothing else.
     """
+    if alone:
+        _collect_rarely()
     with chain_beside(settings) as chain_url:
         from api.checking import check
 
-        if alone:
-            _collect_rarely()
         return check(settings, progress, chain_url)
 
 
 def _collect_rarely() -> None:
-    """A large log leaves millions of objects that stay, and looking through them for garbage takes
-    time."""
-    gc.collect()
-    gc.freeze()
+    """Imports and a large log leave millions of objects that stay, and looking through them for
+    garbage takes time."""
     gc.set_threshold(50_000, 20, 50)
