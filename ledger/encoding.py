@@ -57,9 +57,10 @@ def b64url_decode_all(texts: Sequence[str]) -> list[bytes]:
     data = _decode("".join(filled), "")
     found: list[bytes] = []
     start = 0
-    for text, whole in zip(texts, filled, strict=True):
-        found.append(data[start : start + len(text) * 3 // 4])
-        start += len(whole) // 4 * 3
+    for text in texts:
+        length = len(text)
+        found.append(data[start : start + length * 3 // 4])
+        start += (length + 3) // 4 * 3
     return found
 
 
