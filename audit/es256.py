@@ -55,8 +55,8 @@ class Verifier:
         self._tables: dict[bytes, FixedBase] = {}
 
     def verified(self, signatures: Sequence[Signature]) -> list[bool]:
-        """Of each whether it is good; False, for want of a better word, also where its library
-        failed: `verifies` tells."""
+        """Of each whether it is good. False also where a table's library failed: who refuses for
+        it asks `verifies` first."""
         found = [False] * len(signatures)
         by_key: dict[bytes, list[int]] = {}
         for at, (point, _, _) in enumerate(signatures):

@@ -15,7 +15,7 @@ Not this module's job: which keys are worth a table, and verifying without one (
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from weakref import finalize
@@ -29,7 +29,9 @@ _POINTER, _INT, _BYTES = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
 #: What each function gives, and what it takes.
 _FUNCTIONS = {
     "BN_CTX_new": (_POINTER,),
+    "BN_CTX_free": (None, _POINTER),
     "BN_new": (_POINTER,),
+    "BN_free": (None, _POINTER),
     "BN_bin2bn": (_POINTER, _BYTES, _INT, _POINTER),
     "BN_bn2binpad": (_INT, _POINTER, _BYTES, _INT),
     "EC_GROUP_new_by_curve_name": (_POINTER, _INT),
@@ -39,6 +41,7 @@ _FUNCTIONS = {
     "EC_GROUP_set_generator": (_INT, _POINTER, _POINTER, _POINTER, _POINTER),
     "EC_GROUP_precompute_mult": (_INT, _POINTER, _POINTER),
     "EC_POINT_new": (_POINTER, _POINTER),
+    "EC_POINT_free": (None, _POINTER),
     "EC_POINT_oct2point": (_INT, _POINTER, _POINTER, _BYTES, ctypes.c_size_t, _POINTER),
     "EC_POINT_mul": (_INT, *[_POINTER] * 6),
     "EC_POINT_add": (_INT, *[_POINTER] * 5),
@@ -47,54 +50,56 @@ _FUNCTIONS = {
 }
 
 
-class _OpenSsl:
-    """The library, and what every verification needs of it: numbers, points, room for its own."""
-
-    def __init__(self, library: ctypes.CDLL) -> None:
-        """Raises AttributeError where the library lacks a function."""
+@cache
+def _openssl() -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(import_module("_hashlib").__file__))
         for name, (gives, *takes) in _FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = gives, takes
-        self.library = library
-        self.context = library.BN_CTX_new()
-        self.curve = library.EC_GROUP_new_by_curve_name(_P256)
-        self.number = library.BN_new()
-        self.points = library.EC_POINT_new(self.curve), library.EC_POINT_new(self.curve)
-        self.buffer = ctypes.create_string_buffer(_OCTETS)
-        if not all((self.context, self.curve, self.number, *self.points)):
-            raise MemoryError
-
-
-@cache
-def _openssl() -> _OpenSsl | None:
-    try:
-        return _OpenSsl(ctypes.CDLL(str(import_module("_hashlib").__file__)))
     except (ImportError, AttributeError, OSError):
         return None
+    return library
 
 
 class FixedBase:
-    """A key's table: 150 kB, made in the time of 400 verifications. For one thread at a time."""
+    """A key's table: 150 kB, made in the time of 400 verifications.
+
+    For one thread at a time: what is multiplied and added stands in its own few places.
+    """
 
     def __init__(self, point: bytes) -> None:
         """``point`` is x and y, 64 bytes. Raises ValueError where no table can be made of it."""
-        openssl = _openssl()
-        if openssl is None:
+        library = _openssl()
+        if library is None:
             raise ValueError("Python's OpenSSL makes no tables, or cannot be reached")
-        self._openssl = openssl
-        library, context, curve = openssl.library, openssl.context, openssl.curve
-        self._group = library.EC_GROUP_new_by_curve_name(_P256)
-        finalize(self, library.EC_GROUP_free, self._group)
-        generator, _ = openssl.points
+        self._library = library
+        self._context = context = self._made(library.BN_CTX_free, library.BN_CTX_new())
+        self._number = self._made(library.BN_free, library.BN_new())
+        self._curve, self._group = (
+            self._made(library.EC_GROUP_free, library.EC_GROUP_new_by_curve_name(_P256))
+            for _ in range(2)
+        )
+        self._points = a, _ = [
+            self._made(library.EC_POINT_free, library.EC_POINT_new(self._curve)) for _ in range(2)
+        ]
         encoded = _UNCOMPRESSED + point
-        order, cofactor = library.EC_GROUP_get0_order(curve), library.EC_GROUP_get0_cofactor(curve)
+        order = library.EC_GROUP_get0_order(self._curve)
+        cofactor = library.EC_GROUP_get0_cofactor(self._curve)
         if not (
-            library.EC_POINT_oct2point(curve, generator, encoded, len(encoded), context)
-            and library.EC_GROUP_set_generator(self._group, generator, order, cofactor)
+            library.EC_POINT_oct2point(self._curve, a, encoded, len(encoded), context)
+            and library.EC_GROUP_set_generator(self._group, a, order, cofactor)
             and library.EC_GROUP_precompute_mult(self._group, context)
         ):
             library.ERR_clear_error()
             raise ValueError("not a point on P-256")
+
+    def _made(self, free: Callable[[int], None], pointer: int | None) -> int:
+        """To be given back with this object."""
+        if not pointer:
+            raise MemoryError
+        finalize(self, free, pointer)
+        return pointer
 
     def verified(self, signatures: Sequence[tuple[bytes, bytes]]) -> list[bool]:
         """Of each SHA-256 digest of what was signed and its signature (r and s, 64 bytes) whether
@@ -120,10 +125,9 @@ class FixedBase:
 
     def _sums(self, factors: Iterable[tuple[int, int]]) -> Iterator[int]:
         """Of each point u1·G + u2·Q its x; 0, which is none in a signature, if there is no such."""
-        openssl, group = self._openssl, self._group
-        library, context, curve = openssl.library, openssl.context, openssl.curve
-        number, buffer = openssl.number, openssl.buffer
-        a, b = openssl.points
+        library, context, number = self._library, self._context, self._number
+        curve, group, (a, b) = self._curve, self._group, self._points
+        buffer = ctypes.create_string_buffer(_OCTETS)
         bin2bn, bn2binpad = library.BN_bin2bn, library.BN_bn2binpad
         mul, add = library.EC_POINT_mul, library.EC_POINT_add
         x_and_y = library.EC_POINT_get_affine_coordinates

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from audit import es256
 from audit.es256 import Signature, Verifier, is_point, verifies
 from audit.fixed_base import FixedBase
-from ledger.encoding import b64url, sha256
+from ledger.encoding import b64url, b64url_decode, sha256
 
 _KEY = ec.derive_private_key(0x1234567890ABCDEF, ec.SECP256R1())
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -143,6 +145,20 @@ def test_sum_that_is_no_point_is_refused() -> None:
     assert _TABLE.verified([(digest, raw)]) == [False]
     # The next one is judged as if nothing had been.
     assert _by_table("a.b", *_sign("a.b"))
+
+
+def test_tables_of_several_threads_do_not_meet() -> None:
+    """A forged signature with another's r would pass if one thread saw the other's point."""
+    _, digest, text = _signature(_KEY, "a.b")
+    good = digest, b64url_decode(text)
+    forged = sha256(b"c.d"), good[1]
+
+    def judge(signature: tuple[bytes, bytes]) -> set[bool]:
+        table = FixedBase(_point(_KEY))
+        return {found for _ in range(10) for found in table.verified([signature] * 50)}
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(judge, [good, forged] * 2)] == [{True}, {False}] * 2
 
 
 @pytest.mark.parametrize("raw", [b"", b"\1" * 63, b"\1" * 65])

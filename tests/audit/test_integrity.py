@@ -20,6 +20,7 @@ import authz.disputing
 import authz.lookups
 import ledger.enrolment
 import ledger.invitations
+from audit import es256
 from audit.integrity import ahead, report
 from audit.integrity.chain_records import ChainRecords
 from audit.integrity.report import Finding, IntegrityReport
@@ -329,8 +330,13 @@ def test_claim_with_an_altered_signature_is_named(copy: Copy) -> None:
     assert found(copy.check(), f"statements {seq}").code == "statement.signature"
 
 
-def test_forged_statement_is_named_although_its_digest_fits(copy: Copy) -> None:
-    seq = copy.seq("grant")
+@pytest.mark.parametrize("table_from", [1, 1_000_000], ids=["by table", "without"])
+@pytest.mark.parametrize("kind", ["enrolment", "issue", "grant", "lookup"])
+def test_forged_statement_is_named_although_its_digest_fits(
+    copy: Copy, kind: str, table_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(es256, "_TABLE_FROM", table_from)
+    seq = copy.seq(kind)
     token = copy.one("select token from statements where seq = ?", seq)
     forged = token[:-4] + ("AAAA" if token[-4:] != "AAAA" else "BAAA")
     digest = sha256(forged.encode())
