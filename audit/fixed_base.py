@@ -51,9 +51,10 @@ _FUNCTIONS = {
 
 
 @cache
-def _openssl() -> ctypes.CDLL | None:
+def _openssl() -> ctypes.PyDLL | None:
     try:
-        library = ctypes.CDLL(str(import_module("_hashlib").__file__))
+        # Without letting go of the interpreter, which takes as long as the shorter ones of these.
+        library = ctypes.PyDLL(str(import_module("_hashlib").__file__))
         for name, (gives, *takes) in _FUNCTIONS.items():
             function = getattr(library, name)
             function.restype, function.argtypes = gives, takes

@@ -54,6 +54,8 @@ class PayloadError(StatementError, ValueError):
 class Members:
     """One JSON object read member by member: types here, values where the object is built."""
 
+    __slots__ = ("_error", "_path", "_value")
+
     def __init__(
         self,
         value: object,
@@ -161,11 +163,12 @@ class Members:
         return value
 
     def texts(self, name: str, limit: int) -> tuple[str, ...]:
-        items = self.items(name, limit)
-        texts = tuple(item for item in items if isinstance(item, str))
-        if len(texts) != len(items):
-            raise self._error.of("malformed", self._at(name))
-        return texts
+        texts: list[str] = []
+        for item in self.items(name, limit):
+            if not isinstance(item, str):
+                raise self._error.of("malformed", self._at(name))
+            texts.append(item)
+        return tuple(texts)
 
     def fields(self, name: str) -> tuple[str, ...]:
         fields = self.texts(name, MAX_FIELDS)
