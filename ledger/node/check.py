@@ -24,7 +24,7 @@ import lmdb
 import rlp
 from eth_hash.auto import keccak
 
-from ledger.node import evm, seal
+from ledger.node import seal
 from ledger.node.block import (
     EMPTY_TRIE_ROOT,
     Header,
@@ -120,6 +120,10 @@ class _StoreCheck:
         self._missing_states: set[bytes] = set()
 
     def run(self) -> Iterator[Fault]:
+        # Here: it takes a second to import, for which who only opens the store would wait.
+        from ledger.node import evm
+
+        self._evm = evm
         yield from self._meta()
         yield from self._blocks()
         for table in self._needed:
@@ -268,8 +272,8 @@ class _StoreCheck:
             if rlp.encode([raw, rlp.encode(withdrawals)]) != stored:
                 raise ValueError("another encoding of it")
             if header is not None and (
-                evm.ordered_root(raw),
-                evm.ordered_root([rlp.encode(fields) for fields in withdrawals]),
+                self._evm.ordered_root(raw),
+                self._evm.ordered_root([rlp.encode(fields) for fields in withdrawals]),
             ) != (header.transaction_root, header.withdrawals_root):
                 raise ValueError("not what the header commits to")
             self._credited.update(item.address for item in withdrawals_from_stored(encoded))
@@ -298,7 +302,7 @@ class _StoreCheck:
             if stored_receipts(receipts) != stored:
                 raise ValueError("another encoding of them")
             encoded = [receipt.encode(receipt.bloom) for receipt in receipts]
-            if header is not None and evm.ordered_root(encoded) != header.receipt_root:
+            if header is not None and self._evm.ordered_root(encoded) != header.receipt_root:
                 raise ValueError("not what the header commits to")
             if transactions is not None and header is not None:
                 self._check_derived(receipts, transactions)
@@ -320,7 +324,7 @@ class _StoreCheck:
             before = receipt.cumulative_gas_used
             created = None
             if receipt.succeeded and _creates(raw):
-                sent = evm.decode_transaction(raw, self._chain_id)
+                sent = self._evm.decode_transaction(raw, self._chain_id)
                 created = keccak(rlp.encode([sent.sender, sent.nonce]))[12:]
             if receipt.created != created:
                 raise ValueError("not the contract that was created")
@@ -380,7 +384,7 @@ class _StoreCheck:
                     yield from self._state_of(named)
 
     def _state_of(self, key: bytes) -> Iterator[Fault]:
-        if key in (EMPTY_TRIE_ROOT, evm.EMPTY_CODE_HASH) or key in self._missing_states:
+        if key in (EMPTY_TRIE_ROOT, self._evm.EMPTY_CODE_HASH) or key in self._missing_states:
             return
         if self._get("nodes", key) is None:
             self._missing_states.add(key)
@@ -401,7 +405,7 @@ class _StoreCheck:
     def _has_account(self, sender: bytes) -> bool:
         try:
             read = lambda key: self._get("nodes", key)  # noqa: E731
-            return evm.read_account(read, self._head_state, sender).balance > 0
+            return self._evm.read_account(read, self._head_state, sender).balance > 0
         except Exception:  # noqa: BLE001 - a trie that cannot be read is named already
             return True
 
