@@ -21,6 +21,8 @@ from ledger.database import Database
 from ledger.engines import engine_of
 
 _COLLECT_EVERY = 8  # chunks
+# JSON is read up to 1,024 levels deep, which pickling answers with two calls each.
+_RECURSION = 5_000
 _AHEAD = 2  # chunks that wait here, beside the one that is on its way
 
 
@@ -59,6 +61,7 @@ def _end_with_caller() -> None:
 
 
 def main() -> None:
+    sys.setrecursionlimit(_RECURSION)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's, who ends this
     work: Work = pickle.load(sys.stdin.buffer)  # noqa: S301 - from whoever started this
     threading.Thread(target=_end_with_caller, daemon=True).start()

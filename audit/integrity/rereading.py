@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -71,6 +72,7 @@ _STATEMENT_OF = {
     EventKind.INVITATION: Kind.INVITATION,
 }
 _KEYS_KEPT = 4_000
+_HOLDERS_KEPT = 4_096
 _VALUES = (str, int, bool)  # of fields
 #: Columns of a certificate that are as its statement says.
 _STATED = ("type", "issuer", "commitment", "seq", "valid_from_ms", "valid_until_ms", "source")
@@ -251,6 +253,8 @@ class Rereader:
     def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
         self._connection, self._master, self._catalogue = connection, master, catalogue
         self.points: dict[str, bytes] = {}
+        # One holder's certificates are often issued in a row.
+        self._holder = lru_cache(_HOLDERS_KEPT)(partial(holder_id, master))
 
     def read(self, start: int, end: int) -> Chunk:
         """Entries [start, end)."""
@@ -420,9 +424,10 @@ class Rereader:
             _ms(claims.get("exp")),
             claims.get("source"),
         ]
-        wrong = [
-            name for name, is_, said in zip(_STATED, stored, stated, strict=True) if is_ != said
-        ]
+        wrong = []
+        if stored != stated:
+            pairs = zip(_STATED, stored, stated, strict=True)
+            wrong = [name for name, is_, said in pairs if is_ != said]
         content_altered = False
         # Whether content was rightly erased is seen at the end.
         if content is not None and wrapped_key is not None:
@@ -430,7 +435,7 @@ class Rereader:
             content_altered = fields is None
             if fields is not None:
                 subject, shown = str(fields[kind.subject.name]), holder
-                holder = holder_id(self._master, subject)
+                holder = self._holder(subject)
                 if shown != holder:
                     wrong.append("holder")
                 if uniqueness is not None:

@@ -26,7 +26,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 OPEN = ".."
@@ -144,6 +144,7 @@ def normalise_column(header: str) -> str:
     return _BLANK_OR_MARK.sub("", unicodedata.normalize("NFKC", header)).casefold()
 
 
+@lru_cache(maxsize=512)
 def _normalise_name(name: str) -> str:
     return unicodedata.normalize("NFKC", name).strip().casefold().replace("_", "-")
 

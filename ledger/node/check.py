@@ -12,6 +12,7 @@ the ledger's are for that), printing, deciding what becomes of a damaged store.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -120,9 +121,12 @@ class _StoreCheck:
         self._missing_states: set[bytes] = set()
 
     def run(self) -> Iterator[Fault]:
-        # Here: it takes a second to import, for which who only opens the store would wait.
+        # Here: it takes a second to import, for which who only opens the store would wait. The
+        # recursion limit that it raises is for contracts, of which none is run.
+        limit = sys.getrecursionlimit()
         from ledger.node import evm
 
+        sys.setrecursionlimit(limit)
         self._evm = evm
         yield from self._meta()
         yield from self._blocks()

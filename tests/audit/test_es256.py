@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -12,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 from cryptography.hazmat.primitives.hashes import SHA256
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import es256
+from audit import es256, fixed_base
 from audit.es256 import Signature, Verifier, is_point, verifies
 from audit.fixed_base import FixedBase
 from ledger.encoding import b64url, b64url_decode, sha256
@@ -46,12 +47,14 @@ def _other_library(signed: str, r: int, s: int) -> bool:
     return True
 
 
-_TABLE = FixedBase(_point(_KEY))
+@cache
+def _table() -> FixedBase:
+    return FixedBase(_point(_KEY))
 
 
 def _by_table(signed: str, r: int, s: int) -> bool:
     raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-    [found] = _TABLE.verified([(sha256(signed.encode()), raw)])
+    [found] = _table().verified([(sha256(signed.encode()), raw)])
     return found
 
 
@@ -142,7 +145,7 @@ def test_sum_that_is_no_point_is_refused() -> None:
     d, r, s = 0x1234567890ABCDEF, 5, 7  # d: the private key
     digest = (-r * d % _ORDER).to_bytes(32, "big")
     raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-    assert _TABLE.verified([(digest, raw)]) == [False]
+    assert _table().verified([(digest, raw)]) == [False]
     # The next one is judged as if nothing had been.
     assert _by_table("a.b", *_sign("a.b"))
 
@@ -163,7 +166,7 @@ def test_tables_of_several_threads_do_not_meet() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"\1" * 63, b"\1" * 65])
 def test_table_refuses_what_is_no_signature(raw: bytes) -> None:
-    assert _TABLE.verified([(sha256(b"a.b"), raw)]) == [False]
+    assert _table().verified([(sha256(b"a.b"), raw)]) == [False]
 
 
 def _signature(key: ec.EllipticCurvePrivateKey, signed: str) -> Signature:
@@ -175,6 +178,7 @@ def _signature(key: ec.EllipticCurvePrivateKey, signed: str) -> Signature:
 _KEYS = [ec.derive_private_key(number, ec.SECP256R1()) for number in (3, 4, 5)]
 
 
+@settings(deadline=None, max_examples=40)  # up to three tables in each
 @given(
     st.lists(st.tuples(st.sampled_from([0, 0, 0, 1, 2]), st.sampled_from("ooooxyz")), max_size=40)
 )
@@ -236,6 +240,16 @@ def test_without_an_openssl_that_makes_tables(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(es256, "_TABLE_FROM", 1)
     monkeypatch.setattr("audit.fixed_base._openssl", lambda: None)
     with pytest.raises(ValueError, match="no tables"):
+        FixedBase(_point(_KEY))
+    assert Verifier().verified([_signature(_KEY, "a"), _signature(_KEYS[0], "a")]) == [True, True]
+
+
+@pytest.mark.parametrize("function", ["EC_GROUP_new_by_curve_name", "BN_CTX_new", "EC_POINT_new"])
+def test_without_what_a_table_is_made_of(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OpenSSL may lack the curve, as some distributions' do."""
+    monkeypatch.setattr(es256, "_TABLE_FROM", 1)
+    monkeypatch.setattr(fixed_base._openssl(), function, lambda *_: None)
+    with pytest.raises(ValueError, match="lacks"):
         FixedBase(_point(_KEY))
     assert Verifier().verified([_signature(_KEY, "a"), _signature(_KEYS[0], "a")]) == [True, True]
 

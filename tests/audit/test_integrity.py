@@ -353,6 +353,20 @@ def test_statement_that_is_none_is_named(copy: Copy, token: str) -> None:
     assert found(copy.check(), f"statements {seq}")
 
 
+@pytest.mark.parametrize("levels", [900, 1_000, 2_000])
+def test_statement_nested_as_deep_as_can_be_is_named(
+    copy: Copy, levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By processes that read ahead, too, which send on what they read."""
+    monkeypatch.setattr(ahead, "PARALLEL_FROM", 1)
+    seq = copy.seq("status")
+    header, _, signature = copy.one("select token from statements where seq = ?", seq).split(".")
+    payload = f'{{"jti": "a", "x": {"[" * levels}{"]" * levels}}}'
+    token = f"{header}.{b64url(payload.encode())}.{signature}"
+    copy.run("update statements set token = ? where seq = ?", token, seq)
+    assert found(copy.check(), f"statements {seq}")
+
+
 def test_missing_statement_is_named(copy: Copy) -> None:
     seq = copy.seq("lookup")
     copy.run("delete from statements where seq = ?", seq)
