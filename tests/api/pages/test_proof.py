@@ -153,8 +153,9 @@ def test_whatever_is_altered_the_browser_and_python_agree(city: Any, verify: Ver
     for other, outcome in zip(variants, outcomes, strict=True):
         expected = isinstance(other, dict) and python_says(other, city.log_key)
         assert outcome["verified"] == expected, other
-    # Almost none: a receipt may carry a further member, and unused bits of base64 mean nothing.
-    assert 1 <= sum(outcome["verified"] for outcome in outcomes) <= 3
+    # Almost none: a receipt may carry a further member, and unused bits of base64 mean nothing; of
+    # root and siblings, each of which has two, a random letter may be spelt otherwise.
+    assert 1 <= sum(outcome["verified"] for outcome in outcomes) <= 2 + len(receipt["proof"])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 40])
