@@ -137,11 +137,11 @@ def _identity_numbers(client: Client, path: Path) -> list[str]:
     """Subjects of the good rows, each once."""
     from datetime import UTC, datetime
 
-    from ledger.intake import Prepared, PreparedRows, open_export
+    from ledger.intake import Prepared, open_export, prepare_rows
 
     kind = client.catalogue.type("resident-identity-card")
     with open_export(path, path.name, kind) as export:
-        rows = PreparedRows(kind, export, on=datetime.now(UTC).date())
+        rows = prepare_rows(kind, export, on=datetime.now(UTC).date())
         return list(dict.fromkeys(row.subject for row in rows if isinstance(row, Prepared)))
 
 

@@ -39,9 +39,8 @@ Checked = tuple[Statement, Issuance] | StatementError
 class Checker:
     """Verifies and reads signed certificates."""
 
-    def __init__(self, catalogue: Catalogue, master: MasterKey, *, synthetic_allowed: bool) -> None:
+    def __init__(self, catalogue: Catalogue, master: MasterKey) -> None:
         self._catalogue, self._master = catalogue, master
-        self._synthetic_allowed = synthetic_allowed
 
     def check(self, signed: Signed) -> Checked:
         token, disclosures, key = signed
@@ -52,7 +51,6 @@ class Checker:
                 disclosures,
                 catalogue=self._catalogue,
                 master=self._master,
-                synthetic_allowed=self._synthetic_allowed,
             )
         except StatementError as error:
             return error
@@ -62,9 +60,9 @@ class Checker:
 class BulkChecker:
     """`Checker` for many at a time. ``master_file`` is where the second process reads the key."""
 
-    def __init__(self, checker: Checker, master_file: Path, *, synthetic_allowed: bool) -> None:
+    def __init__(self, checker: Checker, master_file: Path) -> None:
         self._checker = checker
-        self._start = (str(master_file), synthetic_allowed)
+        self._start = (str(master_file),)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._process: ProcessPoolExecutor | None = None
         self._ready = False
@@ -125,7 +123,7 @@ def check_one(checker: Checker, text: str, key: ECKey) -> Checked:
 _there: Checker
 
 
-def _prepare(master_file: str, synthetic_allowed: bool) -> None:
+def _prepare(master_file: str) -> None:
     global _there
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle, in order
     parent = multiprocessing.parent_process()
@@ -133,7 +131,7 @@ def _prepare(master_file: str, synthetic_allowed: bool) -> None:
     # A killed service cannot tell us to end.
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     master = MasterKey(load_or_create_secret(Path(master_file)))
-    _there = Checker(load_catalogue(), master, synthetic_allowed=synthetic_allowed)
+    _there = Checker(load_catalogue(), master)
 
 
 def _end_with(parent: Any) -> None:

@@ -282,7 +282,6 @@ class Client:
         type_name: str,
         issuer: str,
         *,
-        synthetic_allowed: bool = True,
         progress: Callable[[Progress], None] = lambda _: None,
         refused_rows: IO[str] | None = None,
     ) -> ImportOutcome:
@@ -292,7 +291,6 @@ class Client:
             path.name,
             self.signer(type_name, issuer),
             self.issue_many,
-            synthetic_allowed=synthetic_allowed,
             progress=progress,
             refused_rows=refused_rows,
         )

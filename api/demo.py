@@ -55,7 +55,7 @@ from ledger.chain import ChainClient, Deployment
 from ledger.database import Database
 from ledger.encoding import b64url, b64url_decode, sha256
 from ledger.entries import Entry
-from ledger.intake import Prepared, PreparedRows, open_export
+from ledger.intake import Prepared, open_export, prepare_rows
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
 from ledger.samples import CARDS, DRIVERS, LICENCES, write_samples
@@ -833,7 +833,7 @@ def _someone(cards: Path) -> Prepared:
     """The first person in the export who is of age and whose card is valid today."""
     kind, today = load_catalogue().type(CARD), city_date(time.time_ns() // 1_000_000)
     with open_export(cards, cards.name, kind) as export:
-        for row in PreparedRows(kind, export, on=today):
+        for row in prepare_rows(kind, export, on=today):
             if (
                 isinstance(row, Prepared)
                 and row.fields["of_age_18"] is True

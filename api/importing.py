@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,10 @@ from ledger.identifiers import CertificateIdentifier
 from ledger.intake import (
     ImportReport,
     Prepared,
-    PreparedRows,
     RowRefusal,
     file_sha256,
     open_export,
+    prepare_rows,
     source_ref,
 )
 
@@ -105,7 +105,6 @@ def import_export(
     signer: Signer,
     submit: Submit,
     *,
-    synthetic_allowed: bool,
     progress: Callable[[Progress], None] = lambda _: None,
     refused_rows: IO[str] | None = None,
     in_flight: int = 4,
@@ -119,8 +118,8 @@ def import_export(
     waiting: deque[tuple[list[Prepared], Future[Sequence[RowResult]]]] = deque()
     with open_export(path, filename, signer.kind) as export, ThreadPoolExecutor(in_flight) as pool:
         today = city_date(time.time_ns() // 1_000_000)
-        rows = PreparedRows(signer.kind, export, on=today, synthetic_allowed=synthetic_allowed)
-        report = ImportReport(filename, digest, signer.kind.code, rows.scheme, refused_rows)
+        rows = prepare_rows(signer.kind, export, on=today)
+        report = ImportReport(filename, digest, signer.kind.code, refused_rows)
         already = 0
 
         def settle() -> None:
@@ -145,7 +144,9 @@ def import_export(
     return ImportOutcome(report, report.accepted - already, already)
 
 
-def _chunks(rows: PreparedRows, report: ImportReport) -> Iterator[list[Prepared]]:
+def _chunks(
+    rows: Iterable[Prepared | RowRefusal], report: ImportReport
+) -> Iterator[list[Prepared]]:
     """Good rows in chunks; refused ones go to the report on the way."""
     chunk: list[Prepared] = []
     for row in rows:

@@ -47,7 +47,7 @@ from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
 from ledger.entries import Decision, Draft, EventKind
 from ledger.holders import holder_id, subject_digest
-from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
+from ledger.identifiers import CertificateIdentifier, identity_check_digit
 from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler
 from ledger.sealing import MasterKey
@@ -414,7 +414,6 @@ class _Maker:
             disclosures,
             catalogue=self._catalogue,
             master=self._master,
-            synthetic_allowed=True,
         )
         made.certificates.append(pack((issuance.certificate.statement, issuance)))
         return id_
@@ -497,17 +496,15 @@ class _Signer:
 
 
 def _identity_number(index: int) -> str:
-    """A number of nobody's: right by the synthetic scheme and wrong by the national one."""
+    """A well-formed number of nobody's: its county does not exist."""
     index, day = divmod(index, 28)
     index, month = divmod(index, 12)
     index, year = divmod(index, 50)
     sequence, region = divmod(index, 9)
-    for odd in range(2):
-        body = f"44030{region + 1}{1940 + year}{month + 1:02}{day + 1:02}{2 * sequence + odd:03}"
-        check = identity_check_digit(body, IdentityScheme.SYNTHETIC)
-        if check != identity_check_digit(body, IdentityScheme.NATIONAL):
-            return body + check
-    raise ValueError("no such number")
+    if sequence > 999:
+        raise ValueError("no such number")
+    body = f"44039{region + 1}{1940 + year}{month + 1:02}{day + 1:02}{sequence:03}"
+    return body + identity_check_digit(body)
 
 
 _maker: _Maker

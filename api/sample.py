@@ -91,11 +91,6 @@ def prepare(settings: Settings) -> None:
         raise NotASampleCity(
             "a sample city keeps its database in its data folder; unset CERTLEDGER_DATABASE"
         )
-    if not settings.synthetic_identities:
-        raise NotASampleCity(
-            "the people of a sample city have synthetic identity numbers; "
-            "unset CERTLEDGER_SYNTHETIC_IDENTITIES"
-        )
     if _state(settings).exists():
         return
     begun = [name for name in ("keys", "certledger.db", "node") if (settings.data / name).exists()]

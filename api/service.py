@@ -115,11 +115,8 @@ class Service:
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
         self.log_id = log_id_of(settings.origin)
         self.grants = Grants()
-        allowed = settings.synthetic_identities
-        self.checker = Checker(self.catalogue, self.master, synthetic_allowed=allowed)
-        self.bulk_checker = BulkChecker(
-            self.checker, settings.keys / "master.key", synthetic_allowed=allowed
-        )
+        self.checker = Checker(self.catalogue, self.master)
+        self.bulk_checker = BulkChecker(self.checker, settings.keys / "master.key")
 
     def start(self) -> None:
         """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart, Occupied; nothing is served

@@ -77,11 +77,6 @@ class Settings(BaseSettings):
     report_font: FilePath | None = Field(
         default=None, description="font file for reports, used before the one that comes along"
     )
-    synthetic_identities: bool = Field(
-        default=True,
-        description="accept sample populations whose identity numbers are no real person's; "
-        "set to false where real certificates are issued",
-    )
     sample: bool = Field(
         default=False,
         description="a sample city, whose made-up people anybody may sign in as; "

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from functools import lru_cache
 from operator import mul
 
@@ -45,17 +43,11 @@ _VERSION = re.compile(r"[0-9]{3}", re.ASCII)
 
 _IDENTITY = re.compile(r"[1-9][0-9]{16}[0-9X]", re.ASCII)
 _WEIGHTS_17 = tuple(pow(2, 17 - index, 11) for index in range(17))
-_WEIGHTS_16 = _WEIGHTS_17[1:]
 # The digits are read as ASCII bytes, 48 above their value; the surplus comes off in one go.
 _SURPLUS_17 = 48 * sum(_WEIGHTS_17)
-_SURPLUS_16 = 48 * sum(_WEIGHTS_16)
 _CHECKS = "10X98765432"
-_EARLIEST_BIRTH_YEAR = "1800"
-
-# A file is judged by this many rows: enough for chance (1 in 11) to play no part.
-SCHEME_SAMPLE = 200
-_SCHEME_MINIMUM = 8
-_SCHEME_SHARE = 0.8
+# Numbers were first given out in 1984, to nobody born before this.
+_EARLIEST_BIRTH = date(1850, 1, 1)
 
 
 class IdentifierError(ValueError):
@@ -66,15 +58,6 @@ class IdentifierError(ValueError):
         self.code = code
 
 
-class IdentityScheme(StrEnum):
-    """How the check digit of a population's identity numbers was computed."""
-
-    NATIONAL = "national"
-    """GB 11643: over the first 17 digits."""
-    SYNTHETIC = "synthetic"
-    """Test populations: over the first 16, so that (10 of 11) it is nobody's real number."""
-
-
 def normalise(text: str) -> str:
     """Upper-case NFKC without white space: how a number reads, whoever typed it."""
     if text.isascii() and text.isalnum():
@@ -83,12 +66,10 @@ def normalise(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).split()).removeprefix("'").upper()
 
 
-def identity_check_digit(number: str, scheme: IdentityScheme = IdentityScheme.NATIONAL) -> str:
-    """Check digit for the first 17 digits of ``number`` under ``scheme``."""
+def identity_check_digit(number: str) -> str:
+    """Check digit for the first 17 digits of ``number``."""
     digits = number[:17].encode("ascii")
-    if scheme is IdentityScheme.NATIONAL:
-        return _CHECKS[(sum(map(mul, _WEIGHTS_17, digits)) - _SURPLUS_17) % 11]
-    return _CHECKS[(sum(map(mul, _WEIGHTS_16, digits)) - _SURPLUS_16) % 11]
+    return _CHECKS[(sum(map(mul, _WEIGHTS_17, digits)) - _SURPLUS_17) % 11]
 
 
 def birth_date(number: str) -> date:
@@ -99,17 +80,22 @@ def birth_date(number: str) -> date:
         raise IdentifierError("identity_number.birth_date") from None
 
 
-def is_identity_number(number: str, scheme: IdentityScheme) -> bool:
-    """Whether a normalised number has the form, a real birth date and the check digit."""
+def _identity_fault(number: str, on: date) -> str | None:
+    """Why a normalised ``number`` cannot have been anybody's ``on`` that day, or None."""
     if not _IDENTITY.fullmatch(number):
-        return False
+        return "identity_number.form"
     try:
-        date.fromisoformat(number[6:14])
+        born = date.fromisoformat(number[6:14])
     except ValueError:
-        return False
-    return (
-        number[6:10] >= _EARLIEST_BIRTH_YEAR and identity_check_digit(number, scheme) == number[17]
-    )
+        return "identity_number.birth_date"
+    if not _EARLIEST_BIRTH <= born <= on:
+        return "identity_number.birth_date"
+    return None if identity_check_digit(number) == number[17] else "identity_number.check_digit"
+
+
+def is_identity_number(number: str, on: date) -> bool:
+    """Whether ``number`` is normalised and can have been somebody's ``on`` that day."""
+    return _identity_fault(number, on) is None
 
 
 def looks_like_identity_number(number: str) -> bool:
@@ -117,34 +103,12 @@ def looks_like_identity_number(number: str) -> bool:
     return _IDENTITY.fullmatch(number) is not None and number[0] != "9"
 
 
-def parse_identity_number(text: str, scheme: IdentityScheme = IdentityScheme.NATIONAL) -> str:
-    """Normalise and check an identity number; raises IdentifierError."""
+def parse_identity_number(text: str, on: date) -> str:
+    """Normalise and check an identity number as of ``on``; raises IdentifierError."""
     number = normalise(text)
-    if not _IDENTITY.fullmatch(number):
-        raise IdentifierError("identity_number.form")
-    if birth_date(number).year < int(_EARLIEST_BIRTH_YEAR):
-        raise IdentifierError("identity_number.birth_date")
-    if identity_check_digit(number, scheme) != number[17]:
-        raise IdentifierError("identity_number.check_digit")
+    if fault := _identity_fault(number, on):
+        raise IdentifierError(fault)
     return number
-
-
-def judge_scheme(numbers: Iterable[str], *, synthetic_allowed: bool = True) -> IdentityScheme:
-    """Which scheme a population follows, from a sample of its numbers, read as typed.
-
-    Synthetic only on clear evidence: a single forged number must not choose the rule by which
-    it is judged, so a file is judged as a whole and checked as a whole.
-    """
-    if not synthetic_allowed:
-        return IdentityScheme.NATIONAL
-    seen = national = synthetic = 0
-    for text in numbers:
-        number = normalise(text)
-        seen += 1
-        national += is_identity_number(number, IdentityScheme.NATIONAL)
-        synthetic += is_identity_number(number, IdentityScheme.SYNTHETIC)
-    clear = seen >= _SCHEME_MINIMUM and synthetic >= _SCHEME_SHARE * seen and synthetic > national
-    return IdentityScheme.SYNTHETIC if clear else IdentityScheme.NATIONAL
 
 
 def credit_code_check(code: str) -> str:

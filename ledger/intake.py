@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
-from itertools import chain
 from typing import IO, Any
 
 from ledger.catalogue import (
@@ -47,11 +46,8 @@ from ledger.exports import (
     source_ref,
 )
 from ledger.identifiers import (
-    SCHEME_SAMPLE,
-    IdentityScheme,
     is_credit_code,
     is_identity_number,
-    judge_scheme,
     looks_like_identity_number,
     normalise,
 )
@@ -67,7 +63,6 @@ DUPLICATE = "duplicate"
 _RANK = {IDENTITY_CHECK: 1, CREDIT_CHECK: 1, DATE_INVALID: 2, FIELD_INVALID: 3}
 
 _MAX_TEXT_CELL = 100_000
-_JUDGED_ROWS = 10 * SCHEME_SAMPLE
 # Zero-width characters at the ends come with cells copied from web pages.
 _STRAY = " \t\r\n\u3000\xa0\u200b\ufeff"
 _INNER_BREAKS = re.compile(r"[\t\r\n\v\f]+")
@@ -177,14 +172,14 @@ def _text_of(value: Cell) -> str:
     return value.isoformat()
 
 
-Reader = Callable[[Cell, IdentityScheme], FieldValue]
+Reader = Callable[[Cell, date], FieldValue]
 
 
 def _reader(item: Field) -> Reader:
     longest, spellings, low, high = item.max_length, item.spellings, item.minimum, item.maximum
     folded = {key.casefold(): value for key, value in spellings.items()}
 
-    def text(value: Cell, scheme: IdentityScheme) -> str:
+    def text(value: Cell, on: date) -> str:
         plain = (value if type(value) is str else _text_of(value)).strip(_STRAY)
         if len(plain) > _MAX_TEXT_CELL:
             raise _Invalid(FIELD_INVALID)
@@ -199,7 +194,7 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(FIELD_INVALID)
         return plain
 
-    def enum(value: Cell, scheme: IdentityScheme) -> str:
+    def enum(value: Cell, on: date) -> str:
         found = spellings.get(value) if type(value) is str else None
         if found is None:
             found = folded.get(_squeeze(_text_of(value)).casefold())
@@ -207,7 +202,7 @@ def _reader(item: Field) -> Reader:
                 raise _Invalid(FIELD_INVALID)
         return found
 
-    def day(value: Cell, scheme: IdentityScheme) -> str:
+    def day(value: Cell, on: date) -> str:
         if isinstance(value, date):
             return value.isoformat()[:10]
         found = _day(value) if type(value) is str and len(value) < 40 else None
@@ -217,13 +212,13 @@ def _reader(item: Field) -> Reader:
                 raise _Invalid(DATE_INVALID)
         return found
 
-    def until(value: Cell, scheme: IdentityScheme) -> str:
+    def until(value: Cell, on: date) -> str:
         found = value.isoformat()[:10] if isinstance(value, date) else _end(_dated(value))
         if found is None:
             raise _Invalid(DATE_INVALID)
         return found
 
-    def period(value: Cell, scheme: IdentityScheme) -> str:
+    def period(value: Cell, on: date) -> str:
         if isinstance(value, date):
             value = value.isoformat()[:10]
         found = _period(value) if type(value) is str and len(value) < 80 else None
@@ -233,30 +228,30 @@ def _reader(item: Field) -> Reader:
                 raise _Invalid(DATE_INVALID)
         return found
 
-    def identity_number(value: Cell, scheme: IdentityScheme) -> str:
+    def identity_number(value: Cell, on: date) -> str:
         number = _number(value, IDENTITY_CHECK)
-        if not is_identity_number(number, scheme):
+        if not is_identity_number(number, on):
             raise _Invalid(IDENTITY_CHECK)
         return number
 
-    def credit_code(value: Cell, scheme: IdentityScheme) -> str:
+    def credit_code(value: Cell, on: date) -> str:
         code = _number(value, CREDIT_CHECK).replace("-", "")
         if not is_credit_code(code):
             raise _Invalid(CREDIT_CHECK)
         return code
 
-    def holder_number(value: Cell, scheme: IdentityScheme) -> str:
+    def holder_number(value: Cell, on: date) -> str:
         number = _number(value, IDENTITY_CHECK).replace("-", "")
         if looks_like_identity_number(number):
             # A credit code may be all digits too, so either reading will do.
-            if is_identity_number(number, scheme) or is_credit_code(number):
+            if is_identity_number(number, on) or is_credit_code(number):
                 return number
             raise _Invalid(IDENTITY_CHECK)
         if not is_credit_code(number):
             raise _Invalid(CREDIT_CHECK)
         return number
 
-    def integer(value: Cell, scheme: IdentityScheme) -> int:
+    def integer(value: Cell, on: date) -> int:
         plain = _squeeze(_text_of(value))
         if _THOUSANDS.fullmatch(plain):
             plain = plain.replace(",", "")
@@ -300,9 +295,7 @@ def _readers(item: CertificateType) -> tuple[tuple[str, bool, Reader], ...]:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def prepare(
-    item: CertificateType, row: Row, scheme: IdentityScheme, on: date
-) -> Prepared | RowRefusal:
+def prepare(item: CertificateType, row: Row, on: date) -> Prepared | RowRefusal:
     """Prepare one row as a certificate of type ``item`` to be issued ``on``; never raises."""
     cells = row.cells
     fields: dict[str, FieldValue] = {}
@@ -315,7 +308,7 @@ def prepare(
                 return RowRefusal(row.line, FIELD_MISSING, name)
             continue
         try:
-            fields[name] = read(value, scheme)
+            fields[name] = read(value, on)
         except _Invalid as error:
             if worst is None or _RANK[error.code] < _RANK[worst.code]:
                 worst = RowRefusal(row.line, error.code, name)
@@ -329,57 +322,15 @@ def prepare(
     return Prepared(row.line, fields, valid_from, valid_until, str(fields[item.subject.name]))
 
 
-class PreparedRows:
-    """A whole export, prepared row by row under one identity scheme; iterate it once.
-
-    The scheme is judged from the first readable rows, which are held back until it is known.
-    """
-
-    def __init__(
-        self,
-        item: CertificateType,
-        rows: Iterable[Row | Unreadable],
-        *,
-        on: date,
-        synthetic_allowed: bool = True,
-    ) -> None:
-        source = iter(rows)
-        head: list[Row | Unreadable] = []
-        readable = 0
-        # Both bounds: a file of unreadable rows must not be held in memory whole.
-        while readable < SCHEME_SAMPLE and len(head) < _JUDGED_ROWS:
-            row = next(source, None)
-            if row is None:
-                break
-            head.append(row)
-            readable += isinstance(row, Row)
-        self.scheme = judge_scheme(_numbers(item, head), synthetic_allowed=synthetic_allowed)
-        self._type = item
-        self._on = on
-        self._rows = chain(head, source)
-
-    def __iter__(self) -> Iterator[Prepared | RowRefusal]:
-        item, scheme, on = self._type, self.scheme, self._on
-        for row in self._rows:
-            if isinstance(row, Row):
-                yield prepare(item, row, scheme, on)
-            else:
-                yield RowRefusal(row.line, ROW_UNREADABLE, None)
-
-
-def _numbers(item: CertificateType, rows: Iterable[Row | Unreadable]) -> Iterator[str]:
-    formats = (Format.IDENTITY_NUMBER, Format.HOLDER_NUMBER)
-    named = [(f.name, f.format) for f in item.fields if f.format in formats]
+def prepare_rows(
+    item: CertificateType, rows: Iterable[Row | Unreadable], *, on: date
+) -> Iterator[Prepared | RowRefusal]:
+    """A whole export, prepared row by row to be issued ``on``."""
     for row in rows:
-        if not isinstance(row, Row):
-            continue
-        for name, form in named:
-            value = row.cells.get(name)
-            if not isinstance(value, str) or len(value) > 100:
-                continue
-            number = normalise(value.strip(_STRAY))
-            if number and (form is Format.IDENTITY_NUMBER or looks_like_identity_number(number)):
-                yield number
+        if isinstance(row, Row):
+            yield prepare(item, row, on)
+        else:
+            yield RowRefusal(row.line, ROW_UNREADABLE, None)
 
 
 # --- the report ----------------------------------------------------------------------------------
@@ -397,7 +348,6 @@ class ImportReport:
     filename: str
     digest: bytes
     type_code: str
-    scheme: IdentityScheme
     sink: IO[str] | None = None
     accepted: int = 0
     refused: dict[str, int] = field(default_factory=dict)
@@ -434,7 +384,6 @@ class ImportReport:
             "file": self.filename,
             "sha256": self.digest.hex(),
             "type": self.type_code,
-            "identity_scheme": self.scheme.value,
             "counts": dict(self.counts),
             "refused": [
                 {"line": row.line, "code": row.code, "field": row.field} for row in self.rows
@@ -457,12 +406,12 @@ __all__ = [
     "ExportError",
     "ImportReport",
     "Prepared",
-    "PreparedRows",
     "Row",
     "RowRefusal",
     "Unreadable",
     "file_sha256",
     "open_export",
     "prepare",
+    "prepare_rows",
     "source_ref",
 ]

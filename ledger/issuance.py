@@ -34,7 +34,6 @@ def read_certificate(
     *,
     catalogue: Catalogue,
     master: MasterKey,
-    synthetic_allowed: bool,
 ) -> Issuance:
     """Check a signed certificate against its type and seal its content; raises StatementError."""
     certificate = open_certificate(statement, disclosures)
@@ -43,7 +42,7 @@ def read_certificate(
         kind = catalogue.type(certificate.type_code)
         identifier = CertificateIdentifier.parse(certificate.certificate_id)
         issued_on = city_date(statement.issued_at * 1000)
-        validate_fields(kind, fields, on=issued_on, synthetic_allowed=synthetic_allowed)
+        validate_fields(kind, fields, on=issued_on)
     except UnknownType:
         raise StatementError("certificate.type", "the type is not in the catalogue") from None
     except IdentifierError as error:

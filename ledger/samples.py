@@ -4,8 +4,8 @@ For the demo, the benchmark and tests: what departments send (GB18030 CSV, JSON 
 byte-order mark and cut-off lines, XLSX), in any size, the same bytes for the same seed, and the
 counts an import must come to.
 
-Nobody real is hit: each identity number satisfies the SYNTHETIC scheme and *fails* the national
-one, and credit codes name a district (440399) that does not exist.
+Nobody real is hit: numbers and credit codes are well-formed, of counties (440391 to 440399) that
+do not exist.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-from ledger.identifiers import IdentityScheme, credit_code_check, identity_check_digit
+from ledger.identifiers import credit_code_check, identity_check_digit
 
 CARDS = "resident-id-cards.csv"
 LICENCES = "business-licences.jsonl"
@@ -30,17 +30,7 @@ Expected = dict[str, dict[str, int]]
 _FAMILY = tuple("赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜")
 _GIVEN = tuple("安宁晨曦文博雨桐嘉怡浩然子涵思远若兰景行明轩清越知秋云帆书瑶一诺星河")
 _ETHNIC = ("汉",) * 12 + ("壮", "满", "回", "苗", "瑶")
-_DISTRICTS = (
-    ("440303", "罗湖"),
-    ("440304", "福田"),
-    ("440305", "南山"),
-    ("440306", "宝安"),
-    ("440307", "龙岗"),
-    ("440308", "盐田"),
-    ("440309", "龙华"),
-    ("440310", "坪山"),
-    ("440311", "光明"),
-)
+_DISTRICTS = tuple((f"44039{n}", name) for n, name in enumerate("东南西北中山海江湖", 1))
 _STREETS = ("示例路", "样本街", "虚构大道", "演示巷", "测试里")
 _TRADES = (
     "食品销售；餐饮服务",
@@ -60,10 +50,7 @@ _CHECK_DIGITS = "0123456789X"
 def write_samples(
     folder: Path, *, cards: int = 2_400, licences: int = 600, drivers: int = 400, seed: int = 1
 ) -> Expected:
-    """Write the three files and ``expected.json`` into ``folder``; returns the expected counts.
-
-    A file of people needs eight rows or more, or an import cannot tell the scheme of its numbers.
-    """
+    """Write the three files and ``expected.json`` into ``folder``; returns the expected counts."""
     folder.mkdir(parents=True, exist_ok=True)
     expected = {
         CARDS: _write_cards(folder / CARDS, cards, random.Random(f"cards {seed}")),  # noqa: S311
@@ -101,20 +88,14 @@ def _numbers(rng: random.Random) -> Iterator[tuple[str, int, int, int, bool]]:
         region = _DISTRICTS[int(pick() * len(_DISTRICTS))][0]
         sequence = int(pick() * 1000)
         body = f"{region}{year}{month:02}{day:02}{sequence:03}"
-        check = identity_check_digit(body, IdentityScheme.SYNTHETIC)
-        if body in seen or check == identity_check_digit(body, IdentityScheme.NATIONAL):
+        if body in seen:
             continue
         seen.add(body)
-        yield body + check, year, month, day, sequence % 2 == 1
+        yield body + identity_check_digit(body), year, month, day, sequence % 2 == 1
 
 
 def _wrong_check(number: str, rng: random.Random) -> str:
-    """``number`` with a check digit that is right under neither scheme."""
-    right = {
-        identity_check_digit(number, IdentityScheme.SYNTHETIC),
-        identity_check_digit(number, IdentityScheme.NATIONAL),
-    }
-    return number[:17] + rng.choice([digit for digit in _CHECK_DIGITS if digit not in right])
+    return number[:17] + rng.choice([digit for digit in _CHECK_DIGITS if digit != number[17]])
 
 
 def _name(rng: random.Random) -> str:
@@ -172,12 +153,12 @@ def _write_cards(path: Path, rows: int, rng: random.Random) -> dict[str, int]:
             until = "长期" if issued - year >= 46 else f"{issued + 20}.{month:02}.{day:02}"
             district = _DISTRICTS[int(pick() * len(_DISTRICTS))][1]
             street = _STREETS[int(pick() * len(_STREETS))]
-            address = f"深圳市{district}区{street}{1 + int(pick() * 300)}号"
+            address = f"示例市{district}区{street}{1 + int(pick() * 300)}号"
             if noise > 0.98:
                 address = f'"{address},{1 + int(pick() * 30)}室"'
             out.write(
                 f"{name},{'男' if male else '女'},{_ETHNIC[int(pick() * len(_ETHNIC))]},{born},"
-                f"{address},{number},深圳市公安局{district}分局,"
+                f"{address},{number},示例市公安局{district}区分局,"
                 f"{issued}.{month:02}.{day:02}-{until}\r\n"
             )
     return expected
@@ -217,7 +198,7 @@ def _write_licences(path: Path, rows: int, rng: random.Random) -> dict[str, int]
             line = json.dumps(
                 {
                     "统一社会信用代码": code,
-                    "名称": f"深圳市{name}虚构{rng.choice(_BUSINESSES)}有限公司",
+                    "名称": f"示例市{name}虚构{rng.choice(_BUSINESSES)}有限公司",
                     "类型": "有限责任公司",
                     "法定代表人": person,
                     "注册资本": f"{rng.choice((10, 50, 100, 500, 1000))}万元人民币",
@@ -226,7 +207,7 @@ def _write_licences(path: Path, rows: int, rng: random.Random) -> dict[str, int]
                     if rng.random() < 0.9
                     else f"{day.isoformat()}至{day.replace(year=day.year + 50).isoformat()}",
                     "经营范围": rng.choice(_TRADES),
-                    "登记机关": "深圳市市场监督管理局",
+                    "登记机关": "示例市市场监督管理局",
                 },
                 ensure_ascii=False,
             )

@@ -16,7 +16,6 @@ from api.cli.options import (
     KeyFile,
     Url,
     client_of,
-    settings_of,
     signing_key,
 )
 from api.cli.showing import columns, entry_number, folded, local_time, show
@@ -67,7 +66,6 @@ def import_(
 
     existing(file)
     load_catalogue().type(type_name)
-    settings = settings_of()
     with client_of(url, signing_key(issuer)) as client:
         code = department or _department(client.whoami())
         sink = refused.open("w", encoding="utf-8-sig", newline="") if refused else None
@@ -77,7 +75,6 @@ def import_(
                     file,
                     type_name,
                     code,
-                    synthetic_allowed=settings.synthetic_identities,
                     progress=advance,
                     refused_rows=sink,
                 )
@@ -106,11 +103,6 @@ def _import_text(outcome: Any) -> str:
     hidden = sum(report.refused.values()) - min(20, len(report.rows))
     if hidden > 0:
         lines.append(f"  and {hidden} more: name a file for all of them with --refused")
-    if report.scheme.value == "synthetic":
-        lines.append(
-            "This export is a sample population: its identity numbers are no real person's. "
-            "Where real certificates are issued, set CERTLEDGER_SYNTHETIC_IDENTITIES=false."
-        )
     return "\n".join(lines)
 
 
@@ -175,7 +167,6 @@ def _prepare(kind: CertificateType, fields: str) -> Prepared:
     import time
 
     from ledger.certificates import city_date
-    from ledger.identifiers import IdentityScheme
     from ledger.intake import Row, RowRefusal, prepare
 
     cells = _cells(fields)
@@ -189,10 +180,7 @@ def _prepare(kind: CertificateType, fields: str) -> Prepared:
         1, {name: value if isinstance(value, bool) else str(value) for name, value in cells.items()}
     )
     today = city_date(time.time_ns() // 1_000_000)
-    prepared = prepare(kind, row, IdentityScheme.NATIONAL, today)
-    if isinstance(prepared, RowRefusal) and settings_of().synthetic_identities:
-        again = prepare(kind, row, IdentityScheme.SYNTHETIC, today)
-        prepared = again if not isinstance(again, RowRefusal) else prepared
+    prepared = prepare(kind, row, today)
     if isinstance(prepared, RowRefusal):
         at = f" ({prepared.field})" if prepared.field else ""
         raise WrongInput(f"refused: {prepared.code}{at}")

@@ -365,7 +365,6 @@ async def _run_import(
                 name,
                 signer,
                 submit,
-                synthetic_allowed=service.settings.synthetic_identities,
                 progress=job.show,
                 refused_rows=job.refused_rows,
             )

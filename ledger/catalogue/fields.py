@@ -24,7 +24,6 @@ from ledger.catalogue.model import (
     Rule,
 )
 from ledger.identifiers import (
-    IdentityScheme,
     is_credit_code,
     is_identity_number,
     looks_like_identity_number,
@@ -39,8 +38,8 @@ _FORBIDDEN = re.compile(
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
-Check = Callable[[FieldValue], str | None]
-"""None when the value is canonical, else the reason code."""
+Check = Callable[[FieldValue, date], str | None]
+"""None when the value is canonical on the day of issue, else the reason code."""
 
 
 class FieldError(ValueError):
@@ -97,43 +96,39 @@ def whole_years(since: date, on: date) -> int:
     return on.year - since.year - ((on.month, on.day) < (since.month, since.day))
 
 
-def _checker(field: Field, synthetic_allowed: bool) -> Check:
+def _checker(field: Field) -> Check:
     longest, values, low, high = field.max_length, field.values, field.minimum, field.maximum
 
-    def identity(value: str) -> bool:
-        return is_identity_number(value, IdentityScheme.NATIONAL) or (
-            synthetic_allowed and is_identity_number(value, IdentityScheme.SYNTHETIC)
-        )
-
-    def text(value: FieldValue) -> str | None:
+    def text(value: FieldValue, on: date) -> str | None:
         fine = type(value) is str and 0 < len(value) <= longest and is_plain_text(value)
         return None if fine else "field.invalid"
 
-    def enum(value: FieldValue) -> str | None:
+    def enum(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and value in values else "field.invalid"
 
-    def day(value: FieldValue) -> str | None:
+    def day(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and canonical_date(value) else "date.invalid"
 
-    def until(value: FieldValue) -> str | None:
+    def until(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and canonical_end(value)[0] else "date.invalid"
 
-    def period(value: FieldValue) -> str | None:
+    def period(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and split_period(value) else "date.invalid"
 
-    def identity_number(value: FieldValue) -> str | None:
-        return None if type(value) is str and identity(value) else "identity_number.check_digit"
+    def identity_number(value: FieldValue, on: date) -> str | None:
+        return None if type(value) is str and is_identity_number(value, on) else _IDENTITY_CODE
 
-    def credit_code(value: FieldValue) -> str | None:
+    def credit_code(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and is_credit_code(value) else "credit_code.check_digit"
 
-    def holder_number(value: FieldValue) -> str | None:
+    def holder_number(value: FieldValue, on: date) -> str | None:
         if type(value) is str and looks_like_identity_number(value):
             # A credit code may be all digits too, so either reading will do.
-            return None if identity(value) or is_credit_code(value) else _IDENTITY_CODE
-        return credit_code(value)
+            fine = is_identity_number(value, on) or is_credit_code(value)
+            return None if fine else _IDENTITY_CODE
+        return credit_code(value, on)
 
-    def integer(value: FieldValue) -> str | None:
+    def integer(value: FieldValue, on: date) -> str | None:
         return None if type(value) is int and low <= value <= high else "field.invalid"
 
     return {
@@ -176,10 +171,8 @@ class _Compiled:
 
     __slots__ = ("checks", "derivers", "names", "required")
 
-    def __init__(self, item: CertificateType, synthetic_allowed: bool) -> None:
-        self.checks = tuple(
-            (f.name, _checker(f, synthetic_allowed), f.required) for f in item.fields
-        )
+    def __init__(self, item: CertificateType) -> None:
+        self.checks = tuple((f.name, _checker(f), f.required) for f in item.fields)
         self.derivers = tuple(
             (d.name, d.source, _deriver(d, item.field_by_name[d.source])) for d in item.derived
         )
@@ -187,28 +180,22 @@ class _Compiled:
 
 
 @lru_cache(maxsize=256)
-def _compiled(item: CertificateType, synthetic_allowed: bool) -> _Compiled:
-    return _Compiled(item, synthetic_allowed)
+def _compiled(item: CertificateType) -> _Compiled:
+    return _Compiled(item)
 
 
 def derive(item: CertificateType, fields: Mapping[str, FieldValue], on: date) -> dict[str, bool]:
     """The yes/no fields that follow from canonical ``fields`` for a certificate issued ``on``."""
-    return {name: rule(fields[source], on) for name, source, rule in _compiled(item, True).derivers}
+    return {name: rule(fields[source], on) for name, source, rule in _compiled(item).derivers}
 
 
-def validate_fields(
-    item: CertificateType,
-    fields: Mapping[str, FieldValue],
-    *,
-    on: date,
-    synthetic_allowed: bool = True,
-) -> None:
+def validate_fields(item: CertificateType, fields: Mapping[str, FieldValue], *, on: date) -> None:
     """Check every field of a certificate issued ``on``; raises FieldError for the first.
 
     ``on`` decides the derived fields: someone who comes of age later keeps a truthful 'no' until
     the certificate is issued again.
     """
-    compiled = _compiled(item, synthetic_allowed)
+    compiled = _compiled(item)
     known = 0
     for name, check, required in compiled.checks:
         value = fields.get(name)
@@ -220,7 +207,7 @@ def validate_fields(
                 raise FieldError("field.invalid", name)
             continue
         known += 1
-        code = check(value)
+        code = check(value, on)
         if code is not None:
             raise FieldError(code, name)
     for name, source, rule in compiled.derivers:

@@ -52,7 +52,7 @@ from ledger.encoding import sha256
 from ledger.enrolment import EnrolmentHandler
 from ledger.entries import Entry
 from ledger.holders import subject_digest
-from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
+from ledger.identifiers import CertificateIdentifier, identity_check_digit
 from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler, StatusHandler
 from ledger.log import Log
@@ -313,7 +313,6 @@ class Actors:
             disclosures,
             catalogue=CATALOGUE,
             master=MASTER,
-            synthetic_allowed=True,
         )
         request = Request(issuance.certificate.statement, self.enrolled["issuer"], issuance)
         return Sent("issue", request)
@@ -368,7 +367,7 @@ def _identifier() -> str:
 
 def _number(index: int) -> str:
     body = f"44039919900101{index:03}"
-    return body + identity_check_digit(body, IdentityScheme.SYNTHETIC)
+    return body + identity_check_digit(body)
 
 
 _keeper = Actors()

@@ -24,7 +24,7 @@ from api.sample_life import KIOSK, SCENES
 from api.sample_people import SAMPLE_INSTITUTIONS, issuer_of, residents
 from api.service import initialise
 from api.settings import Settings
-from ledger.identifiers import IdentityScheme, is_credit_code, is_identity_number
+from ledger.identifiers import is_credit_code, is_identity_number
 
 SAMPLE = {"CERTLEDGER_SAMPLE": "true"}
 
@@ -84,8 +84,8 @@ def test_nobody_in_it_can_be_real() -> None:
         for resident in everybody:
             assert "440399" in resident.number[:8]
             if not is_credit_code(resident.number):
-                assert is_identity_number(resident.number, IdentityScheme.SYNTHETIC)
-                assert not is_identity_number(resident.number, IdentityScheme.NATIONAL)
+                assert is_identity_number(resident.number, today)
+                assert (int(resident.number[16]) % 2 == 1) is (resident.own["sex"] == "男")
             assert 2 <= len(resident.held) <= 4
             assert all(issuer_of(held.type) in SAMPLE_INSTITUTIONS for held in resident.held)
     # Who signs in next year is who was issued certificates this year.
@@ -289,11 +289,7 @@ def test_any_part_of_a_ledger_makes_it_another_folder(tmp_path: Path, part: str)
     sample.prepare(Settings(data=tmp_path))
 
 
-def test_a_sample_city_has_its_own_database_and_synthetic_people(tmp_path: Path) -> None:
-    for changes, named in (
-        ({"database": f"sqlite:///{tmp_path / 'other.db'}"}, "CERTLEDGER_DATABASE"),
-        ({"synthetic_identities": False}, "CERTLEDGER_SYNTHETIC_IDENTITIES"),
-    ):
-        with pytest.raises(sample.NotASampleCity, match=named):
-            sample.prepare(Settings(data=tmp_path, **changes))
+def test_a_sample_city_has_its_own_database(tmp_path: Path) -> None:
+    with pytest.raises(sample.NotASampleCity, match="CERTLEDGER_DATABASE"):
+        sample.prepare(Settings(data=tmp_path, database=f"sqlite:///{tmp_path / 'other.db'}"))
     assert list(tmp_path.iterdir()) == []

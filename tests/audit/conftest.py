@@ -46,7 +46,7 @@ from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institu
 from ledger.encoding import b64url, b64url_decode, sha256
 from ledger.enrolment import EnrolmentHandler
 from ledger.holders import subject_digest
-from ledger.identifiers import CertificateIdentifier, IdentityScheme, identity_check_digit
+from ledger.identifiers import CertificateIdentifier, identity_check_digit
 from ledger.invitation_codes import code_digest, code_of
 from ledger.invitations import ClaimHandler, InvitationHandler, read_claim
 from ledger.issuance import read_certificate
@@ -74,8 +74,8 @@ def new_id() -> str:
 
 
 def identity_number(index: int) -> str:
-    body = f"4403051990010{index % 9 + 1}{index:03}"
-    return body + identity_check_digit(body, IdentityScheme.SYNTHETIC)
+    body = f"4403951990010{index % 9 + 1}{index:03}"
+    return body + identity_check_digit(body)
 
 
 @dataclass
@@ -269,7 +269,6 @@ class Builder:
             disclosures,
             catalogue=self.catalogue,
             master=self.built.master,
-            synthetic_allowed=True,
         )
         found = self.ring.find(key.thumbprint())
         assert found is not None

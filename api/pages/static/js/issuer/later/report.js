@@ -25,7 +25,6 @@ export function reportOf(api, { import_id: id, report }, again) {
     facts([
       [t("File"), report.file],
       [t("Type of certificate"), typeName(type)],
-      [t("Identity numbers"), report.identity_scheme === "synthetic" ? t("checked as sample numbers that belong to nobody") : null],
     ]));
   if (total) section.append(...refusals(api, id, type, counts, refused, total));
   section.append(h("div", { class: "actions" },
