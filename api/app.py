@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.imports import ImportJobs
 from api.limits import LimitBodies, RefuseNul
+from api.listening import bound, refusal
 from api.observing import Observed
 from api.pages import routes as pages
 from api.report_pdf import fonts_with
@@ -155,12 +157,14 @@ class Application(FastAPI):
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
-    Prints where it serves, once it does. Raises FontError and what `Service.start` raises, before
-    anything listens.
+    Prints where it serves, once it does. Raises CannotListen and FontError before anything is made
+    or started, and what `Service.start` raises before anything listens.
     """
     import uvicorn
 
+    sockets = bound(settings.host, settings.port)
     logs.configure(settings.log_format)
+    logs.say(settings.log_format, f"starting, data in {settings.data}", sys.stderr)
     if settings.report_font is not None:
         fonts_with(settings.report_font)  # or the first who asks for a report would hear of it
 
@@ -230,8 +234,6 @@ def run(settings: Settings) -> None:
     service.start()
     config = uvicorn.Config(
         create_app(service),
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
         http="httptools",
         # Its access log has paths, which hold identifiers; ours is `api.observing`'s.
@@ -242,9 +244,16 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=_ANSWER_SECONDS,
     )
     server = Announced(config)
-    # Uvicorn ends with a code of its own when it cannot listen, having said why.
+    # Uvicorn ends with a code of its own when it cannot start, having said why.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
-        server.run()
+        try:
+            server.run(sockets=sockets)
+        except OSError as error:
+            if server.started:
+                raise
+            # Two may have taken it, until one of them listened.
+            service.stop()
+            raise refusal(settings.host, settings.port, error) from error
     if not server.started:
         raise SystemExit(1)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 import orjson
@@ -55,6 +58,14 @@ class ServiceUnreachable(Exception):
     again."""
 
 
+class WrongService(ServiceUnreachable):
+    """The address leads to no certledger."""
+
+
+class WrongAddress(ValueError):
+    """What was given is no address of a service; the message says how one is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class LookupAnswer:
     """Released with the fields, or refused with the reason code; the receipt either way."""
@@ -73,7 +84,8 @@ def new_identifier() -> str:
 
 
 class Client:
-    """A connection to one service, acting with one key (none: public reads only)."""
+    """A connection to one service, acting with one key (none: public reads only); raises
+    WrongAddress."""
 
     def __init__(
         self,
@@ -84,7 +96,8 @@ class Client:
         tries: int = 4,
         catalogue: Catalogue | None = None,
     ) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._url = service_address(url)
+        self._http = httpx.Client(base_url=self._url, timeout=timeout, trust_env=False)
         self._key = key
         self._kid = key.thumbprint() if key is not None else ""
         self._tries = tries
@@ -156,23 +169,42 @@ class Client:
             headers["Authorization"] = f"Bearer {self.access_token()}"
         return self._send(lambda: self._http.post(path, content=content, headers=headers))
 
-    def _send(self, send: Callable[[], httpx.Response]) -> httpx.Response:
-        for attempt in range(1, self._tries + 1):
+    def _send(self, send: Callable[[], httpx.Response], tries: int | None = None) -> httpx.Response:
+        tries = tries or self._tries
+        for attempt in range(1, tries + 1):
             try:
                 response = send()
             except httpx.RequestError as error:
-                if attempt == self._tries:
-                    raise ServiceUnreachable(f"no answer from the service: {error}") from error
+                met = self._met(error)
+                if attempt == tries or isinstance(met, WrongService):
+                    raise met from error
                 time.sleep(min(3.0, 0.2 * 2**attempt))
                 continue
-            if response.status_code != 503 or attempt == self._tries:
+            if response.status_code != 503 or attempt == tries:
                 return response
             time.sleep(_seconds(response.headers.get("Retry-After", "")))
         raise AssertionError
 
+    def _met(self, error: BaseException) -> ServiceUnreachable:
+        """What kept a request from being answered, by what lies under httpx's error."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                why = cause.verify_message
+                return WrongService(f"the TLS certificate of {self._url} is not trusted: {why}")
+            if isinstance(cause, ssl.SSLError):
+                plain = self._url.replace("https://", "http://")
+                return WrongService(f"{self._url} does not speak TLS (it may be {plain})")
+            if isinstance(cause, socket.gaierror):
+                return WrongService(f"no host of this name is known: {self._url}")
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(error, httpx.TimeoutException):
+            return ServiceUnreachable(f"no answer from {self._url} in time")
+        return ServiceUnreachable(f"no answer from {self._url}: {error}")
+
     @staticmethod
     def _checked(response: httpx.Response) -> httpx.Response:
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             raise _service_error(response)
         return response
 
@@ -308,8 +340,10 @@ class Client:
             Kind.IMPORT, {"type": kind.code, "file_sha256": file_sha256(path).hex()}
         )
         with path.open("rb") as file:
-            response = self._http.post(
-                "/v1/imports", data={"statement": statement}, files={"file": (path.name, file)}
+            parts = {"file": (path.name, file)}
+            response = self._send(
+                lambda: self._http.post("/v1/imports", data={"statement": statement}, files=parts),
+                tries=1,
             )
         job = _json(self._checked(response))
         while job["state"] == "running":
@@ -697,14 +731,54 @@ def _seconds(retry_after: str) -> float:
     return min(5.0, float(retry_after)) if retry_after.isdecimal() else 1.0
 
 
+def service_address(url: str) -> str:
+    """Scheme, host and port of a service; raises WrongAddress."""
+    try:
+        parts = urlsplit(url.strip())
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise WrongAddress(
+            f"{url!r} is not the address of a service; write it like http://127.0.0.1:8000"
+        )
+    if "@" in parts.netloc:
+        raise WrongAddress("the address of a service has no name or password in it")
+    address = f"{parts.scheme}://{parts.netloc}"
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise WrongAddress(f"the address of a service ends with its host or port; write {address}")
+    return address
+
+
 def _json(response: httpx.Response) -> dict[str, Any]:
-    value: dict[str, Any] = orjson.loads(response.content)
+    """The object that the service answered with; raises WrongService."""
+    try:
+        # Which stands in every answer of the service, and hardly in another's.
+        if "X-Request-ID" not in response.headers:
+            raise ValueError
+        value: dict[str, Any] = orjson.loads(response.content)
+        if not isinstance(value, dict):
+            raise ValueError
+    except ValueError:
+        raise _not_the_service(response) from None
     return value
 
 
-def _service_error(response: httpx.Response) -> ServiceError:
+def _service_error(response: httpx.Response) -> ServiceError | ServiceUnreachable:
     try:
         body = _json(response)
         return ServiceError(response.status_code, body["code"], str(body.get("detail")), body)
-    except (ValueError, KeyError, TypeError):
-        return ServiceError(response.status_code, "http", response.text[:200], {})
+    except (ServiceUnreachable, KeyError):
+        return _not_the_service(response)
+
+
+def _not_the_service(response: httpx.Response) -> ServiceUnreachable:
+    """What an answer that is not the service's is taken for: a proxy's, or a stranger's."""
+    asked, status = response.request.url, response.status_code
+    url = f"{asked.scheme}://{asked.netloc.decode()}"
+    if status >= 500:
+        return ServiceUnreachable(f"what answers at {url} does not reach the service: {status}")
+    if response.has_redirect_location:
+        to = asked.join(response.headers["Location"])
+        return WrongService(f"{url} sends on to {to.scheme}://{to.netloc.decode()}: use that")
+    return WrongService(f"what answers at {url} is not certledger")

@@ -61,11 +61,11 @@ def load_or_create_secret(path: Path) -> bytes:
     if not path.exists():
         write_new(path, secrets.token_hex(32).encode("ascii") + b"\n")
     try:
-        secret = bytes.fromhex(path.read_text("ascii").strip())
-    except (OSError, ValueError):
+        secret = bytes.fromhex(_read(path).decode("ascii").strip())
+        if len(secret) != 32:
+            raise ValueError
+    except ValueError:
         raise KeyFileError(f"{path} is not a key of 64 hex digits") from None
-    if len(secret) != 32:
-        raise KeyFileError(f"{path} is not a key of 64 hex digits")
     return secret
 
 
@@ -93,16 +93,47 @@ def load_signing_key(path: Path) -> ECKey:
 
 def load_public_file(path: Path) -> ECKey:
     """A P-256 key, public or private, from a JWK file; raises KeyFileError."""
+    content = _read(path)
     try:
-        value = orjson.loads(path.read_bytes())
+        value = orjson.loads(content)
         key = ECKey.import_key({name: value[name] for name in value if name in _MEMBERS})
         if key.curve_name != "P-256":
-            raise KeyFileError(f"{path} is not a P-256 key")
+            raise KeyFileError(
+                f"{path} holds a key on {key.curve_name}; it must be on P-256. {_NEW}"
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, JoseError):
+        raise KeyFileError(f"{path} is not a P-256 key as JWK{_instead(content)}") from None
+    return key
+
+
+def _read(path: Path) -> bytes:
+    """What is in a key file; raises KeyFileError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        raise KeyFileError(f"no such file: {path}") from None
+    except IsADirectoryError:
+        raise KeyFileError(f"{path} is a folder, not a key file") from None
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, JoseError):
-        raise KeyFileError(f"{path} is not a P-256 key in JWK form") from None
-    return key
+    if not content.strip():
+        raise KeyFileError(f"{path} is empty; bring the key back from a copy")
+    if len(content) > _MAX_FILE:
+        raise KeyFileError(f"{path} is too large to be a key file")
+    return content
+
+
+def _instead(content: bytes) -> str:
+    """What a file that is no JWK of an elliptic curve looks like, with what to do."""
+    text = content.strip()
+    if text.startswith(WITNESS_FILE):
+        return ": it is a witness's key, which signs checkpoints alone"
+    if text.startswith(b"-----BEGIN "):
+        return f": it is PEM. {_NEW}"
+    if re.fullmatch(rb"[0-9a-f]{64}", text):
+        return ": it is one of a data folder's own secrets"
+    return f". {_NEW}"
 
 
 def save_witness_key(path: Path, name: str, key: Ed25519PrivateKey) -> None:
@@ -117,20 +148,27 @@ def save_witness_key(path: Path, name: str, key: Ed25519PrivateKey) -> None:
 
 def load_witness_key(path: Path) -> tuple[str, Ed25519PrivateKey]:
     """A witness's name and key; raises KeyFileError."""
+    content = _read(path)
     try:
-        line = path.read_text("ascii").removeprefix(WITNESS_FILE.decode()).strip()
+        line = content.decode("ascii").removeprefix(WITNESS_FILE.decode()).strip()
         name, key_id, secret = line.split("+", 2)
         raw = base64.b64decode(secret, validate=True)
         key = Ed25519PrivateKey.from_private_bytes(raw[1:])
         public = WitnessKey(name, key.public_key().public_bytes_raw())
         if raw[0] != WitnessKey.algorithm or public.key_id.hex() != key_id:
             raise ValueError
-    except (OSError, ValueError):
-        raise KeyFileError(f"{path} is not a witness's key") from None
+    except (ValueError, IndexError):
+        raise KeyFileError(
+            f"{path} is not a witness's key; make one with: certledger keys new --witness NAME "
+            "--out FILE"
+        ) from None
     return name, key
 
 
 #: How the file of a witness's key begins.
 WITNESS_FILE = b"PRIVATE+KEY+"
 _WITNESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}", re.ASCII)
+_NEW = "Make one with: certledger keys new --out FILE"
+#: Bytes; a key file has a few hundred.
+_MAX_FILE = 64 << 10
 _MEMBERS = {"kty", "crv", "x", "y", "d"}

@@ -17,7 +17,7 @@ import traceback
 from contextvars import ContextVar
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import orjson
 
@@ -44,6 +44,8 @@ def configure(kind: Format) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines(_TEXT) if kind == "text" else JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # How Alembic looks at a database is told at every start, and nobody's news.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if kind == "text":
         return
     # What Python would print by itself would be no JSON.
@@ -56,10 +58,11 @@ def configure(kind: Format) -> None:
     )
 
 
-def say(kind: Format, text: str) -> None:
-    """What whoever started the service reads: on standard output, or as a line like all others."""
+def say(kind: Format, text: str, stream: TextIO | None = None) -> None:
+    """What whoever started the service reads: on ``stream`` (default: standard output), or as a
+    line like all others."""
     if kind == "text":
-        print(text, flush=True)
+        print(text, file=stream, flush=True)
     else:
         logging.getLogger("api").info("%s", text)
 

@@ -26,7 +26,7 @@ from api.cli import (
     running,
     watching,
 )
-from api.cli.failing import CarefulGroup
+from api.cli.failing import CarefulGroup, careful
 
 app = typer.Typer(
     cls=CarefulGroup,
@@ -52,6 +52,7 @@ for part in (
     bench,
 ):
     app.add_typer(part.app)
+careful(app)
 
 
 def main() -> None:

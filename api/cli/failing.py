@@ -8,20 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from api.client import ServiceError
 
-NO, WRONG = 1, 2
+NO, WRONG, INTERRUPTED = 1, 2, 130
 # Typer hands on what stands for wrong usage, but not its base class.
 UsageError = cast(type[Exception], typer.BadParameter.__base__)
 
@@ -34,12 +34,80 @@ class WrongInput(Exception):
     """The user gave what cannot be: exit 2."""
 
 
-class CarefulGroup(TyperGroup):
-    """Runs every command under `failures`."""
+class _Once:
+    """Refuses an option that takes one value and is given twice: the last would win unseen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        order = self.make_parser(ctx).parse_args(args=list(args))[2]  # type: ignore[attr-defined]
+        given: set[str] = set()
+        for option in order:
+            if option.param_type_name != "option" or option.multiple or option.is_eager:
+                continue
+            if option.name in given:
+                ctx.fail(f"{option.opts[0]} is given twice")
+            given.add(option.name)
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
+
+
+class CarefulCommand(_Once, TyperCommand):
+    """A command of `CarefulGroup`."""
+
+
+class CarefulGroup(_Once, TyperGroup):
+    """Runs every command under `failures`; wrong usage is told in one line, as all else is."""
 
     def invoke(self, ctx: Any) -> Any:
         with failures():
             return super().invoke(ctx)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        given = args, prog_name, complete_var, False, windows_expand_args
+        if not standalone_mode:
+            return super().main(*given, **extra)
+        try:
+            code = super().main(*given, **extra) or 0
+        except UsageError as error:
+            code = WRONG
+            if (line := _usage(error)) is not None:
+                typer.echo(line, err=True)
+        except typer.Abort as error:
+            # At a prompt; Typer tells Ctrl-C from the end of input no longer.
+            ended = isinstance(error.__context__ or error.__cause__, EOFError)
+            code = WRONG if ended else INTERRUPTED
+            if ended:
+                typer.echo("the input ended before an answer was typed", err=True)
+        if code == INTERRUPTED:
+            typer.echo("interrupted", err=True)
+        sys.exit(code)
+
+
+def careful(app: typer.Typer) -> None:
+    """Have every command and group of ``app`` be of these classes."""
+    for command in app.registered_commands:
+        command.cls = CarefulCommand
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            group.typer_instance.info.cls = CarefulGroup
+            careful(group.typer_instance)
+
+
+def _usage(error: Any) -> str | None:
+    """None for a command without arguments, whose help is on the screen already."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return None
+    said = " ".join(error.format_message().split()).removesuffix(".")
+    end = "" if said.endswith("?") else "."
+    path = error.ctx.command_path if error.ctx is not None else "certledger"
+    return f"{path}: {said[:1].lower()}{said[1:]}{end} See {path} --help"
 
 
 @contextmanager
@@ -89,8 +157,6 @@ def _wrong(error: Exception) -> tuple[int, str]:
 
 
 def _service(error: ServiceError) -> tuple[int, str]:
-    if not error.body:  # no problem document
-        return _not_ours(error)
     code = WRONG if error.status in (400, 413, 422) else NO
     places = error.body.get("errors")
     at = ", ".join(str(item.get("at")) for item in places) if isinstance(places, list) else ""
@@ -101,8 +167,12 @@ def _unreachable(error: Exception) -> tuple[int, str]:
     return NO, f"{_first_line(error)}. Is it running? Start it with: certledger serve"
 
 
-def _not_ours(_: Exception) -> tuple[int, str]:
-    return NO, "what answers there is not certledger; is --url (CERTLEDGER_URL) right?"
+def _wrong_service(error: Exception) -> tuple[int, str]:
+    return NO, f"{_first_line(error)}. Is --url (CERTLEDGER_URL) right?"
+
+
+def _wrong_address(error: Exception) -> tuple[int, str]:
+    return WRONG, f"{_first_line(error)} (--url, CERTLEDGER_URL)"
 
 
 def _type(error: Exception) -> tuple[int, str]:
@@ -159,7 +229,7 @@ def _settings(error: ValidationError) -> tuple[int, str]:
 
 def _file(error: OSError) -> tuple[int, str]:
     if error.filename is None:
-        return WRONG, str(error)
+        return WRONG, error.strerror or str(error)
     if isinstance(error, FileNotFoundError):
         return WRONG, f"no such file: {error.filename}"
     return WRONG, f"{error.filename}: {error.strerror}"
@@ -170,8 +240,9 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     (__name__, "Answer", _no),
     (__name__, "WrongInput", _wrong),
     ("api.client", "ServiceError", _service),
+    ("api.client", "WrongAddress", _wrong_address),
+    ("api.client", "WrongService", _wrong_service),
     ("api.client", "ServiceUnreachable", _unreachable),
-    ("orjson", "JSONDecodeError", _not_ours),
     ("ledger.catalogue", "UnknownType", _type),
     ("ledger.chain", "ChainError", _not_served),
     ("ledger.log", "ChainBehindLedger", _chain_behind),
@@ -179,6 +250,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("api.migrating", "SchemaError", _not_served),
     ("ledger.database", "Occupied", _no),
     ("api.embedded", "NodeDidNotStart", _not_served),
+    ("api.listening", "CannotListen", _not_served),
     ("api.sample", "NotASampleCity", _wrong),
     ("api.process", "DidNotStart", _not_served),
     ("api.keyfiles", "KeyFileError", _wrong),

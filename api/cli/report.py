@@ -32,6 +32,7 @@ def report(
     Exit 0: verified. 1: something failed, or is withheld; the report says so. 2: not a bundle, or
     not a trust file.
     """
+    from api.client import service_address
     from api.report import names_of, read, report_pdf
     from audit.bundle import MAX_BUNDLE, BundleError, load_json, read_trust
     from audit.report_content import LANGUAGES
@@ -49,7 +50,7 @@ def report(
         names_of(lang),
         language=lang,
         made_ms=time.time_ns() // 1_000_000,
-        base_url=url or settings.client_url,
+        base_url=service_address(url or settings.client_url),
         font=settings.report_font,
     )
     out.write_bytes(drawn.pdf)

@@ -94,7 +94,6 @@ def serve(
 
     settings = settings_of(data=data, host=host, port=port, chain_url=chain_url, sample=sample)
     if settings.log_format == "text":
-        typer.echo(f"starting, data in {settings.data}", err=True)
         run(settings)
         return
     try:

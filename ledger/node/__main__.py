@@ -2,8 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 from ledger.node.node import DEFAULT_CHAIN_ID, NodeError
 from ledger.node.server import NodeSettings, run
@@ -20,11 +22,38 @@ def _address(text: str) -> bytes:
     return address
 
 
+class _Once(argparse._StoreAction):
+    """Refuses an option that is given twice: the last would win unseen."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        given = namespace.__dict__.setdefault("_given", set())
+        if self.dest in given:
+            parser.error(f"{option_string} is given twice")
+        given.add(self.dest)
+        super().__call__(parser, namespace, values, option_string)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+
 def main(argv: list[str] | None = None, prog: str = "python -m ledger.node") -> int:
     """0 when stopped by a signal, 1 when the node cannot run, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description="The embedded chain: Ethereum JSON-RPC on loopback."
+    parser = _Parser(
+        prog=prog,
+        description="The embedded chain: Ethereum JSON-RPC on loopback.",
+        allow_abbrev=False,
     )
+    parser.register("action", None, _Once)
     parser.add_argument("--data", type=Path, required=True, help="folder of the chain")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

@@ -6,6 +6,7 @@ that holds the transaction is on disk. Not its job: methods (`rpc`), the chain (
 """
 
 import asyncio
+import errno
 import json
 import signal
 import socket
@@ -180,23 +181,38 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
+def _bound(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise NodeError(
+                f"port {port} of {host} is taken by another process: choose another with --port "
+                "(0: any free one)"
+            ) from error
+        raise NodeError(
+            f"cannot listen on {host}:{port}: {error.strerror}; see --host and --port"
+        ) from error
+    return listener
+
+
 def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
     """Serve until SIGTERM or SIGINT. Says one line of JSON ({url, pid, chain_id}) when ready.
 
     NodeError: the folder is in use or damaged, or the port is taken.
     """
-    node = Node(settings.folder, chain_id=settings.chain_id, senders=settings.senders)
+    # First of all: with the port taken, nothing is made.
+    listener = _bound(settings.host, settings.port)
+    try:
+        node = Node(settings.folder, chain_id=settings.chain_id, senders=settings.senders)
+    except BaseException:
+        listener.close()
+        raise
     application = Application(node)
     try:
-        listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((settings.host, settings.port))
-        except OSError as error:
-            listener.close()
-            raise NodeError(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-            ) from error
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
 
