@@ -30,9 +30,14 @@ _OURS, _count = os.urandom(8).hex().encode(), itertools.count(1)
 _STATIC = {"/v1/lookups": "/v1/lookups"}
 
 
+#: Asked by every page in sight, every other second: counted and not logged.
+_UNLOGGED = {"/v1/time"}
+
+
 class Observed:
     """An application, observed. ``stopping`` says whether connections are to end with the answer
-    at hand; with ``access``, a line is logged for every request."""
+    at hand; with ``access``, a line is logged for every request
+    but that for the time."""
 
     def __init__(self, app: ASGIApp, *, stopping: Callable[[], bool], access: bool) -> None:
         self._app, self._stopping, self._access = app, stopping, access
@@ -65,7 +70,7 @@ class Observed:
             took = time.perf_counter() - began
             route = route_of(scope)
             metrics.requested(scope["method"], route, status, took)
-            if self._access:
+            if self._access and route not in _UNLOGGED:
                 _log(scope, route, status, took)
 
 

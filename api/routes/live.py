@@ -1,7 +1,7 @@
 """What happened, told at once: the caller's entries after a sequence number, as they are released.
 
 The cursor is the log's own, so nothing is lost between two questions, over a lost connection or
-over a restart of the service.
+over a restart of the service. And what time it is here, which pages date their statements by.
 """
 
 from __future__ import annotations
@@ -24,6 +24,13 @@ router = APIRouter(prefix="/v1", tags=["notices"])
 
 PAGE = 100
 _KINDS = ("lookup", "request")
+
+
+@router.get("/time")
+async def time_here() -> Response:
+    """The service's time, Unix milliseconds. Pages in sight ask every other second: it is how they
+    keep its time, and notice that it does not answer."""
+    return reply({"time_ms": time.time_ns() // 1_000_000}, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/notices")

@@ -3,7 +3,10 @@
 // Every write is a signed statement with a `jti`: sent again as it is, it has its one answer and
 // happens once. So a lost connection or a 503 is retried with the same bytes.
 
+import { ask, heard, isReachable, learnTime, onConnection, serverNow } from "./service.js";
 import { Kind, sign } from "./statements.js";
+
+export { onConnection, serverNow };
 
 /** The service said no. `code` is stable, `body` the whole problem (RFC 9457). */
 export class Problem extends Error {
@@ -18,38 +21,14 @@ export class Problem extends Error {
 /** No answer after all tries: nobody knows whether it happened until it is sent again. */
 export class Unreachable extends Error {}
 
-const PATIENCE = 45_000; // milliseconds; the longest wait for news is 25 s
+/** Milliseconds after which a request counts as lost, by its kind; a service that hangs shows long
+ * before (service.js). */
+const DEADLINES = {
+  read: 20_000,
+  held: 10_000, // beyond the time that it may be held for
+  write: 60_000, // its answer waits for the anchor
+};
 const AWAY = new Set([502, 504]); // a proxy says so while the service restarts
-
-const listeners = new Set();
-let reachable = true;
-
-/** Be told when the service stops or starts answering: `listener(reachable)`. */
-export function onConnection(listener) {
-  listeners.add(listener);
-}
-
-function setReachable(now) {
-  if (now === reachable) return;
-  reachable = now;
-  for (const listener of listeners) listener(now);
-}
-
-// How far the server's clock is ahead of this device's, from answers' Date headers: statements
-// are dated by the server's clock, because a phone's own may be minutes off.
-let ahead = 0;
-
-export const serverNow = () => Date.now() + ahead;
-
-export function learnServerTime(milliseconds) {
-  ahead = milliseconds - Date.now();
-}
-
-function learnFrom(response) {
-  const date = Date.parse(response.headers.get("Date") ?? "");
-  // Whole seconds: a difference below two is nothing to act on.
-  if (Number.isFinite(date) && Math.abs(date + 500 - serverNow()) > 2000) learnServerTime(date + 500);
-}
 
 export const pause = (milliseconds, signal) =>
   new Promise((resolve, reject) => {
@@ -70,14 +49,16 @@ export class Api {
     this.#key = key;
   }
 
-  sign(kind, payload) {
+  async sign(kind, payload) {
+    await learnTime();
     return sign(this.#key, kind, payload, serverNow());
   }
 
   async #authorization() {
-    if (serverNow() >= this.#renewAt) {
-      const now = serverNow();
-      this.#token = await this.sign(Kind.access, { exp: Math.floor(now / 1000) + 240 });
+    await learnTime();
+    const now = serverNow();
+    if (now >= this.#renewAt) {
+      this.#token = await sign(this.#key, Kind.access, { exp: Math.floor(now / 1000) + 240 }, now);
       this.#renewAt = now + 180_000;
     }
     return `Bearer ${this.#token}`;
@@ -88,7 +69,9 @@ export class Api {
     const query = new URLSearchParams(
       Object.entries(params).filter(([, value]) => value !== undefined && value !== null && value !== ""),
     ).toString();
-    return this.#send(query ? `${path}?${query}` : path, { method: "GET" }, { token, ...options });
+    const deadline = params.wait ? 1000 * params.wait + DEADLINES.held : DEADLINES.read;
+    const more = { token, deadline, whileAnswering: Boolean(params.wait), ...options };
+    return this.#send(query ? `${path}?${query}` : path, { method: "GET" }, more);
   }
 
   /** POST of a JSON value. */
@@ -103,23 +86,35 @@ export class Api {
     return this.#send(path, { method: "POST", headers, body }, options);
   }
 
-  /** Sign a statement and POST it, with what travels beside it. */
+  /** Sign a statement and POST it, with what travels beside it; signed anew where only the time was wrong. */
   async state(path, kind, payload, beside = {}, options = {}) {
-    return this.post(path, { statement: await this.sign(kind, payload), ...beside }, options);
+    const attempt = async () => this.post(path, { statement: await this.sign(kind, payload), ...beside }, options);
+    try {
+      return await attempt();
+    } catch (error) {
+      if (error.code !== "statement.stale") throw error;
+      await ask();
+      return attempt();
+    }
   }
 
   /**
-   * @param {{token?: boolean, tries?: number, signal?: AbortSignal, as?: "json" | "text" | "blob"}} options
+   * `whileAnswering`: of no use once the service is known not to answer, so it ends then.
+   * @param {{token?: boolean, tries?: number, signal?: AbortSignal, as?: "json" | "text" | "blob",
+   *   deadline?: number, whileAnswering?: boolean}} options
    * @throws {Problem | Unreachable}
    */
-  async #send(path, request, { token = false, tries = 6, signal, as = "json" } = {}) {
+  async #send(path, request, {
+    token = false, tries = 6, signal, as = "json", deadline = DEADLINES.write, whileAnswering = false,
+  } = {}) {
     let stale = false;
     for (let attempt = 1; ; attempt++) {
       const limit = new AbortController();
       const stop = () => limit.abort();
-      const timer = setTimeout(stop, PATIENCE);
+      const timer = setTimeout(stop, deadline);
+      const ignore = whileAnswering ? onConnection((reachable) => reachable || stop()) : () => {};
       signal?.addEventListener("abort", stop);
-      if (signal?.aborted) stop();
+      if (signal?.aborted || (whileAnswering && !isReachable())) stop();
       let response, body;
       try {
         const headers = { ...request.headers };
@@ -131,25 +126,26 @@ export class Api {
         else body = await response.json().catch(() => ({}));
       } catch (error) {
         if (signal?.aborted) throw error;
-        setReachable(false);
+        ask();
         if (attempt >= tries) throw new Unreachable(error.message);
         await pause(Math.min(4000, 250 * 2 ** attempt), signal);
         continue;
       } finally {
         clearTimeout(timer);
+        ignore();
         signal?.removeEventListener("abort", stop);
       }
-      setReachable(true);
-      learnFrom(response);
+      heard();
       if (response.ok) return body;
       if (response.status === 503 && attempt < tries) {
         await pause(Math.min(5000, 1000 * Number(response.headers.get("Retry-After") ?? 1)), signal);
         continue;
       }
       if (token && !stale && body.code?.startsWith("token.")) {
-        // Most likely the clock: the Date header has just put it right.
+        // Most likely the time.
         stale = true;
         this.#renewAt = 0;
+        await ask();
         continue;
       }
       throw new Problem(response.status, body);

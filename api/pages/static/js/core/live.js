@@ -2,6 +2,7 @@
 // restarted service loses none.
 
 import { Problem, pause } from "./api.js";
+import { answering } from "./service.js";
 
 /**
  * Calls `onLine(line)` for each new line in the session's scope, for as long as the page lives or
@@ -17,7 +18,8 @@ export async function watch(api, onLine, { after, signal } = {}) {
     } catch (error) {
       if (signal?.aborted) return;
       if (error instanceof Problem && error.status === 401) throw error;
-      await pause(1000).catch(() => {});
+      await pause(1000);
+      await answering();
     }
   }
 }

@@ -1,8 +1,8 @@
 // What every page has: language, large type, light or dark, and whether the service answers.
 
-import { onConnection } from "./api.js";
-import { $ } from "./dom.js";
+import { $, busy, h, show } from "./dom.js";
 import { t } from "./i18n.js";
+import { ask, keepAsking, onConnection } from "./service.js";
 
 const root = document.documentElement;
 
@@ -32,5 +32,12 @@ $(".skip").addEventListener("click", (event) => {
 onConnection((reachable) => {
   const line = $("#connection");
   line.hidden = reachable;
-  line.textContent = reachable ? "" : t("No connection. Trying again …");
+  show(line, reachable ? null : [
+    h("span", {}, navigator.onLine
+      ? t("The service does not answer. What you entered stays; this page goes on as soon as it does.")
+      : t("No connection. What you entered stays; this page goes on as soon as it is back.")),
+    " ",
+    h("button", { type: "button", onclick: (event) => busy(event.currentTarget, ask) }, t("Try now")),
+  ]);
 });
+keepAsking();

@@ -8,6 +8,7 @@ import { badge, busy, field, h, show } from "./dom.js";
 import { language, t } from "./i18n.js";
 import { makeKey, saveKey } from "./keys.js";
 import { explain } from "./problems.js";
+import { learnTime } from "./service.js";
 import { Kind, sign } from "./statements.js";
 
 /** Letters and digits that look alike are the same: as the service reads one-time codes. */
@@ -23,6 +24,7 @@ async function claim(slot, code) {
   if (unanswered?.text !== text) {
     const key = await makeKey(slot);
     const invitation = base64url(await sha256(utf8(text)));
+    await learnTime();
     const statement = await sign(key, Kind.claim, { jwk: key.jwk, invitation }, serverNow());
     unanswered = { text, key, statement };
   }

@@ -5,11 +5,12 @@
 import { Problem, Unreachable, pause, serverNow } from "../../core/api.js";
 import { randomCrockford } from "../../core/bytes.js";
 import { beep } from "../../core/scanner.js";
+import { ask } from "../../core/service.js";
 import { Kind } from "../../core/statements.js";
 
 const SECONDS = 180; // for the phone to be found, read and answered
 
-/** Sign and send; once more where only this machine's clock was wrong, which the answer has put right. */
+/** Sign and send; once more where only the time was wrong. */
 async function send(api, path, work, signal) {
   for (let attempt = 1; ; attempt++) {
     work.statement ??= await api.sign(work.kind, work.payload);
@@ -18,6 +19,7 @@ async function send(api, path, work, signal) {
     } catch (error) {
       if (!(error instanceof Problem && error.code === "statement.stale") || attempt > 1) throw error;
       work.statement = undefined;
+      await ask();
     }
   }
 }

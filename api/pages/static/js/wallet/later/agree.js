@@ -1,6 +1,6 @@
 // Step 4: the whole grant in one plain sentence, and the signature under it.
 
-import { Problem, learnServerTime } from "../../core/api.js";
+import { Problem } from "../../core/api.js";
 import { randomCrockford } from "../../core/bytes.js";
 import { busy, facts, h, icon, show } from "../../core/dom.js";
 import { itemName, t, tn } from "../../core/i18n.js";
@@ -52,7 +52,6 @@ export function agreeStep(draft, next, wallet, whole) {
     draft.item = undefined; // signed: Back leads to a new draft
     if (grant.mode === "direct") return granted(whole, grant);
     if (answer.code) {
-      learnServerTime(answer.code.server_time_ms);
       const fresh = { ...grant, state: "active", uses_left: grant.limits.max_uses };
       wallet.codes.set(grant.grant_id, { material: answer.code, grant: fresh });
     }

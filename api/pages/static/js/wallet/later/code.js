@@ -1,7 +1,7 @@
 // The code on the whole screen: made by this device, new every 30 seconds, also without a
 // connection; and at once, in its place, who used it for what.
 
-import { learnServerTime, serverNow } from "../../core/api.js";
+import { serverNow } from "../../core/api.js";
 import { STEP, makeCode } from "../../core/codes.js";
 import { badge, h, icon, show, svg } from "../../core/dom.js";
 import { itemName, t, tn } from "../../core/i18n.js";
@@ -32,7 +32,6 @@ async function known(wallet, id, signal) {
     const material = grant.state === "active"
       ? await wallet.api.get(`/v1/grants/${id}/code`, {}, { signal })
       : null;
-    if (material) learnServerTime(material.server_time_ms);
     wallet.codes.set(id, { material, grant });
   }
   return wallet.codes.get(id);
