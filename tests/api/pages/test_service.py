@@ -1,4 +1,4 @@
-"""Whether the service answers and what time it is there, as every page keeps it (core/service.js)."""
+"""Whether the service answers and what time it is there, as every page keeps it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_code_from_a_phone_whose_clock_is_minutes_off_is_good(
     assert off < 1000
 
 
-PAGES = {
+PAGES: dict[str, Callable[..., str] | None] = {
     "/": None,
     "/check": None,
     "/explorer": None,
