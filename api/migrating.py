@@ -67,7 +67,8 @@ def head() -> str:
 
 def prepare(database: Database) -> None:
     """Have the tables that this program works with, as far as nothing that is there changes. Raises
-    SchemaError, with the code ``schema.behind`` where `migrate` would help."""
+    SchemaError, with the code ``schema.behind`` where `migrate` would help, UnsupportedDatabase."""
+    database.require()
     with database.read() as connection:
         state, revision = _state(connection)
     if state is State.BEHIND:
@@ -82,7 +83,8 @@ def prepare(database: Database) -> None:
 
 def migrate(database: Database, applied: Callable[[str], None] = lambda _revision: None) -> Moved:
     """Move the schema to `head`; ``applied`` is told of each revision that is reached. Raises
-    SchemaError, Occupied while another process is at it for too long."""
+    SchemaError, UnsupportedDatabase, Occupied while another process is at it for too long."""
+    database.require()
     with (
         database.exclusively(_LOCK, wait=_WAIT),
         database.writer() as connection,

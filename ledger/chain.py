@@ -351,6 +351,7 @@ class ChainClient:
         self._chain_id: int | None = None
         self._nonce: int | None = None
         self._fees: tuple[int, int] | None = None
+        self._confirm: Callable[[], None] = lambda: None
 
     def close(self) -> None:
         """Close kept connections. The client still works, and opens new ones."""
@@ -360,6 +361,21 @@ class ChainClient:
         """Another process has sent transactions from this account: ask the chain for the next."""
         with self._sending:
             self._nonce = None
+
+    @contextmanager
+    def fenced(self, confirm: Callable[[], None]) -> Iterator[None]:
+        """Meanwhile nothing is signed but what ``confirm`` lets by, which raises once other
+        processes may send from this account.
+
+        It is asked when the nonce is known. So what is signed reaches the chain before anything
+        that another sends from then on, or never: of two with one nonce one is mined. A process
+        that was frozen half-way cannot undo what was done meanwhile.
+        """
+        self._confirm = confirm
+        try:
+            yield
+        finally:
+            self._confirm = lambda: None
 
     # Set-up
 
@@ -830,11 +846,13 @@ class ChainClient:
         if self._nonce is None:
             # `latest`, not `pending`: something of ours that is stuck is to be replaced.
             self._nonce = self._quantity("eth_getTransactionCount", [self.address, "latest"])
+        nonce = self._nonce  # another thread may forget it meanwhile
+        self._confirm()
         if self._fees is None:
             self._fees = self._asked_fees()
         max_fee, tip = self._fees
         target = b"" if to is None else _address_bytes(to)
-        fields: list[Any] = [chain_id, self._nonce, tip, max_fee, gas, target, 0, data, []]
+        fields: list[Any] = [chain_id, nonce, tip, max_fee, gas, target, 0, data, []]
         signature = self._key.sign_recoverable(keccak(b"\x02" + rlp.encode(fields)), hasher=None)
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
         encoded: bytes = rlp.encode([*fields, signature[64], r, s])

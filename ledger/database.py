@@ -53,6 +53,11 @@ class Database:
         self._writers = self._kind.writers(self.engine)
         self._writing = threading.Lock() if self._kind.one_writer else nullcontext()
 
+    def require(self) -> None:
+        """Raises UnsupportedDatabase for one that a ledger cannot be in (its version, encoding, a
+        standby, a pooler in between), SQLAlchemyError."""
+        self._kind.require(self.engine)
+
     @property
     def one_process(self) -> bool:
         """Whether no more than one process may serve a ledger in it."""
@@ -108,9 +113,10 @@ class Database:
                 raise Occupied(f"another process has been at it ({name}) for {wait:.0f} s")
             time.sleep(_PAUSE)
 
-    def turn(self, name: str) -> AbstractContextManager[None]:
+    def turn(self, name: str) -> AbstractContextManager[Callable[[], None]]:
         """What processes on the same database do one after another, waited for in line. Raises
-        SQLAlchemyError where it takes too long."""
+        SQLAlchemyError where it takes too long. A process that says nothing for a while loses it:
+        what it is given raises SQLAlchemyError then, and otherwise says that it is there."""
         return self._kind.turn(self.engine, name)
 
     def is_taken(self, name: str) -> bool:

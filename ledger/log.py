@@ -135,8 +135,9 @@ class Log:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """While this is held, no other process sends to the contracts. Raises SQLAlchemyError."""
-        with self._database.turn(self._turn):
+        """While this is held, no other process sends to the contracts; nor does this one once it
+        has lost it. Raises SQLAlchemyError."""
+        with self._database.turn(self._turn) as confirm, self._chain.fenced(confirm):
             yield
 
     def turn_is_taken(self) -> bool:

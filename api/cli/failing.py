@@ -203,7 +203,14 @@ def _chain_behind(error: Exception) -> tuple[int, str]:
 
 
 def _database(error: Exception) -> tuple[int, str]:
-    return NO, f"the database cannot be used: {_first_line(getattr(error, 'orig', error))}"
+    cause = getattr(error, "orig", error)
+    said = f"the database cannot be used: {_first_line(cause)}"
+    if getattr(cause, "sqlstate", None) == "42501":
+        said += (
+            ". Give its user the right: a database of its own (ALTER DATABASE … OWNER TO …), or "
+            "GRANT USAGE, CREATE ON SCHEMA"
+        )
+    return NO, said
 
 
 def _identifier(error: Exception) -> tuple[int, str]:
@@ -249,6 +256,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("ledger.log", "LedgerBehindChain", _behind),
     ("api.migrating", "SchemaError", _not_served),
     ("ledger.database", "Occupied", _no),
+    ("ledger.engines.unsupported", "UnsupportedDatabase", _wrong),
     ("api.embedded", "NodeDidNotStart", _not_served),
     ("api.listening", "CannotListen", _not_served),
     ("api.sample", "NotASampleCity", _wrong),

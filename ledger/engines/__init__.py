@@ -27,10 +27,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from ledger.engines.postgresql import Postgresql
 from ledger.engines.sqlite import Sqlite
-
-
-class UnsupportedDatabase(ValueError):
-    """No engine of ours; the message says what is, and quotes nothing of the URL's secrets."""
+from ledger.engines.unsupported import UnsupportedDatabase
 
 
 class DatabaseEngine(Protocol):
@@ -48,6 +45,9 @@ class DatabaseEngine(Protocol):
     def create(self, url: URL) -> Engine:
         """Its connections wait for nothing without bound."""
 
+    def require(self, engine: Engine) -> None:
+        """See `ledger.database.Database.require`."""
+
     def readers(self, engine: Engine) -> Engine:
         """The same engine, whose transactions see one committed state."""
 
@@ -63,7 +63,7 @@ class DatabaseEngine(Protocol):
     def hold(self, engine: Engine, name: str) -> AbstractContextManager[bool]:
         """A lock between processes: whether it was got. Does not wait."""
 
-    def turn(self, engine: Engine, name: str) -> AbstractContextManager[None]:
+    def turn(self, engine: Engine, name: str) -> AbstractContextManager[Callable[[], None]]:
         """See `ledger.database.Database.turn`."""
 
     def is_taken(self, engine: Engine, name: str) -> bool:

@@ -7,13 +7,18 @@ left, and nothing need be tried again for having been too early.
 Nothing waits without bound: connecting, a statement, a lock, a transaction that does nothing, a
 full pool, a server that is gone. Each ends as an error of SQLAlchemy's, which `api.errors` and the
 committer answer; psycopg sets isolation with the BEGIN that it sends anyway.
+
+Locks between processes belong to transactions, whose server ends them when nothing comes for a
+while. A session's locks would stay with a process that is frozen, whose machine goes on answering
+for it, and with one whose machine is gone, until the server's TCP has given up.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any
@@ -33,6 +38,7 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     delete,
+    event,
     func,
     select,
     text,
@@ -43,22 +49,47 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, SQLAlchemyError
 
 from ledger.encoding import sha256
+from ledger.engines.unsupported import UnsupportedDatabase
 
 #: Connections of one process: pooled, and beyond these while many ask at once. Five processes
 #: stay under a server's usual hundred.
 _POOL, _MORE = 8, 10
 #: Seconds that a request waits for one of them, and for a server to answer at all.
 _POOL_TIMEOUT, _CONNECT_TIMEOUT = 10, 5
-#: Of every session, milliseconds. A lock is waited for shorter than a statement may take, so that
-#: the reason given is the right one.
+#: Of every session, whatever server, database and role have as theirs; times are milliseconds. A
+#: lock is waited for shorter than a statement may take, so that the reason given is the right one.
 _SESSION = {
-    "statement_timeout": 30_000,
-    "lock_timeout": 10_000,
-    "idle_in_transaction_session_timeout": 60_000,
+    "statement_timeout": "30000",
+    "lock_timeout": "10000",
+    "idle_in_transaction_session_timeout": "30000",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    # A client that is gone without a word keeps neither a connection nor what it was at.
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
 }
+#: By a statement and not as options of the connection, which PgBouncer does not pass on. Versions
+#: have some and lack others.
+_SET = """
+SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS asked (name, value)
+  WHERE current_setting(name, true) IS NOT NULL
+"""
+#: Of the transaction that has a lock between processes, milliseconds: after this long without a
+#: word of its holder the lock is the next one's, who waits a little longer than that.
+_SILENT, _IN_LINE = "20000", "25000"
+_LOCK = """
+SELECT set_config('idle_in_transaction_session_timeout', :silent, true),
+  set_config('lock_timeout', :in_line, true), {}(:key) AS got
+"""
+#: Seconds between two words of a holder that takes its time.
+_BEAT = 5.0
 #: A check of the whole ledger reads long, and thinks in between.
 _EXAMINING = {"statement_timeout": 1_800_000, "idle_in_transaction_session_timeout": 1_800_000}
-#: A peer that is gone without a word is noticed within about half a minute.
+#: A server that is gone without a word is noticed within about half a minute.
 _KEEPALIVE = {
     "keepalives": 1,
     "keepalives_idle": 15,
@@ -69,6 +100,20 @@ _KEEPALIVE = {
 
 #: Seconds between two tries to listen, and between two looks although nothing was heard.
 _PAUSE, _UNTOLD = 0.5, 5.0
+
+#: The oldest version that is tried, and how often a pooler is asked for a session.
+_OLDEST, _ROUNDS = 14, 8
+_SERVER = """
+SELECT pg_backend_pid() AS pid, current_setting('server_version') AS version,
+  current_setting('server_version_num')::int AS version_number,
+  current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS standby,
+  current_schema() AS schema, current_setting('search_path') AS search_path
+"""
+_POOLED = (
+    "the database is reached through a pooler that keeps no sessions (PgBouncer's pool_mode "
+    "transaction or statement), so that processes would not hear of each other: set "
+    "pool_mode=session for it, or name PostgreSQL itself in CERTLEDGER_DATABASE"
+)
 
 #: Triggers and rules do what no code of ours does; views and row security show what is not there.
 _FOREIGN = """
@@ -126,14 +171,15 @@ class Postgresql:
 
     def create(self, url: URL) -> Engine:
         asked = dict(url.query)
-        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
-        if "options" in asked:
-            options += f" {asked['options']}"  # the operator's own come last, and win
-        defaults = {"application_name": "certledger", "connect_timeout": _CONNECT_TIMEOUT}
+        defaults = {
+            "application_name": "certledger",
+            "client_encoding": "utf8",
+            "connect_timeout": _CONNECT_TIMEOUT,
+        }
         arguments: dict[str, Any] = {**defaults, **_KEEPALIVE}
         arguments = {name: value for name, value in arguments.items() if name not in asked}
-        return create_engine(
-            url.difference_update_query(["options"]),
+        engine = create_engine(
+            url,
             isolation_level="READ COMMITTED",
             # A server that was started again must cost nobody an answer.
             pool_pre_ping=True,
@@ -143,8 +189,46 @@ class Postgresql:
             pool_timeout=_POOL_TIMEOUT,
             # What is bound may be personal, and errors are logged.
             hide_parameters=True,
-            connect_args={**arguments, "options": options},
+            connect_args=arguments,
         )
+        # The operator's own win; and first of all, or others' would hold for the first statements.
+        ours = {name: it for name, it in _SESSION.items() if name not in str(asked.get("options"))}
+        event.listen(engine, "connect", lambda raw, _: _prepare(raw, ours), insert=True)
+        return engine
+
+    def require(self, engine: Engine) -> None:
+        try:
+            with _session(engine) as connection:
+                found = connection.execute(text(_SERVER)).one()
+                driver: Any = connection.connection.driver_connection
+                # A pooler tells clients of processes that the server does not have.
+                pooled = driver.info.backend_pid != found.pid
+            kept = not pooled or _keeps_sessions(engine)
+        except OperationalError as error:
+            if "pooling mode" not in str(error.orig):
+                raise
+            kept = False
+        if not kept:
+            raise UnsupportedDatabase(_POOLED)
+        if found.version_number < _OLDEST * 10_000:
+            raise UnsupportedDatabase(
+                f"PostgreSQL {found.version} is too old: {_OLDEST} or newer is needed"
+            )
+        if found.encoding != "UTF8":
+            raise UnsupportedDatabase(
+                f"the database's encoding is {found.encoding} and must be UTF8, which is chosen "
+                "when it is made: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            )
+        if found.standby:
+            raise UnsupportedDatabase(
+                "the database is a standby, which cannot be written to: name the primary in "
+                "CERTLEDGER_DATABASE, or promote it"
+            )
+        if found.schema is None:
+            raise UnsupportedDatabase(
+                f"the database's search_path ({found.search_path}) names no schema that is there: "
+                "make it, or set another search_path for the role"
+            )
 
     def readers(self, engine: Engine) -> Engine:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -161,21 +245,17 @@ class Postgresql:
 
     @contextmanager
     def hold(self, engine: Engine, name: str) -> Iterator[bool]:
-        """A session's advisory lock: the server lets go of it when the session ends, however."""
-        with _session(engine) as connection:
-            got = connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), _lock_key(name))
+        with _locking(engine, "pg_try_advisory_xact_lock", name) as (connection, got):
             if not got:
                 yield False
                 return
-            with _unlocking(connection, name):
+            with _beating(connection):
                 yield True
 
     @contextmanager
-    def turn(self, engine: Engine, name: str) -> Iterator[None]:
-        with _session(engine) as connection:
-            connection.execute(text("SELECT pg_advisory_lock(:key)"), _lock_key(name))
-            with _unlocking(connection, name):
-                yield
+    def turn(self, engine: Engine, name: str) -> Iterator[Callable[[], None]]:
+        with _locking(engine, "pg_advisory_xact_lock", name) as (connection, _):
+            yield lambda: _say_something(connection)
 
     def is_taken(self, engine: Engine, name: str) -> bool:
         with _session(engine) as connection:
@@ -293,15 +373,64 @@ def _lock_key(name: str) -> dict[str, int]:
     return {"key": int.from_bytes(digest[:8], "big", signed=True)}
 
 
+def _prepare(raw: Any, settings: Mapping[str, str]) -> None:
+    usual, raw.autocommit = raw.autocommit, True
+    raw.execute(_SET, [list(settings), list(settings.values())])
+    raw.autocommit = usual
+
+
+def _keeps_sessions(engine: Engine) -> bool:
+    """Whether a connection has the same session all along. One that has not leaves its session to
+    the next who asks, which it meets here, or finds another when it asks again."""
+
+    def session_of(connection: Connection) -> Any:
+        return connection.scalar(text("SELECT pg_backend_pid()"))
+
+    with _session(engine) as one, engine.connect() as other:
+        for _ in range(_ROUNDS):
+            its = session_of(one)
+            if session_of(other) == its or session_of(one) != its:
+                return False
+            other.rollback()
+    return True
+
+
 @contextmanager
-def _unlocking(connection: Connection, name: str) -> Iterator[None]:
+def _locking(engine: Engine, function: str, name: str) -> Iterator[tuple[Connection, bool]]:
+    with engine.connect() as connection:
+        values = {"silent": _SILENT, "in_line": _IN_LINE, **_lock_key(name)}
+        got = connection.execute(text(_LOCK.format(function)), values).one().got
+        try:
+            yield connection, got is not False
+        finally:
+            try:
+                connection.commit()
+            except SQLAlchemyError:
+                connection.invalidate()  # the lock was lost, or goes with its session
+
+
+def _say_something(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def _beating(connection: Connection) -> Iterator[None]:
+    """Of a lock that is held for long: the server hears of its holder all the while. A process that
+    is frozen says nothing."""
+    over = threading.Event()
+
+    def beat() -> None:
+        with suppress(SQLAlchemyError):  # lost; whoever goes on finds out
+            while not over.wait(_BEAT):
+                _say_something(connection)
+
+    beating = threading.Thread(target=beat, name="lock", daemon=True)
+    beating.start()
     try:
         yield
     finally:
-        try:
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), _lock_key(name))
-        except SQLAlchemyError:
-            connection.invalidate()  # and with the session the lock is gone
+        over.set()
+        beating.join()
 
 
 def _heard(connection: Connection, who: str, stopped: Callable[[], bool]) -> Iterator[None]:

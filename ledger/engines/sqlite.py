@@ -61,6 +61,9 @@ class Sqlite:
         event.listen(engine, "begin", _begin)
         return engine
 
+    def require(self, engine: Engine) -> None:
+        """It comes with Python, and a file is as we made it."""
+
     def readers(self, engine: Engine) -> Engine:
         return engine
 
@@ -97,8 +100,8 @@ class Sqlite:
                 return
             yield True
 
-    def turn(self, engine: Engine, name: str) -> AbstractContextManager[None]:
-        return nullcontext()  # one process serves a file
+    def turn(self, engine: Engine, name: str) -> AbstractContextManager[Callable[[], None]]:
+        return nullcontext(lambda: None)  # one process serves a file
 
     def is_taken(self, engine: Engine, name: str) -> bool:
         return False

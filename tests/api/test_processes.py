@@ -208,6 +208,38 @@ def test_what_a_process_left_behind_is_anchored_by_the_other(
     gone.start()
 
 
+def turn_is_taken(processes: SeveralProcesses) -> bool:
+    taken = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    with psycopg.connect(processes.database.address) as connection:
+        return bool(connection.execute(taken).fetchone()[0])  # type: ignore[index]
+
+
+def test_a_process_that_is_frozen_with_the_turn_holds_nobody_up(
+    first: Any, beside: Any, processes: SeveralProcesses
+) -> None:
+    """Its machine goes on answering for it; once awake it does no harm."""
+    frozen, person, other = processes.services[1], first.person(), first.person()
+    granted = first.grant(other, "name", mode="direct")
+    with ThreadPoolExecutor(1) as pool:
+        os.kill(processes.node.pid, signal.SIGSTOP)
+        try:
+            suspended = pool.submit(beside(first.police).change_status, person.card, "suspend", "x")
+            until(lambda: turn_is_taken(processes))
+            os.kill(frozen.pid, signal.SIGSTOP)
+        finally:
+            os.kill(processes.node.pid, signal.SIGCONT)
+        try:
+            answer = first.look({"grant_id": granted["grant_id"]}, "name")
+            first.released(answer, {"name": other.fields["name"]})
+            first.police.change_status(person.card, "restore", "x")
+        finally:
+            os.kill(frozen.pid, signal.SIGCONT)
+        suspended.result(60)
+    until(lambda: httpx.get(f"{frozen.url}/readyz", trust_env=False).status_code == 200)
+    shown = first.police.get(f"/v1/certificates/{person.card}").json()
+    assert shown["state"] == "active"
+
+
 def test_every_change_reached_the_contracts_and_all_is_as_it_must_be(
     first: Any, beside: Any, processes: SeveralProcesses
 ) -> None:

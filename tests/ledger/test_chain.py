@@ -274,6 +274,41 @@ def test_a_nonce_that_another_process_used_is_not_ours(
     assert client.head(LOG) == (9, tree(9))
 
 
+class Lost(Exception):
+    """Another process has the turn."""
+
+
+@pytest.mark.parametrize("frozen", ["before it signs", "once it has signed"])
+def test_who_lost_the_turn_undoes_nothing_that_was_done_meanwhile(
+    client: ChainClient, node: Node, frozen: str
+) -> None:
+    other, lost = other_client(node, client, KEY), False
+    suspended = StatusChange(b"\x01" * 32, 1, b"\x02" * 32)
+    restored = StatusChange(b"\x01" * 32, 0, b"\x03" * 32)
+    another = StatusChange(b"\x04" * 32, 1, b"\x05" * 32)
+
+    def sleep() -> None:
+        nonlocal lost
+        other.set_statuses([suspended, another])
+        other.set_statuses([restored])
+        client.forget_nonce()  # as whoever follows the others does
+        lost = True
+
+    def confirm() -> None:
+        if lost:
+            raise Lost
+        if frozen == "once it has signed":
+            sleep()
+
+    with client.fenced(confirm):
+        if frozen == "before it signs":
+            sleep()
+        with pytest.raises(Lost):
+            client.set_statuses([suspended])
+    assert other.status(suspended.commitment)[0] == 0
+    client.set_statuses([suspended])  # with the turn again
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_stuck_transaction_is_replaced_with_a_higher_fee(
     client: ChainClient, node: Node, fault: Fault
