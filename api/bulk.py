@@ -172,6 +172,7 @@ def pack(checked: Checked) -> Packed:
             certificate.certificate_id,
             certificate.type_code,
             certificate.issuer,
+            certificate.validity,
             certificate.valid_from_ms,
             certificate.valid_until_ms,
             certificate.source,
@@ -191,10 +192,7 @@ def unpack(packed: Packed) -> Checked:
     if isinstance(packed, StatementError):
         return packed
     (kid, iat, jti, token, digest, request_key), named, (kind, holder, unique, key, text) = packed
-    certificate_id, type_code, issuer, valid_from_ms, valid_until_ms, source = named
     payload = {"iat": iat, "jti": jti}
     statement = Statement(Kind.CERTIFICATE, kid, payload, token, digest, request_key)
-    certificate = Certificate(
-        statement, certificate_id, type_code, issuer, valid_from_ms, valid_until_ms, source, {}
-    )
+    certificate = Certificate(statement, *named, {})
     return statement, Issuance(certificate, kind, holder, unique, Sealed(key, text))

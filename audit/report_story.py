@@ -16,7 +16,7 @@ import orjson
 
 from audit.bundle import Bundle, Line
 from audit.report_content import Event, Names, Row, Section, Timeline
-from audit.report_words import Phrases, local_date, local_time, plain, utc_time
+from audit.report_words import Phrases, local_time, plain, utc_time
 from audit.verification import Report
 from authz.grants import Grant
 from authz.questions import Asked
@@ -190,7 +190,6 @@ class Story:
         yield "type", self._type(certificate)
         yield "identifier", plain(certificate)
         if issued is not None:
-            yield "valid", self._validity(self._said.get(issued.seq, {}))
             yield "status", self._status_words()
         erased = self._report.facts.get("erased")
         if erased:
@@ -363,17 +362,6 @@ class Story:
         if isinstance(value, bool):
             return self._say.say("yes" if value else "no")
         return plain(str(value))
-
-    def _validity(self, said: Mapping[str, Any]) -> str:
-        first, end = said.get("nbf"), said.get("exp")
-        if type(first) is not int and type(end) is not int:
-            return ""
-        # `exp` is the beginning of the day after the last.
-        return self._say.say(
-            "span",
-            first=local_date(1000 * first) if type(first) is int else self._say.say("unlimited"),
-            last=local_date(1000 * end - 1) if type(end) is int else self._say.say("unlimited"),
-        )
 
     def _status_words(self) -> str:
         check = next((item for item in self._report.checks if item.name == "status"), None)

@@ -116,7 +116,6 @@ EN: Final[Mapping[str, str]] = {
     "shown": "Shown by the holder",
     "type": "Type",
     "identifier": "Identifier",
-    "valid": "Valid",
     "status": "Status",
     "content": "Content",
     "content.erased": "erased on {time} (entry {seq}); the proofs still hold",
@@ -155,7 +154,6 @@ EN: Final[Mapping[str, str]] = {
     "withheld": "the signed statement is withheld for now",
     "yes": "yes",
     "no": "no",
-    "unlimited": "..",
     # Steps
     "step.digest": "Is this report of the file that you hold? Its SHA-256 must be the one at the "
     "foot of every page.",
@@ -247,6 +245,7 @@ EN: Final[Mapping[str, str]] = {
     "limit.holder": "Who the holder is",
     "limit.absence": "What did not happen",
     "limit.allowance": "What the item may ask",
+    "limit.validity": "Its dates",
     "limit.time": "The very moment",
 }
 
@@ -333,7 +332,6 @@ ZH: Final[Mapping[str, str]] = {
     "shown": "持证人出示",
     "type": "证照类型",
     "identifier": "证照标识",
-    "valid": "有效期",
     "status": "状态",
     "content": "内容",
     "content.erased": "已于{time} 删除（第 {seq} 条记录），证明依然有效",
@@ -372,7 +370,6 @@ ZH: Final[Mapping[str, str]] = {
     "withheld": "签名声明暂不提供",
     "yes": "是",
     "no": "否",
-    "unlimited": "长期",
     "step.digest": "这份报告与您手中的文件是否对应：文件的 SHA-256 应与每页页脚所印的一致。",
     "step.page": "用浏览器核验，无需安装：打开以下网址，或扫描首页的二维码，再把文件拖入页面。",
     "step.trust": "如不愿听信任何一方：取得一次信任文件，并与联盟其他成员持有的核对。",
@@ -455,6 +452,7 @@ ZH: Final[Mapping[str, str]] = {
     "limit.holder": "持证人是谁",
     "limit.absence": "没有发生的事",
     "limit.allowance": "事项可查范围",
+    "limit.validity": "有效期",
     "limit.time": "确切时刻",
 }
 
@@ -530,10 +528,6 @@ def local_time(ms: int) -> str:
 
 def utc_time(ms: int) -> str:
     return _clock(ms, UTC)
-
-
-def local_date(ms: int) -> str:
-    return _clock(ms, CITY_TIME)[:10]
 
 
 def _clock(ms: int, zone: tzinfo) -> str:

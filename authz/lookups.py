@@ -73,8 +73,6 @@ class Release:
     issuer: str
     fields: Mapping[str, FieldValue]
     presentation: str
-    valid_from_ms: int | None
-    valid_until_ms: int | None
 
 
 LookupResult = Release | Refusal
@@ -374,8 +372,6 @@ def _release(master: MasterKey, row: Row[Any], fields: Sequence[str]) -> Release
         issuer=row.issuer,
         fields={name: disclosed_value(encoded) for name, encoded in chosen.items()},
         presentation=present(row.token, chosen.values()),
-        valid_from_ms=row.valid_from_ms,
-        valid_until_ms=row.valid_until_ms,
     )
 
 

@@ -2,8 +2,12 @@
 
 A lookup discloses exactly the granted fields; any SD-JWT verifier can check them against the
 issuer's signature. Claims that are always visible: ``iss`` (URN of the issuing department),
-``vct`` (URN of the type), ``certificate_id``, ``iat``, ``jti``, ``nbf``/``exp`` (validity) and
-``source`` (which row of which export it came from, so that an import can be run again).
+``vct`` (URN of the type), ``certificate_id``, ``iat``, ``jti`` and ``source`` (which row of which
+export it came from, so that an import can be run again).
+
+From when to when a certificate is valid is a disclosure too, called ``validity``, and never part
+of a lookup's answer: how long a card lasts tells its holder's age (ADR 0020). SD-JWT VC has ``nbf``
+and ``exp`` stand in the clear or nowhere, so they stand nowhere.
 
 Not this module's job: what fields a type has (the catalogue), who may issue (the directory).
 """
@@ -24,10 +28,17 @@ from ledger.statements import Kind, Statement, StatementError, sign
 VCT_PREFIX = "urn:certledger:type:"
 ISSUER_PREFIX = "urn:certledger:department:"
 SALT_BYTES = 16
+#: The disclosure that says from when to when: days in the city, the last one included, ``..`` where
+#: there is no end: ``2020-01-01/2039-12-31``. Every certificate has it, so that having it tells
+#: nothing.
+VALIDITY = "validity"
 CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
 
 FieldValue = str | int | bool
 _VALUES = (str, int, bool)
+_IN_THE_CLEAR = frozenset(
+    ("iss", "vct", "certificate_id", "iat", "jti", "source", "_sd_alg", "_sd")
+)
 
 
 class Disclosure(NamedTuple):
@@ -40,12 +51,14 @@ class Disclosure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as issued: the issuer's verified statement and all disclosures by name."""
+    """A certificate as issued: the issuer's verified statement and all fields by name."""
 
     statement: Statement
     certificate_id: str
     type_code: str
     issuer: str
+    validity: str
+    """The encoded disclosure."""
     valid_from_ms: int | None
     valid_until_ms: int | None
     source: str | None
@@ -86,10 +99,11 @@ def sign_certificate(
     salt: Callable[[int], bytes],
 ) -> str:
     """Issue: ``<issuer-signed JWT>~<disclosure>~…~``. ``valid_until`` is the last valid day."""
-    salts = salt(SALT_BYTES * len(fields))
+    claims = {VALIDITY: _state_validity(valid_from, valid_until), **fields}
+    salts = salt(SALT_BYTES * len(claims))
     encoded = [
         b64url(orjson.dumps([b64url(salts[at : at + SALT_BYTES]), name, value]))
-        for at, (name, value) in zip(range(0, len(salts), SALT_BYTES), fields.items(), strict=True)
+        for at, (name, value) in zip(range(0, len(salts), SALT_BYTES), claims.items(), strict=True)
     ]
     payload: dict[str, Any] = {
         "iss": ISSUER_PREFIX + issuer,
@@ -101,13 +115,33 @@ def sign_certificate(
         # Sorted, so that the order tells nothing about which digest is which field.
         "_sd": sorted(b64url(sha256(item.encode("ascii"))) for item in encoded),
     }
-    if valid_from is not None:
-        payload["nbf"] = first_instant(valid_from)
-    if valid_until is not None:
-        payload["exp"] = first_instant(valid_until + timedelta(days=1))
     if source is not None:
         payload["source"] = source
     return "~".join([sign(Kind.CERTIFICATE, payload, key, kid), *encoded, ""])
+
+
+_OPEN = ".."
+
+
+def _state_validity(first: date | None, last: date | None) -> str:
+    return "/".join(_OPEN if day is None else day.isoformat() for day in (first, last))
+
+
+def read_validity(value: object) -> tuple[int | None, int | None]:
+    """When the first day begins, and when the last is over (Unix ms, None for no bound); raises
+    StatementError."""
+    parts = value.split("/") if isinstance(value, str) else ()
+    try:
+        first, last = (None if part == _OPEN else date.fromisoformat(part) for part in parts)
+        if _state_validity(first, last) != value:  # the basic form and weeks are read as well
+            raise ValueError
+        end = None if last is None else first_instant(last + timedelta(days=1))
+        begin = None if first is None else first_instant(first)
+    except (ValueError, OverflowError):
+        raise StatementError(
+            "certificate.validity", f"{VALIDITY} must be two days, like 2020-01-01/2039-12-31"
+        ) from None
+    return (None if begin is None else begin * 1000), (None if end is None else end * 1000)
 
 
 def split(sd_jwt: str) -> tuple[str, list[str]]:
@@ -121,7 +155,7 @@ def split(sd_jwt: str) -> tuple[str, list[str]]:
 def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certificate:
     """Hold every disclosure against the signed digests; raises StatementError.
 
-    All fields must be disclosed (the ledger keeps them sealed), each name once.
+    All must be disclosed (the ledger keeps the fields sealed), each name once.
     """
     claims = statement.payload
     digests = claims.get("_sd")
@@ -150,10 +184,17 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         value = claims.get(name)
         if not isinstance(value, str) or not value.startswith(prefix):
             raise StatementError("certificate.malformed", f"{name} is missing or malformed")
-    nbf, exp, source = claims.get("nbf"), claims.get("exp"), claims.get("source")
-    for name, instant in (("nbf", nbf), ("exp", exp)):
-        if instant is not None and (type(instant) is not int or abs(instant) > 10**11):
-            raise StatementError("certificate.malformed", f"{name} must be Unix seconds")
+    for name in claims:
+        if name not in _IN_THE_CLEAR:
+            raise StatementError(
+                "certificate.in_the_clear",
+                f"{name} would be told to every reader of any field: sign a disclosure instead",
+            )
+    validity = opened.pop(VALIDITY, None)
+    if validity is None:
+        raise StatementError("certificate.validity", f"the disclosure {VALIDITY} is missing")
+    valid_from_ms, valid_until_ms = read_validity(validity.value)
+    source = claims.get("source")
     if source is not None and (not isinstance(source, str) or len(source) > 64):
         raise StatementError("certificate.malformed", "source must be a short text")
     return Certificate(
@@ -161,8 +202,9 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         certificate_id=claims["certificate_id"],
         type_code=claims["vct"].removeprefix(VCT_PREFIX),
         issuer=claims["iss"].removeprefix(ISSUER_PREFIX),
-        valid_from_ms=None if nbf is None else nbf * 1000,
-        valid_until_ms=None if exp is None else exp * 1000,
+        validity=validity.encoded,
+        valid_from_ms=valid_from_ms,
+        valid_until_ms=valid_until_ms,
         source=source,
         disclosures=opened,
     )

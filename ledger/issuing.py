@@ -182,6 +182,7 @@ def _certificate_row(issuance: Issuance, seq: int) -> dict[str, Any]:
         "seq": seq,
         "state": State.ACTIVE,
         "state_seq": seq,
+        "validity": certificate.validity,
         "valid_from_ms": certificate.valid_from_ms,
         "valid_until_ms": certificate.valid_until_ms,
         "successor": None,

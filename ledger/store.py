@@ -219,6 +219,8 @@ certificates = Table(
     Column("seq", Int64, nullable=False),
     Column("state", String, nullable=False),
     Column("state_seq", Int64, nullable=False),
+    # The issuer's disclosure that the two instants after it are read from.
+    Column("validity", String, nullable=False),
     Column("valid_from_ms", Int64),
     Column("valid_until_ms", Int64),
     Column("successor", String),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Form, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Header, Response, UploadFile
 from fastapi import Request as HttpRequest
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field
@@ -186,13 +186,23 @@ def own_certificates(
     with service.database.read() as connection:
         rows = connection.execute(query.limit(500)).all()
         erased = _erased(connection, rows)
-    return reply({"certificates": [_show_state(row, erased) for row in rows]})
+    return reply({"certificates": [_show_state(row, erased) | _dates(row) for row in rows]})
 
 
 @router.get("/certificates/{certificate_id}")
-def status(certificate_id: str, service: ServiceDep) -> Response:
-    """State and receipts, no fields: what anybody who has the identifier may check."""
+def status(
+    certificate_id: str,
+    service: ServiceDep,
+    auth: AuthDep,
+    authorization: Annotated[str | None, Header()] = None,
+) -> Response:
+    """State and receipts, no fields: what anybody who has the identifier may check. With a token,
+    its issuer is told its dates too; to anybody else they would tell what was not granted."""
     table = store.certificates
+    issuer = None
+    if authorization is not None:
+        reader = auth.reader(authorization, frozenset(Role))
+        issuer = reader.institution if reader.role is Role.ISSUER else None
     with service.database.read() as connection:
         row = connection.execute(
             select(table).where(table.c.certificate_id == certificate_id)
@@ -207,6 +217,7 @@ def status(certificate_id: str, service: ServiceDep) -> Response:
     issued_receipt, changed_receipt = service.log.receipts([issued[0], changed[0]])
     value = {
         **_show_state(row, erased),
+        **(_dates(row) if issuer == row.issuer else {}),
         "as_of_ms": time.time_ns() // 1_000_000,
         "receipt": issued_receipt.to_json(),
     }
@@ -238,13 +249,16 @@ def _show_state(row: Any, erased: Mapping[str, int]) -> dict[str, Any]:
         "type": row.type,
         "issuer": row.issuer,
         "state": shown,
-        "valid_from_ms": row.valid_from_ms,
-        "valid_until_ms": row.valid_until_ms,
         "successor": row.successor,
         "content": "erased" if row.content is None else "sealed",
     }
     at = erased.get(row.certificate_id)
     return value if at is None else {**value, "erased_ms": at}
+
+
+def _dates(row: Any) -> dict[str, int | None]:
+    """For its holder and its issuer."""
+    return {"valid_from_ms": row.valid_from_ms, "valid_until_ms": row.valid_until_ms}
 
 
 @router.post("/certificates/{certificate_id}/status")

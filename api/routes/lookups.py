@@ -64,8 +64,7 @@ async def look_up(request: HttpRequest) -> Response:
             "issuer": result.issuer,
             "fields": result.fields,
             "presentation": result.presentation,
-            "valid_from_ms": result.valid_from_ms,
-            "valid_until_ms": result.valid_until_ms,
+            "valid": True,  # at `as_of_ms`; from when to when is a field, and granted as one
             "as_of_ms": answer.receipt.entry.time_ms,
             "receipt": receipt,
         },

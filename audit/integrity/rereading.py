@@ -31,7 +31,13 @@ from authz.policy import Presented
 from authz.requests import IllegalMove
 from ledger import store
 from ledger.catalogue import Catalogue, UnknownType
-from ledger.certificates import ISSUER_PREFIX, VCT_PREFIX
+from ledger.certificates import (
+    ISSUER_PREFIX,
+    VALIDITY,
+    VCT_PREFIX,
+    open_disclosure,
+    read_validity,
+)
 from ledger.directory import Enrolled, Role
 from ledger.encoding import (
     EncodingError,
@@ -86,6 +92,7 @@ _OF_CERTIFICATE = (
     "state_seq",
     "successor",
     *_STATED,
+    "validity",
 )
 
 
@@ -414,20 +421,17 @@ class Rereader:
         row = certificates.get(id_)
         if row is None:
             return Issued(id_, issuer, type_code, row_missing=True)
-        _, holder, uniqueness, wrapped_key, content, state, state_seq, successor, *stored = row
-        stated = [
-            kind.code,
-            issuer,
-            digest,
-            seq,
-            _ms(claims.get("nbf")),
-            _ms(claims.get("exp")),
-            claims.get("source"),
-        ]
+        _, holder, uniqueness, wrapped_key, content, state, state_seq, successor, *rest = row
+        *stored, validity = rest
         wrong = []
+        dates = _validity(validity, claims)
+        if dates is None:
+            wrong.append("validity")
+            dates = tuple(stored[4:6])  # which are not read from what is wrong
+        stated = [kind.code, issuer, digest, seq, *dates, claims.get("source")]
         if stored != stated:
             pairs = zip(_STATED, stored, stated, strict=True)
-            wrong = [name for name, is_, said in pairs if is_ != said]
+            wrong += [name for name, is_, said in pairs if is_ != said]
         content_altered = False
         # Whether content was rightly erased is seen at the end.
         if content is not None and wrapped_key is not None:
@@ -543,7 +547,8 @@ def _asked(statement: _Read) -> Asked:
 
 
 def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by name; raises ValueError unless the disclosures are exactly the signed ones.
+    """Fields by name; raises ValueError unless the disclosures are all that were signed but one,
+    the validity's (`_validity`).
 
     `ledger.certificates.open_certificate` for a log full of them: the digest over a disclosure's
     text proves the text, so it needs no strict decoding.
@@ -553,7 +558,8 @@ def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str
     # Encoded all at once: a digest with a byte more is 33 of them, which are 44 characters.
     encoded = b64url(b"\0".join(hashed) + b"\0")
     digests = {encoded[at : at + 43] for at in range(0, len(encoded), 44)}
-    if claims["_sd_alg"] != "sha-256" or len(signed) != len(texts) or digests != set(signed):
+    of_fields = len(texts) + 1 == len(signed) and digests < set(signed) and VALIDITY not in packed
+    if claims["_sd_alg"] != "sha-256" or not of_fields:
         raise ValueError("not the signed disclosures")
     fields: dict[str, Any] = {}
     for name, content in zip(packed, b64url_decode_all(texts), strict=True):
@@ -564,5 +570,14 @@ def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str
     return fields
 
 
-def _ms(seconds: int | None) -> int | None:
-    return None if seconds is None else seconds * 1000
+def _validity(
+    encoded: str | None, claims: Mapping[str, Any]
+) -> tuple[int | None, int | None] | None:
+    """From when and until when, as the issuer signed it; None where ``encoded`` is not that."""
+    try:
+        if b64url(hashlib.sha256((encoded or "").encode("ascii")).digest()) not in claims["_sd"]:
+            return None
+        disclosure = open_disclosure(encoded or "")
+        return None if disclosure.name != VALIDITY else read_validity(disclosure.value)
+    except (StatementError, UnicodeEncodeError):
+        return None

@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from api.keyfiles import save_signing_key
 from authz.codes import SPOKEN_TRIES, STEP_MS
 from authz.policy import CODES
 from authz.reasons import REASONS
-from ledger.certificates import open_disclosure
+from ledger.certificates import first_instant, open_disclosure
 from ledger.entries import Entry
 from ledger.intake import Prepared
-from ledger.statements import Kind
+from ledger.statements import Kind, payload_of
 from tests import engines
 
 CARD = "resident-identity-card"
@@ -54,8 +54,7 @@ def test_a_scan_gives_exactly_the_granted_fields(city: Any) -> None:
         "issuer",
         "fields",
         "presentation",
-        "valid_from_ms",
-        "valid_until_ms",
+        "valid",
         "as_of_ms",
         "receipt",
     }
@@ -66,6 +65,35 @@ def test_a_scan_gives_exactly_the_granted_fields(city: Any) -> None:
     assert sorted(shown) == ["name", "of_age_18"]
     for hidden in (person.number, person.fields["address"], person.fields["birth_date"]):
         assert hidden not in str(answer.body)
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {"valid_from": date(2021, 3, 4), "valid_until": date(2041, 3, 4)},
+        {"valid_from": date(2021, 3, 4), "valid_until": None},
+    ],
+)
+def test_nobody_but_holder_and_issuer_is_told_from_when_to_when(city: Any, dates: Any) -> None:
+    person = city.person(**dates)
+    granted = city.grant(person, "name")
+    answer = city.look(city.scanned(granted), "name")
+    city.released(answer, {"name": person.fields["name"]})
+    state = city.police.certificate(person.card)
+    reached = [str(answer.body), str(state), str(payload_of(answer.presentation.split("~")[0]))]
+    instants = [first_instant(dates["valid_from"])]
+    if dates["valid_until"]:
+        instants.append(first_instant(dates["valid_until"] + timedelta(days=1)))
+    for told in reached:
+        assert not [x for x in ("nbf", "exp", "valid_", *map(str, instants)) if x in told]
+    assert (answer.body["valid"], state["state"]) == (True, "active")
+
+    (own,) = person.device.my_certificates()
+    of_issuer = city.police.get(f"/v1/certificates/{person.card}").json()
+    for told in (own, of_issuer):
+        bounds = [told["valid_from_ms"], told["valid_until_ms"]]
+        assert [at for at in bounds if at is not None] == [1000 * at for at in instants]
+    assert "valid_from_ms" not in city.east.get(f"/v1/certificates/{person.card}").json()
 
 
 def test_fewer_fields_than_granted_may_be_asked(city: Any) -> None:

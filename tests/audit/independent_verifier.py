@@ -850,12 +850,6 @@ class Verifier:
             require(shown.get(how, True), "another grant was shown")
             issued = self.one("issue", "certificate", entry["certificate"])
             require(issued is not None, "no certificate")
-            if self.known(issued):
-                dates = self.said[issued["seq"]]
-                for name in ("nbf", "exp"):
-                    require(dates.get(name) is None or type(dates[name]) is int, "dates")
-                require(entry["time"] >= 1000 * (dates.get("nbf") or 0) or not dates.get("nbf"), "")
-                require("exp" not in dates or entry["time"] < 1000 * dates["exp"], "expired")
 
     def status(self):
         issues, changes = self.of("issue"), self.of("status")

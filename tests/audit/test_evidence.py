@@ -359,6 +359,7 @@ def test_report_names_what_no_bundle_shows(scene: Scene) -> None:
         "holder",
         "absence",
         "allowance",
+        "validity",
         "time",
     }
     assert [check["number"] for check in shown["checks"]] == [*range(1, 14), 16]

@@ -55,8 +55,9 @@ def test_a_scan_shows_the_granted_fields_and_what_proves_them(city: Any, counter
     scan(page, city.scanned(city.grant(person, *ALL)))
     shown = verdict(page, "good")
     expect(shown.locator("h2")).to_have_text("Released")
-    for text in (person.fields["name"], person.number, "Yes", "Public Security Bureau", "2099"):
+    for text in (person.fields["name"], person.number, "Yes", "Public Security Bureau", "Valid"):
         expect(shown).to_contain_text(text)
+    assert "2099" not in shown.inner_text()  # its last day: nobody granted that
     expect(shown).to_contain_text("On the chain")
     expect(page.locator(".today tbody tr").first).to_contain_text("Released")
     assert person.number not in page.locator(".today").inner_text()

@@ -54,21 +54,11 @@ async function checkCertificate(api, identifier) {
         [t("Type"), typeName(found.type)],
         [t("Issued by"), institutionName(found.issuer)],
         [t("Identifier"), h("span", { class: "mono" }, found.certificate_id)],
-        [t("Validity"), validity(found)],
         [t("Replaced by"), found.successor && h("span", { class: "mono" }, found.successor)],
         [t("Content"), found.content === "erased" ? t("erased for good on {day}; the record of it stays", { day: formatTime(found.erased_ms, "date") }) : null],
         [t("As of"), formatTime(found.as_of_ms)],
       ])),
     receipts.map(([title, receipt], at) => proofPanel(title, receipt, proven[at])));
-}
-
-function validity({ valid_from_ms: from, valid_until_ms: until }) {
-  if (from === null && until === null) return t("no dates given");
-  return t("{from} to {until}", {
-    from: from === null ? "…" : formatTime(from, "date"),
-    // The first instant at which it is over: the last day is the one before.
-    until: until === null ? t("no end") : formatTime(until - 1, "date"),
-  });
 }
 
 async function checkReceipt(api, receipt) {

@@ -1,18 +1,16 @@
 // The annotated copy (加注件): what the counter puts into its file. Built when printing begins, gone
 // when it is over.
 //
-// It is good to the end of the 30th day, and never longer than the certificate: a file is settled
-// within a month, and what a certificate said longer ago has to be looked up again. It is good for
-// its one business only, because that is what the holder agreed to.
+// It is good to the end of the 30th day: a file is settled within a month, and what a certificate
+// said longer ago has to be looked up again. It is good for its one business only, because that is
+// what the holder agreed to. The certificate's own last day is not on it: nobody granted that.
 
 import { facts, h } from "../../core/dom.js";
 import { formatNumber, formatTime, institutionName, itemName, siteName, t, typeName } from "../../core/i18n.js";
 import { drawQr } from "../../core/qr.js";
-import { fieldFacts, validity } from "./results.js";
+import { fieldFacts } from "./results.js";
 
 const GOOD_FOR = 30 * 86_400_000;
-
-export const expires = ({ as_of_ms: now, valid_until_ms: until }) => Math.min(now + GOOD_FOR, until ?? Infinity);
 
 let copy;
 
@@ -32,14 +30,15 @@ export function show({ body, asked }) {
   copy = h("article", { class: "copy", "aria-label": t("Annotated copy") },
     h("p", { class: "watermark", "aria-hidden": "true" }, ...Array.from({ length: 4 }, () => h("span", {}, t("Only for: {purpose}", { purpose })))),
     h("header", {}, h("p", { class: "copy-kind" }, t("Annotated copy of an electronic certificate")), h("h1", {}, typeName(body.type))),
-    facts([...fieldFacts(body), [t("Issued by"), institutionName(body.issuer)], [t("Validity"), validity(body)]]),
+    facts([...fieldFacts(body), [t("Issued by"), institutionName(body.issuer)],
+      [t("Valid"), t("yes, as of {time}", { time: formatTime(body.as_of_ms) })]]),
     h("section", { class: "annotation" },
       h("h2", {}, t("Annotation")),
       facts([
         [t("For what"), purpose],
         [t("By whom"), [institutionName(entry.department), siteName(entry.site), entry.terminal, asked.staff].filter(Boolean).join(" · ")],
         [t("When"), formatTime(body.as_of_ms)],
-        [t("Expires"), h("strong", {}, formatTime(expires(body) - 1, "date"))],
+        [t("Expires"), h("strong", {}, formatTime(body.as_of_ms + GOOD_FOR - 1, "date"))],
         [t("Record"), t("No. {number}", { number: formatNumber(entry.seq) })],
         [t("On the chain"), anchor
           ? t("block {block}, within the first {size} records", { block: formatNumber(anchor.block_number), size: formatNumber(Number(size)) })

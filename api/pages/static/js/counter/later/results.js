@@ -27,12 +27,6 @@ const BY_REQUEST = new Set([
   "uses_exhausted", "wrong_department", "wrong_site", "wrong_terminal", "wrong_staff", "certificate_superseded",
 ]);
 
-export function validity({ valid_from_ms: from, valid_until_ms: until }) {
-  const first = from ? formatTime(from, "date") : t("not stated");
-  // The end is the beginning of the day after the last one.
-  return until ? t("{from} to {until}", { from: first, until: formatTime(until - 1, "date") }) : t("{from}, without end", { from: first });
-}
-
 /** In the order in which the type has its fields. */
 export const fieldFacts = ({ type, fields }) =>
   [...new Set([...Object.keys(catalogue.types[type]?.fields ?? {}), ...Object.keys(fields)])]
@@ -53,8 +47,7 @@ export function releasedView({ body, asked }, showing) {
       h("div", { class: "answer" }, facts(fieldFacts(body))),
       facts([
         [t("Issued by"), institutionName(body.issuer)],
-        [t("Validity"), validity(body)],
-        [t("As of"), formatTime(body.as_of_ms)],
+        [t("Valid"), t("yes, as of {time}", { time: formatTime(body.as_of_ms) })],
         [t("Record"), h("span", { class: "record" }, t("No. {number}", { number: formatNumber(receipt.entry.seq) }),
           receipt.state === "anchored" ? badge("good", t("On the chain")) : badge("wait", t("On its way to the chain")))],
       ]),

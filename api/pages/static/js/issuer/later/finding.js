@@ -30,7 +30,7 @@ export function build(desk) {
   };
 
   async function find(id) {
-    const certificate = await desk.api.get(`/v1/certificates/${id}`, {}, { token: false });
+    const certificate = await desk.api.get(`/v1/certificates/${id}`);
     const element = certificateView(desk, certificate, {
       refresh: async () => {
         const fresh = await find(id);
@@ -84,7 +84,7 @@ function certificateView(desk, certificate, { refresh, follow }) {
     facts([
       [t("Identifier"), h("span", { class: "mono" }, id)],
       [t("Issued by"), institutionName(certificate.issuer)],
-      [t("Holds"), validity(certificate)],
+      [t("Holds"), own && validity(certificate)],
       [t("Recorded"), [formatTime(receipt.entry.time, "minute"), " ", proof(receipt)]],
       [t("Last change"), changed
         ? [t("{change}, {time}", { change: CHANGES[changed.entry.reason], time: formatTime(changed.entry.time, "minute") }),

@@ -16,7 +16,7 @@ export function paperCopy(who, { item, number, outcome }) {
       facts([
         ...Object.entries(body.fields).map(([name, value]) => [fieldName(type, name), formatValue(value)]),
         [t("Issued by"), institutionName(body.issuer)],
-        [t("Certificate valid until"), validUntil(body)],
+        [t("Valid"), t("yes, as of {time}", { time: formatTime(body.as_of_ms) })],
         [t("Entry in the log"), String(body.receipt.entry.seq)],
       ]),
     ]),
@@ -30,6 +30,3 @@ export function paperCopy(who, { item, number, outcome }) {
     h("p", {},
       t("Good only for the business named above, as things stood then. Not to be used for anything else.")));
 }
-
-/** Its last day: the time is the beginning of the day after. */
-const validUntil = ({ valid_until_ms: end }) => (end === null ? null : formatTime(end - 1, "date"));
