@@ -192,7 +192,10 @@ def unpack(packed: Packed) -> Checked:
     if isinstance(packed, StatementError):
         return packed
     (kid, iat, jti, token, digest, request_key), named, (kind, holder, unique, key, text) = packed
+    certificate_id, type_code, issuer, validity, from_ms, until_ms, source = named
     payload = {"iat": iat, "jti": jti}
     statement = Statement(Kind.CERTIFICATE, kid, payload, token, digest, request_key)
-    certificate = Certificate(statement, *named, {})
+    certificate = Certificate(
+        statement, certificate_id, type_code, issuer, validity, from_ms, until_ms, source, {}
+    )
     return statement, Issuance(certificate, kind, holder, unique, Sealed(key, text))
