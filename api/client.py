@@ -33,10 +33,11 @@ from api.importing import (
 from audit.bundle import SUBJECTS
 from authz.codes import CodeKind, make_code
 from ledger.catalogue import Catalogue, load_catalogue
+from ledger.certificates import city_date
 from ledger.encoding import b64url, b64url_decode
 from ledger.exports import file_sha256
 from ledger.holders import subject_digest
-from ledger.identifiers import normalise
+from ledger.identifiers import parse_holder_number
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped, read_code
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
@@ -225,7 +226,7 @@ class Client:
 
     def enrol_holder(self, key: ECKey, identity_number: str) -> dict[str, Any]:
         """A holder's device; the number is checked and kept sealed."""
-        salt, number = os.urandom(32), normalise(identity_number)
+        salt, number = os.urandom(32), _holder_number(identity_number)
         statement = self.statement(
             Kind.ENROLMENT,
             {"what": "holder", "jwk": public_jwk(key), "subject": subject_digest(number, salt)},
@@ -235,7 +236,7 @@ class Client:
 
     def invite_holder(self, identity_number: str, *, days: float = 1) -> dict[str, Any]:
         """A one-time code that enrols one device of this holder; it is in the answer alone."""
-        salt, number = os.urandom(32), normalise(identity_number)
+        salt, number = os.urandom(32), _holder_number(identity_number)
         return self._invite(
             {"what": "holder", "subject": subject_digest(number, salt)},
             days,
@@ -724,6 +725,12 @@ def device_code(material: Mapping[str, Any], at_ms: int) -> str:
 def public_jwk(key: ECKey) -> dict[str, str]:
     jwk = key.as_dict(private=False)
     return {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
+
+
+def _holder_number(text: str) -> str:
+    """As a certificate would name the holder: another spelling would be another holder. Raises
+    IdentifierError for a slip, which would otherwise be a device of nobody's."""
+    return parse_holder_number(text, city_date(time.time_ns() // 1_000_000))
 
 
 def _seconds(retry_after: str) -> float:

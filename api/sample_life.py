@@ -114,7 +114,7 @@ SCENES: Final = (
     Scene(
         6,
         "tang-yunfan",
-        {1: ("account_number", "account_state", "balance_fen")},
+        {1: ("account_number", "account_state", "balance")},
         "housing-fund-loan",
         FUND,
         FUND_HALL,

@@ -176,15 +176,15 @@ def _marriage(number: str, spouse: str, born: date, spouse_number: str) -> Held:
     return Held("marriage-certificate", fields)
 
 
-def _fund(account: str, employer: str, monthly: int, balance: int, on: date) -> Held:
+def _fund(account: str, employer: str, monthly: str, balance: str, on: date) -> Held:
     fields = {
         "account_number": account,
         "employer": employer,
         "account_state": "正常",
-        "monthly_fen": monthly,
-        "balance_fen": balance,
+        "monthly_amount": monthly,
+        "balance": balance,
         "opened_on": "2015-07-01",
-        "paid_until": on.replace(day=1).isoformat(),
+        "paid_until": f"{on:%Y-%m}",
         "issuing_authority": "示例市住房公积金管理中心",
         "issued_on": on.isoformat(),
     }
@@ -274,7 +274,7 @@ def residents(today: date) -> tuple[Resident, ...]:
             _card(2017),
             _household("4403990001", "周明轩", "妻"),
             _marriage("J440399-2018-000116", "周明轩", zhou, identity_number(zhou, male=True)),
-            _fund("SP0000000101", "示例市第一样本中学", 320_000, 15_840_000, last_month),
+            _fund("SP0000000101", "示例市第一样本中学", "3200.00", "158400.00", last_month),
             street="样本街",
         ),
         _person(
@@ -287,7 +287,7 @@ def residents(today: date) -> tuple[Resident, ...]:
             _card(2015),
             _driving(date(2012, 8, 9), date(2028, 8, 9)),
             _marriage("J440399-2018-000117", "林知夏", lin, identity_number(lin, male=False)),
-            _fund("SP0000000102", "示例科技有限公司", 480_000, 22_110_000, last_month),
+            _fund("SP0000000102", "示例科技有限公司", "4800.00", "221100.00", last_month),
             street="样本街",
         ),
         _person(
@@ -409,7 +409,7 @@ def residents(today: date) -> tuple[Resident, ...]:
             "男",
             ("办理公积金贷款", "takes a provident fund loan"),
             _card(2012, "2032-03-01"),
-            _fund("SP0000000103", "示例物流有限公司", 210_000, 7_300_000, last_month),
+            _fund("SP0000000103", "示例物流有限公司", "2100.00", "73000.00", last_month),
             _driving(date(2006, 6, 6), date(2030, 6, 6), "B2"),
             street="测试里",
         ),

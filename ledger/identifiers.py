@@ -2,10 +2,17 @@
 
 - certificate identifier, GB/T 36904-2018: ``1.2.156.3005.2.<type>.<issuer>.<serial>.<version>.<c>``
   with an ISO 7064 MOD 37,36 check character over the four parts
-- resident identity number, GB 11643: region, birth date, sequence, ISO 7064 MOD 11-2 check
-- unified social credit code (USCC), GB 32100: weighted MOD 31 check
+- resident identity number, GB 11643: region, birth date, sequence, ISO 7064 MOD 11-2 check; the
+  residence permits of people from Hong Kong, Macau and Taiwan (81, 82, 83 …) have one too
+- number of a foreigner's permanent residence identity card: since 2023 18 digits, 9, province,
+  country, birth date, sequence and the same check; before, three letters and 12 digits
+- numbers of other documents of people: travel permits of Hong Kong, Macau and Taiwan, passports.
+  They have no check digit that everybody follows, so only their form is held to
+- unified social credit code (USCC), GB 32100: registering department, category, region,
+  organisation, weighted MOD 31 check. The organisation's own check character (GB 11714) is not
+  held to: codes are in use in which it is wrong
 
-Not this module's job: whether the person, the body or the certificate exists. No table of regions
+Not this module's job: whether the person, the body or the certificate exists. No table of counties
 either: published ones lag behind, and a county too new for the table is not a wrong number.
 """
 
@@ -32,16 +39,27 @@ _CHECK_36 = tuple(_ALPHABET_36[(1 - (state or 36) * 2 % 37) % 36] for state in r
 
 _USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
-_USCC = re.compile(rf"[0-9A-Z][0-9A-Z][0-9]{{6}}[{_USCC_ALPHABET}]{{10}}", re.ASCII)
+_PROVINCES = "1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-6]|71|8[1-3]"
+# 10: bodies of the central state. Of the alphabet, I, O, S, V and Z are missing: they are misread.
+_USCC = re.compile(rf"[1-9ANY][1-9](?:10|{_PROVINCES})[0-9]{{4}}[{_USCC_ALPHABET}]{{10}}", re.ASCII)
 _USCC_VALUES = bytes(
     _USCC_ALPHABET.index(chr(byte)) if chr(byte) in _USCC_ALPHABET else 255 for byte in range(256)
 )
+_DECORATION = dict.fromkeys(map(ord, "-\u2010\u2011\u2013()"))
 _TYPE = re.compile(r"[0-9A-Z]{18}[0-9]{3}", re.ASCII)
 _REGION = re.compile(r"[1-9][0-9]{5}", re.ASCII)
 _SERIAL = re.compile(r"[0-9A-Z]{7,32}", re.ASCII)
 _VERSION = re.compile(r"[0-9]{3}", re.ASCII)
 
-_IDENTITY = re.compile(r"[1-9][0-9]{16}[0-9X]", re.ASCII)
+_IDENTITY = re.compile(r"[1-8][0-9]{16}[0-9X]", re.ASCII)
+_PERMANENT_RESIDENT = re.compile(rf"9(?:{_PROVINCES})[0-9]{{14}}[0-9X]", re.ASCII)
+_DOCUMENT = re.compile(
+    "[A-Z]{3}[0-9]{12}"  # a foreigner's permanent residence card until 2023
+    "|[HM][0-9]{10}"  # Hong Kong, Macau: of old, two digits count the issues
+    # What is left: passports, travel permits (H, M or nothing and 8 digits), Hong Kong cards.
+    "|(?!0+$)(?=(?:[A-Z]*[0-9]){4})[A-Z0-9]{7,9}",
+    re.ASCII,
+)
 _WEIGHTS_17 = tuple(pow(2, 17 - index, 11) for index in range(17))
 # The digits are read as ASCII bytes, 48 above their value; the surplus comes off in one go.
 _SURPLUS_17 = 48 * sum(_WEIGHTS_17)
@@ -59,11 +77,13 @@ class IdentifierError(ValueError):
 
 
 def normalise(text: str) -> str:
-    """Upper-case NFKC without white space: how a number reads, whoever typed it."""
+    """Upper-case NFKC without white space, hyphens and brackets: one spelling of a number, whoever
+    typed it. A holder's pseudonym and digest are of this."""
     if text.isascii() and text.isalnum():
         return text.upper()
+    plain = unicodedata.normalize("NFKC", text)
     # Spreadsheet users put an apostrophe before a number to keep it text; exports keep it.
-    return "".join(unicodedata.normalize("NFKC", text).split()).removeprefix("'").upper()
+    return "".join(plain.translate(_DECORATION).split()).removeprefix("'").upper()
 
 
 def identity_check_digit(number: str) -> str:
@@ -72,18 +92,18 @@ def identity_check_digit(number: str) -> str:
     return _CHECKS[(sum(map(mul, _WEIGHTS_17, digits)) - _SURPLUS_17) % 11]
 
 
-def birth_date(number: str) -> date:
-    """The birth date inside a normalised identity number; raises IdentifierError."""
+def birth_date(number: str) -> date | None:
+    """The birth date inside a person's normalised number, or None where it holds none."""
+    if not (_IDENTITY.fullmatch(number) or _PERMANENT_RESIDENT.fullmatch(number)):
+        return None
     try:
         return date.fromisoformat(number[6:14])
     except ValueError:
-        raise IdentifierError("identity_number.birth_date") from None
+        return None
 
 
-def _identity_fault(number: str, on: date) -> str | None:
-    """Why a normalised ``number`` cannot have been anybody's ``on`` that day, or None."""
-    if not _IDENTITY.fullmatch(number):
-        return "identity_number.form"
+def _fault(number: str, on: date) -> str | None:
+    """Why a number of the right form cannot have been anybody's ``on`` that day, or None."""
     try:
         born = date.fromisoformat(number[6:14])
     except ValueError:
@@ -94,21 +114,48 @@ def _identity_fault(number: str, on: date) -> str | None:
 
 
 def is_identity_number(number: str, on: date) -> bool:
-    """Whether ``number`` is normalised and can have been somebody's ``on`` that day."""
-    return _identity_fault(number, on) is None
+    """Whether ``number`` is normalised and can have been a resident's ``on`` that day."""
+    return _IDENTITY.fullmatch(number) is not None and _fault(number, on) is None
 
 
-def looks_like_identity_number(number: str) -> bool:
-    """Form only: tells an identity number from a credit code where either may stand."""
-    return _IDENTITY.fullmatch(number) is not None and number[0] != "9"
+def is_person_number(number: str, on: date) -> bool:
+    """Whether ``number`` is normalised and names a person: an identity number, or that of a
+    permanent resident's card, a travel permit or a passport."""
+    if _IDENTITY.fullmatch(number) or _PERMANENT_RESIDENT.fullmatch(number):
+        return _fault(number, on) is None
+    return _DOCUMENT.fullmatch(number) is not None
+
+
+def is_holder_number(number: str, on: date) -> bool:
+    """Whether ``number`` is normalised and names a person or a body."""
+    return is_credit_code(number) or is_person_number(number, on)
+
+
+def looks_like_credit_code(number: str) -> bool:
+    """Form only: which of the two a number that names nobody was meant to be."""
+    return len(number) == 18 and not _IDENTITY.fullmatch(number) and birth_date(number) is None
 
 
 def parse_identity_number(text: str, on: date) -> str:
     """Normalise and check an identity number as of ``on``; raises IdentifierError."""
     number = normalise(text)
-    if fault := _identity_fault(number, on):
+    if not _IDENTITY.fullmatch(number):
+        raise IdentifierError("identity_number.form")
+    if fault := _fault(number, on):
         raise IdentifierError(fault)
     return number
+
+
+def parse_holder_number(text: str, on: date) -> str:
+    """Normalise and check the number of a person or body; raises IdentifierError."""
+    number = normalise(text)
+    if is_holder_number(number, on):
+        return number
+    if looks_like_credit_code(number):
+        return parse_credit_code(number)
+    raise IdentifierError(
+        "identity_number.check_digit" if len(number) == 18 else "holder_number.form"
+    )
 
 
 def credit_code_check(code: str) -> str:
@@ -125,8 +172,6 @@ def is_credit_code(code: str) -> bool:
 def parse_credit_code(text: str) -> str:
     """Normalise and check a USCC; raises IdentifierError."""
     code = normalise(text)
-    # I, O, S, V and Z are outside the alphabet because they are misread; hyphens are decoration.
-    code = code.replace("-", "")
     if not _USCC.fullmatch(code):
         raise IdentifierError("credit_code.form")
     if credit_code_check(code) != code[17]:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import IO, Any
 
@@ -31,6 +33,8 @@ from ledger.catalogue import (
     FieldValue,
     Format,
     derive,
+    is_amount,
+    is_month,
     is_plain_text,
     split_period,
     validity_of,
@@ -47,8 +51,10 @@ from ledger.exports import (
 )
 from ledger.identifiers import (
     is_credit_code,
+    is_holder_number,
     is_identity_number,
-    looks_like_identity_number,
+    is_person_number,
+    looks_like_credit_code,
     normalise,
 )
 
@@ -82,8 +88,16 @@ _PERIOD = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _DIGITS = re.compile(r"[0-9]+")
+_YEAR_MONTH = re.compile(r"([0-9]{4})(?:[-./]([0-9]{1,2})|年([0-9]{1,2})月|([0-9]{2}))", re.ASCII)
+_NUMERALS = "零一二三四五六七八九"
+_AMOUNT = re.compile(
+    r"(?:人民币)?¥?(?P<number>[0-9]{1,15}(?:\.[0-9]{1,8})?|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,8})?)"
+    r"(?P<unit>元|万元|亿元)?(?:人民币)?",
+    re.ASCII,
+)
+_YUAN = {"元": 1, "万元": 10_000, "亿元": 100_000_000}
 _INTEGER = re.compile(r"(-?[0-9]{1,16})(?:\.0+)?", re.ASCII)
-_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+", re.ASCII)
+_THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +151,21 @@ def _day(text: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=65_536)
+def _month(text: str) -> str | None:
+    """The canonical month a squeezed text names, or None. Excel makes the first day of it; a last
+    day is the whole month too; a day between them would leave open how much of it is meant."""
+    day = _day(text)
+    if day is not None:
+        whole = date.fromisoformat(day)
+        return day[:7] if whole.day in (1, monthrange(whole.year, whole.month)[1]) else None
+    match = _YEAR_MONTH.fullmatch(text)
+    if match is None:
+        return None
+    canonical = f"{match[1]}-{int(match[2] or match[3] or match[4]):02}"
+    return canonical if is_month(canonical) else None
+
+
 def _end(text: str) -> str | None:
     if _ENDLESS.fullmatch(text):
         return OPEN
@@ -178,6 +207,7 @@ Reader = Callable[[Cell, date], FieldValue]
 def _reader(item: Field) -> Reader:
     longest, spellings, low, high = item.max_length, item.spellings, item.minimum, item.maximum
     folded = {key.casefold(): value for key, value in spellings.items()}
+    units = item.units
 
     def text(value: Cell, on: date) -> str:
         plain = (value if type(value) is str else _text_of(value)).strip(_STRAY)
@@ -212,6 +242,19 @@ def _reader(item: Field) -> Reader:
                 raise _Invalid(DATE_INVALID)
         return found
 
+    def month(value: Cell, on: date) -> str:
+        found = _month(_dated(value))
+        if found is None:
+            raise _Invalid(DATE_INVALID)
+        return found
+
+    def day_or_month(value: Cell, on: date) -> str:
+        text = _dated(value)
+        found = _day(text) or _month(text)
+        if found is None:
+            raise _Invalid(DATE_INVALID)
+        return found
+
     def until(value: Cell, on: date) -> str:
         found = value.isoformat()[:10] if isinstance(value, date) else _end(_dated(value))
         if found is None:
@@ -234,42 +277,65 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(IDENTITY_CHECK)
         return number
 
+    def person_number(value: Cell, on: date) -> str:
+        number = _number(value, IDENTITY_CHECK)
+        if not is_person_number(number, on):
+            raise _Invalid(IDENTITY_CHECK)
+        return number
+
     def credit_code(value: Cell, on: date) -> str:
-        code = _number(value, CREDIT_CHECK).replace("-", "")
+        code = _number(value, CREDIT_CHECK)
         if not is_credit_code(code):
             raise _Invalid(CREDIT_CHECK)
         return code
 
     def holder_number(value: Cell, on: date) -> str:
-        number = _number(value, IDENTITY_CHECK).replace("-", "")
-        if looks_like_identity_number(number):
-            # A credit code may be all digits too, so either reading will do.
-            if is_identity_number(number, on) or is_credit_code(number):
-                return number
-            raise _Invalid(IDENTITY_CHECK)
-        if not is_credit_code(number):
-            raise _Invalid(CREDIT_CHECK)
+        number = _number(value, IDENTITY_CHECK)
+        if not is_holder_number(number, on):
+            raise _Invalid(CREDIT_CHECK if looks_like_credit_code(number) else IDENTITY_CHECK)
         return number
 
     def integer(value: Cell, on: date) -> int:
         plain = _squeeze(_text_of(value))
-        if _THOUSANDS.fullmatch(plain):
-            plain = plain.replace(",", "")
+        for unit in units:
+            plain = plain.removesuffix(unit)
+        plain = _ungrouped(plain.removeprefix("第"))
         match = _INTEGER.fullmatch(plain)
-        if match is None or not low <= (number := int(match[1])) <= high:
+        if match is not None:
+            number = int(match[1])
+        elif (numeral := _NUMERALS.find(plain)) >= 0 and len(plain) == 1:
+            number = numeral
+        else:
+            raise _Invalid(FIELD_INVALID)
+        if not low <= number <= high:
             raise _Invalid(FIELD_INVALID)
         return number
+
+    def amount(value: Cell, on: date) -> str:
+        match = _AMOUNT.fullmatch(_squeeze(_text_of(value)))
+        if match is None:
+            raise _Invalid(FIELD_INVALID)
+        yuan = Decimal(_ungrouped(match["number"])) * _YUAN[match["unit"] or "元"]
+        canonical = f"{yuan:.2f}"
+        # A third decimal is no amount of money, and rounding would be ours.
+        if Decimal(canonical) != yuan or not is_amount(canonical):
+            raise _Invalid(FIELD_INVALID)
+        return canonical
 
     readers: dict[Format, Reader] = {
         Format.TEXT: text,
         Format.ENUM: enum,
         Format.DATE: day,
+        Format.MONTH: month,
+        Format.DATE_OR_MONTH: day_or_month,
         Format.UNTIL: until,
         Format.PERIOD: period,
         Format.IDENTITY_NUMBER: identity_number,
+        Format.PERSON_NUMBER: person_number,
         Format.CREDIT_CODE: credit_code,
         Format.HOLDER_NUMBER: holder_number,
         Format.INTEGER: integer,
+        Format.AMOUNT: amount,
     }
     return readers[item.format]
 
@@ -279,6 +345,10 @@ def _dated(value: Cell) -> str:
         return _squeeze(_text_of(value))
     except _Invalid:
         raise _Invalid(DATE_INVALID) from None
+
+
+def _ungrouped(plain: str) -> str:
+    return plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain
 
 
 def _number(value: Cell, code: str) -> str:

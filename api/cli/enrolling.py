@@ -179,7 +179,12 @@ def enrol_revoke_key(
 def enrol_holder(
     key: Annotated[Path, typer.Option("--key", help="The device's key file.")],
     identity_number: Annotated[
-        str, typer.Option(prompt=True, help="Identity number or credit code; asked for if absent.")
+        str,
+        typer.Option(
+            prompt=True,
+            help="Identity number, number of a passport or permit, or credit code; asked "
+            "for if absent.",
+        ),
     ],
     operator: OperatorKey = None,
     url: Url = "",
@@ -201,7 +206,12 @@ def _invited(answer: dict[str, Any], as_json: bool) -> None:
 @invite_app.command("holder")
 def invite_holder(
     identity_number: Annotated[
-        str, typer.Option(prompt=True, help="Identity number or credit code; asked for if absent.")
+        str,
+        typer.Option(
+            prompt=True,
+            help="Identity number, number of a passport or permit, or credit code; asked "
+            "for if absent.",
+        ),
     ],
     days: Days = 1,
     operator: OperatorKey = None,

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from ledger.catalogue.model import (
     OPEN,
+    PERSON_FORMATS,
     CertificateType,
     Derived,
     Field,
@@ -24,9 +25,12 @@ from ledger.catalogue.model import (
     Rule,
 )
 from ledger.identifiers import (
+    birth_date,
     is_credit_code,
+    is_holder_number,
     is_identity_number,
-    looks_like_identity_number,
+    is_person_number,
+    looks_like_credit_code,
 )
 
 # C0, C1, soft hyphen, Arabic letter mark, zero-width and direction marks, line separators,
@@ -37,6 +41,8 @@ _FORBIDDEN = re.compile(
     "\ufdd0-\ufdef\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MONTH = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
+_AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,13})\.[0-9]{2}", re.ASCII)
 
 Check = Callable[[FieldValue, date], str | None]
 """None when the value is canonical on the day of issue, else the reason code."""
@@ -81,6 +87,14 @@ def canonical_end(text: str) -> tuple[bool, date | None]:
     return day is not None, day
 
 
+def is_month(text: str) -> bool:
+    return _MONTH.fullmatch(text) is not None
+
+
+def is_amount(text: str) -> bool:
+    return _AMOUNT.fullmatch(text) is not None
+
+
 def split_period(text: str) -> tuple[date | None, date | None] | None:
     """First and last day of a canonical period (None = open), or None if it is not one."""
     start_text, slash, end_text = text.partition("/")
@@ -109,6 +123,13 @@ def _checker(field: Field) -> Check:
     def day(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and canonical_date(value) else "date.invalid"
 
+    def month(value: FieldValue, on: date) -> str | None:
+        return None if type(value) is str and is_month(value) else "date.invalid"
+
+    def day_or_month(value: FieldValue, on: date) -> str | None:
+        fine = type(value) is str and (canonical_date(value) or is_month(value))
+        return None if fine else "date.invalid"
+
     def until(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and canonical_end(value)[0] else "date.invalid"
 
@@ -118,52 +139,85 @@ def _checker(field: Field) -> Check:
     def identity_number(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and is_identity_number(value, on) else _IDENTITY_CODE
 
+    def person_number(value: FieldValue, on: date) -> str | None:
+        return None if type(value) is str and is_person_number(value, on) else _IDENTITY_CODE
+
     def credit_code(value: FieldValue, on: date) -> str | None:
-        return None if type(value) is str and is_credit_code(value) else "credit_code.check_digit"
+        return None if type(value) is str and is_credit_code(value) else _CREDIT_CODE
 
     def holder_number(value: FieldValue, on: date) -> str | None:
-        if type(value) is str and looks_like_identity_number(value):
-            # A credit code may be all digits too, so either reading will do.
-            fine = is_identity_number(value, on) or is_credit_code(value)
-            return None if fine else _IDENTITY_CODE
-        return credit_code(value, on)
+        if type(value) is str and is_holder_number(value, on):
+            return None
+        meant_code = type(value) is str and looks_like_credit_code(value)
+        return _CREDIT_CODE if meant_code else _IDENTITY_CODE
 
     def integer(value: FieldValue, on: date) -> str | None:
         return None if type(value) is int and low <= value <= high else "field.invalid"
+
+    def amount(value: FieldValue, on: date) -> str | None:
+        return None if type(value) is str and is_amount(value) else "field.invalid"
 
     return {
         Format.TEXT: text,
         Format.ENUM: enum,
         Format.DATE: day,
+        Format.MONTH: month,
+        Format.DATE_OR_MONTH: day_or_month,
         Format.UNTIL: until,
         Format.PERIOD: period,
         Format.IDENTITY_NUMBER: identity_number,
+        Format.PERSON_NUMBER: person_number,
         Format.CREDIT_CODE: credit_code,
         Format.HOLDER_NUMBER: holder_number,
         Format.INTEGER: integer,
+        Format.AMOUNT: amount,
     }[field.format]
 
 
 _IDENTITY_CODE = "identity_number.check_digit"
+_CREDIT_CODE = "credit_code.check_digit"
 
-Derive = Callable[[FieldValue, date], bool]
+Derive = Callable[[Mapping[str, FieldValue], date], bool | None]
+"""None where the fields do not tell."""
 
 
-def _deriver(item: Derived, source: Field) -> Derive:
-    years, texts = item.years, item.texts
-    if item.rule is Rule.AGE_AT_LEAST:
-        if source.format is Format.IDENTITY_NUMBER:
-            return lambda value, on: whole_years(_embedded_date(str(value)), on) >= years
-        return lambda value, on: whole_years(date.fromisoformat(str(value)), on) >= years
+def _deriver(item: Derived, fields: Mapping[str, Field]) -> Derive:
+    if item.rule is not Rule.AGE_AT_LEAST:
+        matches = _matcher(item)
+
+        def by_text(values: Mapping[str, FieldValue], on: date) -> bool | None:
+            for name in item.sources:
+                if name in values:
+                    return matches(str(values[name]))
+            return None
+
+        return by_text
+
+    years = item.years
+    dates = tuple(
+        (name, birth_date if fields[name].format in PERSON_FORMATS else date.fromisoformat)
+        for name in item.sources
+    )
+
+    def by_age(values: Mapping[str, FieldValue], on: date) -> bool | None:
+        for name, read in dates:
+            since = read(str(values[name])) if name in values else None
+            if since is not None:
+                return whole_years(since, on) >= years
+        return None
+
+    return by_age
+
+
+def _matcher(item: Derived) -> Callable[[str], bool]:
+    texts, unless = item.texts, item.unless
     if item.rule is Rule.ONE_OF:
-        return lambda value, on: value in texts
+        return lambda value: value in texts
     if item.rule is Rule.STARTS_WITH:
-        return lambda value, on: str(value).startswith(texts)
-    return lambda value, on: any(text in str(value) for text in texts)
-
-
-def _embedded_date(number: str) -> date:
-    return date.fromisoformat(number[6:14])
+        return lambda value: value.startswith(texts)
+    return lambda value: (
+        any(text in value for text in texts) and not any(text in value for text in unless)
+    )
 
 
 class _Compiled:
@@ -173,9 +227,7 @@ class _Compiled:
 
     def __init__(self, item: CertificateType) -> None:
         self.checks = tuple((f.name, _checker(f), f.required) for f in item.fields)
-        self.derivers = tuple(
-            (d.name, d.source, _deriver(d, item.field_by_name[d.source])) for d in item.derived
-        )
+        self.derivers = tuple((d.name, _deriver(d, item.field_by_name)) for d in item.derived)
         self.names = frozenset(item.field_names)
 
 
@@ -186,7 +238,8 @@ def _compiled(item: CertificateType) -> _Compiled:
 
 def derive(item: CertificateType, fields: Mapping[str, FieldValue], on: date) -> dict[str, bool]:
     """The yes/no fields that follow from canonical ``fields`` for a certificate issued ``on``."""
-    return {name: rule(fields[source], on) for name, source, rule in _compiled(item).derivers}
+    found = ((name, rule(fields, on)) for name, rule in _compiled(item).derivers)
+    return {name: answer for name, answer in found if answer is not None}
 
 
 def validate_fields(item: CertificateType, fields: Mapping[str, FieldValue], *, on: date) -> None:
@@ -210,12 +263,15 @@ def validate_fields(item: CertificateType, fields: Mapping[str, FieldValue], *, 
         code = check(value, on)
         if code is not None:
             raise FieldError(code, name)
-    for name, source, rule in compiled.derivers:
+    for name, rule in compiled.derivers:
+        answer = rule(fields, on)
         if name not in fields:
+            if answer is None:
+                continue
             raise FieldError("field.missing", name)
         known += 1
         # `is`: the integer 1 equals True and would be signed as something else.
-        if fields[name] is not rule(fields[source], on):
+        if answer is None or fields[name] is not answer:
             raise FieldError("field.derived", name)
     if known != len(fields):
         unknown = next(name for name in fields if name not in compiled.names)
@@ -231,17 +287,18 @@ def validity_of(
     """
     rule = item.validity
     start = end = None
+    stated = False  # an end that is written down, 长期 too, outranks the years of the law
     named = rule.start or item.subject.name
     if rule.start is not None and rule.start in fields:
-        start = date.fromisoformat(str(fields[rule.start]))
+        start = canonical_date(str(fields[rule.start]))  # None for a mere month
     if rule.period is not None and rule.period in fields:
         named = rule.period
         first, end = split_period(str(fields[rule.period])) or (None, None)
-        start = first or start
+        start, stated = first or start, True
     if rule.until is not None and rule.until in fields:
         named = rule.until
-        end = canonical_end(str(fields[rule.until]))[1]
-    if end is None and rule.years is not None and start is not None:
+        end, stated = canonical_end(str(fields[rule.until]))[1], True
+    if not stated and rule.years is not None and start is not None:
         end = _years_later(start, rule.years)
     if start is not None and end is not None and end < start:
         raise FieldError("date.invalid", named)

@@ -66,10 +66,11 @@ _FIELD_KEYS = frozenset(
         "maximum",
         "values",
         "spellings",
+        "units",
         "columns",
     )
 )
-_DERIVED_KEYS = frozenset(("zh", "en", "from", "rule", "value"))
+_DERIVED_KEYS = frozenset(("zh", "en", "from", "rule", "value", "unless"))
 
 
 @lru_cache(maxsize=1)
@@ -177,6 +178,7 @@ def _field(name: str, data: dict[str, Any]) -> Field:
         maximum=int(data.get("maximum", _LARGEST_INTEGER)),
         values=values,
         spellings=spellings | {value: value for value in values},
+        units=tuple(data.get("units", ())),
         columns=tuple(dict.fromkeys((label.zh, label.en, name, *data.get("columns", ())))),
     )
 
@@ -188,13 +190,16 @@ def _derived(name: str, data: dict[str, Any], fields: Mapping[str, Field]) -> De
         bool(_FIELD_NAME.fullmatch(name)) and name not in _RESERVED and name not in fields,
         f"{where}: bad name",
     )
-    source, rule, value = data["from"], Rule(data["rule"]), data["value"]
-    # A yes/no from a field that may be absent would claim 'no' where nobody knows.
-    _need(source in fields and fields[source].required, f"{where}: {source} must be required")
+    rule, value = Rule(data["rule"]), data["value"]
+    sources = (data["from"],) if isinstance(data["from"], str) else tuple(data["from"])
+    _need(all(source in fields for source in sources), f"{where}: from names no field")
+    # Who asks for it must be able to count on it: some of these every certificate has.
+    _need(any(fields[source].required for source in sources), f"{where}: from must be required")
     years = 0
     texts: tuple[str, ...] = ()
     if rule is Rule.AGE_AT_LEAST:
-        _need(fields[source].format in DATED_FORMATS, f"{where}: {source} holds no date")
+        for source in sources:
+            _need(fields[source].format in DATED_FORMATS, f"{where}: {source} holds no date")
         years = int(value)
     else:
         texts = tuple(value)
@@ -202,7 +207,8 @@ def _derived(name: str, data: dict[str, Any], fields: Mapping[str, Field]) -> De
             bool(texts) and all(isinstance(text, str) and text for text in texts),
             f"{where}: value must list texts",
         )
-    return Derived(name, Names(data["zh"], data["en"]), source, rule, years, texts)
+    unless = tuple(data.get("unless", ()))
+    return Derived(name, Names(data["zh"], data["en"]), sources, rule, years, texts, unless)
 
 
 def _validity(data: dict[str, Any], fields: Mapping[str, Field]) -> Validity:
@@ -210,7 +216,7 @@ def _validity(data: dict[str, Any], fields: Mapping[str, Field]) -> Validity:
     rule = Validity(data.get("period"), data.get("from"), data.get("until"), data.get("years"))
     for name, formats in (
         (rule.period, (Format.PERIOD,)),
-        (rule.start, (Format.DATE,)),
+        (rule.start, (Format.DATE, Format.DATE_OR_MONTH)),
         (rule.until, (Format.UNTIL, Format.DATE)),
     ):
         _need(

@@ -10,12 +10,17 @@ Canonical forms (always a JSON string, integer or boolean):
 =================  ==========================================================================
 text, enum         NFC, trimmed, no control or direction-changing character
 date               ``YYYY-MM-DD``
+month              ``YYYY-MM``
+date_or_month      either of the two: some registers know the month only
 until              ``YYYY-MM-DD`` or ``..`` (长期: no expiry; ISO 8601-2 open end)
 period             ``<start>/<end>``, either a date or ``..``
-identity_number    18 characters, GB 11643
+identity_number    18 characters, GB 11643: citizens, and residents from Hong Kong, Macau, Taiwan
+person_number      an identity number, or that of a permanent resident's card, travel permit or
+                   passport, wherever somebody may be no citizen
 credit_code        18 characters, GB 32100
-holder_number      an identity number or a credit code, where person or body may hold
+holder_number      a person's number or a credit code, where person or body may hold
 integer            JSON integer
+amount             yuan with two decimals, ``3200.00``
 =================  ==========================================================================
 """
 
@@ -39,16 +44,21 @@ class Format(StrEnum):
     TEXT = "text"
     ENUM = "enum"
     DATE = "date"
+    MONTH = "month"
+    DATE_OR_MONTH = "date_or_month"
     UNTIL = "until"
     PERIOD = "period"
     IDENTITY_NUMBER = "identity_number"
+    PERSON_NUMBER = "person_number"
     CREDIT_CODE = "credit_code"
     HOLDER_NUMBER = "holder_number"
     INTEGER = "integer"
+    AMOUNT = "amount"
 
 
-HOLDER_FORMATS = frozenset({Format.IDENTITY_NUMBER, Format.CREDIT_CODE, Format.HOLDER_NUMBER})
-DATED_FORMATS = frozenset({Format.DATE, Format.IDENTITY_NUMBER})
+PERSON_FORMATS = frozenset({Format.IDENTITY_NUMBER, Format.PERSON_NUMBER})
+HOLDER_FORMATS = PERSON_FORMATS | {Format.CREDIT_CODE, Format.HOLDER_NUMBER}
+DATED_FORMATS = PERSON_FORMATS | {Format.DATE}
 
 
 class Rule(StrEnum):
@@ -95,6 +105,8 @@ class Field:
     values: tuple[str, ...]
     spellings: Mapping[str, str]
     """For an enum: what exports write, to the canonical value."""
+    units: tuple[str, ...]
+    """What may stand behind a whole number in exports."""
     columns: tuple[str, ...]
 
 
@@ -102,10 +114,13 @@ class Field:
 class Derived:
     name: str
     label: Names
-    source: str
+    sources: tuple[str, ...]
+    """The first of these that can tell does; where none can, the certificate has no such field."""
     rule: Rule
     years: int
     texts: tuple[str, ...]
+    unless: tuple[str, ...]
+    """For texts: any of these makes it a no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +223,11 @@ class CertificateType:
                 {
                     "name": item.name,
                     "label": {"zh-CN": item.label.zh, "en": item.label.en},
-                    "from": item.source,
+                    "from": list(item.sources),
                     "rule": item.rule.value,
                     "value": item.years if item.rule is Rule.AGE_AT_LEAST else list(item.texts),
                 }
+                | ({"unless": list(item.unless)} if item.unless else {})
                 for item in self.derived
             ],
         }

@@ -17,9 +17,12 @@ from ledger.identifiers import (
     credit_code_check,
     identity_check_digit,
     is_credit_code,
+    is_holder_number,
     is_identity_number,
+    is_person_number,
     normalise,
     parse_credit_code,
+    parse_holder_number,
     parse_identity_number,
 )
 
@@ -32,7 +35,7 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 credit_codes = st.builds(
     lambda head, tail: head + tail + credit_code_check(head + tail),
-    st.from_regex(r"[159][1239][0-9]{6}", fullmatch=True),
+    st.from_regex(r"[159][1239](10|[1-6]1)[0-9]{4}", fullmatch=True),
     st.text(USCC_ALPHABET, min_size=9, max_size=9),
 )
 identifiers = st.builds(
@@ -110,9 +113,8 @@ def test_check_digit_is_that_of_iso_7064(body: str) -> None:
     assert identity_check_digit(body) == mod_11_2.calc_check_digit(body)
 
 
-@given(st.from_regex(r"[0-9]{8}", fullmatch=True), st.text(USCC_ALPHABET, min_size=9, max_size=9))
-def test_credit_code_check_is_that_of_gb_32100(head: str, tail: str) -> None:
-    code = head + tail + credit_code_check(head + tail)
+@given(credit_codes)
+def test_credit_code_check_is_that_of_gb_32100(code: str) -> None:
     assert uscc.is_valid(code)
     assert is_credit_code(code)
 
@@ -146,8 +148,92 @@ def test_county_too_new_for_any_table_is_not_refused() -> None:
 
 def test_birth_date_is_read_from_the_number() -> None:
     assert birth_date("11010519491231002X").isoformat() == "1949-12-31"
+    assert birth_date("944124198108030022") == date(1981, 8, 3)
+    for number in ("11010519491331002X", "CAN440081080315", "E12345678", CODE):
+        assert birth_date(number) is None
+
+
+#: Well-formed and nobody's, where there is a check: counties that do not exist.
+CODE = "91440399MA6000100R"
+PEOPLE = [
+    "11010519491231002X",  # GB 11643's own example
+    "440399199003071471",
+    "810000199408230021",  # residence permits of people from Hong Kong, Macau and Taiwan
+    "820000200009100032",
+    "83000019721001001X",
+    "944124198108030022",  # a foreigner's permanent residence card since 2023
+    "CAN440081080315",  # and before
+    "H12345678",
+    "M1234567801",
+    "12345678",  # Taiwan
+    "E00000000",
+    "EA1234567",
+    "G12345678",
+    "C01X00T47",  # Germany
+    "123456789",  # United States
+    "A1234563",  # a Hong Kong card
+]
+NOBODY = [
+    "",
+    "无",
+    "NULL",
+    "110105491231002",  # a number of 15 digits, out of use since 2013
+    "11010519491231002",  # a digit lost
+    "110105194912310021",
+    "944124198108030023",
+    "999124198108030022",  # no province 99
+    "944124209908030021",  # not born yet
+    "000000000000000000",
+    "00000000",
+    "PASSPORT",
+    "1.05581E+17",
+    "CAN44008108031",
+    "H123456789",
+    "12345",
+]
+
+
+@pytest.mark.parametrize("number", PEOPLE)
+def test_number_of_a_person_is_known_however_it_is_typed(number: str) -> None:
+    assert is_person_number(number, TODAY)
+    assert not is_credit_code(number)
+    wide = "".join(chr(ord(char) + 0xFEE0) for char in number)
+    for typed in (
+        number.lower(),
+        wide,
+        f"\u3000{number} ",
+        f"'{number}",
+        f"{number[:-1]}({number[-1]})",
+    ):
+        assert parse_holder_number(typed, TODAY) == number
+
+
+@pytest.mark.parametrize("number", NOBODY)
+def test_text_that_names_nobody_is_no_number(number: str) -> None:
+    assert not is_holder_number(number, TODAY)
     with pytest.raises(IdentifierError):
-        birth_date("11010519491331002X")
+        parse_holder_number(number, TODAY)
+
+
+def test_permanent_resident_and_passport_are_no_citizens() -> None:
+    for number in ("944124198108030022", "CAN440081080315", "E00000000"):
+        assert not is_identity_number(number, TODAY)
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "9I440300MA5000010",  # no category I
+        "00000000000000000",
+        "B1440300MA5000010",  # no registering department B
+        "91000000MA5000010",  # no region 00
+        "91990300MA5000010",
+        "91440300MS5000010",  # no S in the alphabet
+    ],
+)
+def test_credit_code_of_no_body_is_refused_whatever_the_check(stem: str) -> None:
+    for check in "0123456789ABCDEFGHJKLMNPQRTUWXY":
+        assert not is_credit_code(stem + check)
 
 
 @pytest.mark.parametrize("text", VECTORS["credit_codes"]["valid"])

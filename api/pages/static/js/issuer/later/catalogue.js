@@ -86,9 +86,9 @@ function fieldsOf(code, type, details) {
         h("div", { class: "split" },
           h("strong", {}, labels[name]),
           h("span", { class: "marks" },
-            derived ? badge("quiet", t("yes or no, made from “{field}”", { field: labels[derived.from] })) : null,
+            derived ? badge("quiet", t("yes or no, made from “{field}”", { field: formatList(derived.from.map((source) => labels[source])) })) : null,
             required.get(name) ? badge("quiet", t("required")) : null,
-            personal.get(derived?.from ?? name) ? badge("quiet", t("personal")) : null)),
+            (derived?.from ?? [name]).some((source) => personal.get(source)) ? badge("quiet", t("personal")) : null)),
         h("p", { class: "small muted" }, items.length
           ? t("Asked for in: {items}", { items: formatList(items) })
           : t("No business may ask for it.")));

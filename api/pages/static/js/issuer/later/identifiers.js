@@ -32,10 +32,14 @@ export function readIdentifier(text) {
   return { id, type };
 }
 
-/** An identity number or credit code, or null for what has the form of neither. */
+const HOLDER_NUMBERS = [
+  /^[1-9][0-9]{16}[0-9X]$/, // identity number, permanent residence identity card
+  /^[1-9ANY][1-9][0-9]{6}[0-9A-HJ-NP-RTUW-Y]{10}$/, // credit code
+  /^([A-Z]{3}[0-9]{12}|[HM][0-9]{10}|(?=([A-Z]*[0-9]){4})[A-Z0-9]{7,9})$/, // passport, travel permit, older cards
+];
+
+/** The number of a person or body, or null for what has the form of none. */
 export function readHolderNumber(text) {
-  const number = fold(text).replaceAll("-", "");
-  return /^[0-9]{17}[0-9X]$/.test(number) || /^[0-9A-Z]{2}[0-9]{6}[0-9A-HJ-NP-RTUW-Y]{10}$/.test(number)
-    ? number
-    : null;
+  const number = fold(text).replace(/[-\u2010\u2011\u2013()]/g, "");
+  return HOLDER_NUMBERS.some((form) => form.test(number)) ? number : null;
 }

@@ -44,7 +44,7 @@ function showForm(desk, place, { focus = false } = {}) {
   const make = async () => {
     const read = readHolderNumber(number.value);
     if (!read) {
-      say(t("An identity number or credit code has 18 characters. Please check it."));
+      say(t("This is no identity number or credit code, and no number of a passport or permit. Please check it."));
       return;
     }
     const invitation = await invite(desk.api, read, Number(lasts.value));

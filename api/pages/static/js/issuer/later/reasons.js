@@ -6,7 +6,7 @@ import { t } from "../../core/i18n.js";
 const ROWS = {
   "row.unreadable": () => t("The line cannot be read: it has too few or too many cells, or broken characters."),
   "field.missing": () => t("A required field is empty."),
-  "identity_number.check_digit": () => t("The identity number is wrong: a digit was mistyped or lost."),
+  "identity_number.check_digit": () => t("The number is no identity number, and of no other document of a person: a digit was mistyped or lost, or it is several people's."),
   "credit_code.check_digit": () => t("The credit code is wrong: a character was mistyped or lost."),
   "date.invalid": () => t("The date does not exist, or the last day lies before the first."),
   "field.invalid": () => t("The value is too long, or none of those that may stand here."),
