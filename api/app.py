@@ -73,7 +73,6 @@ def create_app(service: Service) -> FastAPI:
         app.state.evidence = EvidenceDesk(service)
         try:
             service.notices.open(service.committer.released)
-            await service.bootstrap()
             # What was loaded so far stays; without this, collections walk it under load and every
             # answer in flight waits for them.
             gc.collect()

@@ -136,7 +136,6 @@ def _now_ms() -> int:
 
 async def _found(service: Service) -> Institutions:
     """Enrol a bureau, the halls and their keys."""
-    await service.bootstrap()
     operator = load_signing_key(service.settings.keys / "operator.jwk")
     issuer, counters = new_signing_key(), [new_signing_key() for _ in _HALLS]
     types = [service.catalogue.type(TYPE).type_code]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -45,10 +46,18 @@ from ledger.batch import Handler, Request
 from ledger.catalogue import load_catalogue
 from ledger.chain import (
     ChainClient,
+    ChainError,
     ChainUnavailable,
     address_of,
+    blocked,
 )
-from ledger.committer import Answer, Committer, CommitterSettings
+from ledger.committer import (
+    AnchorPending,
+    Answer,
+    Committer,
+    CommitterSettings,
+    NotServing,
+)
 from ledger.database import Database, Occupied
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode
@@ -65,6 +74,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds to wait for another process that serves the same file, or that is starting.
 _SERVED_WAIT, _START_WAIT = 3.0, 120.0
+#: Seconds to wait for a chain that is starting, too.
+_CHAIN_WAIT = 5.0
 
 #: The institution that runs the service, until the operator enrols others.
 OPERATOR_INSTITUTION = "operator"
@@ -175,6 +186,8 @@ class Service:
                 on_release=self.notices.released,
             )
             self.committer.start()
+            undo.callback(self.committer.stop, 1.0)
+            self._bootstrap()
             self.watcher.start(url)
             undo.pop_all()
 
@@ -213,24 +226,17 @@ class Service:
         )
         with ExitStack() as undo:
             undo.callback(chain.close)
-            if deployment is None:
-                deployment = chain.deploy()
-                write_new(path, orjson.dumps(deployment.to_json(), option=orjson.OPT_INDENT_2))
-            self._check(chain)
-            chain.open_log(self.log_id)
+            chain.require_ready(_CHAIN_WAIT)
+            try:
+                if deployment is None:
+                    deployment = chain.deploy()
+                    write_new(path, orjson.dumps(deployment.to_json(), option=orjson.OPT_INDENT_2))
+                chain.check()
+                chain.open_log(self.log_id)
+            except ChainError as error:
+                raise type(error)(blocked(error, account=chain.address)) from error
             undo.pop_all()
         return chain
-
-    @staticmethod
-    def _check(chain: ChainClient) -> None:
-        for attempt in range(20):
-            try:
-                chain.check()
-                return
-            except ChainUnavailable:
-                if attempt == 19:
-                    raise
-                time.sleep(0.25)
 
     def _handlers(self) -> dict[str, Handler]:
         """In the order they run in a batch: what forbids comes before what it forbids."""
@@ -253,12 +259,18 @@ class Service:
             "lookup": LookupHandler(self.master, self.items, self.grants),
         }
 
-    async def bootstrap(self) -> None:
-        """Enrol the operator's own institution and key, once, by the operator's signature."""
-        with self.database.exclusively("bootstrap", wait=_START_WAIT):
-            await self._bootstrap()
+    def _bootstrap(self) -> None:
+        """Enrol the operator's own institution and key, once, by the operator's signature. Raises
+        ChainUnavailable."""
+        try:
+            asyncio.run(self._enrol_operator())
+        except (AnchorPending, NotServing) as error:
+            why = self.committer.status.broken or self.committer.status.chain_trouble or str(error)
+            raise ChainUnavailable(
+                f"nothing can be anchored: {why or 'the chain did not mine in time'}"
+            ) from error
 
-    async def _bootstrap(self) -> None:
+    async def _enrol_operator(self) -> None:
         key = load_signing_key(self.settings.keys / "operator.jwk")
         kid = key.thumbprint()
         if self.ring.find(kid) is not None:

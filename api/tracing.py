@@ -8,7 +8,7 @@ from typing import Any
 
 from api.belonging import log_id_of, read_deployment
 from api.chain_at_hand import running_url
-from api.checking import READING_ACCOUNT
+from api.checking import reading_account
 from api.keyfiles import KeyFileError
 from api.settings import Settings
 from audit.tracing import check_line
@@ -49,7 +49,8 @@ def _running_chain(settings: Settings) -> ChainClient | None:
         deployment, url = read_deployment(settings), running_url(settings)
         if deployment is None or url is None:
             return None
-        chain = ChainClient(url, account_key=READING_ACCOUNT, deployment=deployment, timeout=4.0)
+        account = reading_account(settings)
+        chain = ChainClient(url, account_key=account, deployment=deployment, timeout=4.0)
         chain.check()
     except (ChainError, KeyFileError) as error:
         log.warning("the chain is not asked: %s", error)

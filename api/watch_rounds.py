@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from api.belonging import log_id_of, read_deployment
-from api.checking import READING_ACCOUNT, log_key_of, master_key
+from api.checking import log_key_of, master_key, reading_account
 from api.embedded import NodeDidNotStart
 from api.fsck import run_fsck
 from api.keyfiles import KeyFileError
@@ -85,7 +85,7 @@ def _rounds(settings: Settings) -> Iterator[Rounds]:
         closing(
             ChainClient(
                 settings.chain_url,
-                account_key=READING_ACCOUNT,
+                account_key=reading_account(settings),
                 deployment=deployment,
                 timeout=settings.chain_timeout,
             )

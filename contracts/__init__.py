@@ -11,15 +11,19 @@ from importlib.resources import files
 from typing import Any
 
 NAMES = ("directory", "checkpoint_log", "status_registry")
+#: The rules that they are compiled for. Cancun's take less gas; London's run on every chain.
+CANCUN, LONDON = RULES = ("cancun", "london")
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """One compiled contract: `bytecode` is what a deploying transaction carries."""
+    """One compiled contract. By rules: ``bytecode`` is what a deploying transaction carries,
+    ``code_hash`` the Keccak-256 of what is at its address then."""
 
     name: str
     abi: tuple[dict[str, Any], ...]
-    bytecode: bytes
+    bytecode: dict[str, bytes]
+    code_hash: dict[str, bytes]
 
 
 @cache
@@ -29,4 +33,16 @@ def load(name: str) -> Artefact:
         raise KeyError(f"no contract named {name!r}; there are {', '.join(NAMES)}")
     text = files(__name__).joinpath("artefacts", f"{name}.json").read_text(encoding="utf-8")
     stored = json.loads(text)
-    return Artefact(name, tuple(stored["abi"]), bytes.fromhex(stored["bytecode"][2:]))
+    compiled = stored["compiled"]
+    return Artefact(
+        name,
+        tuple(stored["abi"]),
+        {rules: bytes.fromhex(compiled[rules]["bytecode"][2:]) for rules in RULES},
+        {rules: bytes.fromhex(compiled[rules]["code_hash"][2:]) for rules in RULES},
+    )
+
+
+def rules_of(name: str, code_hash: bytes) -> str | None:
+    """The rules for which the contract was compiled to this code; None: it is no code of it."""
+    found = (rules for rules, known in load(name).code_hash.items() if known == code_hash)
+    return next(found, None)

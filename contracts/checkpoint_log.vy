@@ -1,7 +1,4 @@
 # pragma version 0.4.3
-# `cancun` is the newest fork that every engine we run on executes (py-evm here, Besu QBFT since
-# 24.3 in production); nothing later is used, and no blobs.
-# pragma evm-version cancun
 """
 @title Checkpoint log
 @notice The anchor of append-only Merkle logs (RFC 6962 hashing, SHA-256). For each log it keeps the

@@ -14,35 +14,49 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from contracts import NAMES
+from contracts import NAMES, RULES
 
 HERE = Path(__file__).parent
 # Sources that a contract is made of besides its own file.
 SHARED = ("ownership.vy",)
-EVM_VERSION = "cancun"
 
 
 def compiled(name: str) -> dict[str, Any]:
-    """The artefact as it should be on disk. The evm version is the one that the source names."""
+    """The artefact as it should be on disk: once for each of the rules."""
     import vyper
     from vyper.compiler import compile_from_file_input
     from vyper.compiler.input_bundle import FilesystemInputBundle
+    from vyper.compiler.settings import Settings
+    from vyper.utils import keccak256
 
     bundle = FilesystemInputBundle([HERE])
     source = bundle.load_file(f"{name}.vy")
-    out = compile_from_file_input(
-        source, input_bundle=bundle, output_formats=["abi", "bytecode", "bytecode_runtime"]
-    )
+    formats = ["abi", "bytecode", "bytecode_runtime"]
+    made = {
+        rules: compile_from_file_input(
+            source,
+            input_bundle=bundle,
+            output_formats=formats,
+            settings=Settings(evm_version=rules),
+        )
+        for rules in RULES
+    }
     return {
         "name": name,
         "compiler": f"vyper {vyper.__version__}",
-        "evm_version": EVM_VERSION,
         "sources": {
             file: hashlib.sha256((HERE / file).read_bytes()).hexdigest()
             for file in (f"{name}.vy", *SHARED)
         },
-        "abi": out["abi"],
-        "bytecode": out["bytecode"],
+        "abi": made[RULES[0]]["abi"],
+        "compiled": {
+            rules: {
+                "bytecode": out["bytecode"],
+                # None of them has immutable members: this is the code at its address.
+                "code_hash": "0x" + keccak256(bytes.fromhex(out["bytecode_runtime"][2:])).hex(),
+            }
+            for rules, out in made.items()
+        },
     }
 
 

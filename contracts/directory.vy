@@ -1,7 +1,4 @@
 # pragma version 0.4.3
-# `cancun` is the newest fork that every engine we run on executes (py-evm here, Besu QBFT since
-# 24.3 in production); nothing later is used, and no blobs.
-# pragma evm-version cancun
 """
 @title Directory of institutional keys
 @notice Which P-256 key speaks for which institution, in which role, from when to when. A key is

@@ -1,5 +1,4 @@
 # pragma version 0.4.3
-# pragma evm-version cancun
 """
 @title Ownership handed over in two steps
 @notice The account that answers for a contract. A new owner must accept, so that a mistyped address

@@ -1,7 +1,4 @@
 # pragma version 0.4.3
-# `cancun` is the newest fork that every engine we run on executes (py-evm here, Besu QBFT since
-# 24.3 in production); nothing later is used, and no blobs.
-# pragma evm-version cancun
 """
 @title Status registry
 @notice What became of a certificate after it was issued, for anyone who holds its commitment

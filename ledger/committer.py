@@ -4,8 +4,9 @@ Several processes may each have one on the same database. The log's head row ord
 one of them anchors at a time, whoever it is, and what it anchors is everybody's.
 
 Two threads, one stage each. *Commit* runs the handlers of a batch in one database transaction and
-appends its entries. *Anchor* puts the newest checkpoint on chain, at most one at a time, and then
-releases every answer that the checkpoint covers. A batch closes when no anchor is on its way (the
+appends its entries. *Anchor* puts the newest checkpoint on chain, one at a time or, where blocks
+are long apart, a second one beside it (`ledger.chain.checkpoints`), and then releases every answer
+that the checkpoint covers. A batch closes when no anchor is on its way (the
 pipeline is free), when it is full or when it is old, never by a fixed sleep: while an anchor is on
 its way, more requests gather, and a batch costs little more for being larger.
 
@@ -549,11 +550,29 @@ class Committer:
         self._perform(target)
         if target > self._log.anchored:
             began = time.monotonic()
-            self._log.anchor(target)
-            self.status.anchors += 1
-            self.status.anchor_seconds.add(time.monotonic() - began)
-        self._release_anchored()
-        self._log.write_checkpoints()
+
+            def anchored() -> None:
+                nonlocal began
+                self.status.anchors += 1
+                self.status.anchor_seconds.add(time.monotonic() - began)
+                began = time.monotonic()
+                self._release_anchored()
+                self._log.write_checkpoints()
+
+            self._log.anchor(target, more=self._may_follow, anchored=anchored)
+        else:
+            self._release_anchored()
+            self._log.write_checkpoints()
+
+    def _may_follow(self) -> int:
+        """The size of the log that may be anchored beside an anchor that is on its way; 0: what
+        the entries since ask of the contracts must be done first."""
+        if self._stopping:
+            return 0
+        self._log.follow()
+        size = self._log.size
+        with self._database.read() as connection:
+            return 0 if store.undone_actions(connection, size) else size
 
     def _release_anchored(self) -> None:
         """Answer whoever waits for what is on the chain by now."""

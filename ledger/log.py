@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from sqlalchemy import Connection, Row, insert
 
 from ledger import outbox, store
 from ledger.batch import Batch
-from ledger.chain import Anchor, ChainClient, ChainRefused, ChainUnavailable
+from ledger.chain import Anchor, ChainClient, ChainRefused, ChainUnavailable, Step
 from ledger.database import Database, insert_ignoring_conflicts
 from ledger.entries import Entry
 from ledger.merkle import ProofError, consistency_proof, inclusion_proofs
@@ -202,23 +202,25 @@ class Log:
         self.load()
         with self._database.read() as connection:
             newest = store.newest_checkpoint(connection)
-        self.take_over_anchored()
-        if newest is not None and newest.size > self.anchored:
+        anchored, _ = self._chain.head(self.log_id)
+        if newest is not None and newest.size > anchored:
             raise ChainBehindLedger(
                 f"the database knows of {newest.size} anchored entries, the chain of "
-                f"{self.anchored}: the chain was restored from an old backup, or is another one"
+                f"{anchored}: the chain was restored from an old backup, or is another one"
             )
-        # Rows of anchors that were mined while their rows could not be written.
-        from_block = 0 if newest is None else newest.block_number
-        anchors = self._chain.anchors(self.log_id, from_block)
-        self._unwritten[:0] = [self._publish(anchor) for anchor in anchors]
+        # With them, anchors that were mined while their rows could not be written.
+        self.take_over_anchored(0 if newest is None else newest.block_number)
         self.write_checkpoints()
 
-    def take_over_anchored(self) -> None:
-        """Adopt what the chain holds: an anchor whose reply was lost may have been mined."""
+    def take_over_anchored(self, from_block: int | None = None) -> None:
+        """Adopt what the chain holds since a block (None: the newest anchor's that is known):
+        anchors whose replies were lost may have been mined, and more than one."""
         size, root = self._chain.head(self.log_id)
         if size <= self.anchored:
             return
+        if from_block is None:
+            published = self._published
+            from_block = 0 if published is None else published.anchor.block_number
         with self._lock:
             committed = self._tree.size
             ours = self._tree.root(size) if size <= committed else None
@@ -231,37 +233,60 @@ class Log:
             raise LedgerBehindChain(
                 f"the first {size} entries in the database are not those on the chain"
             )
-        anchor = self._chain.anchor_of(self.log_id, size)
-        if anchor is None:
+        known = self.anchored
+        anchors = [
+            anchor
+            for anchor in self._chain.anchors(self.log_id, from_block)
+            if known < anchor.size <= size
+        ]
+        if not anchors or anchors[-1].size != size:
             # An engine may know the state before it finds the event.
             raise ChainUnavailable(f"the chain does not show where size {size} was anchored")
-        self._adopt(anchor)
+        for anchor in anchors:
+            self._adopt(anchor)
 
-    def anchor(self, size: int) -> Published:
-        """Have the first ``size`` entries on the chain. Raises ChainUnavailable, ChainRefused.
+    def anchor(
+        self,
+        size: int,
+        *,
+        more: Callable[[], int] = lambda: 0,
+        anchored: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Have the first ``size`` entries on the chain, and beside them, where the chain is slow,
+        as many as ``more`` tells; calls ``anchored`` after each. Raises ChainUnavailable,
+        ChainRefused.
 
         The caller has the checkpoint's row written afterwards (`write_checkpoints`): answers need
         not wait for it, because `recover` reads it back from the chain.
         """
-        published = self._published
-        if published is not None and size <= published.checkpoint.size:
-            return published
-        old = self.anchored
-        with self._lock:
-            root = self._tree.root(size)
-            proof = consistency_proof(old, size, self._tree.read)
+        if size <= self.anchored:
+            return
+
+        def following(old: int) -> Step | None:
+            new = more()
+            return self._step(old, new) if new > old else None
+
+        def mined(anchor: Anchor) -> None:
+            self._adopt(anchor)
+            anchored()
+
+        first = self._step(self.anchored, size)
         try:
-            anchor = self._chain.anchor(
-                self.log_id, old_size=old, size=size, root=root, proof=proof
-            )
+            self._chain.anchor_on(self.log_id, first, mined=mined, more=following)
         except ChainRefused:
             # An earlier transaction, given up as lost, may have been mined just now: then the step
             # from there is due, and nothing is wrong.
+            known = self.anchored
             self.take_over_anchored()
-            if self.anchored == old:
+            if self.anchored == known:
                 raise
-            return self.anchor(size)
-        return self._adopt(anchor)
+            anchored()
+            self.anchor(size, more=more, anchored=anchored)
+
+    def _step(self, old: int, new: int) -> Step:
+        with self._lock:
+            root = self._tree.root(new)
+            return Step(old, new, root, consistency_proof(old, new, self._tree.read))
 
     @property
     def has_unwritten(self) -> bool:

@@ -123,11 +123,13 @@ def _witness(
         chain = None
         if chain_url is not None:
             contracts = (trust.directory, trust.checkpoint_log, trust.status_registry)
-            places = [to_checksum_address(contract.address) for contract in contracts]
+            directory, checkpoint_log, status_registry = (
+                to_checksum_address(contract.address) for contract in contracts
+            )
             chain = ChainClient(
                 chain_url,
                 account_key=sha256(b"certledger reads"),
-                deployment=Deployment(trust.chain_id, *places),
+                deployment=Deployment(trust.chain_id, directory, checkpoint_log, status_registry),
                 timeout=settings.chain_timeout,
             )
             opened.enter_context(closing(chain))

@@ -7,24 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Protocol
 
 from eth_hash.auto import keccak
 
-from ledger.chain import (
-    LOG_WINDOW,
-    Anchor,
-    ChainClient,
-    ChainError,
-    ChainUnavailable,
-)
+from ledger.chain import Anchor, ChainClient
 from ledger.lifecycle import CHAIN_STATE
 from ledger.outbox import DirectoryEntry, StatusChange
-
-if TYPE_CHECKING:
-    # Importing web3 takes seconds and memory, which every process that checks would pay.
-    from web3.providers import BaseProvider
-    from web3.types import RPCEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +69,10 @@ class _Event:
 
 
 class ChainRecords:
-    """`ChainReader` over a client and its provider; directory and statuses from their events."""
+    """`ChainReader` over a client; directory and statuses from their events."""
 
-    def __init__(self, client: ChainClient, provider: BaseProvider) -> None:
-        self._client, self._provider = client, provider
+    def __init__(self, client: ChainClient) -> None:
+        self._client = client
 
     def head(self, log_id: bytes) -> tuple[int, bytes]:
         return self._client.head(log_id)
@@ -127,44 +116,18 @@ class ChainRecords:
 
     def _events(self, contract: str, names: Sequence[bytes], first: int = 0) -> Iterator[_Event]:
         """A contract's events from block ``first`` on, oldest first."""
-        address = getattr(self._client.deployment, contract)
-        window = LOG_WINDOW
-        last = int(self._ask("eth_blockNumber", []), 16)
-        while first <= last:
-            until = min(last, first + window - 1)
-            query = {
-                "address": address,
-                "topics": [["0x" + name.hex() for name in names]],
-                "fromBlock": hex(first),
-                "toBlock": hex(until),
-            }
-            try:
-                logs = self._ask("eth_getLogs", [query])
-            except ChainUnavailable:
-                raise
-            except ChainError:
-                if window == 1:
-                    raise
-                window //= 2  # engines bound how much they answer at once
-                continue
-            for log in logs:
-                data = bytes.fromhex(log["data"][2:])
-                yield _Event(
-                    [bytes.fromhex(topic[2:]) for topic in log["topics"]],
-                    [data[start : start + 32] for start in range(0, len(data), 32)],
-                    int(log["blockNumber"], 16),
-                    bytes.fromhex(log["transactionHash"][2:]),
-                )
-            first = until + 1
-
-    def _ask(self, method: str, params: list[Any]) -> Any:
-        try:
-            answer: Any = self._provider.make_request(cast("RPCEndpoint", method), params)
-        except OSError as error:
-            raise ChainUnavailable(f"the chain does not answer {method}: {error}") from error
-        if answer.get("error") is not None:
-            raise ChainError(f"the chain refuses {method}: {answer['error']}")
-        return answer["result"]
+        deployment = self._client.deployment
+        assert deployment is not None
+        topics = [["0x" + name.hex() for name in names]]
+        address, last = getattr(deployment, contract), self._client.head_number()
+        for log in self._client.logs(address, topics, max(first, deployment.block), last):
+            data = bytes.fromhex(log["data"][2:])
+            yield _Event(
+                [bytes.fromhex(topic[2:]) for topic in log["topics"]],
+                [data[start : start + 32] for start in range(0, len(data), 32)],
+                int(log["blockNumber"], 16),
+                bytes.fromhex(log["transactionHash"][2:]),
+            )
 
 
 def _change(contract: str, what: str, digest: bytes | None, event: _Event) -> Change:

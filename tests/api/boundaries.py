@@ -233,7 +233,7 @@ def run_api(folder: Path) -> None:
     """`certledger serve`, by the environment."""
     import api.app
     from api.settings import Settings
-    from ledger.chain_http import KeepAliveProvider
+    from ledger.chain.http import KeepAliveProvider
     from ledger.database import Database
 
     settings = Settings()
@@ -299,7 +299,7 @@ def fork(order: dict[str, Any]) -> int:
 #: What a start imports, the chain's libraries above all.
 PRELOADED = (
     "api.app",
-    "ledger.chain_http",
+    "ledger.chain.http",
     "ledger.node.server",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",

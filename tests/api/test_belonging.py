@@ -51,7 +51,6 @@ def live(data: Path, *codes: str) -> None:
 
 
 async def enrol(service: Service, codes: tuple[str, ...]) -> None:
-    await service.bootstrap()
     key = load_signing_key(service.settings.keys / "operator.jwk")
     kid = key.thumbprint()
     found = service.ring.find(kid)

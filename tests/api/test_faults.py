@@ -28,6 +28,7 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import ECKey
+from ledger.chain_http import KeepAliveProvider
 from sqlalchemy import event, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -44,7 +45,6 @@ from ledger.batch import Batch, Outcome, Rejected, Request
 from ledger.catalogue import derive, load_catalogue
 from ledger.certificates import city_date, sign_certificate, split
 from ledger.chain import ChainClient, ChainError, Deployment, address_of
-from ledger.chain_http import KeepAliveProvider
 from ledger.committer import AnchorPending, Answer, Committer, CommitterSettings, NotServing
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role
@@ -215,7 +215,7 @@ class Ledger:
         try:
             return check_ledger(
                 database,
-                ChainRecords(self.chain, inprocess.InProcessProvider(self.node)),
+                ChainRecords(self.chain),
                 log_id=LOG_ID,
                 origin=ORIGIN,
                 log_key=LOG_VERIFIER,

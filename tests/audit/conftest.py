@@ -108,7 +108,7 @@ class Built:
                 "catalogue": CATALOGUE,
                 **changed,
             }
-            chain = arguments.pop("chain", None) or ChainRecords(self.chain, self.provider)
+            chain = arguments.pop("chain", None) or ChainRecords(self.chain)
             return check_ledger(opened, chain, **arguments)
         finally:
             if database is None:

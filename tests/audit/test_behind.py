@@ -41,7 +41,7 @@ class Scene:
         return lost
 
     def anchors(self) -> list[Anchor]:
-        chain = ChainRecords(self.built.chain, self.built.provider)
+        chain = ChainRecords(self.built.chain)
         return list(chain.anchors(self.built.log_id))
 
 

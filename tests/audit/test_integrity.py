@@ -874,9 +874,7 @@ def test_status_missing_on_chain_names_the_certificate(ledger: Any) -> None:
 
 
 def test_entries_not_anchored_yet_are_counted_and_no_finding(copy: Copy) -> None:
-    anchors = list(
-        ChainRecords(copy.ledger.chain, copy.ledger.provider).anchors(copy.ledger.log_id)
-    )
+    anchors = list(ChainRecords(copy.ledger.chain).anchors(copy.ledger.log_id))
     newest = anchors[-2]
     copy.run("delete from checkpoints where size > ?", newest.size)
     report = copy.check(

@@ -321,7 +321,7 @@ class Checked:
         self._ledger, self._path = ledger, folder / "tampered.db"
         engines.copy(ledger.path, self._path)
         self._database = Database(engines.url(self._path))
-        self._chain = Heard(ChainRecords(ledger.chain, ledger.provider), ledger.log_id)
+        self._chain = Heard(ChainRecords(ledger.chain), ledger.log_id)
 
     def check(self) -> IntegrityReport:
         report: IntegrityReport = self._ledger.check(database=self._database, chain=self._chain)

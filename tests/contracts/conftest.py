@@ -97,7 +97,7 @@ class LocalChain:
         return done.block.receipts[0]
 
     def deploy(self, name: str) -> Contract:
-        receipt = self.mine(0, b"", load(name).bytecode)
+        receipt = self.mine(0, b"", load(name).bytecode["cancun"])
         assert receipt.succeeded
         return Contract(self, name, receipt.created)
 

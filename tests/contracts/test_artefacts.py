@@ -18,14 +18,14 @@ def test_artefact_names_the_sources_it_was_compiled_from(name: str) -> None:
             f"{file} changed: run python -m contracts.compile"
         )
     assert stored["compiler"] == "vyper 0.4.3"
-    assert stored["evm_version"] == "cancun"
 
 
 @pytest.mark.parametrize("name", contracts.NAMES)
 def test_artefact_loads(name: str) -> None:
     artefact = contracts.load(name)
     assert artefact.name == name
-    assert artefact.bytecode
+    assert set(artefact.bytecode) == set(artefact.code_hash) == {"cancun", "london"}
+    assert all(artefact.bytecode.values())
     assert any(entry["type"] == "event" for entry in artefact.abi)
 
 

@@ -5,12 +5,14 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rlp
 from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,6 @@ from web3 import Web3
 from web3.providers import JSONBaseProvider
 
 from contracts import load
-from ledger import chain as chains
 from ledger.chain import (
     Anchor,
     ChainClient,
@@ -26,14 +27,14 @@ from ledger.chain import (
     ChainRefused,
     ChainUnavailable,
     Deployment,
-    DirectoryEntry,
     GasPolicy,
-    StatusChange,
+    sending,
 )
-from ledger.chain_http import KeepAliveProvider, Unreachable
+from ledger.chain.http import KeepAliveProvider, Unreachable
 from ledger.layout import root_slot
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
+from ledger.outbox import DirectoryEntry, StatusChange
 
 KEY, OTHER_KEY, STRANGER_KEY = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
 LOG = b"\x07" * 32
@@ -157,7 +158,8 @@ def client(fault: Fault) -> ChainClient:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "RECONSIDER_SECONDS", 0.02)
+    monkeypatch.setattr(sending, "RECONSIDER_SECONDS", 0.02)
+    monkeypatch.setattr(sending, "STUCK_SECONDS", 0.02)
 
 
 def sent_by(node: Node, client: ChainClient) -> int:
@@ -238,8 +240,9 @@ def test_malformed_arguments_never_reach_the_chain(client: ChainClient, fault: F
         {SEND: [dropped], KNOWN: [pending]},
         {SEND: [error("already known")], RECEIPT: [nothing]},
         {SEND: [error("replacement transaction underpriced")]},
-        {SEND: [error("max fee per gas less than block base fee")]},
-        {SEND: [error("Gas price below configured minimum gas price")]},
+        {SEND: [error("Nonce too high. Expected nonce to be 4 but got 5.")]},
+        {SEND: [error("invalid nonce; got 4, expected 5: invalid sequence")]},
+        {SEND: [error("the tx doesn't have the correct nonce. account has nonce of: 5")]},
         {SEND: [error("txpool is full")] * 3},
         {SEND: [error("nonce too low")]},
         {SEND: [error("the chain's store cannot be written", -32603)] * 2},
@@ -315,28 +318,81 @@ def test_a_stuck_transaction_is_replaced_with_a_higher_fee(
 ) -> None:
     """The pool holds it, at a fee that nobody mines: the same nonce must go again for more."""
     grow(client, 0, 5)
+    client.forget_nonce()
     offered = []
 
     def too_cheap(forward: Any, params: Any) -> Any:
         raw = bytes.fromhex(params[0][2:])
-        offered.append(chains.rlp.decode(raw[1:]))
+        offered.append(rlp.decode(raw[1:]))
         fee = int.from_bytes(offered[-1][3], "big")
         return forward() if fee > 10**9 else dropped(forward, params)
 
-    fault.script = {SEND: [too_cheap] * 20, KNOWN: [pending] * 50}
+    def stuck(forward: Any, params: Any) -> Any:
+        return forward() if forward()["result"] else pending(forward, params)
+
+    fault.script = {
+        SEND: [too_cheap] * 20,
+        KNOWN: [stuck] * 50,
+        "eth_gasPrice": [lambda forward, params: {"result": hex(10**9)}],
+    }
     grow(client, 5, 9)
     fees = [int.from_bytes(fields[3], "big") for fields in offered]
     assert fees == sorted(fees)
-    assert fees[0] == 0
+    assert fees[0] == 10**9
     assert len({fields[1] for fields in offered}) == 1, "always the same nonce"
 
 
 @pytest.mark.usefixtures("impatient")
 def test_fees_stop_at_the_ceiling(node: Node, fault: Fault) -> None:
     client = ChainClient(fault, account_key=KEY, timeout=2.0, gas=GasPolicy(ceiling=2 * 10**9))
-    fault.script = {SEND: [error("transaction underpriced")] * 50}
+    fault.script = {
+        SEND: [error("transaction underpriced")] * 50,
+        "eth_gasPrice": [lambda forward, params: {"result": hex(10**9)}] * 50,
+    }
     with pytest.raises(ChainRefused, match="underpriced"):
         client.deploy()
+    assert fault.asked.count(SEND) < 9
+
+
+CHEAP = ("Gas price below configured minimum gas price", "transaction underpriced", "fee too low")
+
+
+@pytest.mark.parametrize("refusal", [*CHEAP, "max fee per gas less than block base fee"])
+@pytest.mark.usefixtures("impatient")
+def test_where_gas_is_free_nothing_is_ever_offered(
+    refusal: str, client: ChainClient, fault: Fault, node: Node
+) -> None:
+    """Neither to an engine that says it is too little, whose words are shown, nor when stuck."""
+    grow(client, 0, 5)
+    fault.script = {SEND: [error(refusal)]}
+    with pytest.raises(ChainRefused, match=refusal):
+        grow(client, 5, 9)
+    fault.script = {SEND: [dropped] * 9, KNOWN: [pending] * 30}
+    with suppress(ChainUnavailable):
+        grow(client, 5, 9)
+    fault.script = {}
+    grow(client, client.head(LOG)[0], 12)
+    for number in range(1, node.head.number + 1):
+        block = node.store.block(number)
+        assert block is not None
+        assert {transaction.max_fee_per_gas for transaction in block.transactions} <= {0}
+
+
+@pytest.mark.parametrize("refusal", CHEAP)
+def test_an_engine_that_wants_more_gets_what_it_asks_for(
+    refusal: str, client: ChainClient, fault: Fault, node: Node
+) -> None:
+    """Its base fee is zero and it suggests no tip; only its gas price tells."""
+    grow(client, 0, 5)
+    fault.script = {
+        SEND: [error(refusal)],
+        "eth_gasPrice": [lambda forward, params: {"result": hex(1000)}],
+    }
+    anchor = grow(client, 5, 9)
+    mined = node.store.block(anchor.block_number)
+    assert mined is not None
+    assert mined.transactions[0].max_fee_per_gas == 1000
+    assert mined.transactions[0].max_priority_fee_per_gas == 1000
 
 
 def test_a_base_fee_is_paid(fault: Fault, client: ChainClient, node: Node) -> None:

@@ -72,7 +72,7 @@ class Wire:
         return str(self.get("eth_sendRawTransaction", self.signed(account, **fields)))
 
     def deploy(self, name: str = "status_registry") -> str:
-        sent = self.send(to=b"", data=load(name).bytecode)
+        sent = self.send(to=b"", data=load(name).bytecode["cancun"])
         receipt = self.get("eth_getTransactionReceipt", sent)
         assert receipt["status"] == "0x1"
         return str(to_checksum_address(receipt["contractAddress"]))

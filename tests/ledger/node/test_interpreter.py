@@ -160,7 +160,7 @@ def test_running_out_of_gas_at_any_opcode(code: str) -> None:
 
 @pytest.mark.parametrize("name", ["checkpoint_log", "directory", "status_registry"])
 def test_our_contracts_deploy_alike(name: str) -> None:
-    both(load(name).bytecode, b"", 5_000_000)
+    both(load(name).bytecode["cancun"], b"", 5_000_000)
 
 
 def test_jump_targets_lie_outside_pushed_data() -> None:

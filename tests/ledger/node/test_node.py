@@ -163,7 +163,7 @@ def test_everything_is_there_after_a_restart(start: Callable[..., Any]) -> None:
 
 def wire_code() -> str:
     """The runtime code that the creation code returns."""
-    code = load("status_registry").bytecode
+    code = load("status_registry").bytecode["cancun"]
     result = evm.call(
         1, {}.get, evm.genesis(1, bytes(20), 1).header, evm.Call(bytes(20), None, 0, code, 10**7)
     )

@@ -280,7 +280,7 @@ def test_estimate_is_enough_and_close(wire: Any) -> None:
     assert estimate < 1.1 * int(receipt["gasUsed"], 16)
     plain = {"to": wire.stranger.address, "from": sender, "value": "0x1"}
     assert wire.get("eth_estimateGas", plain) == hex(21_000)
-    code = "0x" + load("directory").bytecode.hex()
+    code = "0x" + load("directory").bytecode["cancun"].hex()
     creation = int(wire.get("eth_estimateGas", {"from": sender, "data": code}), 16)
     sent = wire.send(to=b"", data=bytes.fromhex(code[2:]), gas=creation)
     assert wire.get("eth_getTransactionReceipt", sent)["status"] == "0x1"
