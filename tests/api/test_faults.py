@@ -28,7 +28,6 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import ECKey
-from ledger.chain_http import KeepAliveProvider
 from sqlalchemy import event, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -39,12 +38,12 @@ from authz.codes import CodeKind, make_code
 from authz.granting import GrantHandler, Grants, RevocationHandler, code_handle, code_secret
 from authz.lookups import LookupHandler, read_lookup
 from authz.service_items import load_service_items
-from ledger import chain as chains
 from ledger import store
 from ledger.batch import Batch, Outcome, Rejected, Request
 from ledger.catalogue import derive, load_catalogue
 from ledger.certificates import city_date, sign_certificate, split
-from ledger.chain import ChainClient, ChainError, Deployment, address_of
+from ledger.chain import ChainClient, ChainError, Deployment, address_of, sending
+from ledger.chain.http import KeepAliveProvider
 from ledger.committer import AnchorPending, Answer, Committer, CommitterSettings, NotServing
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role
@@ -830,7 +829,7 @@ HABITS: dict[str, dict[str, list[Callable[[Forward], Any]]]] = {
 def test_no_habit_of_an_engine_loses_or_doubles_anything(
     habit: str, city: Callable[..., Ledger], template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chains, "RECONSIDER_SECONDS", 0.2)
+    monkeypatch.setattr(sending, "RECONSIDER_SECONDS", 0.2)
     unruly = Unruly()
     ledger, day = city(provider=unruly, timeout=1.0), Day(template.actors)
     ledger.committer.start()

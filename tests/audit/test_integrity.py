@@ -812,7 +812,7 @@ class Twisted(ChainRecords):
     """The real chain, with one answer changed."""
 
     def __init__(self, ledger: Any, **twists: Callable[[Any], Any]) -> None:
-        super().__init__(ledger.chain, ledger.provider)
+        super().__init__(ledger.chain)
         self.twists = twists
 
     def _twist(self, name: str, value: Any) -> Any:
