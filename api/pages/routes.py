@@ -22,6 +22,8 @@ from starlette.types import Scope
 
 from api.pages.i18n import LANGUAGES, Translations, negotiate
 from api.pages.offline import offline_page
+from api.pages.worker import PATH as WORKER
+from api.pages.worker import worker_script
 from api.replies import ServiceDep
 from api.service import Service
 from authz.service_items import ServiceItem
@@ -74,6 +76,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "base-uri 'none'",
         "frame-ancestors 'none'",
         "require-trusted-types-for 'script'",
+        "trusted-types wallet-worker",
     )
 )
 HTML_HEADERS = {
@@ -84,6 +87,14 @@ HTML_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
     "Vary": "Accept-Language, Cookie",
+}
+
+
+#: It fetches from here, and loads nothing.
+WORKER_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
 }
 
 
@@ -169,10 +180,18 @@ def install(app: FastAPI) -> None:
         later: bool = False,
     ) -> Response:
         language = lang if lang in LANGUAGES else language_of(request)
-        with_fields = later or page not in WITHOUT_FIELDS | FIELDS_LATER
-        asked = page in ASKED_FIELDS
-        value = names_in(service, language, with_fields=with_fields, only_asked=asked)
-        return _cached(request, value)
+        return _cached(request, names_of(service, page, language, later=later))
+
+    @router.get(WORKER)
+    def worker(service: ServiceDep) -> Response:
+        spoken: dict[str, Any] = {}
+        for lang in LANGUAGES:
+            for more, later in (("", False), ("&later=true", True)):
+                names = names_of(service, "wallet", lang, later=later)
+                spoken[f"/assets/names.json?lang={lang}&page=wallet{more}"] = names
+                words = translations.for_scripts("wallet", lang, later=later)
+                spoken[f"/assets/messages/wallet.json?lang={lang}{more}"] = words
+        return Response(worker_script(spoken), headers=WORKER_HEADERS, media_type="text/javascript")
 
     @router.get("/check/offline.html")
     async def offline(request: Request, service: ServiceDep) -> Response:
@@ -215,6 +234,13 @@ def _cached(request: Request, value: Any) -> Response:
         headers |= {"Content-Encoding": "gzip"}
     headers |= {"Vary": "Accept-Encoding"}
     return Response(body, headers=headers, media_type="application/json")
+
+
+def names_of(service: Service, page: str, language: str, *, later: bool) -> dict[str, Any]:
+    """The names that a page asks for, at first or later."""
+    with_fields = later or page not in WITHOUT_FIELDS | FIELDS_LATER
+    only_asked = page in ASKED_FIELDS
+    return names_in(service, language, with_fields=with_fields, only_asked=only_asked)
 
 
 def names_in(

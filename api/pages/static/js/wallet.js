@@ -7,8 +7,11 @@
 import "./core/shell.js";
 import { Unreachable, onConnection } from "./core/api.js";
 import { $, h, show } from "./core/dom.js";
-import { loadLater, t } from "./core/i18n.js";
+import { formatTime, loadLater, t } from "./core/i18n.js";
+import { Kept } from "./core/kept.js";
+import { loadKey } from "./core/keys.js";
 import { explain } from "./core/problems.js";
+import { isReachable } from "./core/service.js";
 import { requireSession } from "./core/session.js";
 import * as cards from "./wallet/cards.js";
 import { News } from "./wallet/news.js";
@@ -46,24 +49,58 @@ const VIEWS = {
   settings: { title: () => t("Settings"), load: later(() => import("./wallet/later/settings.js")) },
 };
 const START = "certificates";
+const SETTLED = 1500; // milliseconds after the first view, in which it has the line to itself
 
 const app = $("#app");
 const heading = $("h1");
 let leaving = new AbortController();
 
-const session = await requireSession({ slot: "wallet", roles: ["holder"], target: app });
+if (!(await loadKey("wallet"))) await forget();
+let kept;
+const session = await requireSession({
+  slot: "wallet",
+  roles: ["holder"],
+  target: app,
+  async reader(key, api) {
+    kept = await Kept.open(key);
+    return (path) => kept.read(api, path);
+  },
+});
+
+/** Without anybody signed in nothing of the wallet stays, not even what it takes to open it. */
+async function forget() {
+  localStorage.clear();
+  for (const name of (await globalThis.caches?.keys()) ?? []) await caches.delete(name);
+  for (const worker of (await navigator.serviceWorker?.getRegistrations()) ?? []) await worker.unregister();
+}
+
+const asOf = h("p", { class: "notice wait as-of", role: "status", hidden: true });
+let oldest = Infinity;
+
+/** What is shown is from then: said, and shown anew as soon as the service answers. */
+function showAsOf(at) {
+  oldest = Math.min(oldest, at);
+  asOf.hidden = oldest === Infinity;
+  show(asOf, asOf.hidden ? null
+    : t("Kept on this phone, as of {time}. It is brought up to date when there is a connection.", { time: formatTime(oldest, "minute") }));
+}
 
 /**
- * What every view is given.
- * @typedef {{api: import("./core/api.js").Api, who: object, signOut: () => Promise<void>, news: News,
- *   codes: Map<string, object>, connected: boolean, title: (text: string) => void,
+ * What every view is given. `read` is `api.get` of something that is kept for when there is no
+ * connection, with the words of what time it is.
+ * @typedef {{api: import("./core/api.js").Api, who: object, signOut: () => Promise<void>, news: News, kept: Kept,
+ *   read: (path: string, params: object, options: {signal?: AbortSignal}) => Promise<object>,
+ *   connected: boolean, title: (text: string) => void,
  *   go: (view: string, state?: object, options?: {replace?: boolean}) => void}} Wallet
  */
 const wallet = {
   ...session,
   news: new News(session.api, session.who.kid),
-  codes: new Map(), // by grant: what makes its codes, as its answer gave it
-  connected: navigator.onLine,
+  kept,
+  read: (path, params, { signal } = {}) => kept.read(session.api, path, params, {
+    signal, onOld: (at) => signal?.aborted || showAsOf(at),
+  }),
+  connected: navigator.onLine && isReachable(),
   title,
   go(view, state = {}, { replace = false } = {}) {
     history[replace ? "replaceState" : "pushState"](state, "", `#${view}`);
@@ -95,6 +132,8 @@ async function open() {
     if (link.dataset.view === (chosen.tab ?? name)) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  oldest = Infinity;
+  showAsOf(Infinity);
   show(app, place);
   heading.focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -121,13 +160,16 @@ addEventListener("popstate", open);
 function setConnected(now) {
   wallet.connected = now;
   wallet.news.tellConnection(now);
+  if (now && !asOf.hidden) open();
 }
 onConnection(setConnected);
 addEventListener("offline", () => setConnected(false));
 addEventListener("online", () => setConnected(true));
 
 if (location.hash && !Object.hasOwn(VIEWS, location.hash.slice(1))) history.replaceState({}, "", `#${START}`);
+app.before(asOf);
 $(".wallet-tabs").hidden = $(".to-settings").hidden = false;
 document.body.classList.add("with-tabs");
 wallet.news.start().catch(() => location.reload()); // The key is enrolled no more: sign in again.
 await open();
+setTimeout(() => import("./wallet/later/offline.js").then(({ keepReady }) => keepReady(wallet), () => {}), SETTLED);

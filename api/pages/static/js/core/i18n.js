@@ -4,10 +4,12 @@ const root = document.documentElement;
 
 export let language = root.lang;
 
+const PATIENCE = 5000; // milliseconds until it is asked again
+
 async function load(path, of, more = "") {
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await fetch(`${path}?lang=${of}${more}`);
+      const response = await fetch(`${path}?lang=${of}${more}`, { signal: AbortSignal.timeout(PATIENCE) });
       if (response.ok) return await response.json();
     } catch {
       // The service is away; a page without words is no page, so it waits.

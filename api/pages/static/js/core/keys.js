@@ -17,7 +17,8 @@ function open() {
   });
 }
 
-async function inStore(mode, act) {
+/** Run `act(store)` in one transaction; resolves with its request's result. */
+export async function inStore(mode, act) {
   const database = await open();
   try {
     return await new Promise((resolve, reject) => {
@@ -38,7 +39,8 @@ export const loadKey = (slot) => inStore("readonly", (store) => store.get(slot))
 
 export const saveKey = (key) => inStore("readwrite", (store) => store.put(key));
 
-export const forgetKey = (slot) => inStore("readwrite", (store) => store.delete(slot));
+/** The key, and what was kept under it (kept.js). */
+export const forgetKey = (slot) => inStore("readwrite", (store) => store.delete(IDBKeyRange.bound(slot, `${slot}-kept`)));
 
 /** A new key, not stored yet: it is kept once it is enrolled. */
 export async function makeKey(slot) {

@@ -24,7 +24,7 @@ export function card(certificate, open) {
 
 export async function view(place, wallet, state, signal) {
   const refresh = async () => {
-    const { certificates } = await wallet.api.get("/v1/certificates", {}, { signal });
+    const { certificates } = await wallet.read("/v1/certificates", {}, { signal });
     show(place, certificates.length ? list(wallet, certificates) : empty());
   };
   wallet.news.on((line) => {

@@ -52,8 +52,9 @@ export function agreeStep(draft, next, wallet, whole) {
     draft.item = undefined; // signed: Back leads to a new draft
     if (grant.mode === "direct") return granted(whole, grant);
     if (answer.code) {
-      const fresh = { ...grant, state: "active", uses_left: grant.limits.max_uses };
-      wallet.codes.set(grant.grant_id, { material: answer.code, grant: fresh });
+      // Without a connection from now on, its code is there.
+      wallet.kept.put(`code ${grant.grant_id}`, answer.code);
+      wallet.kept.put(`grant ${grant.grant_id}`, { ...grant, state: "active", uses_left: grant.limits.max_uses });
     }
     wallet.go("code", { grant: grant.grant_id }, { replace: true });
   };

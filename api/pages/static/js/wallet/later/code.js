@@ -7,6 +7,7 @@ import { badge, h, icon, show, svg } from "../../core/dom.js";
 import { itemName, t, tn } from "../../core/i18n.js";
 import { drawQr } from "../../core/qr.js";
 import { keepAwake } from "../../core/scanner.js";
+import { FIRST } from "./grants.js";
 import { said } from "./said.js";
 import { spokenPanel } from "./spoken.js";
 import { grantState, sitesOf, untilOf, whatOf } from "./terms.js";
@@ -16,25 +17,24 @@ const RADIUS = 20;
 const AROUND = 2 * Math.PI * RADIUS;
 
 async function fetchGrant(wallet, id, signal) {
-  for (let before; ;) {
-    const page = await wallet.api.get("/v1/grants", { before, limit: 200 }, { signal });
+  let page = await wallet.read("/v1/grants", FIRST, { signal });
+  for (;;) {
     const found = page.grants.find((grant) => grant.grant_id === id);
     if (found || page.next_before === null) return found;
-    before = page.next_before;
+    page = await wallet.api.get("/v1/grants", { before: page.next_before, limit: 200 }, { signal });
   }
 }
 
-/** What makes the codes of a grant, and the grant: remembered, so that it is there offline. */
+/** What makes the codes of a grant: the same for as long as it lives, and there offline. */
+export async function materialOf(wallet, id, signal) {
+  const name = `code ${id}`;
+  if (!wallet.kept.get(name)) wallet.kept.put(name, await wallet.api.get(`/v1/grants/${id}/code`, {}, { signal }));
+  return wallet.kept.get(name).value;
+}
+
 async function known(wallet, id, signal) {
-  if (!wallet.codes.has(id)) {
-    const grant = await fetchGrant(wallet, id, signal);
-    if (!grant) return null;
-    const material = grant.state === "active"
-      ? await wallet.api.get(`/v1/grants/${id}/code`, {}, { signal })
-      : null;
-    wallet.codes.set(id, { material, grant });
-  }
-  return wallet.codes.get(id);
+  const grant = await fetchGrant(wallet, id, signal) ?? wallet.kept.get(`grant ${id}`)?.value;
+  return grant && { grant, material: grant.state === "active" ? await materialOf(wallet, id, signal) : null };
 }
 
 /** A ring that empties, with the seconds in it. */
@@ -100,7 +100,6 @@ export async function view(place, wallet, { grant: id }, signal) {
     found.grant = grant;
     if (grant.state === "active") return;
     clearInterval(timer);
-    wallet.codes.delete(id);
     // What was said of its last use stays on the screen.
     if (!place.querySelector(".said")) show(place, over(wallet, grant));
   };

@@ -7,13 +7,16 @@ import { Kind } from "../../core/statements.js";
 import { copy } from "./certificate.js";
 import { grantState, inForce, sitesOf, untilOf, whatOf, whomOf } from "./terms.js";
 
-const PAGE = 30;
+/** The first page of all grants, as everybody here reads it. */
+export const FIRST = { limit: 30 };
 
 export async function view(place, wallet, state, signal) {
   let grants = [];
   let before = null;
   const fetchPage = async (from) => {
-    const page = await wallet.api.get("/v1/grants", { before: from, limit: PAGE }, { signal });
+    const page = from === undefined
+      ? await wallet.read("/v1/grants", FIRST, { signal })
+      : await wallet.api.get("/v1/grants", { ...FIRST, before: from }, { signal });
     grants = from === undefined ? page.grants : [...grants, ...page.grants];
     before = page.next_before;
   };
@@ -53,7 +56,6 @@ function fill(item, wallet, grant) {
   const [tone, word] = grantState(grant.state);
   const revoke = async () => {
     await wallet.api.state(`/v1/grants/${grant.grant_id}/revocation`, Kind.revocation, { grant_id: grant.grant_id });
-    wallet.codes.delete(grant.grant_id);
     fill(item, wallet, { ...grant, state: "revoked" });
     item.focus();
     toast(t("Withdrawn. Nobody can use it any more."));

@@ -6,7 +6,9 @@ import { explain } from "../../core/problems.js";
 import { lineDetails } from "./details.js";
 import { lineList, prepend } from "./lines.js";
 
-const PAGE = 30;
+/** The first page of everything, and all that was disputed, as they are kept. */
+export const FIRST = { limit: 30 };
+export const DISPUTES = { limit: 200 };
 /** Invitations are the operator's business until a device is enrolled with one. */
 const HIDDEN = new Set(["invitation"]);
 const FILTERS = [
@@ -39,16 +41,19 @@ export async function view(place, wallet, state, signal) {
     if (document.visibilityState === "visible") wallet.news.seen();
   };
   const fetchPage = async (from) => {
-    const page = await wallet.api.get("/v1/history", { ...filter[2], before: from, limit: PAGE }, { signal });
+    const asked = { ...filter[2], ...FIRST };
+    const page = from === undefined
+      ? await wallet.read("/v1/history", asked, { signal })
+      : await wallet.api.get("/v1/history", { ...asked, before: from }, { signal });
     lines = from === undefined ? page.lines : [...lines, ...page.lines];
     before = page.next_before;
     // A page may hold nothing that is shown.
     if (before !== null && !page.lines.some(({ kind }) => !HIDDEN.has(kind))) await fetchPage(before);
   };
   const fetchDisputes = async () => {
-    const answer = await wallet.api.get("/v1/disputes", { limit: 200 }, { signal });
+    const answer = await wallet.read("/v1/disputes", DISPUTES, { signal });
     // Newest first: the newest about a line is the one that counts.
-    for (const dispute of answer.disputes.reverse()) disputes.set(dispute.disputed_seq, dispute);
+    for (const dispute of answer.disputes.toReversed()) disputes.set(dispute.disputed_seq, dispute);
   };
   /** What was asked, answered or settled elsewhere is shown where the line stands open. */
   const showSettled = async (id) => {
