@@ -13,22 +13,26 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from api import errors, logs, sample
+from api.admission.bodies import Bodies, Bound
+from api.admission.connections import KEEP_SECONDS, Connections, most_connections
+from api.admission.paths import RefuseNul
+from api.admission.peers import Peers
 from api.auth import Authenticator
 from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.imports import ImportJobs
-from api.limits import LimitBodies, RefuseNul
 from api.listening import bound, refusal
 from api.observing import Observed
 from api.pages import routes as pages
+from api.readiness import Readiness
 from api.report_pdf import fonts_with
 from api.routes import (
     certificates,
@@ -64,6 +68,7 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.authenticator = Authenticator(service.ring, service.database)
+        app.state.readiness = Readiness(service)
         app.state.imports = ImportJobs(service.database)
         app.state.importing = set()
         app.state.scans = set()
@@ -85,6 +90,8 @@ def create_app(service: Service) -> FastAPI:
                 # Each ends with the chunk at hand; it must still be written down how far it came.
                 await asyncio.wait(app.state.importing, timeout=_IMPORTS_SECONDS)
             app.state.chain_view.close()
+            app.state.readiness.close()
+            app.state.authenticator.close()
             await asyncio.to_thread(service.stop)
 
     app = Application(
@@ -94,6 +101,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # they would lead wherever the caller's Host says
     )
     app.state.service = service
     errors.install(app)
@@ -117,15 +125,16 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(sample_routes.router)
     pages.install(app)
     app.add_middleware(
-        LimitBodies,
-        limit=settings.max_body,
+        Bodies,
         by_path={
-            "/v1/imports": settings.max_import,
-            "/v1/certificates": 33 << 20,
-            scans.PATH: scans.MAX_IMAGE,
-            verify.PATH: verify.MAX_BODY,
-            verify.REPORT_PATH: verify.MAX_BODY,
+            lookups.PATH: Bound(lookups.MAX_BODY),
+            certificates.PATH: Bound(signed=certificates.MAX_BODY, roles=certificates.ISSUERS),
+            certificates.IMPORTS_PATH: Bound(0, settings.max_import, certificates.ISSUERS),
+            scans.PATH: Bound(0, scans.MAX_IMAGE, scans.ROLES),
+            verify.PATH: Bound(verify.MAX_BODY),
+            verify.REPORT_PATH: Bound(verify.MAX_BODY),
         },
+        peers=Peers(settings.proxies),
     )
     # FastAPI's route of the lookup stays for its documentation; this one answers, at a tenth of
     # the cost a request.
@@ -171,6 +180,7 @@ def run(settings: Settings) -> None:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
+                self._looking = asyncio.create_task(connections.look_after())
                 port = self.servers[0].sockets[0].getsockname()[1]
                 logs.say(settings.log_format, f"ready: http://{_in_url(settings.host)}:{port}")
                 if settings.sample:
@@ -229,17 +239,22 @@ def run(settings: Settings) -> None:
 
     if settings.sample:
         sample.prepare(settings)
+    connections = Connections(Peers(settings.proxies), most_connections())
     service = Service(settings)
     service.start()
     config = uvicorn.Config(
         create_app(service),
         loop="uvloop",
-        http="httptools",
+        http=cast(Any, connections.protocol),
+        ws="none",
+        # It would believe whoever connects from this machine; `api.admission.peers` does not.
+        proxy_headers=False,
         # Its access log has paths, which hold identifiers; ours is `api.observing`'s.
         access_log=False,
         log_config=None,
-        log_level="warning",
-        timeout_keep_alive=75,
+        # It warns of each request that is none.
+        log_level="error",
+        timeout_keep_alive=KEEP_SECONDS,
         timeout_graceful_shutdown=_ANSWER_SECONDS,
     )
     server = Announced(config)

@@ -1,4 +1,8 @@
-"""Who is asking: statements and read tokens, checked against the enrolled keys."""
+"""Who is asking: statements and read tokens, checked against the enrolled keys.
+
+On the event loop, where nothing may wait for the database: keys that were not met a moment ago are
+read aside, a few at a time.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 import orjson
 from joserfc.jwk import ECKey
 
+from api.aside import Aside
 from ledger import store
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role
@@ -33,8 +38,12 @@ TOKEN_SECONDS = 300
 class Authenticator:
     def __init__(self, ring: KeyRing, database: Database) -> None:
         self._ring, self._database = ring, database
+        self._aside = Aside("authentication", threads=2, places=256)
 
-    def statement(
+    def close(self) -> None:
+        self._aside.close()
+
+    async def statement(
         self, token: str, kinds: Collection[Kind], *, arrived: float | None = None
     ) -> tuple[Statement, Enrolled]:
         """A verified, fresh statement and its signer; raises StatementError.
@@ -44,12 +53,12 @@ class Authenticator:
         Freshness is waived for a quarter of an hour for a statement that is recorded already: sent
         again, it gets its one answer. Whether the key is valid now, the committer decides.
         """
-        enrolled, key = self.signer(token, kinds)
+        enrolled, key = await self.signer(token, kinds)
         statement = verify(token, key)
-        self.require_fresh(statement, arrived)
+        await self.require_fresh(statement, arrived)
         return statement, enrolled
 
-    def own_statement(self, token: str, kind: Kind) -> Statement:
+    async def own_statement(self, token: str, kind: Kind) -> Statement:
         """A verified, fresh statement of a key that is in it (``jwk``) and need not be enrolled;
         raises StatementError."""
         header = read_header(token)
@@ -64,23 +73,29 @@ class Authenticator:
         if key.thumbprint() != header.kid:
             raise StatementError("statement.signature", "kid is not the thumbprint of jwk")
         statement = verify(token, key)
-        self.require_fresh(statement)
+        await self.require_fresh(statement)
         return statement
 
-    def signer(self, token: str, kinds: Collection[Kind]) -> tuple[Enrolled, ECKey]:
+    async def signer(self, token: str, kinds: Collection[Kind]) -> tuple[Enrolled, ECKey]:
         """The enrolled key that the token names; raises StatementError. Nothing is verified."""
         header = read_header(token)
         if header.kind not in kinds:
             raise StatementError("statement.kind", f"expected typ {' or '.join(sorted(kinds))}")
-        found = self._ring.find(header.kid)
+        found = await self._find(header.kid)
         if found is None:
             raise StatementError("key.unknown", "the key is not enrolled")
         return found
 
-    def require_fresh(self, statement: Statement, arrived: float | None = None) -> None:
+    async def _find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
+        kept = self._ring.kept(kid)
+        return kept or await self._aside.run(lambda: self._ring.find(kid))
+
+    async def require_fresh(self, statement: Statement, arrived: float | None = None) -> None:
         """Raises StatementError unless the statement is fresh, or recorded already."""
         age = abs((time.time() if arrived is None else arrived) - statement.issued_at)
-        if age > FRESH_SECONDS and not (age <= RESEND_SECONDS and self._recorded(statement)):
+        if age <= FRESH_SECONDS:
+            return
+        if age > RESEND_SECONDS or not await self._aside.run(lambda: self._recorded(statement)):
             raise StatementError(
                 "statement.stale", f"iat must be within {FRESH_SECONDS} s of the server's time"
             )
@@ -91,7 +106,7 @@ class Authenticator:
             known = store.recorded(connection, [key])
         return key in known and known[key][1] == statement.token
 
-    def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
+    async def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
         """The enrolled key behind ``Authorization: Bearer <access token>``.
 
         The token's payload is ``{iat, exp, jti}``, at most 300 s apart. Raises StatementError.
@@ -100,9 +115,9 @@ class Authenticator:
         if scheme.lower() != "bearer" or not token:
             raise StatementError("token.missing", "this needs a signed access token (Bearer)")
         header = read_header(token.strip())
-        found = self._ring.find(header.kid)
         if header.kind is not Kind.ACCESS:
             raise StatementError("token.malformed", "the bearer is not an access token")
+        found = await self._find(header.kid)
         if found is None:
             raise StatementError("key.unknown", "the key is not enrolled")
         enrolled, key = found

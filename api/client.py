@@ -23,6 +23,7 @@ import httpx
 import orjson
 from joserfc.jwk import ECKey
 
+from api.answers import Bounded, TooMuch
 from api.importing import (
     ImportOutcome,
     Progress,
@@ -42,6 +43,9 @@ from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped, r
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
 from ledger.statements import Kind, sign
+
+#: Bytes and seconds of the longest answer: every refused row of a very large export.
+MAX_ANSWER, ANSWER_SECONDS = 256 << 20, 600.0
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -96,9 +100,15 @@ class Client:
         timeout: float = 40.0,
         tries: int = 4,
         catalogue: Catalogue | None = None,
+        max_answer: int = MAX_ANSWER,
     ) -> None:
         self._url = service_address(url)
-        self._http = httpx.Client(base_url=self._url, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(
+            base_url=self._url,
+            timeout=timeout,
+            trust_env=False,
+            transport=Bounded(max_answer, ANSWER_SECONDS),
+        )
         self._key = key
         self._kid = key.thumbprint() if key is not None else ""
         self._tries = tries
@@ -149,9 +159,13 @@ class Client:
             self._token = token, now + 180
         return token
 
+    def authorization(self) -> dict[str, str]:
+        """The header of reads, and of bodies that are too long for a stranger's."""
+        return {"Authorization": f"Bearer {self.access_token()}"}
+
     def get(self, path: str, *, token: bool = True, **params: Any) -> httpx.Response:
         """GET; raises ServiceError or ServiceUnreachable."""
-        headers = {"Authorization": f"Bearer {self.access_token()}"} if token else {}
+        headers = self.authorization() if token else {}
         shown = {name: value for name, value in params.items() if value is not None}
         return self._checked(
             self._send(lambda: self._http.get(path, params=shown, headers=headers))
@@ -167,7 +181,7 @@ class Client:
         content = orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
         if token:
-            headers["Authorization"] = f"Bearer {self.access_token()}"
+            headers |= self.authorization()
         return self._send(lambda: self._http.post(path, content=content, headers=headers))
 
     def _send(self, send: Callable[[], httpx.Response], tries: int | None = None) -> httpx.Response:
@@ -188,6 +202,8 @@ class Client:
 
     def _met(self, error: BaseException) -> ServiceUnreachable:
         """What kept a request from being answered, by what lies under httpx's error."""
+        if isinstance(error, TooMuch):
+            return WrongService(f"{self._url} is no certledger: {error}")
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -299,7 +315,8 @@ class Client:
 
     def issue_many(self, certificates: Sequence[str]) -> list[RowResult]:
         """Up to 500 signed certificates, a result each."""
-        answer = _json(self.post("/v1/certificates", {"certificates": list(certificates)}))
+        body = {"certificates": list(certificates)}
+        answer = _json(self.post("/v1/certificates", body, token=True))
         return [
             RowResult(
                 item.get("certificate_id"),
@@ -343,7 +360,12 @@ class Client:
         with path.open("rb") as file:
             parts = {"file": (path.name, file)}
             response = self._send(
-                lambda: self._http.post("/v1/imports", data={"statement": statement}, files=parts),
+                lambda: self._http.post(
+                    "/v1/imports",
+                    data={"statement": statement},
+                    files=parts,
+                    headers=self.authorization(),
+                ),
                 tries=1,
             )
         job = _json(self._checked(response))

@@ -79,7 +79,12 @@ STATUS = {
     "key.own": 409,
 }
 #: Codes of what the framework itself refuses.
-HTTP_CODES = {404: "route.unknown", 405: "method.not_allowed", 413: "body.too_large"}
+HTTP_CODES = {
+    404: "route.unknown",
+    405: "method.not_allowed",
+    413: "body.too_large",
+    503: "busy",
+}
 TITLES = {
     400: "The request is malformed",
     401: "Not authenticated",

@@ -38,6 +38,8 @@ _STARTED = time.time()
 responses: Counter[tuple[str, str, int]] = Counter()
 #: Their durations, by method, route template and class of status.
 durations: dict[tuple[str, str, int], Spread] = {}
+#: Strangers' connections, heads, bodies and answers that were ended by a bound (`api.admission`).
+turned_away: Counter[str] = Counter(connection=0, late=0, answer=0)
 #: Lookups, from their arrival to their answer, by outcome.
 lookups = {name: Spread(_LOOKUP_SECONDS) for name in ("released", "refused", "failed")}
 
@@ -116,6 +118,12 @@ def _watch(service: Service) -> Iterator[str]:
 
 def _requests(importing: int, waiting: int) -> Iterator[str]:
     yield _one("waiters", "gauge", "requests that wait for news", waiting)
+    yield _many(
+        "turned_away_total",
+        "counter",
+        "connections that were refused or ended because they cost too much",
+        (({"why": why}, count) for why, count in sorted(turned_away.items())),
+    )
     yield _one("imports_running", "gauge", "imports that this process runs", importing)
     yield _many(
         "http_responses_total",

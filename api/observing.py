@@ -2,7 +2,8 @@
 
 It is named by its route's template, never by its path, which holds identifiers; neither the query,
 nor who asked, nor from where is noted. An id is taken from ``X-Request-ID`` or made, stands in the
-answer and in every line that is logged on the way.
+answer and in every line that is logged on the way. Answers are not to be stored unless they say
+otherwise, and are what they say they are.
 
 Plain ASGI: this is on the way of every lookup, and a framework's layer costs ten times as much.
 """
@@ -25,6 +26,10 @@ logger = logging.getLogger("api.access")
 #: Ids that are made begin with what no other process has; asking for randomness each time takes
 #: longer than the rest.
 _OURS, _count = os.urandom(8).hex().encode(), itertools.count(1)
+
+#: What every answer says; who may be kept says so itself: assets, pages, the log's tiles.
+_NOT_SNIFFED = b"x-content-type-options", b"nosniff"
+_NOT_STORED = b"cache-control", b"no-store"
 
 #: Routes that stand outside of the framework's own, by their path.
 _STATIC = {"/v1/lookups": "/v1/lookups"}
@@ -58,7 +63,9 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 # A list of its own: an answer that is kept and sent again has the other one.
-                headers = [*message["headers"], (b"x-request-id", named)]
+                headers = [*message["headers"], (b"x-request-id", named), _NOT_SNIFFED]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append(_NOT_STORED)
                 if self._stopping():
                     headers.append((b"connection", b"close"))
                 message["headers"] = headers

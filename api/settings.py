@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, FilePath, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, FilePath, IPvAnyNetwork, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -51,8 +52,12 @@ class Settings(BaseSettings):
         default=512, ge=1, le=2000, description="requests committed in one batch"
     )
     max_queue: int = Field(default=4096, ge=1, description="requests that may wait; beyond: 503")
-    max_body: int = Field(default=1 << 20, ge=1024, description="bytes of a JSON body")
     max_import: int = Field(default=512 << 20, ge=1024, description="bytes of an uploaded export")
+    proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="addresses or networks of proxies whose X-Forwarded-For says who asks, "
+        "separated by commas; empty: nobody's is believed",
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="lines of text, or one JSON object a line and one a request"
     )
@@ -83,6 +88,11 @@ class Settings(BaseSettings):
         "never where real certificates are",
     )
 
+    @field_validator("proxies", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value
+
     @field_validator("database")
     @classmethod
     def _supported(cls, value: str) -> str:
@@ -96,8 +106,7 @@ class Settings(BaseSettings):
         """Variables by which a process has these very settings, whatever else its environment
         says. One that is empty counts as not set."""
         return {
-            f"CERTLEDGER_{name.upper()}": "" if value is None else str(value)
-            for name, value in self.model_dump().items()
+            f"CERTLEDGER_{name.upper()}": _told(value) for name, value in self.model_dump().items()
         }
 
     @property
@@ -115,3 +124,9 @@ class Settings(BaseSettings):
     @property
     def client_url(self) -> str:
         return self.url or f"http://{self.host}:{self.port}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value)

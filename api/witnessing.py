@@ -42,6 +42,9 @@ from ledger.merkle import HASH_BYTES, ReadNode
 from ledger.notes import Checkpoint, NoteError, NoteKey, open_checkpoint, parse_checkpoint
 from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, NodeReader, tile_path
 
+#: Bytes of the longest answer that a look asks for: a tile, a note, a proof, the trust file.
+MAX_ANSWER = 4 << 20
+
 
 class WitnessError(Exception):
     """The witness's folder is in use, broken, or another log's."""

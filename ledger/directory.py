@@ -76,11 +76,17 @@ class KeyRing:
         self._known: dict[str, tuple[Enrolled, ECKey, float]] = {}
         self._generation = 0
 
-    def find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
+    def kept(self, kid: str) -> tuple[Enrolled, ECKey] | None:
+        """What was found a moment ago, without asking the database."""
         known = self._known.get(kid)
-        now = time.monotonic()
-        if known is not None and now - known[2] < KEEP_SECONDS:
+        if known is not None and time.monotonic() - known[2] < KEEP_SECONDS:
             return known[0], known[1]
+        return None
+
+    def find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
+        if (kept := self.kept(kid)) is not None:
+            return kept
+        now = time.monotonic()
         generation = self._generation
         with self._database.read() as connection:
             row = connection.execute(

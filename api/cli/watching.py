@@ -108,7 +108,7 @@ def _witness(
 
     from api.client import Client
     from api.keyfiles import load_witness_key
-    from api.witnessing import Witness, WitnessFolder
+    from api.witnessing import MAX_ANSWER, Witness, WitnessFolder
     from audit.bundle import load_json, read_trust
     from ledger.chain import ChainClient, Deployment
     from ledger.cosignatures import WitnessKey
@@ -119,7 +119,7 @@ def _witness(
     public = WitnessKey(name, private.public_key().public_bytes_raw())
     with ExitStack() as opened:
         folder = opened.enter_context(WitnessFolder.opened(state, trust.log, public))
-        client = opened.enter_context(Client(url, tries=2))
+        client = opened.enter_context(Client(url, tries=2, max_answer=MAX_ANSWER))
         chain = None
         if chain_url is not None:
             contracts = (trust.directory, trust.checkpoint_log, trust.status_registry)

@@ -5,32 +5,37 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import select
+from sqlalchemy import func, select
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from api.errors import problem
 from api.pages.i18n import LANGUAGES, Translations, negotiate
 from api.pages.offline import offline_page
 from api.pages.worker import PATH as WORKER
 from api.pages.worker import worker_script
 from api.replies import ServiceDep
 from api.service import Service
+from audit.bundle import Trust
 from authz.service_items import ServiceItem
 from ledger import store
 from ledger.catalogue import CertificateType
 
 HERE = Path(__file__).parent
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ PAGES = (
     Page("/check", "check"),
     Page("/explorer", "explorer"),
 )
+_PAGE_NAMES = frozenset(page.name for page in PAGES)
 THEMES = ("auto", "light", "dark")
 #: Pages that name no field: what fields are called is two thirds of all names.
 WITHOUT_FIELDS = {"home", "check", "explorer", "auditor"}
@@ -81,7 +87,6 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 HTML_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), screen-wake-lock=(self), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -93,7 +98,6 @@ HTML_HEADERS = {
 #: It fetches from here, and loads nothing.
 WORKER_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; connect-src 'self'",
-    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
 
@@ -104,7 +108,6 @@ class Assets(StaticFiles):
     def file_response(self, *args: Any, **more: Any) -> Response:
         response = super().file_response(*args, **more)
         response.headers["Cache-Control"] = "no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
     async def get_response(self, path: str, scope: Scope) -> Response:
@@ -130,6 +133,18 @@ def install(app: FastAPI) -> None:
         lstrip_blocks=True,
     )
     router = APIRouter(include_in_schema=False)
+    # What anybody may ask for is built once, by whoever comes first, and again when an institution
+    # or site is enrolled.
+    made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+    building = threading.Lock()
+
+    def built(key: tuple[Any, ...], version: Any, make: Callable[[], T]) -> T:
+        with building:
+            kept = made.get(key)
+            if kept is None or kept[0] != version:
+                made[key] = kept = version, make()
+            value: T = kept[1]
+            return value
 
     def show(page: Page) -> Any:
         template = templates.get_template(f"{page.name}.html")
@@ -168,8 +183,17 @@ def install(app: FastAPI) -> None:
         lang: Annotated[str, Query(max_length=10)] = "",
         later: bool = False,
     ) -> Response:
+        if name not in _PAGE_NAMES:
+            return problem(404, "route.unknown", "Not Found")
         language = lang if lang in LANGUAGES else language_of(request)
-        return _cached(request, translations.for_scripts(name, language, later=later))
+        return _kept(
+            request,
+            built(
+                ("messages", name, language, later),
+                None,
+                lambda: Kept.of(translations.for_scripts(name, language, later=later)),
+            ),
+        )
 
     @router.get("/assets/names.json")
     def names(
@@ -180,10 +204,22 @@ def install(app: FastAPI) -> None:
         later: bool = False,
     ) -> Response:
         language = lang if lang in LANGUAGES else language_of(request)
-        return _cached(request, names_of(service, page, language, later=later))
+        asked = page if page in _PAGE_NAMES else ""
+        return _kept(
+            request,
+            built(
+                ("names", asked, language, later),
+                _version(service),
+                lambda: Kept.of(names_of(service, asked, language, later=later)),
+            ),
+        )
 
     @router.get(WORKER)
     def worker(service: ServiceDep) -> Response:
+        script = built(("worker",), _version(service), lambda: worker_now(service))
+        return Response(script, headers=WORKER_HEADERS, media_type="text/javascript")
+
+    def worker_now(service: Service) -> bytes:
         spoken: dict[str, Any] = {}
         for lang in LANGUAGES:
             for more, later in (("", False), ("&later=true", True)):
@@ -191,27 +227,35 @@ def install(app: FastAPI) -> None:
                 spoken[f"/assets/names.json?lang={lang}&page=wallet{more}"] = names
                 words = translations.for_scripts("wallet", lang, later=later)
                 spoken[f"/assets/messages/wallet.json?lang={lang}{more}"] = words
-        return Response(worker_script(spoken), headers=WORKER_HEADERS, media_type="text/javascript")
+        return worker_script(spoken).encode()
 
     @router.get("/check/offline.html")
     async def offline(request: Request, service: ServiceDep) -> Response:
         """The check of evidence, to be kept as a file."""
         trust = await request.app.state.evidence.trust()
-        kept: dict[str, Any] = {}
-        for lang in LANGUAGES:
-            names_now = await asyncio.to_thread(
-                names_in, service, lang, with_fields=True, only_asked=False
+        language = language_of(request)
+
+        def page() -> bytes:
+            version = _version(service), trust
+            return built(
+                ("offline", language), version, lambda: offline_now(service, language, trust)
             )
-            kept[f"/assets/names.json?lang={lang}&page=check"] = names_now
-            for more, later in (("", False), ("&later=true", True)):
-                words = translations.for_scripts("check", lang, later=later)
-                kept[f"/assets/messages/check.json?lang={lang}{more}"] = words
-        page = offline_page(language_of(request), kept, trust.to_json())
+
         headers = {
             **HTML_HEADERS,
             "Content-Disposition": 'attachment; filename="certledger-check.html"',
         }
-        return HTMLResponse(page, headers=headers)
+        return HTMLResponse(await asyncio.to_thread(page), headers=headers)
+
+    def offline_now(service: Service, language: str, trust: Trust) -> bytes:
+        kept: dict[str, Any] = {}
+        for lang in LANGUAGES:
+            names_now = names_in(service, lang, with_fields=True, only_asked=False)
+            kept[f"/assets/names.json?lang={lang}&page=check"] = names_now
+            for more, later in (("", False), ("&later=true", True)):
+                words = translations.for_scripts("check", lang, later=later)
+                kept[f"/assets/messages/check.json?lang={lang}{more}"] = words
+        return offline_page(language, kept, trust.to_json()).encode()
 
     app.include_router(router)
     app.mount("/assets", GZipMiddleware(Assets(directory=HERE / "static"), minimum_size=1024))
@@ -223,14 +267,38 @@ def language_of(request: Request) -> str:
     return chosen if chosen in LANGUAGES else negotiate(request.headers.get("Accept-Language", ""))
 
 
-def _cached(request: Request, value: Any) -> Response:
-    body = orjson.dumps(value)
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    if request.headers.get("If-None-Match") == etag:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """JSON to be sent again and again."""
+
+    body: bytes
+    packed: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, value: Any) -> Kept:
+        body = orjson.dumps(value)
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        return cls(body, gzip.compress(body, compresslevel=6, mtime=0), etag)
+
+
+def _version(service: Service) -> Any:
+    """The newest entries of an institution and of a site."""
+    query = select(
+        select(func.max(store.institutions.c.seq)).scalar_subquery(),
+        select(func.max(store.sites.c.seq)).scalar_subquery(),
+    )
+    with service.database.read() as connection:
+        return tuple(connection.execute(query).one())
+
+
+def _kept(request: Request, kept: Kept) -> Response:
+    body = kept.body
+    headers = {"ETag": kept.etag, "Cache-Control": "no-cache"}
+    if request.headers.get("If-None-Match") == kept.etag:
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("Accept-Encoding", ""):
-        body = gzip.compress(body, compresslevel=6, mtime=0)
+        body = kept.packed
         headers |= {"Content-Encoding": "gzip"}
     headers |= {"Vary": "Accept-Encoding"}
     return Response(body, headers=headers, media_type="application/json")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Form, Header, Response, UploadFile
+from fastapi import APIRouter, Depends, Form, Response, UploadFile
 from fastapi import Request as HttpRequest
 from joserfc.jwk import ECKey
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +29,9 @@ from api.replies import (
     Reader,
     ServiceDep,
     Signed,
+    SignedBody,
     body_schema,
+    known_reader,
     read_body,
     reply,
     status_of,
@@ -50,7 +52,12 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["certificates"])
 
+PATH = "/v1/certificates"
+IMPORTS_PATH = "/v1/imports"
 MAX_BULK = 500
+#: Bytes of many at once; an identity card has four thousand.
+MAX_BODY = 16 << 20
+ISSUERS = frozenset({Role.ISSUER})
 #: Imports run beside everything else that needs a thread, a few at a time.
 _IMPORTING = ThreadPoolExecutor(2, thread_name_prefix="import")
 #: One certificate as issued: JWT and all disclosures.
@@ -101,7 +108,7 @@ def catalogue(service: ServiceDep) -> Response:
 @router.post("/certificates", status_code=201, openapi_extra=body_schema(Issue))
 async def issue(request: HttpRequest, service: ServiceDep, auth: AuthDep) -> Response:
     """Issue. One certificate answers with its receipt, several with a result each."""
-    body = await read_body(request, Issue)
+    body = await read_body(request, Issue, members=2 * MAX_BULK)
     if (body.certificate is None) == (body.certificates is None):
         raise StatementError("request.malformed", "give either certificate or certificates")
     if body.certificate is not None:
@@ -128,7 +135,7 @@ async def issue_all(
     known: list[tuple[int, Enrolled, ECKey]] = []
     for index, text in enumerate(certificates):
         try:
-            enrolled, key = auth.signer(text.partition("~")[0], (Kind.CERTIFICATE,))
+            enrolled, key = await auth.signer(text.partition("~")[0], (Kind.CERTIFICATE,))
         except StatementError as error:
             results[index] = error
         else:
@@ -145,7 +152,7 @@ async def issue_all(
             continue
         statement, issuance = outcome
         try:
-            auth.require_fresh(statement)
+            await auth.require_fresh(statement)
         except StatementError as error:
             results[index] = error
         else:
@@ -193,16 +200,12 @@ def own_certificates(
 def status(
     certificate_id: str,
     service: ServiceDep,
-    auth: AuthDep,
-    authorization: Annotated[str | None, Header()] = None,
+    reader: Annotated[Enrolled | None, Depends(known_reader)],
 ) -> Response:
     """State and receipts, no fields: what anybody who has the identifier may check. With a token,
     its issuer is told its dates too; to anybody else they would tell what was not granted."""
     table = store.certificates
-    issuer = None
-    if authorization is not None:
-        reader = auth.reader(authorization, frozenset(Role))
-        issuer = reader.institution if reader.role is Role.ISSUER else None
+    issuer = reader.institution if reader is not None and reader.role is Role.ISSUER else None
     with service.database.read() as connection:
         row = connection.execute(
             select(table).where(table.c.certificate_id == certificate_id)
@@ -261,12 +264,12 @@ def _dates(row: Any) -> dict[str, int | None]:
     return {"valid_from_ms": row.valid_from_ms, "valid_until_ms": row.valid_until_ms}
 
 
-@router.post("/certificates/{certificate_id}/status")
+@router.post("/certificates/{certificate_id}/status", openapi_extra=body_schema(Signed))
 async def change_status(
-    certificate_id: str, body: Signed, service: ServiceDep, auth: AuthDep
+    certificate_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep
 ) -> Response:
     """Suspend, restore, revoke, supersede, or erase the content; signed by the issuer."""
-    statement, actor = auth.statement(body.statement, (Kind.STATUS,))
+    statement, actor = await auth.statement(body.statement, (Kind.STATUS,))
     if statement.payload.get("certificate_id") != certificate_id:
         raise StatementError("statement.member", "the statement names another certificate")
     answer = await service.record("status", Request(statement, actor))
@@ -292,7 +295,9 @@ async def start_import(
     job, whose progress and report are at ``GET /v1/imports/{import_id}``.
     """
     # A large file may take minutes to come in: what counts is when it set out.
-    signed, actor = auth.statement(statement, (Kind.IMPORT,), arrived=request.scope["arrived"])
+    signed, actor = await auth.statement(
+        statement, (Kind.IMPORT,), arrived=request.scope["arrived"]
+    )
     if actor.role is not Role.ISSUER:
         raise StatementError("actor.role", "only an issuer's key may import")
     try:

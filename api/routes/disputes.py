@@ -13,7 +13,16 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.replies import (
+    AuthDep,
+    Reader,
+    ServiceDep,
+    Signed,
+    SignedBody,
+    body_schema,
+    reply,
+    status_of,
+)
 from audit.disputes import MAX_PAGE, Scope, Told, ToldQuestion, find_dispute, list_disputes
 from authz.disputes import MAY, DisputeState, Party
 from authz.questions import Asked
@@ -28,30 +37,32 @@ Concerned = Annotated[
 ]
 
 
-@router.post("/disputes", status_code=201)
-async def dispute(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/disputes", status_code=201, openapi_extra=body_schema(Signed))
+async def dispute(body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """Record a holder's dispute; its grant is frozen before the answer leaves."""
-    statement, actor = auth.statement(body.statement, (Kind.DISPUTE,))
+    statement, actor = await auth.statement(body.statement, (Kind.DISPUTE,))
     answer = await service.record("dispute", Request(statement, actor))
     return reply(
         {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 201)
     )
 
 
-@router.post("/disputes/{dispute_id}/resolution")
-async def resolve(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/disputes/{dispute_id}/resolution", openapi_extra=body_schema(Signed))
+async def resolve(
+    dispute_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep
+) -> Response:
     """Record an auditor's resolution, or the holder's withdrawal."""
     return await _record(dispute_id, body, service, auth, Kind.RESOLUTION, 200)
 
 
-@router.post("/disputes/{dispute_id}/questions", status_code=201)
-async def ask(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/disputes/{dispute_id}/questions", status_code=201, openapi_extra=body_schema(Signed))
+async def ask(dispute_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """Record what an auditor asks the holder or the department concerned."""
     return await _record(dispute_id, body, service, auth, Kind.QUESTION, 201)
 
 
-@router.post("/disputes/{dispute_id}/answers", status_code=201)
-async def answer(dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/disputes/{dispute_id}/answers", status_code=201, openapi_extra=body_schema(Signed))
+async def answer(dispute_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """Record the answer to a question, by whom it was put to."""
     return await _record(dispute_id, body, service, auth, Kind.ANSWER, 201)
 
@@ -63,7 +74,7 @@ async def _record(
     dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep, kind: Kind, done: int
 ) -> Response:
     """Record a statement about a dispute that is there already."""
-    statement, actor = auth.statement(body.statement, (kind,))
+    statement, actor = await auth.statement(body.statement, (kind,))
     if statement.payload.get("dispute_id") != dispute_id:
         raise StatementError("statement.member", "the statement names another dispute")
     answered = await service.record(_HANDLERS[kind], Request(statement, actor))

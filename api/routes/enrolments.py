@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import Field
 from sqlalchemy import select
 
-from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.replies import AuthDep, Reader, ServiceDep, Signed, body_of, body_schema, reply, status_of
 from api.service import Service
 from ledger import invitations, store
 from ledger.admission import proven_person
@@ -56,27 +56,33 @@ class CodedClaim(Signed):
     code: Annotated[str, Field(max_length=MAX_TYPED)]
 
 
-@router.post("/enrolments", status_code=201)
-async def enrol(body: Enrolment, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/enrolments", status_code=201, openapi_extra=body_schema(Enrolment))
+async def enrol(
+    body: Annotated[Enrolment, body_of(Enrolment)], service: ServiceDep, auth: AuthDep
+) -> Response:
     """Record an enrolment signed by the operator (holders' devices: by an issuer too)."""
-    statement, actor = auth.statement(body.statement, (Kind.ENROLMENT,))
+    statement, actor = await auth.statement(body.statement, (Kind.ENROLMENT,))
     extra = body.person(statement, service.master)
     return _recorded(await service.record("enrolment", Request(statement, actor, extra)))
 
 
-@router.post("/invitations", status_code=201)
-async def invite(body: Enrolment, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/invitations", status_code=201, openapi_extra=body_schema(Enrolment))
+async def invite(
+    body: Annotated[Enrolment, body_of(Enrolment)], service: ServiceDep, auth: AuthDep
+) -> Response:
     """Record that whoever has a one-time code may enrol one key; signed by the operator (for
     holders: by an issuer too). The statement has the code's digest, never the code."""
-    statement, actor = auth.statement(body.statement, (Kind.INVITATION,))
+    statement, actor = await auth.statement(body.statement, (Kind.INVITATION,))
     extra = body.person(statement, service.master)
     return _recorded(await service.record("invitation", Request(statement, actor, extra)))
 
 
-@router.post("/invitations/claim", status_code=201)
-async def claim(body: CodedClaim, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/invitations/claim", status_code=201, openapi_extra=body_schema(CodedClaim))
+async def claim(
+    body: Annotated[CodedClaim, body_of(CodedClaim)], service: ServiceDep, auth: AuthDep
+) -> Response:
     """Enrol the key that signed this, as the invitation says. One code enrols one key."""
-    statement = auth.own_statement(body.statement, Kind.CLAIM)
+    statement = await auth.own_statement(body.statement, Kind.CLAIM)
     claimed = invitations.read_claim(statement, body.code)
     # Before the committer: who guesses codes must not get in the way of its batches.
     role = await asyncio.to_thread(_invited_role, service, claimed.invitation)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.evidence import EvidenceDesk
-from api.replies import Reader, reply
+from api.replies import Reader, body_of, body_schema, reply
 from audit.bundle import SUBJECTS, Subject
 from ledger.directory import Enrolled, Role
 
@@ -58,9 +58,9 @@ async def _desk(request: Request) -> EvidenceDesk:
 DeskDep = Annotated[EvidenceDesk, Depends(_desk)]
 
 
-@router.post("/evidence")
+@router.post("/evidence", openapi_extra=body_schema(Wanted))
 async def evidence(
-    body: Wanted,
+    body: Annotated[Wanted, body_of(Wanted)],
     desk: DeskDep,
     reader: Annotated[
         Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))

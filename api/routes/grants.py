@@ -14,7 +14,17 @@ from sqlalchemy import select
 
 from api.auth import FRESH_SECONDS
 from api.notices import MAX_WAIT
-from api.replies import AuthDep, Reader, ServiceDep, Signed, reply, status_of
+from api.replies import (
+    AuthDep,
+    Reader,
+    ServiceDep,
+    Signed,
+    SignedBody,
+    body_of,
+    body_schema,
+    reply,
+    status_of,
+)
 from api.service import Service
 from authz import store
 from authz.codes import (
@@ -50,10 +60,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@router.post("/grants", status_code=201)
-async def grant(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/grants", status_code=201, openapi_extra=body_schema(Signed))
+async def grant(body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """Record a grant signed by the holder's device."""
-    statement, actor = auth.statement(body.statement, (Kind.GRANT,))
+    statement, actor = await auth.statement(body.statement, (Kind.GRANT,))
     answer = await service.record("grant", Request(statement, actor))
     value = {**answer.result, "receipt": answer.receipt.to_json()}
     fresh = abs(time.time() - statement.issued_at) <= FRESH_SECONDS
@@ -116,7 +126,7 @@ def _show_grant(parsed: Grant, row: Any) -> dict[str, Any]:
 
 
 @router.get("/grants/{grant_id}/code")
-async def code(
+def code(
     grant_id: str,
     service: ServiceDep,
     reader: Holder,
@@ -157,8 +167,15 @@ class SpokenCode(BaseModel):
     site: Annotated[str, Field(max_length=64)]
 
 
-@router.post("/grants/{grant_id}/spoken-code", status_code=201)
-def spoken(grant_id: str, body: SpokenCode, service: ServiceDep, reader: Holder) -> Response:
+@router.post(
+    "/grants/{grant_id}/spoken-code", status_code=201, openapi_extra=body_schema(SpokenCode)
+)
+def spoken(
+    grant_id: str,
+    body: Annotated[SpokenCode, body_of(SpokenCode)],
+    service: ServiceDep,
+    reader: Holder,
+) -> Response:
     """Eight digits to say at one site: three minutes, one use, five tries."""
     granted = _own_grant(service, reader, grant_id)
     now = now_ms()
@@ -198,10 +215,10 @@ def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
     return row
 
 
-@router.post("/grants/{grant_id}/revocation")
-async def revoke(grant_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/grants/{grant_id}/revocation", openapi_extra=body_schema(Signed))
+async def revoke(grant_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """Record the holder's revocation; no lookup is released under the grant any more."""
-    statement, actor = auth.statement(body.statement, (Kind.REVOCATION,))
+    statement, actor = await auth.statement(body.statement, (Kind.REVOCATION,))
     if statement.payload.get("grant_id") != grant_id:
         raise StatementError("statement.member", "the statement names another grant")
     answer = await service.record("revocation", Request(statement, actor))
@@ -210,15 +227,15 @@ async def revoke(grant_id: str, body: Signed, service: ServiceDep, auth: AuthDep
     )
 
 
-@router.post("/requests", status_code=201)
-async def open_request(body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/requests", status_code=201, openapi_extra=body_schema(Signed))
+async def open_request(body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """A terminal asks for access; the answer has the code and the matching number to show."""
-    statement, actor = auth.statement(body.statement, (Kind.REQUEST,))
+    statement, actor = await auth.statement(body.statement, (Kind.REQUEST,))
     answer = await service.record("request", Request(statement, actor))
     request_id = answer.result["request_id"]
     return reply(
         {
-            **_show_request(service, request_id, with_code=True),
+            **await asyncio.to_thread(_show_request, service, request_id, with_code=True),
             "receipt": answer.receipt.to_json(),
         },
         status_of(answer.receipt, 201),
@@ -293,8 +310,10 @@ class FindRequest(BaseModel):
     code: Annotated[str, Field(max_length=256)]
 
 
-@router.post("/requests/find")
-async def find_request(body: FindRequest, service: ServiceDep, reader: Holder) -> Response:
+@router.post("/requests/find", openapi_extra=body_schema(FindRequest))
+def find_request(
+    body: Annotated[FindRequest, body_of(FindRequest)], service: ServiceDep, reader: Holder
+) -> Response:
     """The request behind a kiosk's code: who asks, where, for what, which fields."""
     scanned = parse_code(body.code)
     table = store.access_requests
@@ -312,10 +331,10 @@ async def find_request(body: FindRequest, service: ServiceDep, reader: Holder) -
     return reply(_show_request(service, request_id, with_code=False), headers=_PRIVATE)
 
 
-@router.post("/requests/{request_id}/refusal")
-async def refuse(request_id: str, body: Signed, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/requests/{request_id}/refusal", openapi_extra=body_schema(Signed))
+async def refuse(request_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
     """The holder says no."""
-    statement, actor = auth.statement(body.statement, (Kind.REFUSAL,))
+    statement, actor = await auth.statement(body.statement, (Kind.REFUSAL,))
     if statement.payload.get("request_id") != request_id:
         raise StatementError("statement.member", "the statement names another request")
     answer = await service.record("refusal", Request(statement, actor))

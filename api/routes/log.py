@@ -6,13 +6,12 @@ import base64
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from sqlalchemy.exc import SQLAlchemyError
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import PlainTextResponse
 
 from api.errors import problem
 from api.metrics import render
-from api.replies import Reader, ServiceDep, reply
+from api.replies import AuthDep, Reader, ServiceDep, reply
 from api.service import Service
 from audit.history import MAX_PAGE, Scope, history
 from ledger import store
@@ -24,6 +23,8 @@ from ledger.statements import StatementError
 from ledger.tiles import NodeReader, parse_tile_path
 
 router = APIRouter(tags=["log"])
+
+WATCH_TROUBLE = "the watch found records that are not as they must be; the service's log names them"
 
 Seq = Annotated[int, Query(ge=0, le=2**53)]
 Name = Annotated[str | None, Query(max_length=200)]
@@ -39,7 +40,7 @@ async def checkpoint(service: ServiceDep) -> Response:
 
 
 @router.get("/log/tile/{path:path}")
-async def tile(path: str, request: Request, service: ServiceDep) -> Response:
+def tile(path: str, request: Request, service: ServiceDep) -> Response:
     """A hash tile (C2SP tlog-tiles); entries are private, so there are no entry bundles."""
     # Not ``path``: the router's pattern lets a line break at the end pass unseen.
     coordinate = parse_tile_path(request.scope["path"].removeprefix("/log/tile/"))
@@ -63,7 +64,7 @@ async def tile(path: str, request: Request, service: ServiceDep) -> Response:
 
 
 @router.get("/v1/proofs/inclusion")
-async def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Response:
+def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Response:
     """The path from leaf ``seq`` to the root over ``size`` leaves (default: newest anchored)."""
     anchored = service.log.anchored
     size = anchored if size is None else size
@@ -76,7 +77,7 @@ async def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> R
 
 
 @router.get("/v1/proofs/consistency")
-async def consistency(service: ServiceDep, first: Seq, second: Seq) -> Response:
+def consistency(service: ServiceDep, first: Seq, second: Seq) -> Response:
     """Proof that the log of ``second`` entries extends that of ``first``."""
     proof = service.log.consistency(first, second)
     return reply({"first": first, "second": second, "proof": _base64(proof)})
@@ -181,21 +182,25 @@ async def health() -> Response:
 
 
 @router.get("/readyz")
-async def ready(service: ServiceDep) -> Response:
+async def ready(
+    request: Request,
+    service: ServiceDep,
+    auth: AuthDep,
+    authorization: Annotated[str | None, Header()] = None,
+) -> Response:
     """Whether requests would be served now, and should be: database, chain and committer; and
     that the watch found nothing altered, which stays until the service is started again; and
-    that it was not told to stop."""
+    that it was not told to stop. Which record was found altered, only the operator and auditors
+    are told (with an access token); the service's log has it too."""
     if service.stopping:
         return problem(503, "stopping", "the service is stopping", retry_after=5)
     if (found := service.watcher.trouble) is not None:
+        if authorization is not None:
+            await auth.reader(authorization, (Role.OPERATOR, Role.AUDITOR))
+        else:
+            found = WATCH_TROUBLE
         return problem(503, "watch.trouble", found, retry_after=60)
-    status = service.committer.status
-    trouble = status.broken or status.chain_trouble
-    try:
-        with service.database.read() as connection:
-            store.head_size(connection, service.log_id)
-    except SQLAlchemyError:
-        trouble = "the database does not answer"
+    trouble = await request.app.state.readiness.trouble()
     if trouble is not None:
         return problem(503, "not_ready", trouble, retry_after=5)
     return reply({"status": "ready", "size": service.log.size, "anchored": service.log.anchored})

@@ -24,6 +24,8 @@ from ledger.statements import Kind
 router = APIRouter(prefix="/v1", tags=["lookups"])
 
 PATH = "/v1/lookups"
+#: Bytes; a lookup has one or two thousand.
+MAX_BODY = 16 << 10
 
 
 @router.post(
@@ -41,7 +43,7 @@ async def look_up(request: HttpRequest) -> Response:
     # machinery, which costs more than the decision (see `api.app`).
     service, auth = service_of(request), authenticator_of(request)
     body = await read_body(request, Signed)
-    statement, actor = auth.statement(body.statement, (Kind.LOOKUP,))
+    statement, actor = await auth.statement(body.statement, (Kind.LOOKUP,))
     lookup = read_lookup(statement.payload, actor)
     answer = await service.record("lookup", Request(statement, actor, lookup))
     receipt = answer.receipt.to_json()

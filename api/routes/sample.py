@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import sample
-from api.replies import ServiceDep, reply
+from api.replies import ServiceDep, body_of, body_schema, reply
 
 router = APIRouter(prefix="/sample", tags=["sample city"])
 
@@ -25,7 +25,7 @@ def people() -> Response:
     return reply({"people": sample.all_people()})
 
 
-@router.post("/invitations", status_code=201)
-async def invite(body: Chosen, service: ServiceDep) -> Response:
+@router.post("/invitations", status_code=201, openapi_extra=body_schema(Chosen))
+async def invite(body: Annotated[Chosen, body_of(Chosen)], service: ServiceDep) -> Response:
     """A one-time code to be this person; the browser claims it as any other."""
     return reply({"code": await sample.invite(service, body.person)}, 201)

@@ -21,6 +21,7 @@ router = APIRouter(prefix="/v1", tags=["scans"])
 
 PATH = "/v1/scans"
 MAX_IMAGE = 512 << 10
+ROLES = frozenset({Role.HOLDER, Role.TERMINAL})
 #: One frame of a 4K camera.
 MAX_PIXELS = 3840 * 2160
 MAX_EDGE = 4096
@@ -43,9 +44,7 @@ _KINDS = {"image/jpeg": "JPEG", "image/png": "PNG"}
         }
     },
 )
-async def scan(
-    request: Request, reader: Annotated[Enrolled, Depends(Reader(Role.HOLDER, Role.TERMINAL))]
-) -> Response:
+async def scan(request: Request, reader: Annotated[Enrolled, Depends(Reader(*ROLES))]) -> Response:
     """The texts of the QR codes on one camera frame, a JPEG or PNG of at most 512 KB."""
     kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
     if kind is None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
 
 from api.chain_view import ChainView
-from api.replies import ServiceDep, body_schema, read_body, reply
+from api.replies import ServiceDep, body_schema, parse_body, reply
 from api.report import Read, names_of, report_pdf
 from api.report import read as read_file
 from api.routes.evidence import DeskDep
@@ -29,7 +29,7 @@ from audit.receipt_checks import (
     examine,
     read_parts,
 )
-from audit.verification import verify_bundle
+from audit.verification import Report, verify_bundle
 from ledger import store
 from ledger.chain import ChainError
 from ledger.committer import Busy
@@ -43,6 +43,8 @@ router = APIRouter(prefix="/v1", tags=["verification"])
 PATH = "/v1/verify"
 REPORT_PATH = "/v1/verify/report"
 MAX_BODY = 1 << 20
+#: Members and items of a document; those of a bundle have some forty bytes each.
+MAX_MEMBERS = MAX_BODY // 16
 #: Documents of strangers that are worked on at once, so that lookups keep the processor.
 MAX_AT_ONCE = 2
 
@@ -69,14 +71,11 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     """What of a receipt or of an evidence bundle holds, check by check. The names of checks and
     details are in `audit.receipt_checks` and, for bundles, `audit.verification`, which needs
     neither the log nor the chain: here it is run with this service's own trust file."""
-    body = await read_body(request, Evidence)
-    if body.bundle is not None:
-        trust = await desk.trust()
-        report = await _examine(request, await request.body(), trust)
-        return reply(report, headers={"Cache-Control": "no-store"})
-    parts, log_says, own = await _at_most_two(
-        request, lambda: _read_and_ask_log(service, body.receipt or {})
-    )
+    content, trust = await request.body(), await desk.trust()
+    read = await _at_most_two(request, lambda: _read(service, content, trust))
+    if isinstance(read, Report):
+        return reply(read.to_json())
+    parts, log_says, own = read
     chain_says, time = await _ask_chain(chain, parts)
     key = service.log_verifier
     checks = await _at_most_two(request, lambda: examine(parts, key, log_says, chain_says, own))
@@ -95,8 +94,7 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
             "checks": [asdict(check) for check in checks],
             "entry": None if parts.entry is None else _public(parts.entry),
             "anchor": anchor,
-        },
-        headers={"Cache-Control": "no-store"},
+        }
     )
 
 
@@ -136,10 +134,7 @@ async def report(
 
     file, pdf = await _at_most_two(request, work)
     name = f"certledger-report-{file.digest[:8]}.pdf"
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(pdf, headers=headers, media_type="application/pdf")
 
 
@@ -169,21 +164,18 @@ async def _at_most_two(request: Request, work: Callable[[], T]) -> T:
     return await asyncio.shield(working)
 
 
-async def _examine(request: Request, body: bytes, trust: Trust) -> dict[str, Any]:
-    def work() -> dict[str, Any]:
-        # Read once more, and strictly: a member that stands twice is no bundle.
-        return verify_bundle(read_bundle(load_json(body)["bundle"]), trust).to_json()
-
-    try:
-        return await _at_most_two(request, work)
-    except BundleError as error:
-        raise StatementError("bundle.malformed", str(error)) from None
-
-
-def _read_and_ask_log(
-    service: Service, receipt: dict[str, Any]
-) -> tuple[Parts, LogSays | None, Anchoring]:
-    parts = read_parts(receipt)
+def _read(
+    service: Service, content: bytes, trust: Trust
+) -> Report | tuple[Parts, LogSays | None, Anchoring]:
+    """A bundle verified, or what a receipt says and what the log does."""
+    body = parse_body(content, Evidence, MAX_MEMBERS)
+    if body.bundle is not None:
+        try:
+            # Read once more, and strictly: a member that stands twice is no bundle.
+            return verify_bundle(read_bundle(load_json(content)["bundle"]), trust)
+        except BundleError as error:
+            raise StatementError("bundle.malformed", str(error)) from None
+    parts = read_parts(body.receipt or {})
     return parts, _ask_log(service, parts.entry), _anchoring(service, parts)
 
 

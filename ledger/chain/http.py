@@ -6,6 +6,7 @@ again, or what an answer means (`ledger.chain`).
 """
 
 import http.client
+import time
 from base64 import b64encode
 from threading import Lock
 from typing import Any
@@ -17,6 +18,10 @@ from web3.types import RPCEndpoint, RPCResponse
 
 # Kept for reuse; more threads than this at once open connections of their own.
 MAX_IDLE = 4
+
+
+# A node may be anybody's: a witness asks one that it was told of.
+MAX_REPLY, REPLY_SECONDS = 64 << 20, 120.0
 
 
 class Unreachable(OSError):
@@ -77,7 +82,7 @@ class KeepAliveProvider(JSONBaseProvider):
         try:
             connection.request("POST", self._path, body, self._headers)
             reply = connection.getresponse()
-            content = reply.read()
+            content = _all_of(reply)
         except (http.client.RemoteDisconnected, OSError):
             connection.close()
             raise
@@ -97,3 +102,16 @@ class KeepAliveProvider(JSONBaseProvider):
         except orjson.JSONDecodeError as error:
             raise Unreachable(f"HTTP status {reply.status}, and no JSON") from error
         return response
+
+
+def _all_of(reply: http.client.HTTPResponse) -> bytes:
+    parts, size, until = [], 0, time.monotonic() + REPLY_SECONDS
+    while part := reply.read1(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_REPLY or time.monotonic() > until:
+            raise Unreachable(f"a reply of more than {MAX_REPLY} bytes or {REPLY_SECONDS:.0f} s")
+    if reply.length:  # read1 does not tell that the rest is missing
+        raise http.client.IncompleteRead(b"".join(parts), reply.length)
+    reply.read()  # nothing, and then the connection may be used again
+    return b"".join(parts)

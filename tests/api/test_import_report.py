@@ -26,6 +26,7 @@ def start_import(town: Any, rows: str) -> str:
     payload = {"type": kind, "file_sha256": hashlib.sha256(content).hexdigest()}
     answer = httpx.post(
         f"{town.url}/v1/imports",
+        headers=town.police.authorization(),
         data={"statement": town.police.statement(Kind.IMPORT, payload)},
         files={"file": ("cards.csv", content)},
         trust_env=False,

@@ -900,6 +900,7 @@ def test_an_upload_must_be_the_file_that_was_signed_for(
     statement = city.police.statement(Kind.IMPORT, {"type": kind, "file_sha256": "0" * 64})
     answer = httpx.post(
         f"{city.url}/v1/imports",
+        headers=city.police.authorization(),
         data={"statement": statement},
         files={"file": ("cards.csv", path.read_bytes())},
         trust_env=False,

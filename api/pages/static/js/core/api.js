@@ -54,7 +54,8 @@ export class Api {
     return sign(this.#key, kind, payload, serverNow());
   }
 
-  async #authorization() {
+  /** The `Authorization` header of reads and long bodies. */
+  async authorization() {
     await learnTime();
     const now = serverNow();
     if (now >= this.#renewAt) {
@@ -118,7 +119,7 @@ export class Api {
       let response, body;
       try {
         const headers = { ...request.headers };
-        if (token) headers.Authorization = await this.#authorization();
+        if (token) headers.Authorization = await this.authorization();
         response = await fetch(path, { ...request, headers, signal: limit.signal, cache: "no-store", credentials: "omit" });
         if (AWAY.has(response.status)) throw new Error(`HTTP ${response.status}`);
         // An answer that is cut off is no answer.

@@ -25,7 +25,7 @@ export async function upload(api, { file, typeCode, onProgress, onWait }) {
     form.append("statement", statement);
     form.append("file", file);
     try {
-      return await send(form, onProgress);
+      return await send(form, await api.authorization(), onProgress);
     } catch (error) {
       const again = error instanceof Unreachable || (error instanceof Problem && [502, 503, 504].includes(error.status));
       if (!again || attempt === TRIES) throw error;
@@ -45,10 +45,11 @@ async function contentOf(blob) {
   }
 }
 
-function send(form, onProgress) {
+function send(form, authorization, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("POST", "/v1/imports");
+    request.setRequestHeader("Authorization", authorization);
     request.responseType = "json";
     request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
     request.onload = () => {
