@@ -46,6 +46,22 @@ class RowResult:
     code: str | None = None
 
 
+class KeyRefused(Exception):
+    """No row can be issued with this key, whatever the file holds; ``code`` is the first row's."""
+
+    def __init__(self, code: str, issued: int) -> None:
+        before = f" after {issued} certificates were issued" if issued else ""
+        super().__init__(
+            f"stopped{before}: the service takes no certificate of this type by this key ({code}). "
+            "Is it the department's issuing key, and is the department enrolled for the type?"
+        )
+        self.code = code
+
+
+#: Of the key and its department, not of the row: the next row would fare the same.
+_OF_THE_KEY = ("actor.", "issuer.", "key.", "statement.")
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far an import is; ``bytes_total`` is None for a stream of unknown length."""
@@ -111,8 +127,9 @@ def import_export(
 ) -> ImportOutcome:
     """Issue every good row of an export; the report names every refused one.
 
-    Raises ExportError for a file that cannot be read, and whatever ``submit`` raises: rows
-    submitted before that stay issued, and running the file again goes on from there.
+    Raises ExportError for a file that cannot be read, KeyRefused when no row can be issued at all,
+    and whatever ``submit`` raises: rows submitted before that stay issued, and running the file
+    again goes on from there.
     """
     digest = file_sha256(path)
     waiting: deque[tuple[list[Prepared], Future[Sequence[RowResult]]]] = deque()
@@ -129,6 +146,8 @@ def import_export(
                 if result.code is None:
                     report.accept()
                     already += result.already
+                elif result.code.startswith(_OF_THE_KEY):
+                    raise KeyRefused(result.code, report.accepted)
                 else:
                     report.refuse(RowRefusal(row.line, result.code, None))
             refused = sum(report.refused.values())
@@ -141,6 +160,7 @@ def import_export(
                 settle()
         while waiting:
             settle()
+        report.left_out = export.left_out
     return ImportOutcome(report, report.accepted - already, already)
 
 

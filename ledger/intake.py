@@ -4,9 +4,10 @@ Brings each cell to its canonical form, checks it, derives the yes/no fields and
 either as `Prepared` or as `RowRefusal` with one reason. Pure: the reader is `ledger.exports`.
 
 Reasons, in the order in which they outrank each other within a row (a person mends the first,
-and the file comes back with the rest): ``row.unreadable``, ``field.missing``,
-``identity_number.check_digit`` and ``credit_code.check_digit``, ``date.invalid``,
-``field.invalid``. ``duplicate`` is the ledger's to give: only it knows what was issued before.
+and the file comes back with the rest): ``row.unreadable``, ``field.missing``, ``cell.…`` (the
+file does not certainly say the value: `ledger.exports.rows`), ``identity_number.check_digit`` and
+``credit_code.check_digit``, ``date.invalid``, ``field.invalid``. ``duplicate`` is the ledger's to
+give: only it knows what was issued before.
 
 A birth date that differs from the one inside the identity number is not refused here: exports
 hold such rows, usually as a second row for a number already issued.
@@ -17,10 +18,9 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from calendar import monthrange
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import IO, Any
@@ -34,21 +34,33 @@ from ledger.catalogue import (
     Format,
     derive,
     is_amount,
-    is_month,
     is_plain_text,
-    split_period,
     validity_of,
+)
+from ledger.cells import STRAY, said
+from ledger.dates import (
+    day_of,
+    end_of,
+    month_of,
+    read_day,
+    read_day_or_month,
+    read_end,
+    read_month,
+    read_period,
 )
 from ledger.exports import (
     Cell,
+    Doubt,
     Export,
     ExportError,
+    LeftOut,
     Row,
     Unreadable,
     file_sha256,
     open_export,
     source_ref,
 )
+from ledger.exports.rows import DIGITS_LOST, SHOWN_OTHERWISE
 from ledger.identifiers import (
     is_credit_code,
     is_holder_number,
@@ -66,29 +78,20 @@ DATE_INVALID = "date.invalid"
 FIELD_INVALID = "field.invalid"
 DUPLICATE = "duplicate"
 
+#: All others, of cells that do not certainly say anything, come first.
 _RANK = {IDENTITY_CHECK: 1, CREDIT_CHECK: 1, DATE_INVALID: 2, FIELD_INVALID: 3}
 
-_MAX_TEXT_CELL = 100_000
-# Zero-width characters at the ends come with cells copied from web pages.
-_STRAY = " \t\r\n\u3000\xa0\u200b\ufeff"
-_INNER_BREAKS = re.compile(r"[\t\r\n\v\f]+")
+#: Their check characters tell by themselves, in words for those who know these numbers.
+_LOST = {
+    Format.IDENTITY_NUMBER: IDENTITY_CHECK,
+    Format.PERSON_NUMBER: IDENTITY_CHECK,
+    Format.HOLDER_NUMBER: IDENTITY_CHECK,
+    Format.CREDIT_CODE: CREDIT_CHECK,
+}
 
-_FOREVER = r"长期|长期有效|永久|永久有效|无固定期限|无限期|无期限|long-?term|permanent|\.\."
-_DAY = (
-    r"(?:[0-9]{4}([-./])[0-9]{1,2}\%d[0-9]{1,2}"
-    r"|[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日"
-    r"|[0-9]{8})"
-)
-_DATE = re.compile(_DAY % 1, re.ASCII)
-_MIDNIGHT = re.compile(r"T?00:00(?::00(?:\.0+)?)?$", re.ASCII)
-_ENDLESS = re.compile(_FOREVER, re.IGNORECASE)
-_PERIOD = re.compile(
-    rf"自?(?P<start>{_DAY % 2}|\.\.)(?:起)?(?:至|到|--?|~|—|–|/)"
-    rf"(?P<end>{_DAY % 4}|{_FOREVER})止?",
-    re.IGNORECASE | re.ASCII,
-)
-_DIGITS = re.compile(r"[0-9]+")
-_YEAR_MONTH = re.compile(r"([0-9]{4})(?:[-./]([0-9]{1,2})|年([0-9]{1,2})月|([0-9]{2}))", re.ASCII)
+_MAX_TEXT_CELL = 100_000
+_BOOLEANS = frozenset({"true", "false"})
+_INNER_BREAKS = re.compile(r"[\t\r\n\v\f]+")
 _NUMERALS = "零一二三四五六七八九"
 _AMOUNT = re.compile(
     r"(?:人民币)?¥?(?P<number>[0-9]{1,15}(?:\.[0-9]{1,8})?|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,8})?)"
@@ -96,7 +99,8 @@ _AMOUNT = re.compile(
     re.ASCII,
 )
 _YUAN = {"元": 1, "万元": 10_000, "亿元": 100_000_000}
-_INTEGER = re.compile(r"(-?[0-9]{1,16})(?:\.0+)?", re.ASCII)
+# Three decimals may be thousands as other countries write them.
+_INTEGER = re.compile(r"(-?[0-9]{1,16})(?:\.0{1,2})?", re.ASCII)
 _THOUSANDS = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
 
 
@@ -133,75 +137,21 @@ class _Invalid(Exception):
 def _squeeze(text: str) -> str:
     if len(text) > 200:
         raise _Invalid(FIELD_INVALID)
-    return "".join(unicodedata.normalize("NFKC", text).split()).strip(_STRAY)
+    return "".join(unicodedata.normalize("NFKC", text).split()).strip(STRAY)
 
 
-@lru_cache(maxsize=65_536)
-def _day(text: str) -> str | None:
-    """The canonical date a squeezed text names, or None."""
-    text = _MIDNIGHT.sub("", text)
-    if not _DATE.fullmatch(text):
-        return None
-    numbers = _DIGITS.findall(text)
-    if len(numbers[0]) == 8:
-        numbers = [text[:4], text[4:6], text[6:8]]
-    try:
-        return date(int(numbers[0]), int(numbers[1]), int(numbers[2])).isoformat()
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=65_536)
-def _month(text: str) -> str | None:
-    """The canonical month a squeezed text names, or None. Excel makes the first day of it; a last
-    day is the whole month too; a day between them would leave open how much of it is meant."""
-    day = _day(text)
-    if day is not None:
-        whole = date.fromisoformat(day)
-        return day[:7] if whole.day in (1, monthrange(whole.year, whole.month)[1]) else None
-    match = _YEAR_MONTH.fullmatch(text)
-    if match is None:
-        return None
-    canonical = f"{match[1]}-{int(match[2] or match[3] or match[4]):02}"
-    return canonical if is_month(canonical) else None
-
-
-def _end(text: str) -> str | None:
-    if _ENDLESS.fullmatch(text):
-        return OPEN
-    day = _day(text)
-    # The last day that can be written is how some systems say 'never'.
-    return OPEN if day == "9999-12-31" else day
-
-
-@lru_cache(maxsize=65_536)
-def _period(text: str) -> str | None:
-    """The canonical period; a single date is its end, as forms that print one mean it."""
-    match = _PERIOD.fullmatch(text)
-    start: str | None
-    end: str | None
-    if match is not None:
-        start = OPEN if match["start"] == OPEN else _day(match["start"])
-        end = _end(match["end"])
-    else:
-        start, end = OPEN, _end(text.removeprefix("至"))
-    if start is None or end is None:
-        return None
-    canonical = f"{start}/{end}"
-    return canonical if split_period(canonical) is not None else None
-
-
-def _text_of(value: Cell) -> str:
+def _text_of(value: Plain) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "是" if value else "否"
-    if isinstance(value, datetime):
-        value = value.date() if (value.hour, value.minute, value.second) == (0, 0, 0) else value
-    return value.isoformat()
+    raise _Invalid(SHOWN_OTHERWISE.code)
 
 
-Reader = Callable[[Cell, date], FieldValue]
+Plain = str | date | bool
+"""A cell that certainly says something; texts are not blank, and without marks (`ledger.cells`)."""
+
+Reader = Callable[[Plain, date], FieldValue]
 
 
 def _reader(item: Field) -> Reader:
@@ -209,8 +159,13 @@ def _reader(item: Field) -> Reader:
     folded = {key.casefold(): value for key, value in spellings.items()}
     units = item.units
 
-    def text(value: Cell, on: date) -> str:
-        plain = (value if type(value) is str else _text_of(value)).strip(_STRAY)
+    def text(value: Plain, on: date) -> str:
+        if type(value) is not str:
+            # Numbers and codes that a spreadsheet took for a date or for a yes are not got back.
+            raise _Invalid(FIELD_INVALID if isinstance(value, bool) else SHOWN_OTHERWISE.code)
+        if value.casefold() in _BOOLEANS:
+            raise _Invalid(FIELD_INVALID)
+        plain = value
         if len(plain) > _MAX_TEXT_CELL:
             raise _Invalid(FIELD_INVALID)
         if not plain.isascii():
@@ -224,7 +179,7 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(FIELD_INVALID)
         return plain
 
-    def enum(value: Cell, on: date) -> str:
+    def enum(value: Plain, on: date) -> str:
         found = spellings.get(value) if type(value) is str else None
         if found is None:
             found = folded.get(_squeeze(_text_of(value)).casefold())
@@ -232,70 +187,45 @@ def _reader(item: Field) -> Reader:
                 raise _Invalid(FIELD_INVALID)
         return found
 
-    def day(value: Cell, on: date) -> str:
-        if isinstance(value, date):
-            return value.isoformat()[:10]
-        found = _day(value) if type(value) is str and len(value) < 40 else None
-        if found is None:
-            found = _day(_dated(value))
+    def dated(
+        of_text: Callable[[str], str | None], of_cell: Callable[[date], str | None]
+    ) -> Reader:
+        def read(value: Plain, on: date) -> str:
+            if type(value) is str:
+                found = of_text(value)
+            else:
+                found = of_cell(value) if isinstance(value, date) else None
             if found is None:
                 raise _Invalid(DATE_INVALID)
-        return found
+            return found
 
-    def month(value: Cell, on: date) -> str:
-        found = _month(_dated(value))
-        if found is None:
-            raise _Invalid(DATE_INVALID)
-        return found
+        return read
 
-    def day_or_month(value: Cell, on: date) -> str:
-        text = _dated(value)
-        found = _day(text) or _month(text)
-        if found is None:
-            raise _Invalid(DATE_INVALID)
-        return found
-
-    def until(value: Cell, on: date) -> str:
-        found = value.isoformat()[:10] if isinstance(value, date) else _end(_dated(value))
-        if found is None:
-            raise _Invalid(DATE_INVALID)
-        return found
-
-    def period(value: Cell, on: date) -> str:
-        if isinstance(value, date):
-            value = value.isoformat()[:10]
-        found = _period(value) if type(value) is str and len(value) < 80 else None
-        if found is None:
-            found = _period(_dated(value))
-            if found is None:
-                raise _Invalid(DATE_INVALID)
-        return found
-
-    def identity_number(value: Cell, on: date) -> str:
+    def identity_number(value: Plain, on: date) -> str:
         number = _number(value, IDENTITY_CHECK)
         if not is_identity_number(number, on):
             raise _Invalid(IDENTITY_CHECK)
         return number
 
-    def person_number(value: Cell, on: date) -> str:
+    def person_number(value: Plain, on: date) -> str:
         number = _number(value, IDENTITY_CHECK)
         if not is_person_number(number, on):
             raise _Invalid(IDENTITY_CHECK)
         return number
 
-    def credit_code(value: Cell, on: date) -> str:
+    def credit_code(value: Plain, on: date) -> str:
         code = _number(value, CREDIT_CHECK)
         if not is_credit_code(code):
             raise _Invalid(CREDIT_CHECK)
         return code
 
-    def holder_number(value: Cell, on: date) -> str:
+    def holder_number(value: Plain, on: date) -> str:
         number = _number(value, IDENTITY_CHECK)
         if not is_holder_number(number, on):
             raise _Invalid(CREDIT_CHECK if looks_like_credit_code(number) else IDENTITY_CHECK)
         return number
 
-    def integer(value: Cell, on: date) -> int:
+    def integer(value: Plain, on: date) -> int:
         plain = _squeeze(_text_of(value))
         for unit in units:
             plain = plain.removesuffix(unit)
@@ -311,10 +241,12 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(FIELD_INVALID)
         return number
 
-    def amount(value: Cell, on: date) -> str:
+    def amount(value: Plain, on: date) -> str:
         match = _AMOUNT.fullmatch(_squeeze(_text_of(value)))
         if match is None:
             raise _Invalid(FIELD_INVALID)
+        if match["unit"] != "万元" and match["unit"] != "亿元" and match["number"][-4:-3] == ".":
+            raise _Invalid(FIELD_INVALID)  # 1.500: one and a half, or thousands as some write them
         yuan = Decimal(_ungrouped(match["number"])) * _YUAN[match["unit"] or "元"]
         canonical = f"{yuan:.2f}"
         # A third decimal is no amount of money, and rounding would be ours.
@@ -325,11 +257,11 @@ def _reader(item: Field) -> Reader:
     readers: dict[Format, Reader] = {
         Format.TEXT: text,
         Format.ENUM: enum,
-        Format.DATE: day,
-        Format.MONTH: month,
-        Format.DATE_OR_MONTH: day_or_month,
-        Format.UNTIL: until,
-        Format.PERIOD: period,
+        Format.DATE: dated(read_day, day_of),
+        Format.MONTH: dated(read_month, month_of),
+        Format.DATE_OR_MONTH: dated(read_day_or_month, day_of),
+        Format.UNTIL: dated(read_end, end_of),
+        Format.PERIOD: dated(read_period, _period_of),
         Format.IDENTITY_NUMBER: identity_number,
         Format.PERSON_NUMBER: person_number,
         Format.CREDIT_CODE: credit_code,
@@ -340,26 +272,27 @@ def _reader(item: Field) -> Reader:
     return readers[item.format]
 
 
-def _dated(value: Cell) -> str:
-    try:
-        return _squeeze(_text_of(value))
-    except _Invalid:
-        raise _Invalid(DATE_INVALID) from None
+def _period_of(cell: date) -> str | None:
+    end = end_of(cell)
+    return None if end is None else f"{OPEN}/{end}"
 
 
 def _ungrouped(plain: str) -> str:
     return plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain
 
 
-def _number(value: Cell, code: str) -> str:
+def _number(value: Plain, code: str) -> str:
     if type(value) is not str or len(value) > 100:
         raise _Invalid(code)
-    return normalise(value.strip(_STRAY))
+    return normalise(value)
 
 
 @lru_cache(maxsize=256)
-def _readers(item: CertificateType) -> tuple[tuple[str, bool, Reader], ...]:
-    return tuple((f.name, f.required, _reader(f)) for f in item.fields)
+def _readers(item: CertificateType) -> tuple[tuple[str, bool, Reader, str], ...]:
+    """Name, whether required, reader, and the reason of a number that has lost digits."""
+    return tuple(
+        (f.name, f.required, _reader(f), _LOST.get(f.format, DIGITS_LOST.code)) for f in item.fields
+    )
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -370,17 +303,21 @@ def prepare(item: CertificateType, row: Row, on: date) -> Prepared | RowRefusal:
     cells = row.cells
     fields: dict[str, FieldValue] = {}
     worst: RowRefusal | None = None
-    for name, required, read in _readers(item):
+    for name, required, read, lost in _readers(item):
         value = cells.get(name)
-        if value is None or (type(value) is str and not value.strip(_STRAY)):
+        if type(value) is str:
+            value = said(value)
+        if value is None or value == "":
             if required:
                 # Nothing outranks a missing field.
                 return RowRefusal(row.line, FIELD_MISSING, name)
             continue
         try:
+            if isinstance(value, Doubt):
+                raise _Invalid(lost if value == DIGITS_LOST else value.code)
             fields[name] = read(value, on)
         except _Invalid as error:
-            if worst is None or _RANK[error.code] < _RANK[worst.code]:
+            if worst is None or _RANK.get(error.code, 0) < _RANK.get(worst.code, 0):
                 worst = RowRefusal(row.line, error.code, name)
     if worst is not None:
         return worst
@@ -419,6 +356,7 @@ class ImportReport:
     digest: bytes
     type_code: str
     sink: IO[str] | None = None
+    left_out: list[LeftOut] = field(default_factory=list)
     accepted: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     rows: list[RowRefusal] = field(default_factory=list)
@@ -459,6 +397,7 @@ class ImportReport:
                 {"line": row.line, "code": row.code, "field": row.field} for row in self.rows
             ],
             "refused_not_listed": total - len(self.rows),
+            "left_out": [item.to_json() for item in self.left_out],
         }
 
 
@@ -475,6 +414,7 @@ __all__ = [
     "Export",
     "ExportError",
     "ImportReport",
+    "LeftOut",
     "Prepared",
     "Row",
     "RowRefusal",

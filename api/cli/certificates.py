@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from api.importing import Progress as ImportProgress
     from api.importing import Signer
     from ledger.catalogue import CertificateType
+    from ledger.exports import LeftOut
     from ledger.intake import Prepared
 
 PANEL = "Certificates"
@@ -95,7 +96,9 @@ def _department(enrolled: Mapping[str, Any]) -> str:
 def _import_text(outcome: Any) -> str:
     report = outcome.report
     lines = [f"{outcome.issued} issued, {outcome.already} issued before by this file"]
-    lines += [f"{count:>8} refused: {code}" for code, count in report.refused.items()]
+    for code, count in report.refused.items():
+        why = f" ({_REFUSED[code]})" if code in _REFUSED else ""
+        lines.append(f"{count:>8} refused: {code}{why}")
     lines += [
         f"  line {row.line}: {row.code}" + (f" ({row.field})" if row.field else "")
         for row in report.rows[:20]
@@ -103,7 +106,31 @@ def _import_text(outcome: Any) -> str:
     hidden = sum(report.refused.values()) - min(20, len(report.rows))
     if hidden > 0:
         lines.append(f"  and {hidden} more: name a file for all of them with --refused")
+    lines += [_left_out_text(item) for item in report.left_out]
     return "\n".join(lines)
+
+
+#: Codes that do not explain themselves.
+_REFUSED = {
+    "cell.error": "the cell holds a spreadsheet's error or a program's word for nothing",
+    "cell.not_calculated": "a formula whose result is not in the file: save values",
+    "cell.digits_lost": "a spreadsheet rounded the number: format the column as text, export again",
+    "cell.shown_otherwise": "the sheet shows another value than it stores: format it as text",
+    "cell.merged": "a merged cell: unmerge, and write the value in every row",
+    "cell.characters_lost": "characters that a conversion lost, or that only the sender's font has",
+}
+
+
+def _left_out_text(item: LeftOut) -> str:
+    if item.kind == "column":
+        return f"left out: column {item.name}, which is no field of this type"
+    if item.kind == "sheet":
+        return f"left out: sheet {item.name}; save it as a file of its own to issue it"
+    if item.kind == "hidden_sheet":
+        return f"left out: hidden sheet {item.name}"
+    if item.kind == "hidden_rows":
+        return f"left out: {item.count} hidden or filtered rows"
+    return f"left out: {item.count} rows above the headings"
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from api.client import ServiceError
+    from ledger.exports import ExportError
 
 NO, WRONG, INTERRUPTED = 1, 2, 130
 # Typer hands on what stands for wrong usage, but not its base class.
@@ -227,6 +228,10 @@ def _identifier(error: Exception) -> tuple[int, str]:
     return WRONG, f"{code}: {words.get(code, 'the number or identifier is not well formed')}"
 
 
+def _export(error: ExportError) -> tuple[int, str]:
+    return WRONG, f"{error.code}: {error}"
+
+
 def _settings(error: ValidationError) -> tuple[int, str]:
     told = [
         f"{'.'.join(str(part) for part in item['loc'])} (CERTLEDGER_"
@@ -266,7 +271,8 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("api.keyfiles", "KeyFileError", _wrong),
     ("api.backing_up", "BackupError", _wrong),
     ("api.witnessing", "WitnessError", _wrong),
-    ("ledger.exports", "ExportError", _wrong),
+    ("ledger.exports", "ExportError", _export),
+    ("api.importing", "KeyRefused", _no),
     ("ledger.identifiers", "IdentifierError", _identifier),
     ("audit.bundle", "BundleError", _wrong),
     ("api.report_pdf", "FontError", _wrong),

@@ -22,7 +22,7 @@ from starlette.responses import StreamingResponse
 from api.auth import Authenticator
 from api.bulk import check_one
 from api.errors import describe
-from api.importing import RowResult, Signer, import_export
+from api.importing import KeyRefused, RowResult, Signer, import_export
 from api.imports import RUNNING, ImportJob, ImportJobs
 from api.replies import (
     AuthDep,
@@ -387,7 +387,7 @@ async def _run_import(
                 progress=job.show,
                 refused_rows=job.refused_rows,
             )
-        except ExportError as error:
+        except (ExportError, KeyRefused) as error:
             job.failed(error.code, str(error))
         except Exception as error:  # noqa: BLE001 - the job is where it is told
             _, code, detail, _ = describe(error)

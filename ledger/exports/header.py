@@ -101,6 +101,4 @@ def _read(cells: Sequence[object], end: int, above: int, wanted: Wanted) -> Head
             names.add(name)
             pairs.append((index, name))
     width = headings[-1] + 1 if headings else 0
-    return Header(
-        tuple(pairs), frozenset(headings), width, end, above, doubled, tuple(unknown)
-    )
+    return Header(tuple(pairs), frozenset(headings), width, end, above, doubled, tuple(unknown))

@@ -48,9 +48,7 @@ class JsonTable:
             )
 
     def left_out(self) -> list[LeftOut]:
-        return [
-            LeftOut.named("column", key) for key, place in self._known.items() if place is None
-        ]
+        return [LeftOut.named("column", key) for key, place in self._known.items() if place is None]
 
     def __iter__(self) -> Iterator[Record]:
         yield from self._head

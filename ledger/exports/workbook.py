@@ -151,9 +151,7 @@ class Workbook:
             relation = relations.get(key, {})
             if relation.get("Type", "").rpartition("/")[2] == "worksheet":
                 hidden = attributes.get("state", "visible") != "visible"
-                sheets.append(
-                    Sheet(attributes.get("name", ""), hidden, _target(folder, relation))
-                )
+                sheets.append(Sheet(attributes.get("name", ""), hidden, _target(folder, relation)))
         if len(sheets) > MAX_SHEETS:
             raise ExportError("export.too_large", f"the workbook has over {MAX_SHEETS} sheets")
         return tuple(sheets), since_1904
@@ -399,7 +397,8 @@ class SheetRows:
         self._cells: dict[int, Cell] = {}
         self._column = -1
         self._letters: dict[str, int] = {}
-        self._kind, self._style = "n", None
+        self._kind = "n"
+        self._style: str | None = None
         self._value: list[str] | None = None
         self._formula = self._taking = False
         self._phonetic = self._size = 0

@@ -23,7 +23,9 @@ class XlsxTable:
     def __init__(self, stream: IO[bytes], wanted: Wanted) -> None:
         self._book = Workbook(stream)
         self._others: list[LeftOut] = []
-        found: list[tuple[Header | None, Sheet]] = []
+        found: list[tuple[Header, Sheet]] = []
+        header: Header | None
+        self._sheet: Sheet | None
         hidden_fits = False
         for sheet in self._book.sheets:
             rows = self._book.rows(sheet, merged=False)
@@ -38,9 +40,9 @@ class XlsxTable:
                 self._others.append(LeftOut.named("hidden_sheet", sheet.name))
             elif header is not None:
                 found.append((header, sheet))
-        header, self._sheet = max(
-            found, key=lambda item: item[0].score if item[0] else 0, default=(None, None)
-        )
+        header = self._sheet = None
+        if found:
+            header, self._sheet = max(found, key=lambda item: item[0].score)
         if hidden_fits and (header is None or header.score < 2):
             raise ExportError(
                 "export.header_unknown",

@@ -10,7 +10,7 @@ const SHOWN = 200;
 
 /** @param {object} job a finished import, as GET /v1/imports/{id} answers */
 export function reportOf(api, { import_id: id, report }, again) {
-  const { type, counts, refused, refused_not_listed: unlisted } = report;
+  const { type, counts, refused, refused_not_listed: unlisted, left_out: leftOut } = report;
   const total = refused.length + unlisted;
   const section = h("section", { class: "panel", tabindex: "-1", "aria-labelledby": "report-title" },
     h("div", { class: "split" },
@@ -26,6 +26,7 @@ export function reportOf(api, { import_id: id, report }, again) {
       [t("File"), report.file],
       [t("Type of certificate"), typeName(type)],
     ]));
+  if (leftOut.length) section.append(...omissions(leftOut));
   if (total) section.append(...refusals(api, id, type, counts, refused, total));
   section.append(h("div", { class: "actions" },
     h("button", { type: "button", class: total ? "" : "primary", onclick: again }, icon("upload"), t("Import another file"))));
@@ -33,6 +34,21 @@ export function reportOf(api, { import_id: id, report }, again) {
 }
 
 const tally = (n, words) => h("li", {}, h("strong", {}, formatNumber(n)), " ", words);
+
+const OMISSIONS = {
+  column: ({ name }) => t("The column “{name}”: this type has no such field.", { name }),
+  sheet: ({ name }) => t("The sheet “{name}”. To issue it, save it as a file of its own.", { name }),
+  hidden_sheet: ({ name }) => t("The hidden sheet “{name}”.", { name }),
+  hidden_rows: ({ count }) => tn("{n} row that is hidden or filtered out.", "{n} rows that are hidden or filtered out.", count),
+  rows_above_header: ({ count }) => tn("{n} row above the headings.", "{n} rows above the headings.", count),
+};
+
+function omissions(leftOut) {
+  return [
+    h("h4", {}, t("What was left out of the file")),
+    h("ul", { class: "left-out" }, leftOut.map((item) => h("li", {}, OMISSIONS[item.kind](item)))),
+  ];
+}
 
 function refusals(api, id, type, counts, refused, total) {
   const reasons = Object.entries(counts).filter(([code]) => code !== "accepted").sort((a, b) => b[1] - a[1]);
