@@ -94,7 +94,7 @@ def identity_check_digit(number: str) -> str:
 
 def birth_date(number: str) -> date | None:
     """The birth date inside a person's normalised number, or None where it holds none."""
-    if not (_IDENTITY.fullmatch(number) or _PERMANENT_RESIDENT.fullmatch(number)):
+    if len(number) != 18:
         return None
     try:
         return date.fromisoformat(number[6:14])
@@ -133,7 +133,10 @@ def is_holder_number(number: str, on: date) -> bool:
 
 def looks_like_credit_code(number: str) -> bool:
     """Form only: which of the two a number that names nobody was meant to be."""
-    return len(number) == 18 and not _IDENTITY.fullmatch(number) and birth_date(number) is None
+    if _IDENTITY.fullmatch(number):
+        return False
+    resident = _PERMANENT_RESIDENT.fullmatch(number) and birth_date(number)
+    return len(number) == 18 and not resident
 
 
 def parse_identity_number(text: str, on: date) -> str:

@@ -195,7 +195,7 @@ def _deriver(item: Derived, fields: Mapping[str, Field]) -> Derive:
 
     years = item.years
     dates = tuple(
-        (name, birth_date if fields[name].format in PERSON_FORMATS else date.fromisoformat)
+        (name, birth_date if fields[name].format in PERSON_FORMATS else canonical_date)
         for name in item.sources
     )
 
@@ -215,9 +215,15 @@ def _matcher(item: Derived) -> Callable[[str], bool]:
         return lambda value: value in texts
     if item.rule is Rule.STARTS_WITH:
         return lambda value: value.startswith(texts)
-    return lambda value: (
-        any(text in value for text in texts) and not any(text in value for text in unless)
-    )
+    found = _any_of(texts)
+    if not unless:
+        return lambda value: found(value) is not None
+    excluded = _any_of(unless)
+    return lambda value: found(value) is not None and excluded(value) is None
+
+
+def _any_of(texts: tuple[str, ...]) -> Callable[[str], re.Match[str] | None]:
+    return re.compile("|".join(map(re.escape, texts))).search
 
 
 class _Compiled:
