@@ -162,6 +162,7 @@ def _field(name: str, data: dict[str, Any]) -> Field:
     form = Format(data["format"])
     values = tuple(data.get("values", ()))
     _need(bool(values) == (form is Format.ENUM), f"{where}: values go with the format enum")
+    _need("units" not in data or form is Format.INTEGER, f"{where}: units go with an integer")
     spellings = dict(data.get("spellings", {}))
     for target in spellings.values():
         _need(target in values, f"{where}: spelling of {target!r}, which is no value")
@@ -208,6 +209,7 @@ def _derived(name: str, data: dict[str, Any], fields: Mapping[str, Field]) -> De
             f"{where}: value must list texts",
         )
     unless = tuple(data.get("unless", ()))
+    _need(not unless or rule is Rule.CONTAINS_ANY, f"{where}: unless goes with contains_any")
     return Derived(name, Names(data["zh"], data["en"]), sources, rule, years, texts, unless)
 
 

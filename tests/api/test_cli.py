@@ -266,6 +266,32 @@ def test_a_key_is_revoked_once(desk: Desk, tmp_path: Path) -> None:
     assert desk.run("enrol", "revoke-key", "--kid", kid, code=1)[1].startswith("key.revoked")
 
 
+def test_a_foreigner_is_one_holder_however_the_number_is_typed(desk: Desk) -> None:
+    bureau = ("--code", "440395", "--name", "交通警察局", "--types", "driving-licence")
+    desk.run("enrol", "institution", *bureau)
+    for name in ("traffic", "visitor"):
+        desk.run("keys", "new", "--out", desk.key(name))
+    enrol = ("enrol", "key", "--role", "issuer", "--institution", "440395")
+    desk.run(*enrol, "--key", desk.key("traffic"))
+    licence = {
+        "identity_number": "e1234 5678",
+        "name": "SMITH JOHN",
+        "sex": "男",
+        "nationality": "英国",
+        "birth_date": "1981-08-03",
+        "first_issued_on": "2020-01-02",
+        "vehicle_class": "C1",
+        "valid_period": "2020-01-02至2026-01-02",
+    }
+    words = ("issue", "--type", "driving-licence", "--key", desk.key("traffic"))
+    issued = desk.json(*words, "--fields", json.dumps(licence))
+    enrol = ("enrol", "holder", "--key", desk.key("visitor"), "--identity-number")
+    assert desk.run(*enrol, "E123", code=2)[1].startswith("holder_number.form: ")
+    desk.run(*enrol, "Ｅ１２３４－５６７８")
+    found = desk.json("certificates", "--key", desk.key("visitor"))["certificates"]
+    assert [item["certificate_id"] for item in found] == [issued["certificate_id"]]
+
+
 def test_a_key_is_enrolled_by_a_code(desk: Desk, card: str, number: str, tmp_path: Path) -> None:
     keys = [str(tmp_path / f"{name}.jwk") for name in ("tablet", "desk", "late")]
     for key in keys:

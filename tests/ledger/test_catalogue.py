@@ -244,6 +244,16 @@ format = "text"
 zh = "姓名"
 en = "Name"
 required = true
+[fields.nickname]
+format = "text"
+zh = "别名"
+en = "Nickname"
+[derived.known]
+from = "name"
+rule = "one_of"
+value = ["甲"]
+zh = "是否知名"
+en = "Known"
 """
 
 
@@ -263,6 +273,11 @@ def test_small_type_loads() -> None:
         ('code = "library-card"', 'code = "Library card"', "slug"),
         ('code = "library-card"', "code = ", "not TOML"),
         ("[fields.name]", "[fields.exp]", "bad name"),
+        ('zh = "姓名"', 'units = ["个"]\nzh = "姓名"', "units go with an integer"),
+        ('from = "name"', 'from = ["name", "age"]', "from names no field"),
+        ('from = "name"', 'from = "nickname"', "from must be required"),
+        ('rule = "one_of"', 'rule = "one_of"\nunless = ["甲"]', "unless goes with contains_any"),
+        ('rule = "one_of"', 'rule = "age_at_least"', "name holds no date"),
     ],
 )
 def test_wrong_data_file_is_refused_with_its_place(old: str, new: str, message: str) -> None:
