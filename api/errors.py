@@ -51,7 +51,6 @@ STATUS = {
     "entry.unknown": 404,
     "evidence.unknown": 404,
     "evidence.too_large": 422,
-    "evidence.unsupported": 422,
     "checkpoint.unknown": 404,
     "block.unknown": 404,
     "duplicate": 409,

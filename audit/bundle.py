@@ -39,6 +39,8 @@ MAX_HEADER, MAX_NODE, MAX_CHECKPOINT = 16_384, 1_024, 4_096
 
 #: The seal of the embedded node; `ledger.node.seal` says what is signed.
 EMBEDDED_SEAL = "certledger-seal-1"
+#: Named for a chain whose seals this version cannot read.
+UNKNOWN_SEAL = "unknown"
 
 #: What a bundle may be about, and the member that names it.
 SUBJECTS = {
@@ -153,9 +155,15 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """All that a verifier takes on trust: who seals the chain, which contracts, whose log."""
+    """All that a verifier takes on trust: which chain, who seals it, which contracts, whose log.
+
+    ``genesis``: hash of the chain's first block (32 bytes), None where its nodes do not show it.
+    ``seal``: the scheme; of one that a verifier does not know, `UNKNOWN_SEAL` above all, it checks
+    all but the seals.
+    """
 
     chain_id: int
+    genesis: bytes | None
     seal: str
     sealers: frozenset[bytes]
     directory: Contract
@@ -169,6 +177,7 @@ class Trust:
             "kind": TRUST_KIND,
             "chain": {
                 "id": self.chain_id,
+                "genesis": None if self.genesis is None else _hex(self.genesis),
                 "seal": self.seal,
                 "sealers": sorted(_hex(sealer) for sealer in self.sealers),
             },
@@ -234,7 +243,7 @@ def read_trust(value: object) -> Trust:
     top = _members(value, "trust", "v", "kind", "chain", "contracts", "log")
     _require(top["v"] == VERSION and type(top["v"]) is int, "v must be 1")
     _require(top["kind"] == TRUST_KIND, f"kind must be {TRUST_KIND}")
-    chain = _members(top["chain"], "chain", "id", "seal", "sealers")
+    chain = _members(top["chain"], "chain", "id", "genesis", "seal", "sealers")
     _require(type(chain["id"]) is int and 0 < chain["id"] < 2**53, "chain.id must be a number")
     _require(bool(_SCHEME.fullmatch(_text(chain["seal"], "seal"))), "chain.seal must be a name")
     sealers = [_hexed(item, _ADDRESS, "sealers") for item in _list(chain["sealers"], "sealers", 99)]
@@ -249,6 +258,9 @@ def read_trust(value: object) -> Trust:
     _require(verifier.name == log["origin"], "log.origin must be the verifier key's name")
     return Trust(
         chain_id=chain["id"],
+        genesis=None
+        if chain["genesis"] is None
+        else _hexed(chain["genesis"], _HASH, "chain.genesis"),
         seal=chain["seal"],
         sealers=frozenset(sealers),
         directory=_contract(contracts["directory"]),

@@ -27,6 +27,7 @@ from sqlalchemy import Connection, Row, select
 from audit.bundle import (
     EMBEDDED_SEAL,
     MAX_ENTRIES,
+    UNKNOWN_SEAL,
     Bundle,
     Contract,
     Line,
@@ -34,7 +35,7 @@ from audit.bundle import (
     Subject,
     Trust,
 )
-from audit.state_proofs import Nodes, account_at, read_header, storage_at
+from audit.state_proofs import Nodes, ProofFault, account_at, read_header, storage_at
 from audit.verification import pruned
 from authz.grants import GrantMode
 from authz.questions import Asked
@@ -52,8 +53,6 @@ from ledger.receipts import Published
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import StatementError, payload_of
 
-#: The scheme that is named for a chain whose seals we cannot read yet.
-NO_SEAL = "unknown"
 _HOLDERS = (EventKind.GRANT, EventKind.REVOCATION, EventKind.DISPUTE)
 
 
@@ -198,7 +197,7 @@ class Gatherer:
         """The changes of status that the registry had by the block that anchored a released lookup:
         they show whether the last of them came before the lookup or after it."""
         issued = [entry for entry, _ in found.values() if entry.kind is EventKind.ISSUE]
-        if about.decision is not Decision.RELEASED or not issued:
+        if about.decision is not Decision.RELEASED or not issued or not first[1].header:
             return {}
         size, block = first
         contract, header = self._trust.status_registry, read_header(block.header)
@@ -232,9 +231,22 @@ class Gatherer:
 
     def _block(self, number: int) -> SealedBlock:
         found = self._chain.sealed_header(number)
-        if found.seal is None:
-            return SealedBlock(found.header, NO_SEAL, b"")
-        return SealedBlock(found.header, EMBEDDED_SEAL, found.seal)
+        if found.seal is not None:
+            return SealedBlock(found.header, EMBEDDED_SEAL, found.seal)
+        return SealedBlock(
+            found.header if self._is_readable(found.header, number) else b"", UNKNOWN_SEAL, b""
+        )
+
+    def _is_readable(self, header: bytes, number: int) -> bool:
+        """Whether the state of another engine's block is proven as Ethereum's is."""
+        contract = self._trust.checkpoint_log
+        try:
+            proof = self._chain.state_proof("0x" + contract.address.hex(), [], number)
+            state_root = read_header(header).state_root
+            account = account_at(Nodes(proof.nodes), state_root, contract.address)
+        except (ChainError, ProofFault):
+            return False
+        return account is not None and account.code_hash == contract.code_hash
 
     def _proofs(
         self, found: dict[int, tuple[Entry, str]], blocks: list[tuple[int, SealedBlock]]
@@ -249,6 +261,8 @@ class Gatherer:
         ]
         nodes: dict[bytes, None] = {}
         for index, (size, block) in enumerate(blocks):
+            if not block.header:
+                continue  # nothing that a verifier could walk
             number = read_header(block.header).number
             log = [layout.head_slot(log_id), layout.root_slot(log_id, size)]
             asked = [(trust.checkpoint_log, log), (trust.status_registry, statuses)]
@@ -268,18 +282,16 @@ def trust_of(chain: ChainClient, log_key: NoteKey) -> Trust:
     deployment = chain.deployment
     if deployment is None:
         raise ChainError("no contracts are known")
-    number = chain.head_number()
-    head = chain.sealed_header(number)
+    head = chain.sealed_header(chain.head_number())
 
     def contract(address: str) -> Contract:
-        return Contract(
-            bytes.fromhex(address[2:]), chain.state_proof(address, [], number).code_hash
-        )
+        return Contract(bytes.fromhex(address[2:]), chain.code_hash(address))
 
     return Trust(
         chain_id=deployment.chain_id,
-        seal=NO_SEAL if head.seal is None else EMBEDDED_SEAL,
-        sealers=frozenset({head.sealer}),
+        genesis=None if deployment.genesis is None else bytes.fromhex(deployment.genesis[2:]),
+        seal=UNKNOWN_SEAL if head.seal is None else EMBEDDED_SEAL,
+        sealers=frozenset() if head.seal is None else frozenset({head.sealer}),
         directory=contract(deployment.directory),
         checkpoint_log=contract(deployment.checkpoint_log),
         status_registry=contract(deployment.status_registry),

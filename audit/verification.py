@@ -21,7 +21,9 @@ file: no server, no database, no chain, no clock.
 A check is *proven*, *failed* or *not proven*, with a code that is fixed for ever and words that
 are not (`audit.words`). 12 to 15 are left out where the bundle has nothing that they are about.
 The verdict is ``failed`` when a check failed; ``incomplete`` when something is missing that a
-bundle of this kind can have; ``verified`` otherwise. What no bundle can show is in `LIMITS`.
+bundle of this kind can have, or a seal is of a scheme that is not known here: then all else is
+checked, and what rests on a block is not proven; ``verified`` otherwise. What no bundle can show is
+in `LIMITS`.
 
 Not this module's job: the format (`audit.bundle`), where a bundle comes from (`audit.evidence`).
 """
@@ -30,12 +32,21 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from audit import claims
-from audit.bundle import EMBEDDED_SEAL, Bundle, Contract, Line, Trust, thumbprint
+from audit.bundle import (
+    EMBEDDED_SEAL,
+    Bundle,
+    Contract,
+    Line,
+    SealedBlock,
+    Trust,
+    thumbprint,
+)
 from audit.claims import Fault
 from audit.state_proofs import Header, Nodes, ProofFault, account_at, read_header, storage_at
 from audit.words import LIMITS, WORDS
@@ -59,7 +70,9 @@ REPORT_VERSION = 1
 #: clock, may lie before that of an entry which it records.
 CLOCK_STEP_MS = 60_000
 #: Not proven for want of something that a bundle of this kind can have.
-GAPS = frozenset({"statement.withheld", "seal.unknown_scheme", "earlier.failed"})
+GAPS = frozenset({"statement.withheld", "seal.unknown_scheme", "block.unsealed", "earlier.failed"})
+#: Facts that are read from a block.
+_OF_BLOCKS = ("block", "recorded_by", "status")
 _SECP256K1_HALF = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _STATES = {number: state for state, number in CHAIN_STATE.items()}
 
@@ -160,10 +173,26 @@ class _Protocol:
         self.headers: list[Header] = []
         self.facts: dict[str, Any] = {}
         self.nodes: Nodes | None = None
+        #: Of an engine whose seal this version does not know: what its blocks say is checked, and
+        #: not proven by it.
+        self.unsealed = False
+        self.read_block = False
 
     def run(self) -> Report:
-        checks = tuple(_outcome(number, name, run) for number, name, run in self._steps())
+        checks = tuple(
+            _outcome(number, name, self._conditional, run) for number, name, run in self._steps()
+        )
+        if self.unsealed:
+            self.facts = {k: v for k, v in self.facts.items() if k not in _OF_BLOCKS}
         return Report(self.bundle.subject.to_json(), checks, self.facts)
+
+    def _conditional(self, run: Callable[[], _Proven]) -> _Proven:
+        """Where nobody's seal vouches for a block, what agrees with it is not proven by it."""
+        self.read_block = False
+        done = run()
+        if self.unsealed and self.read_block:
+            raise _Gap("block.unsealed")
+        return done
 
     def _steps(self) -> Iterator[tuple[int, str, Callable[[], _Proven]]]:
         about = {line.entry.kind for line in self.lines}
@@ -303,19 +332,17 @@ class _Protocol:
     # --- 6 to 8: chain ------------------------------------------------------------------------
 
     def _seal(self) -> _Proven:
-        for block in self.bundle.blocks:
-            if block.scheme != self.trust.seal:
-                raise Fault("seal.other_scheme")
-            if block.scheme != EMBEDDED_SEAL:
-                raise _Gap("seal.unknown_scheme")
+        if any(block.scheme != self.trust.seal for block in self.bundle.blocks):
+            raise Fault("seal.other_scheme")
+        check = _SEALS.get(self.trust.seal)
+        if check is None:
+            self.unsealed = True
+            with suppress(ProofFault):  # or of another form, and nothing can be read from it
+                self.headers = [read_header(block.header) for block in self.bundle.blocks]
+            raise _Gap("seal.unknown_scheme")
         headers = [read_header(block.header) for block in self.bundle.blocks]
         for block, header in zip(self.bundle.blocks, headers, strict=True):
-            # Of the two signatures that say the same, only the one with the lower s.
-            if int.from_bytes(block.signature[32:64], "big") > _SECP256K1_HALF:
-                raise Fault("seal.invalid")
-            signer = seal.signer(block.signature, self.trust.chain_id, header.hash)
-            if signer is None or signer not in self.trust.sealers or signer != header.coinbase:
-                raise Fault("seal.invalid")
+            check(block, header, self.trust)
         self.headers = headers
         numbers = " and ".join(str(number) for number in sorted(h.number for h in headers))
         blocks = f"block {numbers}" if len(headers) == 1 else f"blocks {numbers}"
@@ -571,6 +598,7 @@ class _Protocol:
 
     def _now(self) -> Header:
         """The block at which everything is proven."""
+        self.read_block = True
         if not self.headers:
             raise _Gap("earlier.failed")
         return self.headers[0]
@@ -658,10 +686,32 @@ _NEEDS: Mapping[EventKind, tuple[tuple[EventKind, str, bool], ...]] = {
 }
 
 
-def _outcome(number: int, name: str, run: Callable[[], _Proven]) -> Check:
+def _sealed_by_authority(block: SealedBlock, header: Header, trust: Trust) -> None:
+    """The embedded node's: one signature, by whom the header names. Raises Fault."""
+    # Of the two signatures that say the same, only the one with the lower s.
+    if int.from_bytes(block.signature[32:64], "big") > _SECP256K1_HALF:
+        raise Fault("seal.invalid")
+    signer = seal.signer(block.signature, trust.chain_id, header.hash)
+    if signer is None or signer not in trust.sealers or signer != header.coinbase:
+        raise Fault("seal.invalid")
+
+
+#: How blocks are sealed, by the scheme that the trust file names. One more engine's seal is one
+#: more entry.
+_SEALS: Mapping[str, Callable[[SealedBlock, Header, Trust], None]] = {
+    EMBEDDED_SEAL: _sealed_by_authority
+}
+
+
+def _outcome(
+    number: int,
+    name: str,
+    under: Callable[[Callable[[], _Proven]], _Proven],
+    run: Callable[[], _Proven],
+) -> Check:
     seq, told = None, dict[str, Any]()
     try:
-        done = run()
+        done = under(run)
         outcome, code, told = PROVEN, done.code, dict(done.told)
     except _Gap as gap:
         outcome, code, told = NOT_PROVEN, gap.code, gap.told

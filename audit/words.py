@@ -36,7 +36,9 @@ WORDS: Final[Mapping[str, str]] = {
     # 6 seal
     "seal.valid": "a trusted sealer of chain {chain_id} sealed {blocks}",
     "seal.invalid": "a block is not sealed by a trusted sealer of the trusted chain",
-    "seal.unknown_scheme": "this verifier does not know how blocks are sealed on this chain",
+    "seal.unknown_scheme": "not checked: this verifier does not know how blocks are sealed on this "
+    "chain",
+    "block.unsealed": "agrees with the block as it is shown, whose seal was not checked: no proof",
     "seal.other_scheme": "the block is sealed in another way than on the trusted chain",
     "header.malformed": "a block's header is malformed",
     # 7 anchor, 8 recorded

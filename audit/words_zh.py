@@ -36,7 +36,8 @@ WORDS: Final[Mapping[str, str]] = {
     # 6 seal
     "seal.valid": "区块 {blocks} 由链 {chain_id} 上受信任的出块方封签",
     "seal.invalid": "有区块不是由受信任的链上受信任的出块方封签的",
-    "seal.unknown_scheme": "本核验程序不了解这条链的封签方式",
+    "seal.unknown_scheme": "未核验：本核验程序不了解这条链的封签方式",
+    "block.unsealed": "与所示区块一致，但该区块的封签未经核验，因此不构成证明",
     "seal.other_scheme": "区块的封签方式与受信任的链不同",
     "header.malformed": "区块头格式有误",
     # 7 anchor, 8 recorded

@@ -349,7 +349,9 @@ def read_trust(value):
     members(value, ["v", "kind", "chain", "contracts", "log"])
     formed(value["v"] == 1 and value["v"] is not True, "version")
     formed(value["kind"] == "certledger-trust", "kind")
-    members(value["chain"], ["id", "seal", "sealers"])
+    members(value["chain"], ["id", "genesis", "seal", "sealers"])
+    genesis = value["chain"]["genesis"]
+    formed(genesis is None or re.fullmatch(r"0x[0-9a-f]{64}", genesis), "genesis")
     members(value["contracts"], ["directory", "checkpoint_log", "status_registry"])
     for contract in value["contracts"].values():
         members(contract, ["address", "code_hash"])
@@ -671,20 +673,29 @@ class Verifier:
         chain, self.headers = self.trust["chain"], []
         for block in self.bundle["blocks"]:
             require(block["seal"]["scheme"] == chain["seal"], "another kind of seal")
+        try:
+            encoded = [unb64(block["header"]) for block in self.bundle["blocks"]]
+            self.headers = [self.header(fields) for fields in map(unrlp, encoded)]
+        except (No, ValueError):
+            if chain["seal"] == "certledger-seal-1":
+                raise
         if chain["seal"] != "certledger-seal-1":
+            # All else is checked, against the blocks as they are shown.
             self.incomplete = True
-            raise No("unknown kind of seal")
-        for block in self.bundle["blocks"]:
-            encoded = unb64(block["header"])
-            fields = unrlp(encoded)
-            require(isinstance(fields, list) and len(fields) >= 15, "header")
-            require(isinstance(fields[2], bytes) and isinstance(fields[3], bytes), "header")
-            require(len(fields[2]) == 20 and len(fields[3]) == 32, "header")
-            signed = b"certledger seal 1" + chain["id"].to_bytes(32, "big") + keccak(encoded)
+            self.unproven.append("unknown kind of seal")
+            return
+        for block, header in zip(self.bundle["blocks"], encoded, strict=True):
+            signed = b"certledger seal 1" + chain["id"].to_bytes(32, "big") + keccak(header)
             signer = recover(unb64(block["seal"]["signature"]), keccak(signed))
-            require(signer == fields[2], "not the sealer that the header names")
+            require(signer == unrlp(header)[2], "not the sealer that the header names")
             require("0x" + signer.hex() in chain["sealers"], "not a trusted sealer")
-            self.headers.append((number_of(fields[8]), number_of(fields[11]), fields[3]))
+
+    @staticmethod
+    def header(fields):
+        require(isinstance(fields, list) and len(fields) >= 15, "header")
+        require(isinstance(fields[2], bytes) and isinstance(fields[3], bytes), "header")
+        require(len(fields[2]) == 20 and len(fields[3]) == 32, "header")
+        return number_of(fields[8]), number_of(fields[11]), fields[3]
 
     def word(self, header, contract, slot):
         trusted = self.trust["contracts"][contract]
@@ -702,6 +713,8 @@ class Verifier:
 
     def chain(self):
         self.trie = Trie([unb64(node) for node in self.bundle["nodes"]])
+        if not self.headers:
+            return
         now, then = self.headers[0], self.headers[-1]
         inner = self.mapped(4, self.log_id).to_bytes(32, "big")
         slot = int.from_bytes(keccak(inner + self.size.to_bytes(32, "big")), "big")
@@ -714,6 +727,8 @@ class Verifier:
         require(all(entry["time"] <= latest for entry in self.entries), "block before entry")
 
     def keys(self):
+        if not self.headers:
+            return
         for entry in self.entries:
             kind, institution = entry["kind"], None
             if kind in ("issue", "status", "lookup"):
@@ -875,6 +890,8 @@ class Verifier:
             if action != "erase":
                 state = AFTER[action]
                 last = int.from_bytes(unb64url(entry["statement"]), "big")
+        if not self.headers:
+            return
         now = self.registered(self.headers[0], issued)
         subject = self.bundle["subject"]["kind"]
         if subject == "certificate":
@@ -963,8 +980,6 @@ def verify(bundle_text, trust_text):
     try:
         return verifier.verdict(), " ".join(verifier.unproven)
     except No as error:
-        if str(error) == "unknown kind of seal":
-            return "incomplete", str(error)
         return "failed", str(error)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return "failed", f"form of a statement: {error!r}"

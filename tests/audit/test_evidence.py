@@ -31,6 +31,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import func, select
 
 from audit.bundle import (
+    UNKNOWN_SEAL,
     Bundle,
     BundleError,
     Subject,
@@ -45,6 +46,7 @@ from audit.words import LIMITS, WORDS
 from authz.store import dispute_questions, disputes
 from ledger import layout, store
 from ledger.batch import Batch, Outcome, Request
+from ledger.chain import StateProof
 from ledger.committer import AnchorPending
 from ledger.directory import CHAIN_ROLE, Enrolled, Role
 from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
@@ -645,6 +647,38 @@ def test_unknown_kind_of_seal_is_said_and_not_accepted(scene: Scene) -> None:
     assert failed(examined(bundle, scene.trust)) >= {"seal.other_scheme"}
 
 
+#: What rests on a block that is of the chain only by its seal.
+ON_BLOCKS = {"anchor", "recorded", "keys", "status"}
+
+
+def test_all_but_the_seal_is_checked_where_its_kind_is_unknown(scene: Scene) -> None:
+    """As on another engine: what agrees with a block is not proven, what does not is found."""
+    trust = replace(scene.trust, seal=UNKNOWN_SEAL, sealers=frozenset())
+    bundle = scene.lookup("direct", "auditor")
+    for block in bundle["blocks"]:
+        block["seal"] = {"scheme": UNKNOWN_SEAL, "signature": ""}
+    report = examined(bundle, trust)
+    assert report is not None
+    assert report.verdict == "incomplete"
+    for check in report.checks:
+        expected = ("proven", check.code)
+        if check.name in ON_BLOCKS or check.code == "block.unsealed":
+            expected = ("not_proven", "block.unsealed")
+        elif check.name == "seal":
+            expected = ("not_proven", "seal.unknown_scheme")
+        assert (check.outcome, check.code) == expected
+    assert not {"block", "recorded_by", "status"} & set(report.facts)
+    other = replace(trust.checkpoint_log, code_hash=bytes(32))
+    assert failed(examined(bundle, replace(trust, checkpoint_log=other))) >= {"contract.other_code"}
+    for block in bundle["blocks"]:
+        block["header"] = ""
+    bundle["nodes"] = []
+    report = examined(bundle, trust)
+    assert report is not None
+    assert report.verdict == "incomplete"
+    assert {checks(report)[name] for name in ON_BLOCKS} == {("not_proven", "earlier.failed")}
+
+
 def resigned(bundle: dict[str, Any], kind: str, **changes: Any) -> dict[str, Any]:
     """The bundle with a statement that a stranger signed in place of a party's."""
     forged, key = copy.deepcopy(bundle), ECKey.generate_key("P-256", private=True)
@@ -1068,13 +1102,27 @@ def test_too_many_entries_are_refused_before_the_chain_is_asked(
     assert caught.value.code == "evidence.too_large"
 
 
-def test_chain_that_hashes_otherwise_is_named(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("state", ["Ethereum's", "another form"])
+def test_an_engine_whose_seal_is_unknown_has_trust_file_and_bundles(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    monkeypatch.setattr("ledger.chain.keccak", lambda _: bytes(32))
-    with pytest.raises(StatementError) as caught:
-        scene.lookup("direct", "auditor")
-    assert caught.value.code == "evidence.unsupported"
+    """It hashes its headers in another way, and proves its state as Ethereum does, or not."""
+    monkeypatch.setattr("ledger.chain.blocks.keccak", lambda _: bytes(32))
+    chain = scene.builder.built.chain
+    trust = replace(
+        scene.trust, seal=UNKNOWN_SEAL, sealers=trust_of(chain, scene.trust.log).sealers
+    )
+    assert trust_of(chain, scene.trust.log).seal == UNKNOWN_SEAL
+    if state != "Ethereum's":
+        monkeypatch.setattr(
+            type(chain), "state_proof", lambda *_: StateProof(bytes(32), (b"ICS 23",))
+        )
+    monkeypatch.setattr(scene, "trust", trust)
+    bundle = scene.lookup("direct", "auditor")
+    assert all(bool(block["header"]) == (state == "Ethereum's") for block in bundle["blocks"])
+    report = examined(bundle, trust)
+    assert report is not None
+    assert report.verdict == "incomplete"
 
 
 def test_proofs_stay_where_the_seal_cannot_be_judged(scene: Scene) -> None:

@@ -9,7 +9,6 @@ import { explain, learnWords } from "./problems.js";
 learnWords({
   "evidence.unknown": () => t("There is no evidence of this for you."),
   "evidence.too_large": () => t("There is too much that belongs to it for one file."),
-  "evidence.unsupported": () => t("The chain that is in use cannot show this yet."),
 });
 
 /** What evidence of a line is about; null for lines that it is not made of. */

@@ -78,7 +78,7 @@ export class Examiner {
       h("p", {}, h("strong", {}, ORIGINS[this.#trust.from]())),
       facts([
         [t("Chain"), mono(String(chain.id))],
-        [t("Sealed by"), mono(chain.sealers.join(" "))],
+        [t("Sealed by"), chain.sealers.length ? mono(chain.sealers.join(" ")) : t("not known to this verifier")],
         [t("Contracts"), Object.values(contracts).map(({ address }) => h("div", { class: "mono" }, address))],
         [t("Log"), mono(log.verifier)],
       ]),

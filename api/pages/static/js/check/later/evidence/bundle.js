@@ -77,8 +77,9 @@ export async function readTrust(bytes) {
   const top = members(load(bytes), "trust", ["v", "kind", "chain", "contracts", "log"]);
   require(top.v === 1, "v must be 1");
   require(top.kind === "certledger-trust", "kind must be certledger-trust");
-  const chain = members(top.chain, "chain", ["id", "seal", "sealers"]);
+  const chain = members(top.chain, "chain", ["id", "genesis", "seal", "sealers"]);
   require(Number.isSafeInteger(chain.id) && chain.id > 0, "chain.id must be a number");
+  if (chain.genesis !== null) hexOf(chain.genesis, 32, "chain.genesis");
   require(/^[a-z0-9-]{1,64}$/.test(text(chain.seal, "seal")), "chain.seal must be a name");
   const contracts = members(top.contracts, "contracts", ["directory", "checkpoint_log", "status_registry"]);
   const log = members(top.log, "log", ["origin", "verifier"]);

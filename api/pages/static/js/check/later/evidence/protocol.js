@@ -19,7 +19,11 @@ const EMBEDDED_SEAL = "certledger-seal-1";
 /** A clock may be set back by so much; also how far a block's time may lie before an entry's. */
 const CLOCK_STEP = 60_000;
 /** Not proven for want of something that a bundle, or a browser, can have. */
-const GAPS = ["statement.withheld", "seal.unknown_scheme", "earlier.failed", "browser.unsupported"];
+const GAPS = [
+  "statement.withheld", "seal.unknown_scheme", "block.unsealed", "earlier.failed", "browser.unsupported",
+];
+/** Facts that are read from a block. */
+const OF_BLOCKS = ["block", "recorded_by", "status"];
 /** What no bundle shows, whatever its checks say. */
 export const LIMITS = ["holder", "absence", "allowance", "validity", "time"];
 const STATES = ["active", "suspended", "revoked", "superseded"];
@@ -72,6 +76,9 @@ class Protocol {
   headers = [];
   nodes = null;
   facts = {};
+  /** Of an engine whose seal this version does not know: what its blocks say is checked, not proven. */
+  unsealed = false;
+  readBlock = false;
 
   constructor(bundle, trust) {
     this.bundle = bundle;
@@ -81,7 +88,8 @@ class Protocol {
 
   async run() {
     const checks = [];
-    for (const [number, name, step] of this.steps()) checks.push(await outcomeOf(number, name, () => step.call(this)));
+    for (const [number, name, step] of this.steps()) checks.push(await outcomeOf(number, name, () => this.conditional(step)));
+    if (this.unsealed) for (const name of OF_BLOCKS) delete this.facts[name];
     const failed = checks.some(({ outcome }) => outcome === "failed");
     const open = checks.some(({ outcome, code }) => outcome === "not_proven" && GAPS.includes(code));
     return {
@@ -91,6 +99,14 @@ class Protocol {
       // Nothing of a forged bundle may be read as if it were a result.
       facts: failed ? {} : this.facts,
     };
+  }
+
+  /** Where nobody's seal vouches for a block, what agrees with it is not proven by it. */
+  async conditional(step) {
+    this.readBlock = false;
+    const done = await step.call(this);
+    if (this.unsealed && this.readBlock) throw new Gap("block.unsealed");
+    return done;
   }
 
   steps() {
@@ -233,9 +249,11 @@ class Protocol {
 
   seal() {
     const { blocks } = this.bundle;
-    for (const { scheme } of blocks) {
-      if (scheme !== this.trust.seal) throw new Failed("seal.other_scheme");
-      if (scheme !== EMBEDDED_SEAL) throw new Gap("seal.unknown_scheme");
+    if (blocks.some(({ scheme }) => scheme !== this.trust.seal)) throw new Failed("seal.other_scheme");
+    if (this.trust.seal !== EMBEDDED_SEAL) {
+      this.unsealed = true;
+      this.headers = readableHeaders(blocks);
+      throw new Gap("seal.unknown_scheme");
     }
     const headers = blocks.map(({ header }) => readHeader(header));
     for (const [at, { hash, coinbase }] of headers.entries()) {
@@ -473,6 +491,7 @@ class Protocol {
 
   /** The block at which everything is proven. */
   now() {
+    this.readBlock = true;
     if (!this.headers.length) throw new Gap("earlier.failed");
     return this.headers[0];
   }
@@ -506,6 +525,16 @@ class Protocol {
     const state = number < 4n ? STATES[number] : null;
     if (!state) throw new Failed("status.not_as_shown");
     return { state, digest };
+  }
+}
+
+/** None where they are of another form, and nothing can be read from them. */
+function readableHeaders(blocks) {
+  try {
+    return blocks.map(({ header }) => readHeader(header));
+  } catch (error) {
+    if (error instanceof Failed) return [];
+    throw error;
   }
 }
 
