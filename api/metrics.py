@@ -99,6 +99,10 @@ def _ledger(service: Service) -> Iterator[str]:
     yield _one("chain_actions_failed_total", "counter", "refused by a contract", failed)
     trouble = status.chain_trouble is not None
     yield _one("chain_trouble", "gauge", "1 while nothing can be anchored", trouble)
+    node = {"node": service.chain.node}
+    yield _one("chain_node_info", "gauge", "the node of the chain that is asked", 1, node)
+    changes = service.chain.node_changes
+    yield _one("chain_node_changes_total", "counter", "nodes left for another", changes)
     yield _one("broken", "gauge", "1 when the log cannot go on", status.broken is not None)
 
 

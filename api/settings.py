@@ -31,7 +31,9 @@ class Settings(BaseSettings):
     )
     url: str = Field(default="", description="where clients find the API; empty: host and port")
     chain_url: str = Field(
-        default="", description="Ethereum JSON-RPC; empty: an embedded node is started"
+        default="",
+        description="Ethereum JSON-RPC, or several nodes of one chain separated by commas, of which "
+        "the next is taken when one fails; empty: an embedded node is started",
     )
     chain_id: int = Field(default=440300, gt=0, description="chain id of the embedded node")
     chain_timeout: float = Field(

@@ -129,7 +129,13 @@ def _witness(
             chain = ChainClient(
                 chain_url,
                 account_key=sha256(b"certledger reads"),
-                deployment=Deployment(trust.chain_id, directory, checkpoint_log, status_registry),
+                deployment=Deployment(
+                    trust.chain_id,
+                    directory,
+                    checkpoint_log,
+                    status_registry,
+                    genesis=None if trust.genesis is None else "0x" + trust.genesis.hex(),
+                ),
                 timeout=settings.chain_timeout,
             )
             opened.enter_context(closing(chain))

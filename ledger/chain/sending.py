@@ -267,6 +267,8 @@ class Account:
         known = self._known(flight.hashes)
         if known is None:
             flight.to_be_sent = True
+            if self._rpc.several and flight.raw is not None:
+                self._rpc.everywhere("eth_sendRawTransaction", [hexed(flight.raw)])
         elif known.get("blockNumber") is None and time.monotonic() > flight.stuck:
             flight.stuck = time.monotonic() + STUCK_SECONDS
             if self._raise_fees():
