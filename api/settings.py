@@ -32,8 +32,8 @@ class Settings(BaseSettings):
     url: str = Field(default="", description="where clients find the API; empty: host and port")
     chain_url: str = Field(
         default="",
-        description="Ethereum JSON-RPC, or several nodes of one chain separated by commas, of which "
-        "the next is taken when one fails; empty: an embedded node is started",
+        description="Ethereum JSON-RPC; several nodes of one chain, separated by commas: when one "
+        "fails, the next is asked; empty: an embedded node is started",
     )
     chain_id: int = Field(default=440300, gt=0, description="chain id of the embedded node")
     chain_timeout: float = Field(
@@ -102,6 +102,15 @@ class Settings(BaseSettings):
             from ledger.engines import engine_url  # not for keys, types and whoever asks for help
 
             engine_url(value)
+        return value
+
+    @field_validator("chain_url")
+    @classmethod
+    def _of_nodes(cls, value: str) -> str:
+        if value:
+            from ledger.chain.rpc import checked_urls  # as above
+
+            checked_urls(value)
         return value
 
     def environment(self) -> dict[str, str]:

@@ -203,8 +203,8 @@ async def ready(
     trouble = await request.app.state.readiness.trouble()
     if trouble is not None:
         return problem(503, "not_ready", trouble, retry_after=5)
-    found = {"status": "ready", "size": service.log.size, "anchored": service.log.anchored}
-    return reply({**found, "chain": service.chain.node})
+    log, node = service.log, service.chain.node
+    return reply({"status": "ready", "size": log.size, "anchored": log.anchored, "chain": node})
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

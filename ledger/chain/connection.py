@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.chain.deployment import Deployment
 from ledger.chain.encoding import unhexed
 from ledger.chain.errors import ChainError, RpcFailure
-from ledger.chain.rpc import Node, Rpc, urls_in, well_formed, without_user
+from ledger.chain.rpc import Node, Rpc, checked_urls, well_formed, without_user
 from ledger.chain.sending import Account, GasPolicy
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Connection:
         ChainUnavailable."""
         self._close: Callable[[], None] = lambda: None
         if isinstance(provider_or_urls, str):
-            nodes, self._close = _nodes(urls_in(provider_or_urls), timeout)
+            nodes, self._close = _nodes(checked_urls(provider_or_urls), timeout)
         else:
             where = type(provider_or_urls).__name__
             nodes = [Node(where, provider_or_urls, provider_or_urls)]
@@ -165,8 +165,6 @@ def _nodes(urls: list[str], timeout: float) -> tuple[list[Node], Callable[[], No
     from ledger.chain.http import KeepAliveProvider
     from ledger.chain.rpc import HASTE
 
-    if not urls:
-        raise ValueError("no URL of the chain is given")
     # Half, so that within the timeout a reply can be lost and the question asked again.
     patience = timeout / 2
     haste = patience if len(urls) == 1 else min(HASTE, patience)

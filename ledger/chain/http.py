@@ -16,6 +16,8 @@ import orjson
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from ledger.chain.rpc import without_user
+
 # Kept for reuse; more threads than this at once open connections of their own.
 MAX_IDLE = 4
 
@@ -36,7 +38,7 @@ class KeepAliveProvider(JSONBaseProvider):
         super().__init__()
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no http(s) URL")
+            raise ValueError(f"{without_user(url)!r} is no http(s) URL")
         self._secure = parts.scheme == "https"
         self._host, self._port, self._timeout = parts.hostname, parts.port, timeout
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from ledger.chain.errors import ChainError, ChainUnavailable, RpcFailure
 
@@ -67,9 +68,17 @@ def without_user(url: str) -> str:
     return f"{scheme}{separator}{host}"
 
 
-def urls_in(text: str) -> list[str]:
-    """One URL, or several separated by commas, each once."""
-    return list(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+def checked_urls(text: str) -> list[str]:
+    """One URL, or several separated by commas, each once. Raises ValueError, which shows nothing
+    secret."""
+    urls = list(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{without_user(url)!r} is no http(s) URL of a node")
+    if not urls:
+        raise ValueError("no URL of a node")
+    return urls
 
 
 class Rpc:
