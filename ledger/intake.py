@@ -288,11 +288,52 @@ def _number(value: Plain, code: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _readers(item: CertificateType) -> tuple[tuple[str, bool, Reader, str], ...]:
-    """Name, whether required, reader, and the reason of a number that has lost digits."""
+def _readers(
+    item: CertificateType,
+) -> tuple[tuple[str, bool, Reader, str, tuple[str, str] | None], ...]:
+    """Name, whether required, reader, the reason of a number that has lost digits, and the names
+    of the cells that may hold its halves."""
     return tuple(
-        (f.name, f.required, _reader(f), _LOST.get(f.format, DIGITS_LOST.code)) for f in item.fields
+        (f.name, f.required, _reader(f), _LOST.get(f.format, DIGITS_LOST.code), f.halves)
+        for f in item.fields
     )
+
+
+def _joined(whole: Cell | None, halves: tuple[Cell | None, Cell | None]) -> Cell | None:
+    """A period from the cells of its two days, or ``whole`` where both are blank."""
+    start, end = (_half(cell, of) for cell, of in zip(halves, _HALVES, strict=True))
+    if end is None:
+        if start is not None:
+            raise _Invalid(DATE_INVALID)
+        return whole
+    joined = f"{start or OPEN}/{end}"
+    if whole is not None and whole != "":
+        stated = read_period(whole) if type(whole) is str else None
+        # Two that say different things: the file does not certainly say either.
+        if (
+            stated is None
+            or stated.split("/")[start is None :] != joined.split("/")[start is None :]
+        ):
+            raise _Invalid(DATE_INVALID)
+        return whole
+    return joined
+
+
+def _half(
+    cell: Cell | None, of: tuple[Callable[[str], str | None], Callable[[date], str | None]]
+) -> str | None:
+    text = said(cell) if type(cell) is str else cell
+    if text is None or text == "":
+        return None
+    if isinstance(text, Doubt):
+        raise _Invalid(text.code)
+    found = of[0](text) if type(text) is str else of[1](text) if isinstance(text, date) else None
+    if found is None:
+        raise _Invalid(DATE_INVALID)
+    return found
+
+
+_HALVES = ((read_day, day_of), (read_end, end_of))
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -303,10 +344,17 @@ def prepare(item: CertificateType, row: Row, on: date) -> Prepared | RowRefusal:
     cells = row.cells
     fields: dict[str, FieldValue] = {}
     worst: RowRefusal | None = None
-    for name, required, read, lost in _readers(item):
+    for name, required, read, lost, halves in _readers(item):
         value = cells.get(name)
         if type(value) is str:
             value = said(value)
+        if halves is not None and (halves[0] in cells or halves[1] in cells):
+            try:
+                value = _joined(value, (cells.get(halves[0]), cells.get(halves[1])))
+            except _Invalid as error:
+                if worst is None or _RANK.get(error.code, 0) < _RANK.get(worst.code, 0):
+                    worst = RowRefusal(row.line, error.code, name)
+                continue
         if value is None or value == "":
             if required:
                 # Nothing outranks a missing field.

@@ -68,6 +68,8 @@ _FIELD_KEYS = frozenset(
         "spellings",
         "units",
         "columns",
+        "start_columns",
+        "end_columns",
     )
 )
 _DERIVED_KEYS = frozenset(("zh", "en", "from", "rule", "value", "unless"))
@@ -138,7 +140,7 @@ def _type(data: dict[str, Any]) -> CertificateType:
         _need(name in by_name and by_name[name].required, f"key {name} must be a required field")
     taken: dict[str, str] = {}
     for item in fields:
-        for column in item.columns:
+        for column in (*item.columns, *item.start_columns, *item.end_columns):
             other = taken.setdefault(normalise_column(column), item.name)
             _need(other == item.name, f"column {column!r} means both {other} and {item.name}")
     derived = tuple(_derived(name, item, by_name) for name, item in data.get("derived", {}).items())
@@ -163,6 +165,11 @@ def _field(name: str, data: dict[str, Any]) -> Field:
     values = tuple(data.get("values", ()))
     _need(bool(values) == (form is Format.ENUM), f"{where}: values go with the format enum")
     _need("units" not in data or form is Format.INTEGER, f"{where}: units go with an integer")
+    halves = tuple(tuple(data.get(key, ())) for key in ("start_columns", "end_columns"))
+    _need(
+        halves == ((), ()) or (all(halves) and form is Format.PERIOD),
+        f"{where}: start_columns and end_columns go together, with a period",
+    )
     spellings = dict(data.get("spellings", {}))
     for target in spellings.values():
         _need(target in values, f"{where}: spelling of {target!r}, which is no value")
@@ -181,6 +188,8 @@ def _field(name: str, data: dict[str, Any]) -> Field:
         spellings=spellings | {value: value for value in values},
         units=tuple(data.get("units", ())),
         columns=tuple(dict.fromkeys((label.zh, label.en, name, *data.get("columns", ())))),
+        start_columns=halves[0],
+        end_columns=halves[1],
     )
 
 

@@ -108,6 +108,14 @@ class Field:
     units: tuple[str, ...]
     """What may stand behind a whole number in exports."""
     columns: tuple[str, ...]
+    start_columns: tuple[str, ...]
+    end_columns: tuple[str, ...]
+    """For a period: columns of its first and last day, where exports have two for the one."""
+
+    @property
+    def halves(self) -> tuple[str, str] | None:
+        """What the cells of the two columns are called; None where there is one column only."""
+        return (f"{self.name}/start", f"{self.name}/end") if self.end_columns else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +201,17 @@ class CertificateType:
 
     @cached_property
     def columns(self) -> Mapping[str, str]:
-        """Normalised column header to field name."""
-        return {normalise_column(text): item.name for item in self.fields for text in item.columns}
+        """Normalised column header to the name of the field, or of half a period."""
+        found: dict[str, str] = {}
+        for item in self.fields:
+            start, end = item.halves or ("", "")
+            named = (
+                (item.name, item.columns),
+                (start, item.start_columns),
+                (end, item.end_columns),
+            )
+            found |= {normalise_column(text): name for name, texts in named for text in texts}
+        return found
 
     def key_of(self, fields: Mapping[str, FieldValue]) -> tuple[str, ...]:
         """What makes a certificate of this type unique for its issuer."""

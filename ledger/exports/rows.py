@@ -100,17 +100,26 @@ class Wanted:
     columns: Mapping[str, str]
     """Normalised heading to field name."""
     labels: Mapping[str, str]
-    required: tuple[str, ...]
+    required: Mapping[str, str]
+    """Names of the fields it needs; to each, the one that does instead, if there is one."""
 
     @classmethod
     def of(cls, item: CertificateType) -> Wanted:
         return cls(
             item.code,
             dict(item.columns),
-            {field.name: field.label.zh for field in item.fields},
-            tuple(field.name for field in item.fields if field.required),
+            {
+                name: field.label.zh
+                for field in item.fields
+                for name in (field.name, *(field.halves or ()))
+            },
+            {f.name: f.halves[1] if f.halves else f.name for f in item.fields if f.required},
         )
 
     def missing(self, found: set[str]) -> str:
         """The labels of required fields that are not among ``found``; empty if none is."""
-        return "、".join(self.labels[name] for name in self.required if name not in found)
+        return "、".join(
+            self.labels[name]
+            for name, instead in self.required.items()
+            if name not in found and instead not in found
+        )

@@ -6,15 +6,16 @@ one that must be refused. What a row must come to was written down before it was
 are worth a look, ``until`` for its last day (None: no end), or the reason and the field.
 """
 
-import csv
-import io
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from ledger.catalogue import FieldValue, load_catalogue, validate_fields
+from ledger.catalogue import FieldValue, load_catalogue, normalise_column, validate_fields
+from ledger.exports import Row, open_export
+from ledger.exports.rows import Wanted
 from ledger.identifiers import credit_code_check, identity_check_digit
-from ledger.intake import Prepared, open_export, prepare_rows
+from ledger.intake import Prepared, prepare_rows
 
 CATALOGUE = load_catalogue()
 TODAY = date(2026, 11, 22)
@@ -721,12 +722,11 @@ def test_every_type_has_its_export() -> None:
 def test_each_department_s_export_comes_to_what_it_says(name: str) -> None:
     header, rows = EXPORTS[name]
     item = CATALOGUE.type(name)
-    text = io.StringIO(newline="")
-    out = csv.writer(text)
-    out.writerow(header.split("|"))
-    out.writerows(row.format(**NUMBERS).split("|") for row, _ in rows)
-    export = open_export(io.BytesIO(text.getvalue().encode("gb18030")), "export.csv", item)
-    found = list(prepare_rows(item, export, on=TODAY))
+    names = [item.columns[normalise_column(heading)] for heading in header.split("|")]
+    assert not Wanted.of(item).missing(set(names))
+    cells = [row.format(**NUMBERS).split("|") for row, _ in rows]
+    given = [Row(line, dict(zip(names, row, strict=True))) for line, row in enumerate(cells, 2)]
+    found = list(prepare_rows(item, given, on=TODAY))
     assert len(found) == len(rows)
     for prepared, (row, expected) in zip(found, rows, strict=True):
         if isinstance(expected, str):
@@ -739,3 +739,45 @@ def test_each_department_s_export_comes_to_what_it_says(name: str) -> None:
         came: dict[str, FieldValue | None] = {"until": until.isoformat() if until else None}
         came |= {field: prepared.fields.get(field) for field in item.field_names}
         assert {field: came[field] for field in expected} == expected, row
+
+
+HALVES = [
+    # first day, last day, both in one column, what comes of it
+    ("2020-03-07", "20400307", "", "2020-03-07/2040-03-07"),
+    ("2020年3月7日", "长期", "", "2020-03-07/.."),
+    ("", "2040.03.07", "", "../2040-03-07"),
+    ("2020-03-07", "2040-03-07", "2020.03.07-2040.03.07", "2020-03-07/2040-03-07"),
+    ("", "2040-03-07", "2020.03.07-2040.03.07", "2020-03-07/2040-03-07"),
+    ("", "", "2020.03.07-2040.03.07", "2020-03-07/2040-03-07"),
+    ("", "", "", "field.missing"),
+    ("2020-03-07", "", "", "date.invalid"),
+    ("2020-03-07", "2040-02-30", "", "date.invalid"),
+    ("2040-03-07", "2020-03-07", "", "date.invalid"),
+    ("2020-03-07", "2039-03-07", "2020.03.07-2040.03.07", "date.invalid"),
+    ("#REF!", "2040-03-07", "", "cell.error"),
+]
+
+
+def test_period_in_two_columns_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "cards.csv"
+    card = f"林一,女,汉,1990-03-07,某路,{NUMBERS['woman']},某局"
+    lines = [
+        "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期起始日期,有效期截止日期,有效期限"
+    ]
+    lines += [f"{card},{start},{end},{whole}" for start, end, whole, _ in HALVES]
+    file.write_text("\n".join(lines), "utf-8")
+    item = CATALOGUE.type("resident-identity-card")
+    with open_export(file, file.name, item) as export:
+        found = list(prepare_rows(item, export, on=TODAY))
+    assert [
+        row.fields["valid_period"] if isinstance(row, Prepared) else row.code for row in found
+    ] == [expected for *_, expected in HALVES]
+    assert {row.field for row in found if not isinstance(row, Prepared)} == {"valid_period"}
+
+
+def test_last_day_s_column_does_for_a_required_period() -> None:
+    item = CATALOGUE.type("resident-identity-card")
+    named = {field.name for field in item.fields if field.required} - {"valid_period"}
+    wanted = Wanted.of(item)
+    assert wanted.missing(named) == wanted.missing({*named, "valid_period/start"}) == "有效期限"
+    assert not wanted.missing({*named, "valid_period/end"})
