@@ -16,7 +16,7 @@ QUICK = 0.02
 #: A block this much longer than that is worth a second transaction beside the first.
 LONG = 0.25
 #: So long before a block what shall get into it is sent: a part of the interval, and seconds.
-MARGIN, MARGIN_SECONDS = 0.2, 0.05
+MARGIN, MARGIN_SECONDS = 0.3, 0.05
 
 
 class Pace:

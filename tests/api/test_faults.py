@@ -55,7 +55,7 @@ from ledger.identifiers import CertificateIdentifier, identity_check_digit
 from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler, StatusHandler
 from ledger.log import Log
-from ledger.node import inprocess
+from ledger.node import inprocess, rpc
 from ledger.node.node import Node
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
@@ -683,6 +683,10 @@ def lost_after(forward: Forward) -> Any:
     raise ConnectionResetError("reply lost")
 
 
+def as_it_should(forward: Forward) -> Any:
+    return forward()
+
+
 def twice(forward: Forward) -> Any:
     forward()
     return forward()
@@ -844,6 +848,110 @@ def test_no_habit_of_an_engine_loses_or_doubles_anything(
     ledger.committer.start()
     sent_again(ledger, day)
     check_promises(ledger, day, template.size)
+
+
+class FarApart(Unruly):
+    """Its blocks are a third of a second apart."""
+
+    SECONDS = 0.3
+
+    def __call__(self, node: Node) -> KeepAliveProvider:
+        provider, ended, lock = super().__call__(node), threading.Event(), threading.RLock()
+        stop, inner = provider.close, self._inner.make_request
+
+        def make_request(method: Any, params: Any) -> Any:
+            with lock:
+                if method != SEND:
+                    return inner(method, params)
+                try:
+                    sent = rpc.submit(node, params)
+                except Exception as error:  # noqa: BLE001 - as the node itself does
+                    fault = rpc.as_rpc_error(error, method)
+                    return {"error": {"code": fault.code, "message": fault.message}}
+                return {"result": "0x" + sent.hash.hex()}
+
+        def mine() -> None:
+            while not ended.wait(self.SECONDS):
+                with lock:
+                    if node.has_ready():
+                        node.mine()
+
+        miner = threading.Thread(target=mine, daemon=True)
+
+        def close() -> None:
+            stop()
+            ended.set()
+            miner.join()
+
+        self._inner.make_request = make_request  # type: ignore[method-assign]
+        provider.close = close  # type: ignore[method-assign]
+        miner.start()
+        return provider
+
+
+@pytest.mark.parametrize(
+    "deeds",
+    [
+        [],
+        # The first of two that are on their way is lost, and the second not; the other way round.
+        [as_it_should, dropped] * 4,
+        [dropped, as_it_should] * 4,
+        [as_it_should, lost_before, lost_after] * 3,
+    ],
+    ids=["none", "second dropped", "first dropped", "replies lost"],
+)
+def test_two_anchors_on_their_way_are_two_steps_whatever_becomes_of_either(
+    deeds: list[Callable[[Forward], Any]],
+    city: Callable[..., Ledger],
+    template: Template,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sending, "RECONSIDER_SECONDS", 0.2)
+    engine = FarApart()
+    ledger, day = city(provider=engine, timeout=3.0), Day(template.actors)
+    ledger.committer.start()
+    for _ in range(3):  # until it is known how far apart blocks are
+        ledger.settle([template.actors.look_up({"grant_id": _identifier()})])
+    engine.deeds[SEND] = list(deeds)
+    sent = [template.actors.look_up({"grant_id": _identifier()}) for _ in range(6)]
+    for first, second in zip(sent[::2], sent[1::2], strict=True):
+        ledger.send([first], wait=0.02)
+        ledger.settle([second, first])
+    engine.deeds[SEND] = list(deeds)
+    ledger.settle(day.morning)
+    ledger.settle(day.evening)
+    check_promises(ledger, day, template.size + 9)
+    ledger.close()
+    ledger = city()
+    ledger.committer.start()
+    sent_again(ledger, day)
+    check_promises(ledger, day, template.size + 9)
+
+
+def test_both_of_two_anchors_are_found_again_after_a_crash(
+    city: Callable[..., Ledger], template: Template
+) -> None:
+    """Both were mined, nobody heard of it, and none has a row."""
+    engine = FarApart()
+    ledger = city(provider=engine, timeout=3.0)
+    ledger.committer.start()
+    for _ in range(3):
+        ledger.settle([template.actors.look_up({"grant_id": _identifier()})])
+    size = ledger.log.size
+    engine.deeds["eth_getTransactionByHash"] = [nothing] * 1000
+    sent = [template.actors.look_up({"grant_id": _identifier()}) for _ in range(2)]
+    ledger.send(sent[:1], wait=0.05)
+    ledger.send(sent[1:], wait=1.0)
+    assert {type(item.answer) for item in sent} == {AnchorPending}
+    anchors = [anchor.size for anchor in ledger.chain.anchors(LOG_ID)]
+    assert anchors[-2:] == [size + 1, size + 2]
+    ledger.close()
+    ledger = city()
+    ledger.committer.start()
+    ledger.settle(sent)
+    wait_for_rows(ledger)
+    assert {size + 1, size + 2} <= set(rows(ledger))
+    assert ledger.check().clean
 
 
 def test_an_anchor_that_is_mined_after_it_was_given_up_is_a_step_and_not_the_end(
