@@ -56,8 +56,9 @@ _PERMANENT_RESIDENT = re.compile(rf"9(?:{_PROVINCES})[0-9]{{14}}[0-9X]", re.ASCI
 _DOCUMENT = re.compile(
     "[A-Z]{3}[0-9]{12}"  # a foreigner's permanent residence card until 2023
     "|[HM][0-9]{10}"  # Hong Kong, Macau: of old, two digits count the issues
-    # What is left: passports, travel permits (H, M or nothing and 8 digits), Hong Kong cards.
-    "|(?!0+$)(?=(?:[A-Z]*[0-9]){4})[A-Z0-9]{7,9}",
+    "|(?!0+$)[0-9]{8,9}"  # Taiwan, and passports that are all digits: fewer have lost a zero
+    # What is left: passports, travel permits (H or M and 8 digits), Hong Kong cards.
+    "|(?=[0-9]*[A-Z])(?=(?:[A-Z]*[0-9]){4})[A-Z0-9]{7,9}",
     re.ASCII,
 )
 _WEIGHTS_17 = tuple(pow(2, 17 - index, 11) for index in range(17))

@@ -35,7 +35,7 @@ export function readIdentifier(text) {
 const HOLDER_NUMBERS = [
   /^[1-9][0-9]{16}[0-9X]$/, // identity number, permanent residence identity card
   /^[1-9ANY][1-9][0-9]{6}[0-9A-HJ-NP-RTUW-Y]{10}$/, // credit code
-  /^([A-Z]{3}[0-9]{12}|[HM][0-9]{10}|(?=([A-Z]*[0-9]){4})[A-Z0-9]{7,9})$/, // passport, travel permit, older cards
+  /^([A-Z]{3}[0-9]{12}|[HM][0-9]{10}|[0-9]{8,9}|(?=[0-9]*[A-Z])(?=([A-Z]*[0-9]){4})[A-Z0-9]{7,9})$/, // passport, travel permit, older cards
 ];
 
 /** The number of a person or body, or null for what has the form of none. */
