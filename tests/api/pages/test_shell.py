@@ -13,7 +13,7 @@ from api.city import HALLS, POLICE
 from api.pages.extract import main as check_catalogues
 from api.pages.extract import templates
 from api.pages.i18n import key_of, negotiate
-from api.pages.routes import PAGES
+from api.pages.routes import COMMENT, HERE, PAGES
 
 PATHS = [page.path for page in PAGES]
 
@@ -220,3 +220,21 @@ def test_no_two_messages_are_sent_under_one_key_and_all_are_of_one_unit_a_charac
     assert len({key_of(source) for source in sources}) == len(sources) > 500
     # Beyond U+FFFF scripts count two units where Python counts one character.
     assert all(ord(character) < 0x10000 for source in sources for character in source)
+
+
+def test_scripts_are_sent_without_comments_and_say_the_same(city: Any) -> None:
+    folder = HERE / "static"
+    for path in sorted(folder.rglob("*.js")):
+        source = path.read_text("utf-8")
+        # A comment's line within a text would be cut out of it.
+        for found in COMMENT.finditer(source):
+            assert source[: found.start()].count("`") % 2 == 0, path
+    sent = httpx.get(f"{city.url}/assets/js/core/api.js", trust_env=False)
+    source = (folder / "js/core/api.js").read_text("utf-8")
+    assert "\n//" in source
+    assert "\n//" not in sent.text
+    assert "/**" not in sent.text
+    assert sent.text.count("\n") == source.count("\n")
+    assert sent.headers["Content-Type"].startswith("text/javascript")
+    again = {"If-None-Match": sent.headers["ETag"]}
+    assert httpx.get(str(sent.url), headers=again, trust_env=False).status_code == 304

@@ -17,7 +17,7 @@ const FIRST_VIEW = 3000; // milliseconds
 const EVIDENCE = /"certledger-(?:evidence|trust)"/;
 
 const api = new Api();
-const input = h("textarea", { rows: "4", spellcheck: "false", autocomplete: "off", required: true, maxlength: String(MOST) });
+const input = h("textarea", { name: "receipt", rows: "4", spellcheck: "false", autocomplete: "off", required: true, maxlength: String(MOST) });
 const file = h("input", { type: "file", multiple: true, accept: ".json,application/json,text/plain", class: "visually-hidden", id: "receipt-file" });
 const ready = h("p", { class: "hint", role: "status" });
 const button = h("button", { type: "submit", class: "primary" }, icon("shield"), t("Check"));

@@ -122,6 +122,7 @@ async function open() {
   const name = location.hash.slice(1) || START;
   const chosen = Object.hasOwn(VIEWS, name) ? VIEWS[name] : null;
   if (!chosen) return;
+  document.dispatchEvent(new Event("turn"));
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;

@@ -8,9 +8,9 @@ import { certificateName, departmentName, kindName, kinds } from "./words.js";
 const KEPT = "auditor.filters";
 
 const names = (map) => Object.entries(map).map(([code, { name }]) => [code, name]);
-const choices = (options) => select([["", t("Any")], ...options], "");
-const text = () => h("input", { type: "text", maxlength: "200", autocomplete: "off", spellcheck: "false" });
-const moment = () => h("input", { type: "datetime-local" });
+const choices = (options, name) => select([["", t("Any")], ...options], "", { name });
+const text = (name) => h("input", { type: "text", name, maxlength: "200", autocomplete: "off", spellcheck: "false" });
+const moment = (name) => h("input", { type: "datetime-local", name });
 /** The city's clock, wherever this browser is. */
 const asMs = (value) => (value ? Date.parse(`${value}:00+08:00`) : undefined);
 
@@ -20,14 +20,14 @@ const decisionName = (decision) => (decision === "released" ? t("Released") : t(
 const FILTERS = {
   certificate: [() => t("Certificate identifier"), text, certificateName],
   grant: [() => t("Grant number"), text],
-  department: [() => t("Department"), () => choices(names(catalogue.institutions)), departmentName],
-  site: [() => t("Place"), () => choices(names(catalogue.sites)), siteName],
+  department: [() => t("Department"), (name) => choices(names(catalogue.institutions), name), departmentName],
+  site: [() => t("Place"), (name) => choices(names(catalogue.sites), name), siteName],
   terminal: [() => t("Terminal"), text],
   staff: [() => t("Member of staff"), text],
-  service_item: [() => t("Service item"), () => choices(names(catalogue.items)), itemName],
-  kind: [() => t("What happened"), () => choices(kinds.map((one) => [one, kindName(one)])), kindName],
+  service_item: [() => t("Service item"), (name) => choices(names(catalogue.items), name), itemName],
+  kind: [() => t("What happened"), (name) => choices(kinds.map((one) => [one, kindName(one)]), name), kindName],
   decision: [() => t("Result of a lookup"),
-    () => choices(["released", "refused"].map((one) => [one, decisionName(one)])), decisionName],
+    (name) => choices(["released", "refused"].map((one) => [one, decisionName(one)]), name), decisionName],
   from: [() => t("From"), moment, (value) => formatTime(asMs(value), "minute")],
   until: [() => t("Until"), moment, (value) => formatTime(asMs(value), "minute")],
 };
@@ -39,7 +39,7 @@ export class Filters {
   constructor(onSearch) {
     this.onSearch = onSearch;
     const fields = Object.entries(FILTERS).map(([name, [label, make]]) => {
-      this.#controls[name] = make();
+      this.#controls[name] = make(name);
       return field(label(), this.#controls[name]);
     });
     this.form = h("form", {

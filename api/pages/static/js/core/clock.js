@@ -1,11 +1,7 @@
-// What time it is at the service, whatever this device's own clock says.
-//
-// As NTP does it: a short round trip in which the service names its time bounds how far apart the
-// clocks are, by half of its delay. The best of these is kept, worth less as it ages; one that it
-// cannot be squared with replaces it, because then a clock was set or stood still. Time runs on by
-// the monotonic clock, so that setting the device's clock changes nothing; that one may stand still
-// while the device sleeps, which the wall clock shows when the page is seen again. An answer that
-// was held back says nothing of its delay and is never asked.
+// The service's time, as NTP finds it: half the delay of a round trip bounds the error. The best is
+// kept, worth less as it ages, and given up for one that contradicts it: then a clock was set or
+// stood still. It runs on by the monotonic clock, whatever the device's own is set to; that one may
+// stop while the device sleeps. Answers that were held back are never asked.
 
 const DRIFT = 1e-4; // how far a device's quartz may run wrong
 const ROUNDING = 1; // milliseconds: the service names whole ones

@@ -1,19 +1,18 @@
-// Who is here: the session of this browser's key, and its end. How one comes to have a key is in
-// sign-in.js, which is loaded where there is none.
+// Who is here: the session of this browser's key. How one comes to have a key is in sign-in.js, how
+// it ends in ending.js; neither is part of a first view.
 
 import { Api, Problem, pause } from "./api.js";
 import { $, h, show } from "./dom.js";
 import { institutionName, siteName, t } from "./i18n.js";
-import { forgetKey, loadKey } from "./keys.js";
+import { loadKey } from "./keys.js";
 import { explain } from "./problems.js";
+
+const SETTLED = 3000;
 
 /**
  * @typedef {{api: Api, who: object, signOut: () => Promise<void>}} Session
  * `who` is the answer of GET /v1/whoami: kid, role, institution?, terminal?, site?, holder?
  */
-
-const SIGNED_OUT = "signed-out"; // in the tab's storage until it was said: the key that was given up
-const channel = new BroadcastChannel("certledger-session");
 
 /**
  * The session of this page; shows the sign-in in `target` until there is one.
@@ -23,7 +22,7 @@ const channel = new BroadcastChannel("certledger-session");
  * @returns {Promise<Session>}
  */
 export async function requireSession({ slot, roles, target = $("#app"), reader }) {
-  let message = signedOutWords();
+  let message;
   for (;;) {
     const key = await loadKey(slot);
     if (key) {
@@ -32,8 +31,8 @@ export async function requireSession({ slot, roles, target = $("#app"), reader }
         const ask = reader ? await reader(key, api) : (path) => api.get(path, {}, { tries: Infinity });
         const who = await ask("/v1/whoami");
         if (roles.includes(who.role)) {
-          endWithOthers(slot, key.kid);
-          return { api, who, signOut: () => signOut(slot, key.kid) };
+          listen(slot, key.kid);
+          return { api, who, signOut: async () => (await ending()).signOut(slot, key.kid) };
         }
         message = t("This sign-in belongs to another page.");
       } catch (error) {
@@ -46,60 +45,29 @@ export async function requireSession({ slot, roles, target = $("#app"), reader }
         }
         message = explain(error);
       }
-      await leave(slot);
+      await (await ending()).leave(slot);
     }
-    const { signIn } = await fetchSignIn();
+    const { signIn } = await fetched(() => import("./sign-in.js"));
     await signIn(slot, roles, target, message);
     message = undefined;
   }
 }
 
-/** Signed out in one tab, this browser is signed out in all of them. */
-function endWithOthers(slot, kid) {
-  const end = () => {
-    sessionStorage.clear();
-    sessionStorage.setItem(SIGNED_OUT, kid);
-    location.reload();
-  };
-  channel.addEventListener("message", ({ data }) => data.slot === slot && data.kid === kid && end());
-  // A page that was put aside by the browser hears of nothing.
-  const look = async () => document.visibilityState === "visible" && (await loadKey(slot))?.kid !== kid && end();
-  document.addEventListener("visibilitychange", look);
-  addEventListener("pageshow", (event) => event.persisted && look());
-}
+const ending = () => fetched(() => import("./ending.js"));
 
-/** What signing out did to the key, and what it did not. */
-function signedOutWords() {
-  const kid = sessionStorage.getItem(SIGNED_OUT);
-  sessionStorage.removeItem(SIGNED_OUT);
-  return kid && [
-    t("You are signed out in all tabs. The key of this browser is deleted: nobody can sign with it any more."), " ",
-    t("The service still lists it as enrolled. To have it withdrawn there too, tell whoever enrolled you this key number:"), " ",
-    h("span", { class: "mono key-number" }, kid)];
-}
+/** For a sign-out in another tab. */
+const listen = (slot, kid) =>
+  setTimeout(() => import("./ending.js").then((module) => module.endWithOthers(slot, kid), () => listen(slot, kid)), SETTLED);
 
-async function fetchSignIn() {
+async function fetched(load) {
   try {
-    return await import("./sign-in.js");
+    return await load();
   } catch {
     // A script that failed to load may be remembered as failed; a fresh page is not.
     await pause(3000);
     location.reload();
     return new Promise(() => {});
   }
-}
-
-async function signOut(slot, kid) {
-  await leave(slot);
-  channel.postMessage({ slot, kid });
-  sessionStorage.setItem(SIGNED_OUT, kid);
-  location.reload();
-}
-
-/** Nothing of who was here stays for whoever comes next. */
-async function leave(slot) {
-  await forgetKey(slot);
-  sessionStorage.clear();
 }
 
 /** Who is signed in, in words, for a page's head. */

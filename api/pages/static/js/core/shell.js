@@ -3,13 +3,17 @@
 import { $, busy, h, show } from "./dom.js";
 import { t } from "./i18n.js";
 import { ask, keepAsking, onConnection } from "./service.js";
+import { keepTyped } from "./typed.js";
 
 const root = document.documentElement;
 
 function keep(name, value) {
-  root.dataset[name] = value;
+  if (name in root.dataset) root.dataset[name] = value;
   document.cookie = `${name}=${value}; path=/; max-age=31622400; SameSite=Lax`;
 }
+
+// A page from the wallet's shell has the usual looks.
+for (const [, name, value] of document.cookie.matchAll(/\b(theme|text)=(\w+)/g)) root.dataset[name] = value;
 
 $('[data-look="text"]')?.addEventListener("click", (event) => {
   const large = root.dataset.text !== "large";
@@ -21,6 +25,13 @@ $('[data-look="theme"]')?.addEventListener("click", () => {
   const dark = root.dataset.theme === "dark"
     || (root.dataset.theme === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
   keep("theme", dark ? "light" : "dark");
+});
+
+// The same page in another language: as a reload, so that what is seen and typed stays.
+$("[hreflang]")?.addEventListener("click", (event) => {
+  event.preventDefault();
+  keep("lang", event.currentTarget.hreflang);
+  location.reload();
 });
 
 // Its hash would be taken for a view's.
@@ -41,3 +52,5 @@ onConnection((reachable) => {
   ]);
 });
 keepAsking();
+// A public screen keeps nothing of who was there.
+if (root.dataset.page !== "kiosk") keepTyped();

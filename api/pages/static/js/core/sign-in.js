@@ -5,6 +5,7 @@
 import { Api, Problem, serverNow } from "./api.js";
 import { base64url, sha256, utf8 } from "./bytes.js";
 import { badge, busy, field, h, show } from "./dom.js";
+import { SIGNED_OUT } from "./ending.js";
 import { language, t } from "./i18n.js";
 import { makeKey, saveKey } from "./keys.js";
 import { explain } from "./problems.js";
@@ -38,13 +39,23 @@ async function claim(slot, code) {
   unanswered = undefined;
 }
 
+/** What signing out did to the key, and what it did not; said once. */
+function signedOutWords() {
+  const kid = sessionStorage.getItem(SIGNED_OUT);
+  sessionStorage.removeItem(SIGNED_OUT);
+  return kid && [
+    t("You are signed out in all tabs. The key of this browser is deleted: nobody can sign with it any more."), " ",
+    t("The service still lists it as enrolled. To have it withdrawn there too, tell whoever enrolled you this key number:"), " ",
+    h("span", { class: "mono key-number" }, kid)];
+}
+
 /** Resolves once this slot's key is enrolled. */
-export function signIn(slot, roles, target, message) {
+export function signIn(slot, roles, target, message = signedOutWords()) {
   return new Promise((resolve) => {
     const failed = (error) => show(problems, h("p", { class: "notice bad", role: "alert" }, explain(error)));
     const problems = h("div", {}, message ? h("p", { class: "notice", role: "status" }, message) : null);
     const code = h("input", {
-      type: "text", autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false",
+      type: "text", name: "one-time-code", autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false",
       inputmode: "text", required: true, maxlength: "40", class: "one-time-code",
     });
     const enrol = h("button", { type: "submit", class: "primary" }, t("Sign in"));

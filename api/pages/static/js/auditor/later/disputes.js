@@ -118,10 +118,10 @@ export class Disputes {
 
   #question(dispute) {
     const id = dispute.dispute_id;
-    const text = h("textarea", { required: true, maxlength: String(MOST_TEXT), rows: "2" });
+    const text = h("textarea", { name: "text", required: true, maxlength: String(MOST_TEXT), rows: "2" });
     // Of a grant no department knows anything yet: nobody has looked.
     const to = select([["holder", t("the holder")],
-      ...(dispute.terminal ? [["department", departmentName(dispute.department)]] : [])], "holder");
+      ...(dispute.terminal ? [["department", departmentName(dispute.department)]] : [])], "holder", { name: "to" });
     const wrong = h("div", { role: "alert" });
     const button = h("button", { type: "submit" }, t("Sign the question"));
     const send = async () => {
@@ -133,7 +133,7 @@ export class Disputes {
     };
     return h("details", {}, h("summary", {}, t("Ask a question")),
       h("form", {
-        class: "decide",
+        class: "decide", dataset: { about: `question ${id}` },
         onsubmit: (event) => {
           event.preventDefault();
           busy(button, send, (error) => show(wrong, h("p", { class: "notice bad" }, explain(error))));
@@ -164,14 +164,14 @@ export class Disputes {
 
   #form(dispute) {
     const id = dispute.dispute_id;
-    const text = h("textarea", { required: true, maxlength: String(MOST_TEXT), rows: "3" });
+    const text = h("textarea", { name: "text", required: true, maxlength: String(MOST_TEXT), rows: "3" });
     const wrong = h("div", { role: "alert" });
     const button = h("button", { type: "submit", class: "primary" }, t("Sign the decision"));
     const choice = (outcome, words, effect) => h("label", { class: "choice" },
       h("input", { type: "radio", name: `outcome-${id}`, value: outcome, required: true }),
       h("span", {}, h("strong", {}, words), h("span", { class: "effect" }, effect)));
     return h("form", {
-      class: "decide",
+      class: "decide", dataset: { about: `decision ${id}` },
       onsubmit: (event) => {
         event.preventDefault();
         const outcome = new FormData(event.currentTarget).get(`outcome-${id}`);

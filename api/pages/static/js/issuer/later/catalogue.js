@@ -6,7 +6,7 @@ import { explain } from "../../core/problems.js";
 import { typeDetails } from "../department.js";
 
 export function build(desk) {
-  const input = h("input", { type: "search", autocomplete: "off", spellcheck: "false" });
+  const input = h("input", { type: "search", name: "search", autocomplete: "off", spellcheck: "false" });
   const count = h("p", { class: "muted", role: "status" });
   const own = h("ul", { class: "types" });
   const others = h("ul", { class: "types" });

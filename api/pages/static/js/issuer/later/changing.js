@@ -31,9 +31,9 @@ class Mend extends Error {
 export function change(api, certificate, action) {
   const { title, meaning, label, done, danger, word } = ACTIONS[action];
   return ask(title, (close) => {
-    const reason = h("input", { type: "text", maxlength: REASON_LENGTH, autocomplete: "off", required: true });
+    const reason = h("input", { type: "text", name: "reason", maxlength: REASON_LENGTH, autocomplete: "off", required: true });
     const successor = action === "supersede" ? successorField(api, certificate) : null;
-    const ground = action === "erase" ? select(GROUNDS, "retention_over") : null;
+    const ground = action === "erase" ? select(GROUNDS, "retention_over", { name: "ground" }) : null;
     const typed = word ? h("input", { type: "text", ...AS_TYPED }) : null;
     const wrong = h("div", { role: "alert" });
     const submit = h("button", { type: "submit", class: danger ? "danger" : "primary" }, label);
@@ -65,7 +65,7 @@ export function change(api, certificate, action) {
       }
     };
     return h("form", {
-      novalidate: true,
+      novalidate: true, dataset: { about: `${action} ${certificate.certificate_id}` },
       oninput: (event) => event.target.removeAttribute("aria-invalid"),
       onsubmit: (event) => {
         event.preventDefault();
@@ -91,7 +91,7 @@ function readReason(input) {
 
 /** Who takes the certificate's place. It is looked up; one not issued yet has to be confirmed. */
 function successorField(api, certificate) {
-  const input = h("input", { type: "text", ...AS_TYPED, maxlength: "200", class: "mono" });
+  const input = h("input", { type: "text", name: "successor", ...AS_TYPED, maxlength: "200", class: "mono" });
   const later = h("input", { type: "checkbox", id: "successor-later" });
   const laterChoice = h("label", { class: "choice", hidden: true, for: "successor-later" }, later,
     h("span", {}, t("It is issued after this. I have checked the identifier letter by letter.")));

@@ -15,7 +15,7 @@ export const WRONG = {
 
 export function build(desk) {
   const input = h("input", {
-    type: "text", autofocus: true, autocomplete: "off", autocapitalize: "characters", spellcheck: "false",
+    type: "text", name: "identifier", autofocus: true, autocomplete: "off", autocapitalize: "characters", spellcheck: "false",
     maxlength: "200", class: "mono", enterkeyhint: "search",
   });
   const wrong = h("p", { class: "field-error", id: "identifier-wrong", role: "alert" });

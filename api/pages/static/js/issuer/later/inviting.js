@@ -30,10 +30,10 @@ export function build(desk) {
 
 function showForm(desk, place, { focus = false } = {}) {
   const number = h("input", {
-    type: "text", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", autofocus: true,
+    type: "text", name: "number", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", autofocus: true,
     maxlength: "40", required: true, class: "mono", "aria-describedby": "holder-wrong",
   });
-  const lasts = select(LASTS, String(24 * HOUR));
+  const lasts = select(LASTS, String(24 * HOUR), { name: "lasts" });
   const wrong = h("p", { class: "field-error", id: "holder-wrong", role: "alert" });
   const submit = h("button", { type: "submit", class: "primary" }, icon("key"), t("Make a code"));
   const say = (text) => {

@@ -6,6 +6,7 @@ import { busy, facts, h, icon, show } from "../../core/dom.js";
 import { itemName, t, tn } from "../../core/i18n.js";
 import { explain } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
+import { forgetTyped } from "../../core/typed.js";
 import { windowOf } from "./conditions.js";
 import { grantNumber } from "./grants.js";
 import { sentence, sitesOf, untilOf, whatOf, whomOf } from "./terms.js";
@@ -50,6 +51,7 @@ export function agreeStep(draft, next, wallet, whole) {
       throw error;
     }
     draft.item = undefined; // signed: Back leads to a new draft
+    forgetTyped("share");
     if (grant.mode === "direct") return granted(whole, grant);
     if (answer.code) {
       // Without a connection from now on, its code is there.

@@ -21,7 +21,7 @@ export async function view(place, wallet, state, signal) {
   signal.addEventListener("abort", () => camera.stop());
   const failed = (text) => show(problem, h("p", { class: "notice bad" }, text));
   const code = h("input", {
-    type: "text", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", maxlength: "120",
+    type: "text", name: "code", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", maxlength: "120",
     required: true, class: "mono",
   });
   const found = async (text) => {

@@ -50,7 +50,7 @@ export function conditionsStep(draft, next) {
         }), siteName(site)))));
   };
   const named = (name, label, hint) => field(label, h("input", {
-    type: "text", maxlength: "64", autocomplete: "off", value: draft[name] ?? "",
+    type: "text", name, maxlength: "64", autocomplete: "off", value: draft[name] ?? "",
     oninput: (event) => {
       draft[name] = event.target.value.normalize("NFC").trim() || undefined;
     },
@@ -70,7 +70,7 @@ export function conditionsStep(draft, next) {
     ["direct", t("I grant it to a department directly"), t("They can look without you being there.")],
   ];
   const uses = h("input", {
-    type: "number", min: "1", max: String(MOST_USES), step: "1", inputmode: "numeric", required: true,
+    type: "number", name: "uses", min: "1", max: String(MOST_USES), step: "1", inputmode: "numeric", required: true,
     value: draft.uses,
   });
   const change = (by) => () => {
@@ -100,6 +100,7 @@ export function conditionsStep(draft, next) {
     ? h("p", {}, h("span", { class: "card-label" }, t("Department")), institutionName(departments[0]))
     : field(t("Department"), select(
       [["", t("Please choose")], ...departments.map((code) => [code, institutionName(code)])], draft.department ?? "", {
+        name: "department",
         onchange: (event) => {
           Object.assign(draft, { department: event.target.value || undefined, sites: undefined });
           show(problem);

@@ -27,11 +27,12 @@ export const oneLine = (text) => text.normalize("NFC").replace(/\s+/g, " ").trim
 /** @returns {Promise<{cause: string, text?: string} | undefined>} undefined: thought better of it */
 export function askDispute(line) {
   return ask(t("What is wrong?"), (close) => {
-    const text = h("textarea", { maxlength: "500", rows: "3" });
+    const text = h("textarea", { name: "text", maxlength: "500", rows: "3" });
     const choices = CAUSES.map(([name, words], at) =>
       h("label", { class: "choice" },
         h("input", { type: "radio", name: "cause", value: name, checked: at === 0 }), words()));
     return h("form", {
+      dataset: { about: line.seq },
       onsubmit: (event) => {
         event.preventDefault();
         const cause = new FormData(event.target).get("cause");

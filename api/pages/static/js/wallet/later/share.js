@@ -4,12 +4,13 @@
 
 import { h, icon, show } from "../../core/dom.js";
 import { catalogue, itemName, t, typeName } from "../../core/i18n.js";
+import { keepModel } from "../../core/typed.js";
 import { inOrder, stateOf, usable } from "../states.js";
 import { agreeStep } from "./agree.js";
 import { conditionsStep } from "./conditions.js";
 import { fieldsStep } from "./fields.js";
 
-let draft = {};
+let draft = keepModel("share", () => (draft.item ? { ...draft, certificates: undefined } : undefined)) ?? {};
 
 const STEPS = [
   [() => t("What is it for?"), itemStep],
