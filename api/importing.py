@@ -93,6 +93,7 @@ class Signer:
             issuer=self._issuer,
             valid_from=row.valid_from,
             valid_until=row.valid_until,
+            public_dates=self.kind.validity.public,
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=source,

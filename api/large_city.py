@@ -400,6 +400,7 @@ class _Maker:
             issuer=_BUREAU,
             valid_from=_EARLIEST,
             valid_until=_LATEST,
+            public_dates=kind.validity.public,
             iat=at,
             jti=os.urandom(16).hex(),
             source=f"{number}",

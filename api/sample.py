@@ -340,6 +340,7 @@ class _Founding:
                 issuer=item.issuer,
                 valid_from=valid_from,
                 valid_until=valid_until,
+                public_dates=kind.validity.public,
                 iat=int(time.time()),
                 jti=uuid.uuid4().hex,
                 source=None,

@@ -283,6 +283,18 @@ def _was_shown(grant: Grant, payload: Mapping[str, Any]) -> bool:
     return True  # a code: only who has its secret can tell whose it is
 
 
+def valid_then(certificate: Mapping[str, Any], lookup: Entry) -> None:
+    """The certificate's own dates allow a release at the time of the lookup."""
+    nbf, exp = certificate.get("nbf"), certificate.get("exp")
+    for instant in (nbf, exp):
+        if instant is not None and type(instant) is not int:
+            raise Fault("statement.form")
+    if nbf is not None and lookup.time_ms < 1000 * nbf:
+        raise Fault("grant.certificate_not_yet_valid", lookup.seq)
+    if exp is not None and lookup.time_ms >= 1000 * exp:
+        raise Fault("grant.certificate_expired", lookup.seq)
+
+
 def disclosed(
     encoded: str, certificate: Mapping[str, Any], lookup: Entry, payload: Mapping[str, Any]
 ) -> Disclosure:

@@ -469,6 +469,7 @@ class _Protocol:
         issued = self._one(EventKind.ISSUE, "certificate", entry.certificate)
         if issued is None:
             raise Fault("status.no_certificate", entry.seq)
+        claims.valid_then(self._said(issued), entry)
         return _Proven("grant.covers")
 
     def _status(self) -> _Proven:

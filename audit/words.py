@@ -100,6 +100,8 @@ WORDS: Final[Mapping[str, str]] = {
     "grant.field_not_granted": "released a field that was not granted",
     "grant.grant_unknown": "the request shows another grant than the entry names, or shows it in "
     "a way that the grant does not allow",
+    "grant.certificate_not_yet_valid": "released before the certificate was valid",
+    "grant.certificate_expired": "released after the certificate had expired",
     # 13 status
     "status.never_changed": "by the status registry, the certificate was never suspended, revoked "
     "or superseded up to block {block} ({time} UTC)",
@@ -152,9 +154,9 @@ LIMITS: Final[Mapping[str, str]] = {
     "no other question asked",
     "allowance": "that the service item may ask for these fields at all: that is in the public "
     "catalogue",
-    "validity": "that the certificate was within its own dates: the ledger held the lookup against "
-    "them before it released anything, and its full check does so again; showing them here would "
-    "tell what was not granted",
+    "validity": "that the certificate was within its own dates, where the issuer's statement does "
+    "not have them in the clear: the ledger held the lookup against them before it released "
+    "anything, and its full check does so again; showing them here would tell what was not granted",
     "time": "the very moment: an entry's time is the log's word, bounded from above by the time "
     "of the block that the report names",
 }

@@ -95,6 +95,8 @@ WORDS: Final[Mapping[str, str]] = {
     "grant.certificate_not_in_grant": "提供了授权中没有的证照",
     "grant.field_not_granted": "提供了没有授权的内容",
     "grant.grant_unknown": "请求出示的授权与记录所写的不同，或者出示方式不为该授权所允许",
+    "grant.certificate_not_yet_valid": "在证照生效之前提供",
+    "grant.certificate_expired": "在证照过期之后提供",
     # 13 status
     "status.never_changed": "按状态登记合约，截至区块 {block}（{time} UTC），该证照从未被暂停、撤"
     "销或换发",
@@ -136,7 +138,7 @@ LIMITS: Final[Mapping[str, str]] = {
     "absence": "某件事没有发生：授权没有被撤回或冻结，持证人的设备没有被注销，授权码没有用过，次数"
     "没有用完，没有其他提问",
     "allowance": "该事项是否可以查询这些内容：这写在公开的事项目录里",
-    "validity": "查询当时证照在其有效期内：账本在提供内容之前已核对，全面检查时会再次核对；在这里"
-    "写出有效期，就泄露了未授权的内容",
+    "validity": "查询当时证照在其有效期内（签发声明已载明有效期的证照除外）：账本在提供内容之前已核"
+    "对，全面检查时会再次核对；在这里写出有效期，就泄露了未授权的内容",
     "time": "确切的时刻：记录时间由账本写明，所示区块的时间是它的上限",
 }

@@ -5,9 +5,10 @@ issuer's signature. Claims that are always visible: ``iss`` (URN of the issuing 
 ``vct`` (URN of the type), ``certificate_id``, ``iat``, ``jti`` and ``source`` (which row of which
 export it came from, so that an import can be run again).
 
-From when to when a certificate is valid is a disclosure too, called ``validity``, and never part
-of a lookup's answer: how long a card lasts tells its holder's age (ADR 0020). SD-JWT VC has ``nbf``
-and ``exp`` stand in the clear or nowhere, so they stand nowhere.
+From when to when a certificate is valid stands in one of two places, as its type says (ADR 0020):
+in the clear as ``nbf`` and ``exp``, where the dates are public, such as a business licence's; else
+in a disclosure, ``validity``, that no lookup's answer holds: how long a card lasts tells its
+holder's age.
 
 Not this module's job: what fields a type has (the catalogue), who may issue (the directory).
 """
@@ -29,15 +30,16 @@ VCT_PREFIX = "urn:certledger:type:"
 ISSUER_PREFIX = "urn:certledger:department:"
 SALT_BYTES = 16
 #: The disclosure that says from when to when: days in the city, the last one included, ``..`` where
-#: there is no end: ``2020-01-01/2039-12-31``. Every certificate has it, so that having it tells
-#: nothing.
+#: there is no end: ``2020-01-01/2039-12-31``. Every certificate of a type without public dates has
+#: it, so that having it tells nothing.
 VALIDITY = "validity"
 CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
 
 FieldValue = str | int | bool
 _VALUES = (str, int, bool)
+_MAX_SECONDS = 10**11
 _IN_THE_CLEAR = frozenset(
-    ("iss", "vct", "certificate_id", "iat", "jti", "source", "_sd_alg", "_sd")
+    ("iss", "vct", "certificate_id", "iat", "jti", "nbf", "exp", "source", "_sd_alg", "_sd")
 )
 
 
@@ -57,8 +59,8 @@ class Certificate:
     certificate_id: str
     type_code: str
     issuer: str
-    validity: str
-    """The encoded disclosure."""
+    validity: str | None
+    """The encoded disclosure; None where the dates are in the clear."""
     valid_from_ms: int | None
     valid_until_ms: int | None
     source: str | None
@@ -91,6 +93,7 @@ def sign_certificate(
     issuer: str,
     valid_from: date | None,
     valid_until: date | None,
+    public_dates: bool,
     iat: int,
     jti: str,
     source: str | None,
@@ -98,8 +101,11 @@ def sign_certificate(
     kid: str,
     salt: Callable[[int], bytes],
 ) -> str:
-    """Issue: ``<issuer-signed JWT>~<disclosure>~…~``. ``valid_until`` is the last valid day."""
-    claims = {VALIDITY: _state_validity(valid_from, valid_until), **fields}
+    """Issue: ``<issuer-signed JWT>~<disclosure>~…~``. ``valid_until`` is the last valid day, and
+    ``public_dates`` whether the type has both days in the clear."""
+    claims = dict(fields)
+    if not public_dates:
+        claims[VALIDITY] = _state_validity(valid_from, valid_until)
     salts = salt(SALT_BYTES * len(claims))
     encoded = [
         b64url(orjson.dumps([b64url(salts[at : at + SALT_BYTES]), name, value]))
@@ -115,6 +121,10 @@ def sign_certificate(
         # Sorted, so that the order tells nothing about which digest is which field.
         "_sd": sorted(b64url(sha256(item.encode("ascii"))) for item in encoded),
     }
+    if public_dates and valid_from is not None:
+        payload["nbf"] = first_instant(valid_from)
+    if public_dates and valid_until is not None:
+        payload["exp"] = first_instant(valid_until + timedelta(days=1))
     if source is not None:
         payload["source"] = source
     return "~".join([sign(Kind.CERTIFICATE, payload, key, kid), *encoded, ""])
@@ -141,6 +151,15 @@ def read_validity(value: object) -> tuple[int | None, int | None]:
         raise StatementError(
             "certificate.validity", f"{VALIDITY} must be two days, like 2020-01-01/2039-12-31"
         ) from None
+    return (None if begin is None else begin * 1000), (None if end is None else end * 1000)
+
+
+def read_public_dates(claims: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """`read_validity` for ``nbf`` and ``exp``, Unix seconds in the clear; raises StatementError."""
+    for name in ("nbf", "exp"):
+        if name in claims and (type(claims[name]) is not int or abs(claims[name]) > _MAX_SECONDS):
+            raise StatementError("certificate.malformed", f"{name} must be Unix seconds")
+    begin, end = claims.get("nbf"), claims.get("exp")
     return (None if begin is None else begin * 1000), (None if end is None else end * 1000)
 
 
@@ -192,8 +211,11 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
             )
     validity = opened.pop(VALIDITY, None)
     if validity is None:
-        raise StatementError("certificate.validity", f"the disclosure {VALIDITY} is missing")
-    valid_from_ms, valid_until_ms = read_validity(validity.value)
+        valid_from_ms, valid_until_ms = read_public_dates(claims)
+    elif "nbf" in claims or "exp" in claims:
+        raise StatementError("certificate.validity", f"{VALIDITY} or nbf and exp, not both")
+    else:
+        valid_from_ms, valid_until_ms = read_validity(validity.value)
     source = claims.get("source")
     if source is not None and (not isinstance(source, str) or len(source) > 64):
         raise StatementError("certificate.malformed", "source must be a short text")
@@ -202,7 +224,7 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         certificate_id=claims["certificate_id"],
         type_code=claims["vct"].removeprefix(VCT_PREFIX),
         issuer=claims["iss"].removeprefix(ISSUER_PREFIX),
-        validity=validity.encoded,
+        validity=None if validity is None else validity.encoded,
         valid_from_ms=valid_from_ms,
         valid_until_ms=valid_until_ms,
         source=source,

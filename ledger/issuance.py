@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ledger.catalogue import Catalogue, FieldError, UnknownType, validate_fields
-from ledger.certificates import Certificate, city_date, open_certificate, pack_disclosures
+from ledger.certificates import (
+    VALIDITY,
+    Certificate,
+    city_date,
+    open_certificate,
+    pack_disclosures,
+)
 from ledger.holders import holder_id
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.sealing import MasterKey, Sealed
@@ -57,6 +63,15 @@ def read_certificate(
         )
     if str(identifier) != certificate.certificate_id:
         raise StatementError("certificate.identifier", "the identifier is not in its one form")
+    if kind.validity.public and certificate.validity is not None:
+        raise StatementError(
+            "certificate.validity", "the dates of this type stand in the clear: nbf and exp"
+        )
+    if certificate.validity is None and not kind.validity.public:
+        raise StatementError(
+            "certificate.validity",
+            f"the dates of this type are told to nobody: sign the disclosure {VALIDITY}",
+        )
     subject = str(fields[kind.subject.name])
     name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])
     return Issuance(

@@ -219,8 +219,8 @@ certificates = Table(
     Column("seq", Int64, nullable=False),
     Column("state", String, nullable=False),
     Column("state_seq", Int64, nullable=False),
-    # The issuer's disclosure that the two instants after it are read from.
-    Column("validity", String, nullable=False),
+    # The issuer's disclosure that the two instants after it are read from; null: its nbf and exp.
+    Column("validity", String),
     Column("valid_from_ms", Int64),
     Column("valid_until_ms", Int64),
     Column("successor", String),

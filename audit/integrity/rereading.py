@@ -36,6 +36,7 @@ from ledger.certificates import (
     VALIDITY,
     VCT_PREFIX,
     open_disclosure,
+    read_public_dates,
     read_validity,
 )
 from ledger.directory import Enrolled, Role
@@ -424,7 +425,7 @@ class Rereader:
         _, holder, uniqueness, wrapped_key, content, state, state_seq, successor, *rest = row
         *stored, validity = rest
         wrong = []
-        dates = _validity(validity, claims)
+        dates = None if (validity is None) is not kind.validity.public else _dates(validity, claims)
         if dates is None:
             wrong.append("validity")
             dates = tuple(stored[4:6])  # which are not read from what is wrong
@@ -547,8 +548,8 @@ def _asked(statement: _Read) -> Asked:
 
 
 def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields by name; raises ValueError unless the disclosures are all that were signed but one,
-    the validity's (`_validity`).
+    """Fields by name; raises ValueError unless the disclosures are all that were signed but the
+    validity's, if there is one (`_dates`).
 
     `ledger.certificates.open_certificate` for a log full of them: the digest over a disclosure's
     text proves the text, so it needs no strict decoding.
@@ -558,8 +559,9 @@ def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str
     # Encoded all at once: a digest with a byte more is 33 of them, which are 44 characters.
     encoded = b64url(b"\0".join(hashed) + b"\0")
     digests = {encoded[at : at + 43] for at in range(0, len(encoded), 44)}
-    of_fields = len(texts) + 1 == len(signed) and digests < set(signed) and VALIDITY not in packed
-    if claims["_sd_alg"] != "sha-256" or not of_fields:
+    others = set(signed) - digests
+    of_fields = len(texts) + len(others) == len(signed) and VALIDITY not in packed
+    if claims["_sd_alg"] != "sha-256" or not of_fields or len(others) > 1:
         raise ValueError("not the signed disclosures")
     fields: dict[str, Any] = {}
     for name, content in zip(packed, b64url_decode_all(texts), strict=True):
@@ -570,14 +572,15 @@ def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str
     return fields
 
 
-def _validity(
-    encoded: str | None, claims: Mapping[str, Any]
-) -> tuple[int | None, int | None] | None:
-    """From when and until when, as the issuer signed it; None where ``encoded`` is not that."""
+def _dates(encoded: str | None, claims: Mapping[str, Any]) -> tuple[int | None, int | None] | None:
+    """From when and until when, as the issuer signed it: in the clear without ``encoded``, else in
+    that disclosure; None where it is not the issuer's."""
     try:
-        if b64url(hashlib.sha256((encoded or "").encode("ascii")).digest()) not in claims["_sd"]:
+        if encoded is None:
+            return read_public_dates(claims)
+        if b64url(hashlib.sha256(encoded.encode("ascii")).digest()) not in claims["_sd"]:
             return None
-        disclosure = open_disclosure(encoded or "")
+        disclosure = open_disclosure(encoded)
         return None if disclosure.name != VALIDITY else read_validity(disclosure.value)
     except (StatementError, UnicodeEncodeError):
         return None

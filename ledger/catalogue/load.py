@@ -223,8 +223,15 @@ def _derived(name: str, data: dict[str, Any], fields: Mapping[str, Field]) -> De
 
 
 def _validity(data: dict[str, Any], fields: Mapping[str, Field]) -> Validity:
-    _only(data, frozenset(("period", "from", "until", "years")), "validity")
-    rule = Validity(data.get("period"), data.get("from"), data.get("until"), data.get("years"))
+    _only(data, frozenset(("period", "from", "until", "years", "public")), "validity")
+    _need(data.get("public", True) is True, "validity: public is true, or left out")
+    rule = Validity(
+        data.get("period"),
+        data.get("from"),
+        data.get("until"),
+        data.get("years"),
+        "public" in data,
+    )
     for name, formats in (
         (rule.period, (Format.PERIOD,)),
         (rule.start, (Format.DATE, Format.DATE_OR_MONTH)),

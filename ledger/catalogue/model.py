@@ -139,6 +139,8 @@ class Validity:
     start: str | None = None
     until: str | None = None
     years: int | None = None
+    public: bool = False
+    """Whether the dates stand in the clear; only where they tell nobody's age or circumstances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,7 @@ class CertificateType:
             "names": {"zh-CN": self.names.zh, "en": self.names.en},
             "aliases": list(self.aliases),
             "subject": self.subject.name,
+            "public_dates": self.validity.public,
             "retention": self.retention.to_public(),
             "fields": [
                 {

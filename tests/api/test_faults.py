@@ -299,6 +299,7 @@ class Actors:
             issuer=ISSUER,
             valid_from=date(2020, 1, 1),
             valid_until=date(2040, 1, 1),
+            public_dates=kind.validity.public,
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=None,

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from authz.lookups import LookupHandler, read_lookup
 from authz.service_items import load_service_items
 from ledger import store
 from ledger.batch import Request
-from ledger.catalogue import derive, load_catalogue
+from ledger.catalogue import Catalogue, derive, load_catalogue
 from ledger.certificates import city_date, sign_certificate, split
 from ledger.chain import ChainClient
 from ledger.committer import Answer, Committer, CommitterSettings
@@ -231,10 +231,18 @@ class Builder:
         return Request(request.statement, request.actor, read_claim(request.statement, code))
 
     def certificate(
-        self, index: int, number: str, source: str | None = None, until: int = 2040
+        self,
+        index: int,
+        number: str,
+        source: str | None = None,
+        until: int = 2040,
+        public: bool = False,
     ) -> Request:
-        """Valid from the first of January 20 years before ``until``, to that one."""
+        """Valid from the first of January 20 years before ``until``, to that one; with ``public``
+        by a catalogue in which a card's dates stand in the clear."""
         kind = self.catalogue.type(CARD)
+        if public:
+            kind = replace(kind, validity=replace(kind.validity, public=True))
         fields: dict[str, Any] = {
             "name": f"测试{index}",
             "sex": "女",
@@ -256,6 +264,7 @@ class Builder:
             issuer=ISSUER,
             valid_from=date(until - 20, 1, 1),
             valid_until=date(until, 1, 1),
+            public_dates=kind.validity.public,
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=source,
@@ -267,7 +276,7 @@ class Builder:
         issuance = read_certificate(
             verify(token, key),
             disclosures,
-            catalogue=self.catalogue,
+            catalogue=Catalogue((kind,)),
             master=self.built.master,
         )
         found = self.ring.find(key.thumbprint())

@@ -865,6 +865,12 @@ class Verifier:
             require(shown.get(how, True), "another grant was shown")
             issued = self.one("issue", "certificate", entry["certificate"])
             require(issued is not None, "no certificate")
+            if self.known(issued):
+                dates = self.said[issued["seq"]]
+                nbf, exp = dates.get("nbf"), dates.get("exp")
+                require(all(at is None or type(at) is int for at in (nbf, exp)), "dates")
+                require(nbf is None or entry["time"] >= 1000 * nbf, "not yet valid")
+                require(exp is None or entry["time"] < 1000 * exp, "expired")
 
     def status(self):
         issues, changes = self.of("issue"), self.of("status")

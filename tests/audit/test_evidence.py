@@ -885,6 +885,25 @@ def test_release_of_a_revoked_certificate_is_found(scene: Scene) -> None:
     assert failed(report) == {"status.not_active"}
 
 
+@pytest.mark.parametrize(
+    ("until", "code"), [(2020, "expired"), (2099, "not_yet_valid"), (2040, "")]
+)
+def test_release_outside_public_dates_is_found(scene: Scene, until: int, code: str) -> None:
+    builder = scene.builder
+    who, number = (
+        f"holder-{until}",
+        sys.modules[type(builder).__module__].identity_number(until % 100),
+    )
+    builder.enrol_holder(who, number)
+    issued = builder.certificate(until, number, until=until, public=True)
+    card = builder.send("issue", issued).certificate_id
+    grant = builder.grant(who, [card], "direct")
+    about = {"certificate": card, "grant": grant, "holder": scene.who(who).holder}
+    seq = released(scene, shown={"grant_id": grant}, **about)
+    report = examined(scene.bundle("lookup", seq, "auditor"), scene.trust)
+    assert failed(report) == ({f"grant.certificate_{code}"} if code else set())
+
+
 def test_revoked_key_is_found(scene: Scene) -> None:
     """Revoked from a time that lies back: a stolen key is, from when it was stolen."""
     builder, stolen = scene.builder, "stolen"

@@ -38,7 +38,7 @@ def opened(payload: dict[str, Any], *disclosures: str) -> Certificate:
     return open_certificate(verify(token, KEY), disclosures)
 
 
-def signed(until: date | None = date(2030, 12, 31)) -> str:
+def signed(until: date | None = date(2030, 12, 31), *, public: bool = False) -> str:
     return sign_certificate(
         fields=FIELDS,
         certificate_id="1.2",
@@ -46,6 +46,7 @@ def signed(until: date | None = date(2030, 12, 31)) -> str:
         issuer="I",
         valid_from=date(2020, 1, 1),
         valid_until=until,
+        public_dates=public,
         iat=1_700_000_000,
         jti="0123456789abcdef",
         source=None,
@@ -102,6 +103,7 @@ def test_a_missing_doubled_or_foreign_disclosure_is_refused() -> None:
         {"iss": 5},
         {"vct": "other"},
         {"source": "x" * 65},
+        {"nbf": 1},
     ],
 )
 def test_malformed_claims_are_refused(changes: dict[str, Any]) -> None:
@@ -119,7 +121,7 @@ def test_malformed_claims_are_refused(changes: dict[str, Any]) -> None:
         opened({**payload, **changes}, ALWAYS)
 
 
-@pytest.mark.parametrize("told", [{"nbf": 1}, {"exp": 2**31}, {"birth_date": "1990-01-01"}])
+@pytest.mark.parametrize("told", [{"birth_date": "1990-01-01"}, {"sub": "S"}, {"status": {}}])
 def test_nothing_more_stands_in_the_clear_than_every_reader_may_know(told: dict[str, Any]) -> None:
     token, disclosures = split(signed())
     payload = {**verify(token, KEY).payload, **told}
@@ -163,14 +165,26 @@ def test_validity_has_one_form(stated: object) -> None:
     assert caught.value.code == "certificate.validity"
 
 
-def test_a_certificate_that_states_no_validity_is_refused() -> None:
-    token, disclosures = split(signed())
-    (stated,) = (item for item in disclosures if open_disclosure(item).name == "validity")
-    payload = dict(verify(token, KEY).payload)
-    payload["_sd"] = [digest for digest in payload["_sd"] if digest != digest_of(stated)]
+def test_public_dates_stand_in_the_clear_and_nowhere_else() -> None:
+    token, disclosures = split(signed(public=True))
+    payload = verify(token, KEY).payload
+    assert (payload["nbf"], payload["exp"]) == (1_577_808_000, 1_924_963_200)
+    assert {open_disclosure(item).name for item in disclosures} == set(FIELDS)
+    certificate = opened(dict(payload), *disclosures)
+    assert certificate.validity is None
+    assert (certificate.valid_from_ms, certificate.valid_until_ms) == (
+        1_577_808_000_000,
+        1_924_963_200_000,
+    )
+    assert "exp" not in verify(split(signed(None, public=True))[0], KEY).payload
+
+
+@pytest.mark.parametrize("claims", [{"nbf": "soon"}, {"exp": 10**12}, {"exp": True}, {"nbf": None}])
+def test_public_dates_are_unix_seconds(claims: dict[str, Any]) -> None:
+    token, disclosures = split(signed(public=True))
     with pytest.raises(StatementError) as caught:
-        opened(payload, *(item for item in disclosures if item != stated))
-    assert caught.value.code == "certificate.validity"
+        opened({**verify(token, KEY).payload, **claims}, *disclosures)
+    assert caught.value.code == "certificate.malformed"
 
 
 def test_certificates_with_and_without_an_end_look_the_same_from_outside() -> None:

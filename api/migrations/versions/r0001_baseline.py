@@ -61,7 +61,7 @@ sa.Table(
     sa.Column("seq", Int64, nullable=False),
     sa.Column("state", sa.String(), nullable=False),
     sa.Column("state_seq", Int64, nullable=False),
-    sa.Column("validity", sa.String(), nullable=False),
+    sa.Column("validity", sa.String(), nullable=True),
     sa.Column("valid_from_ms", Int64, nullable=True),
     sa.Column("valid_until_ms", Int64, nullable=True),
     sa.Column("successor", sa.String(), nullable=True),

@@ -133,6 +133,8 @@ const WORDS = {
   "grant.certificate_not_in_grant": () => t("released a certificate that the grant does not name"),
   "grant.field_not_granted": () => t("released a field that was not granted"),
   "grant.grant_unknown": () => t("the request shows another grant than the entry names, or shows it in a way that the grant does not allow"),
+  "grant.certificate_not_yet_valid": () => t("released before the certificate was valid"),
+  "grant.certificate_expired": () => t("released after the certificate had expired"),
   "status.never_changed": (v) => t("by the status registry, the certificate was never suspended, revoked or replaced up to block {block} ({time})", v),
   "status.as_of": (v) => t("by the status registry, as of block {block} ({time}) the certificate was: {state}; as of block {now}: {state_now}", v),
   "status.as_shown": (v) => t("by the status registry, as of block {block} ({time}) the certificate is: {state}, by the last change that is shown; whether a suspension that was lifted is left out, this does not show", v),
@@ -162,7 +164,7 @@ const LIMITS = {
   holder: () => t("that the devices which signed the grant, its revocation, the dispute, an answer or its withdrawal are of one person, and of the one whom the certificate is about: the ledger checked it and its operator can prove it, but showing it here would take the person's number"),
   absence: () => t("that something was not recorded: that the grant had not been revoked or frozen, the holder's device not revoked, the code not used before, the uses not exhausted, no other question asked"),
   allowance: () => t("that the service item may ask for these fields at all: that is in the public catalogue"),
-  validity: () => t("that the certificate was within its own dates: the ledger held the lookup against them before it released anything, and its full check does so again; showing them here would tell what was not granted"),
+  validity: () => t("that the certificate was within its own dates, where the issuer's statement does not have them in the clear: the ledger held the lookup against them before it released anything, and its full check does so again; showing them here would tell what was not granted"),
   time: () => t("the very moment: an entry's time is the log's word, bounded from above by the time of the block that is named above"),
 };
 

@@ -200,6 +200,17 @@ function wasShown(grant, payload) {
   return true; // a code: only who has its secret can tell whose it is
 }
 
+/** The certificate's own dates allow a release at the time of the lookup. */
+export function validThen(certificate, lookup) {
+  const [nbf, exp] = [given(certificate, "nbf"), given(certificate, "exp")];
+  for (const instant of [nbf, exp]) {
+    if (instant !== null && !["number", "bigint"].includes(typeof instant)) throw new Failed("statement.form");
+  }
+  const time = BigInt(lookup.time);
+  if (nbf !== null && time < 1000n * BigInt(nbf)) throw new Failed("grant.certificate_not_yet_valid", lookup.seq);
+  if (exp !== null && time >= 1000n * BigInt(exp)) throw new Failed("grant.certificate_expired", lookup.seq);
+}
+
 /** `{name, value}` of a field, once the issuer signed its digest and the lookup was given it. */
 export async function disclosed(encoded, certificate, lookup, payload) {
   const field = openDisclosure(encoded);

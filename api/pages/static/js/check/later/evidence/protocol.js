@@ -375,6 +375,7 @@ class Protocol {
     claims.covers(grant, entry, said);
     const issued = this.one("issue", "certificate", entry.certificate);
     if (!issued) throw new Failed("status.no_certificate", entry.seq);
+    claims.validThen(this.said(issued), entry);
     return ["grant.covers", {}];
   }
 
