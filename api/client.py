@@ -698,9 +698,17 @@ class Client:
         """The checkpoint of this size, and what the chain says of it now."""
         return _json(self.get(f"/v1/checkpoints/{size}", token=False))
 
-    def blocks(self, *, before: int | None = None, limit: int | None = None) -> dict[str, Any]:
-        """Blocks of the chain, newest first, and ``next_before``."""
-        return _json(self.get("/v1/blocks", token=False, before=before, limit=limit))
+    def blocks(
+        self,
+        *,
+        before: int | None = None,
+        limit: int | None = None,
+        anchored: bool | None = None,
+    ) -> dict[str, Any]:
+        """Blocks of the chain (``anchored``: with an anchor in them), newest first, and
+        ``next_before``."""
+        asked = {"before": before, "limit": limit, "anchored": anchored}
+        return _json(self.get("/v1/blocks", token=False, **asked))
 
     def block(self, number: int) -> dict[str, Any]:
         return _json(self.get(f"/v1/blocks/{number}", token=False))

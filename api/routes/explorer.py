@@ -117,17 +117,33 @@ def _show_checkpoint(row: Row[Any], time_ms: int | None) -> dict[str, Any]:
 
 @router.get("/blocks")
 async def blocks(
+    service: ServiceDep,
     chain: ChainDep,
     before: Before = None,
     limit: Annotated[int, Query(ge=1, le=MAX_BLOCKS)] = 20,
+    anchored: bool = False,
 ) -> Response:
-    """Blocks as the chain has them, newest first, with numbers below ``before``."""
+    """Blocks as the chain has them, newest first, with numbers below ``before``; where it is
+    ``anchored``, those alone that hold an anchor of this log."""
     head = await chain.head_number()
     newest = head if before is None else min(head, before - 1)
-    numbers = list(range(newest, max(-1, newest - limit), -1))
+    if anchored:
+        numbers = await asyncio.to_thread(_anchoring, service, newest, limit)
+        more = len(numbers) == limit
+    else:
+        numbers = list(range(newest, max(-1, newest - limit), -1))
+        more = bool(numbers) and numbers[-1] > 0
     shown = [_show_block(block) for block in await chain.blocks(numbers)]
-    next_before = numbers[-1] if numbers and numbers[-1] > 0 else None
+    next_before = numbers[-1] if more else None
     return reply({"head": head, "blocks": shown, "next_before": next_before}, headers=_FRESH)
+
+
+def _anchoring(service: Service, newest: int, limit: int) -> list[int]:
+    """Numbers of blocks with our anchors, from ``newest`` down."""
+    number = store.checkpoints.c.block_number
+    query = select(number).where(number <= newest).distinct().order_by(number.desc()).limit(limit)
+    with service.database.read() as connection:
+        return list(connection.execute(query).scalars())
 
 
 @router.get("/blocks/{number}")

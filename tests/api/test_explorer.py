@@ -112,6 +112,25 @@ def test_blocks_are_the_chains_own_newest_first(city: Any, lived: Any) -> None:
     assert city.auditor.blocks(before=0)["blocks"] == []
 
 
+def test_blocks_with_anchors_are_listed_alone(city: Any, lived: Any) -> None:
+    """A chain of many seals blocks without end; those before the first anchor stand for them."""
+    anchored: set[int] = set()
+    page = {"next_before": None}
+    while True:
+        page = city.auditor.checkpoints(before=page["next_before"], limit=200)
+        anchored |= {item["block_number"] for item in page["checkpoints"]}
+        if page["next_before"] is None:
+            break
+    found: list[int] = []
+    page = {"next_before": None}
+    while not found or page["next_before"] is not None:
+        page = city.auditor.blocks(before=page["next_before"], limit=7, anchored=True)
+        found += [block["number"] for block in page["blocks"]]
+    assert found == sorted(anchored, reverse=True)
+    assert 0 not in found
+    assert city.auditor.blocks(before=found[-1], anchored=True)["blocks"] == []
+
+
 def test_what_is_no_block_is_unknown(city: Any, problem: Any) -> None:
     for number in (10**7, 2**53):
         problem(lambda n=number: city.auditor.block(n), "block.unknown", 404)

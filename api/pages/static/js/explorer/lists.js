@@ -15,8 +15,9 @@ export class List {
   #more = h("button", { type: "button", onclick: () => busy(this.#more, () => this.#older(), this.#failed) }, t("Show older ones"));
   #failed = (error) => toast(explain(error), "bad");
 
-  constructor({ title, about, columns, load, row, idOf }) {
-    Object.assign(this, { load, row, idOf });
+  /** `between`: a row for what is left out before an item, or null; it gets the newer one, if any, and the item. */
+  constructor({ title, about, columns, load, row, idOf, between = () => null }) {
+    Object.assign(this, { load, row, idOf, between });
     this.#more.hidden = true;
     this.element = h("section", { class: "panel" },
       h("h2", {}, title), h("p", { class: "muted small" }, about),
@@ -36,11 +37,19 @@ export class List {
       this.#shown = rows;
       this.#next = next;
       this.#draw();
-    } else if (fresh.length) {
+    } else {
       this.#shown = [...fresh, ...this.#shown];
       this.#draw();
     }
     return this.#shown;
+  }
+
+  /** Shows these, too, where they belong. */
+  insert(items) {
+    const known = new Set(this.#shown.map(this.idOf));
+    const added = items.filter((item) => !known.has(this.idOf(item)));
+    this.#shown = [...this.#shown, ...added].sort((a, b) => this.idOf(b) - this.idOf(a));
+    this.#draw();
   }
 
   async #older() {
@@ -52,7 +61,7 @@ export class List {
 
   #draw() {
     const focused = this.#body.contains(document.activeElement) ? document.activeElement.dataset.id : undefined;
-    show(this.#body, this.#shown.map((item) => this.row(item)));
+    show(this.#body, this.#shown.flatMap((item, at) => [this.between(this.#shown[at - 1], item), this.row(item)]));
     this.#more.hidden = this.#next === null;
     if (focused) this.#body.querySelector(`[data-id="${focused}"]`)?.focus();
   }
@@ -76,6 +85,13 @@ export const blockRow = (item, open) => h("tr", {},
   h("td", {}, formatTime(item.time * 1000)),
   h("td", { class: "number" }, formatNumber(item.transaction_count)),
   h("td", {}, short(item.hash)));
+
+/** Stands for blocks that hold no anchor. */
+export const foldRow = (above, count, unfold) => h("tr", { class: "fold" },
+  h("td", { colspan: "4" }, h("button", {
+    type: "button", class: "quiet", dataset: { id: `below-${above}` },
+    onclick: (event) => busy(event.currentTarget, unfold, (error) => toast(explain(error), "bad")),
+  }, t("{n} blocks without an anchor", { n: formatNumber(count) }))));
 
 const closing = (close) => h("div", { class: "actions" },
   h("button", { type: "button", class: "primary", onclick: () => close() }, t("Close")));
