@@ -25,7 +25,7 @@ from ledger.exports.rows import (
 #: What reading may cost. Memory grows with shared strings only; a slow machine reads 1 MB of CSV in
 #: half a second, and of a workbook, ten times longer unpacked, in five.
 _MEMORY = 768 << 20
-_SECONDS, _BYTES_A_SECOND = 20, 200_000
+_SECONDS, _BYTES_A_SECOND = 10, 200_000
 _SILENCE = 60.0
 
 

@@ -43,6 +43,7 @@ MAX_MERGED = 200_000
 MAX_CELL = 100_000
 _RATIO_FREE = 8 * 1024**2
 _BLOCK = 64 * 1024
+_KINDS = frozenset({"n", "s", "str", "inlineStr", "b", "e", "d"})
 _ESCAPE = re.compile(r"(?:_x[0-9A-Fa-f]{4}_)+")
 _REFERENCE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})(?::([A-Z]{1,3})([0-9]{1,7}))?")
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref\s*=\s*[\"']([^\"']{1,40})[\"']")
@@ -166,6 +167,8 @@ class Workbook:
 
     def cell(self, kind: str, style: str | None, text: str | None, formula: bool) -> Cell | None:
         """What a cell says; ``text`` is None where it has no value at all."""
+        if kind not in _KINDS:
+            raise damaged("a kind of cell that is not known")
         if kind == "e":
             return ERROR
         if text is None or (text == "" and kind not in ("str", "inlineStr")):
@@ -178,9 +181,7 @@ class Workbook:
             return unescaped(text)
         if kind == "b":
             return _true(text)
-        if kind == "d":
-            return text  # ISO 8601, read like any date in text
-        raise damaged("a kind of cell that is not known")
+        return text  # "d": ISO 8601, read like any date in text
 
     def _format(self, style: str | None) -> NumberFormat:
         if style is None:
