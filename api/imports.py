@@ -8,10 +8,12 @@ Not its job: reading exports and issuing (`api.importing`), who may import (`api
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 import uuid
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from tempfile import SpooledTemporaryFile
@@ -93,6 +95,8 @@ class ImportJobs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By department: one import of each at a time, so that none takes all the places."""
 
     def start(self, issuer: str) -> ImportJob:
         """Raises SQLAlchemyError."""

@@ -18,6 +18,10 @@ from ledger.exports.rows import CHARACTERS_LOST, DIGITS_LOST, ERROR, NOT_CALCULA
 # Zero-width characters at the ends come with cells copied from web pages.
 STRAY = " \t\r\n\u3000\xa0\u200b\ufeff"
 
+# Digits, Chinese and their punctuation; not what mojibake consists of. Most cells are such.
+_ORDINARY = re.compile(
+    "[0-9.\\-/（）()、，。·\u4e00-\u5c6e\u5c70-\u70ea\u70ec-\u951e\u9520-\u9fa5]+"
+)
 _MARKS = frozenset("='’‘`＇＝#＃")
 _KEPT_AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 _FORMULA = re.compile(r"[=＝]")
@@ -52,7 +56,7 @@ _REPLACED = re.compile(
 def said(text: str) -> str | Doubt:
     """The cell's text, trimmed; empty for a blank one."""
     text = text.strip(STRAY)
-    if not text:
+    if not text or _ORDINARY.fullmatch(text):
         return text
     if text[0] in _MARKS:
         unmarked = _without_marks(text)

@@ -29,8 +29,6 @@ import orjson
 _BLOCK = 1 << 18
 _MAX_VALUE = 64 << 20
 _OUT_OF_MEMORY, _FAILED = 77, 78
-#: Behind other work: who waits at a counter comes first.
-_NICE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,6 @@ class Confined:
 
 
 def _confine(memory: int, cpu: int) -> None:
-    os.nice(_NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this, in order
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -36,6 +36,7 @@ _PERIOD = re.compile(
 )
 _DIGITS = re.compile(r"[0-9]+")
 _YEAR_MONTH = re.compile(r"([0-9]{4})(?:[-./]([0-9]{1,2})|年([0-9]{1,2})月|([0-9]{2}))", re.ASCII)
+_PARTED = re.compile(r"[0-9]\s+[0-9]")
 _NEVER = "9999"
 # A blank, a T or 日 parts the time from the day: without one, digits could be of either.
 _TIME = re.compile(
@@ -58,6 +59,13 @@ _STAMPED_EDGE = re.compile(r"(?<![0-9])([0-9]{8})(?:000000|235959)(?![0-9])", re
 _CHINA = timedelta(hours=8)
 
 
+def _joined(text: str) -> str:
+    """Without blanks, unless one parts two numbers: together they would be another."""
+    if text.isascii() and " " not in text:
+        return text
+    return text if _PARTED.search(text) else "".join(text.split())
+
+
 def _plain(text: str) -> str:
     return text.strip() if text.isascii() else unicodedata.normalize("NFKC", text).strip()
 
@@ -68,12 +76,14 @@ def read_day(text: str) -> str | None:
     if len(text) > _MAX_TEXT:
         return None
     text = _plain(text)
+    if day := _calendar_day(_joined(text)):
+        return day
     if match := _TIME.fullmatch(text):
-        day = _calendar_day("".join(match["day"].split()))
+        day = _calendar_day(_joined(match["day"]))
         return day if day and _same_day_in_china(day, match) else None
     if match := _STAMP.fullmatch(text):
         return _calendar_day(match[1]) if _is_time(*map(int, match.groups()[1:])) else None
-    return _calendar_day("".join(text.split()))
+    return None
 
 
 @lru_cache(maxsize=65_536)
@@ -82,7 +92,7 @@ def read_month(text: str) -> str | None:
     day = read_day(text)
     if day is not None:
         return _whole_month(day)
-    match = _YEAR_MONTH.fullmatch("".join(_plain(text).split())) if len(text) <= _MAX_TEXT else None
+    match = _YEAR_MONTH.fullmatch(_joined(_plain(text))) if len(text) <= _MAX_TEXT else None
     if match is None or match[1] == _NEVER:
         return None
     canonical = f"{match[1]}-{int(match[2] or match[3] or match[4]):02}"
@@ -140,7 +150,7 @@ def end_of(cell: date) -> str | None:
 
 
 def _squeezed(text: str) -> str:
-    return "".join(_STAMPED_EDGE.sub(r"\1", _EDGE.sub("", _plain(text))).split())
+    return _joined(_STAMPED_EDGE.sub(r"\1", _EDGE.sub("", _plain(text))))
 
 
 def _calendar_day(text: str) -> str | None:

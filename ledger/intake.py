@@ -90,6 +90,8 @@ _LOST = {
 }
 
 _MAX_TEXT_CELL = 100_000
+# Joined, two numbers would be another one.
+_PARTED = re.compile(r"\d\s+\d")
 _BOOLEANS = frozenset({"true", "false"})
 _INNER_BREAKS = re.compile(r"[\t\r\n\v\f]+")
 _NUMERALS = "零一二三四五六七八九"
@@ -135,7 +137,7 @@ class _Invalid(Exception):
 
 
 def _squeeze(text: str) -> str:
-    if len(text) > 200:
+    if len(text) > 200 or _PARTED.search(text):
         raise _Invalid(FIELD_INVALID)
     return "".join(unicodedata.normalize("NFKC", text).split()).strip(STRAY)
 

@@ -322,7 +322,8 @@ async def start_import(
     signer = Signer(key, actor.institution, kind)
     name = Path(file.filename or "export").name
     tasks: set[asyncio.Task[None]] = request.app.state.importing
-    task = asyncio.create_task(_run_import(service, auth, job, upload, name, signer))
+    turn = jobs.turns[actor.institution]
+    task = asyncio.create_task(_run_import(service, auth, job, upload, name, signer, turn))
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     shown = await asyncio.to_thread(jobs.find, job.import_id, actor.institution)
@@ -366,6 +367,7 @@ async def _run_import(
     upload: Upload,
     name: str,
     signer: Signer,
+    turn: asyncio.Lock,
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -396,7 +398,8 @@ async def _run_import(
             job.done(outcome)
 
     try:
-        await loop.run_in_executor(_IMPORTING, run)
+        async with turn:
+            await loop.run_in_executor(_IMPORTING, run)
     except SQLAlchemyError as error:
         # What came of it is not written down, so it will be told as cut off: the same file sent
         # again tells the rest.

@@ -2,7 +2,7 @@
 hold: sheets and their state, rows, columns and cells, number formats, merged cells.
 
 Our own reader, on expat: none of the libraries tells an error from a text, a formula without a
-result from an empty cell, and a hidden row from one that is shown (docs/adr/0020). Memory grows
+result from an empty cell, and a hidden row from one that is shown (docs/adr/0021). Memory grows
 with the shared strings only, which are held as UTF-8. What the process may cost at all is
 `ledger.confined`'s.
 

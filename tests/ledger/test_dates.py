@@ -35,6 +35,8 @@ from ledger.dates import day_of, end_of, read_day, read_end, read_month, read_pe
         ("20081130256000", None, None),
         ("2008/11/300:00", None, None),
         ("1227974400", None, None),
+        ("2008/1/3 0", None, None),
+        ("2008 - 11 - 30", "2008-11-30", "2008-11-30"),
         ("30/11/2008", None, None),
         ("08-11-30", None, None),
         ("2008-11", None, None),
