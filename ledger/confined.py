@@ -11,6 +11,7 @@ for too long while somebody waits is ended. Nothing that it sends is run or unpi
 
 from __future__ import annotations
 
+import fcntl
 import importlib
 import os
 import resource
@@ -26,7 +27,7 @@ from typing import Any, Self
 
 import orjson
 
-_BLOCK = 1 << 18
+_BLOCK, _AHEAD = 1 << 18, 1 << 20
 _MAX_VALUE = 64 << 20
 _OUT_OF_MEMORY, _FAILED = 77, 78
 
@@ -58,6 +59,9 @@ class Confined:
             stderr=subprocess.DEVNULL,
         )
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(OSError):  # so that it works ahead while this side is busy
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _AHEAD)
         told = orjson.dumps([bounds.memory, bounds.cpu, list(arguments)])
         with suppress(BrokenPipeError), self._process.stdin as stdin:
             stdin.write(told)

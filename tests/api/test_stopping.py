@@ -150,7 +150,12 @@ def send_export(town: Any, path: Path) -> str:
     with path.open("rb") as file:
         files, data = {"file": (path.name, file)}, {"statement": statement}
         answer = httpx.post(
-            f"{town.url}/v1/imports", data=data, files=files, trust_env=False, timeout=40
+            f"{town.url}/v1/imports",
+            data=data,
+            files=files,
+            headers={"Authorization": f"Bearer {town.police.access_token()}"},  # it is long
+            trust_env=False,
+            timeout=40,
         )
     assert answer.status_code == 202, answer.text
     return str(answer.json()["import_id"])
