@@ -21,9 +21,7 @@ from starlette.types import ASGIApp
 
 from api import errors, logs, sample
 from api.admission.bodies import Bodies, Bound
-from api.admission.connections import KEEP_SECONDS, Connections, most_connections
 from api.admission.paths import RefuseNul
-from api.admission.peers import Peers
 from api.auth import Authenticator
 from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
@@ -52,6 +50,8 @@ from api.routes import (
 from api.routes import sample as sample_routes
 from api.service import Service
 from api.settings import Settings
+from ledger.listening.connections import KEEP_SECONDS, Connections, most_connections
+from ledger.listening.peers import Peers
 
 logger = logging.getLogger(__name__)
 
@@ -247,7 +247,7 @@ def run(settings: Settings) -> None:
         loop="uvloop",
         http=cast(Any, connections.protocol),
         ws="none",
-        # It would believe whoever connects from this machine; `api.admission.peers` does not.
+        # It would believe whoever connects from this machine; `ledger.listening.peers` does not.
         proxy_headers=False,
         # Its access log has paths, which hold identifiers; ours is `api.observing`'s.
         access_log=False,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.engines import engine_url
+from ledger.listening.connections import turned_away
 from ledger.measures import Spread
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ _STARTED = time.time()
 responses: Counter[tuple[str, str, int]] = Counter()
 #: Their durations, by method, route template and class of status.
 durations: dict[tuple[str, str, int], Spread] = {}
-#: Strangers' connections, heads, bodies and answers that were ended by a bound (`api.admission`).
-turned_away: Counter[str] = Counter(connection=0, late=0, answer=0)
 #: Lookups, from their arrival to their answer, by outcome.
 lookups = {name: Spread(_LOOKUP_SECONDS) for name in ("released", "refused", "failed")}
 

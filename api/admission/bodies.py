@@ -16,11 +16,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.admission.budgets import Budget
-from api.admission.peers import Peers
 from api.errors import HANDLED, describe, problem
 from ledger.committer import Busy
 from ledger.directory import Role
+from ledger.listening.budgets import Budget
+from ledger.listening.peers import Peers
 
 #: Bytes of a body that one statement or less fills; also the most that the event loop parses.
 SMALL = 64 << 10

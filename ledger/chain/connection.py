@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ledger.callers import Caller
 from ledger.chain.deployment import Deployment
 from ledger.chain.encoding import unhexed
 from ledger.chain.errors import ChainError, RpcFailure
@@ -43,7 +44,9 @@ class Connection:
         ChainUnavailable."""
         self._close: Callable[[], None] = lambda: None
         if isinstance(provider_or_urls, str):
-            nodes, self._close = _nodes(checked_urls(provider_or_urls), timeout)
+            nodes, self._close = _nodes(
+                checked_urls(provider_or_urls), timeout, Caller(account_key)
+            )
         else:
             where = type(provider_or_urls).__name__
             nodes = [Node(where, provider_or_urls, provider_or_urls)]
@@ -161,7 +164,9 @@ class Connection:
         return result
 
 
-def _nodes(urls: list[str], timeout: float) -> tuple[list[Node], Callable[[], None]]:
+def _nodes(
+    urls: list[str], timeout: float, caller: Caller
+) -> tuple[list[Node], Callable[[], None]]:
     from ledger.chain.http import KeepAliveProvider
     from ledger.chain.rpc import HASTE
 
@@ -170,8 +175,8 @@ def _nodes(urls: list[str], timeout: float) -> tuple[list[Node], Callable[[], No
     haste = patience if len(urls) == 1 else min(HASTE, patience)
     nodes, opened = [], []
     for url in urls:
-        patient = KeepAliveProvider(url, patience)
-        hasty = patient if haste == patience else KeepAliveProvider(url, haste)
+        patient = KeepAliveProvider(url, patience, caller)
+        hasty = patient if haste == patience else KeepAliveProvider(url, haste, caller)
         opened += [patient, hasty]
         nodes.append(Node(without_user(url), hasty, patient))
 

@@ -16,11 +16,11 @@ import orjson
 from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
+from ledger.callers import CALLER, Caller
 from ledger.chain.rpc import without_user
 
 # Kept for reuse; more threads than this at once open connections of their own.
 MAX_IDLE = 4
-
 
 # A node may be anybody's: a witness asks one that it was told of.
 MAX_REPLY, REPLY_SECONDS = 64 << 20, 120.0
@@ -33,8 +33,9 @@ class Unreachable(OSError):
 class KeepAliveProvider(JSONBaseProvider):
     """For `http://` and `https://` URLs, with a path and a user if they have one."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """`timeout`: seconds for connecting, and for each pause while reading a reply."""
+    def __init__(self, url: str, timeout: float, caller: Caller | None = None) -> None:
+        """`timeout`: seconds for connecting, and for each pause while reading a reply. `caller`
+        shows the node who asks."""
         super().__init__()
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -42,6 +43,7 @@ class KeepAliveProvider(JSONBaseProvider):
         self._secure = parts.scheme == "https"
         self._host, self._port, self._timeout = parts.hostname, parts.port, timeout
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self._caller = caller
         self._headers = {"Content-Type": "application/json"}
         if parts.username is not None:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -50,6 +52,8 @@ class KeepAliveProvider(JSONBaseProvider):
         self._idle_lock = Lock()
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        if self._caller is not None:
+            self._headers = {**self._headers, CALLER: self._caller.value()}
         body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         with self._idle_lock:
             connection = self._idle.pop() if self._idle else None

@@ -40,7 +40,9 @@ from ledger.node.block import (
     Transaction,
     Withdrawal,
 )
+from ledger.node.interpreter import Exceeded as Exceeded
 from ledger.node.interpreter import FastComputation
+from ledger.node.interpreter import Limits as Limits
 
 CLIENT = "py-evm"
 GAS_LIMIT = 60_000_000
@@ -105,6 +107,8 @@ class Call:
 
 class _State(CancunState):
     computation_class = FastComputation
+    #: Of a call that is anybody's.
+    limits: Limits | None = None
 
     def set_system_contracts(self) -> None:
         """Nothing: there is no beacon chain here whose roots a contract would keep (EIP-4788)."""
@@ -357,13 +361,16 @@ def call(
     header: Header,
     request: Call,
     ancestors: Iterable[bytes] = (),
+    limits: Limits | None = None,
 ) -> CallResult:
-    """Run a message on the state after `header`, in that block's context, and forget it."""
+    """Run a message on the state after `header`, in that block's context, and forget it; raises
+    Exceeded if it goes beyond the `limits`."""
     state: Any = _machine_state(
         _Overlay(read),
         _context(chain_id, header.coinbase, header.number, header.timestamp, ancestors),
         header.state_root,
     )
+    state.limits = limits
     try:
         if state.get_balance(request.sender) < request.value:
             return CallResult(b"", 0, 0, "insufficient funds for transfer")

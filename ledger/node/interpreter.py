@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
 from operator import and_, or_, xor
+from time import monotonic
 from typing import Any
 
 from eth.exceptions import Halt
@@ -131,6 +132,30 @@ def program_of(code: bytes) -> Program:
     return found
 
 
+class Exceeded(Exception):
+    """A call that would take longer than its caller may have."""
+
+
+# Curves and rounds in Python: seconds for gas that buys milliseconds elsewhere.
+SLOW_PRECOMPILES = frozenset(number.to_bytes(20, "big") for number in (6, 7, 8, 9, 10))
+
+
+class Limits:
+    """What a call may take that anybody asks for. `pause` is called again and again on the way,
+    for whoever goes first."""
+
+    def __init__(self, until: float, pause: Callable[[], None]) -> None:
+        """`until` is by `time.monotonic`."""
+        self._until, self._pause = until, pause
+
+    def check(self, address: bytes = b"") -> None:
+        if address in SLOW_PRECOMPILES:
+            raise Exceeded("this precompile is not for calls of anybody")
+        self._pause()
+        if monotonic() > self._until:
+            raise Exceeded("the calls of one request took too long")
+
+
 class FastComputation(CancunComputation):
     """py-evm's Cancun computation with the loop below in place of its own."""
 
@@ -152,13 +177,31 @@ class FastComputation(CancunComputation):
                 computation.contracts_created = parent_computation.contracts_created
             if message.is_create:
                 computation.contracts_created.append(message.storage_address)
+            limits = getattr(state, "limits", None)
+            if limits is not None:
+                limits.check(message.code_address)
             precompile = cls._precompiles.get(message.code_address)
             if precompile is not None:
                 if not message.is_delegation:
                     precompile(computation)
                 return computation
-            _run(computation)
+            if limits is None:
+                _run(computation)
+            else:
+                _run_within(computation, limits)
         return computation
+
+
+def _run_within(computation: Any, limits: "Limits") -> None:
+    """py-evm's own loop, with a look at the clock now and then."""
+    opcodes = computation.opcodes
+    for number, opcode in enumerate(computation.code):
+        if number & 255 == 0:
+            limits.check()
+        try:
+            opcodes.get(opcode, InvalidOpcode(opcode))(computation=computation)
+        except Halt:
+            break
 
 
 def _run(computation: Any) -> None:

@@ -198,13 +198,16 @@ class Node:
         with self._pool_lock:
             return self._pool.find(transaction_hash)
 
-    def call(self, request: evm.Call, block: Block) -> evm.CallResult:
+    def call(
+        self, request: evm.Call, block: Block, limits: evm.Limits | None = None
+    ) -> evm.CallResult:
         return evm.call(
             self.chain_id,
             self.store.node,
             block.header,
             request,
             self.store.ancestors(block.number - 1),
+            limits,
         )
 
     # Inside

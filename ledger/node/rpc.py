@@ -12,9 +12,10 @@ Own methods, beside Ethereum's:
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
 
 import orjson
 
@@ -121,6 +122,41 @@ def error_of(request_id: Any, error: RpcError) -> dict[str, Any]:
     if error.data is not None:
         body["data"] = error.data
     return {"jsonrpc": "2.0", "id": request_id, "error": body}
+
+
+class Rationed:
+    """A node as it is for anybody: its calls together have so much gas, and end in time."""
+
+    def __init__(self, node: Node, limits: evm.Limits, gas: int) -> None:
+        self._node, self._gas = node, gas
+        self.limits = limits
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+    def call(self, request: evm.Call, block: Block) -> evm.CallResult:
+        given = min(request.gas, self._gas)
+        try:
+            result = self._node.call(replace(request, gas=given), block, self.limits)
+        except evm.Exceeded as error:
+            raise RpcError(LIMIT_EXCEEDED, str(error)) from None
+        self._gas -= min(result.gas_used, given)
+        if result.error is not None and given < request.gas and result.gas_used >= given:
+            raise RpcError(LIMIT_EXCEEDED, "the calls of one request took too much gas")
+        return result
+
+
+def answer_all(node: Rationed, requests: Sequence[Request]) -> list[dict[str, Any] | None]:
+    """One after the other, until their time is over."""
+    return [guarded(request, partial(_in_time, node, request)) for request in requests]
+
+
+def _in_time(node: Rationed, request: Request) -> Any:
+    try:
+        node.limits.check()
+    except evm.Exceeded as error:
+        raise RpcError(LIMIT_EXCEEDED, str(error)) from None
+    return call_method(cast(Node, node), request.method, request.params)
 
 
 def answer(node: Node, request: Request) -> dict[str, Any] | None:

@@ -1,32 +1,50 @@
 """The node's socket: HTTP POST of JSON-RPC on loopback, one ASGI application on uvicorn.
 
 Short methods run on the event loop; those that may take long run aside; mining has a thread of its
-own, so that the disk's sync keeps nobody waiting. `eth_sendRawTransaction` answers when the block
-that holds the transaction is on disk. Not its job: methods (`rpc`), the chain (`node`), TLS, users.
+own, so that the disk's sync keeps nobody waiting. Anybody on this machine may read, a little at a
+time and in what time is left; the accounts that may send transactions go first, and show with each
+request that they are those (`ledger.callers`). `eth_sendRawTransaction` answers when the block that
+holds the transaction is on disk. Not its job: methods (`rpc`), the chain (`node`), TLS, users.
 """
 
 import asyncio
 import errno
+import ipaddress
 import json
 import signal
 import socket
+import sys
+import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import uvicorn
 
-from ledger.node import rpc
+from ledger.callers import CALLER, Known
+from ledger.listening.connections import Connections, most_connections
+from ledger.listening.peers import Peers
+from ledger.node import evm, rpc
 from ledger.node.node import DEFAULT_CHAIN_ID, Node, NodeError, write_announcement
 
 MAX_BODY = 4 * 1024 * 1024
 READ_THREADS = 2
+# For those who show no account that may send here: requests at once; bytes, members, gas and
+# seconds of one request, however many calls it makes.
+ANYBODYS = 8
+ANYBODYS_BODY, ANYBODYS_BATCH = 64 * 1024, 100
+ANYBODYS_GAS, ANYBODYS_SECONDS = 10_000_000, 1.0
+# Seconds until another thread gets its turn: blocks are mined beside reads.
+SWITCH_SECONDS = 0.001
 # How long open connections may keep a stopping node: what they were promised is on disk anyway.
 GRACE_SECONDS = 5
 
 Message = MutableMapping[str, Any]
+Item = rpc.Request | dict[str, Any]
+Answers = list[dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
@@ -41,20 +59,25 @@ class NodeSettings:
 
 
 class Application:
-    """ASGI: one path, one verb."""
+    """ASGI: one path, one verb. `loopback`: whether it is reached from this machine alone."""
 
-    def __init__(self, node: Node, *, max_body: int = MAX_BODY) -> None:
+    def __init__(self, node: Node, *, max_body: int = MAX_BODY, loopback: bool = True) -> None:
         self.node = node
         self.max_body = max_body
+        self._loopback = loopback
+        self._known = Known(node.senders)
         self._miner = ThreadPoolExecutor(1, "mine")
         self._readers = ThreadPoolExecutor(READ_THREADS, "read")
+        self._anybodys = ThreadPoolExecutor(1, "anybody")
+        # Requests at work: of those who send transactions here, and of anybody.
+        self._own = self._others = 0
         self._mining: asyncio.Task[None] | None = None
         # What each is told when its transaction is mined: None, or why it was not included.
         self._awaited: dict[bytes, list[asyncio.Future[str | None]]] = {}
 
     def close(self) -> None:
-        self._miner.shutdown()
-        self._readers.shutdown()
+        for threads in (self._miner, self._readers, self._anybodys):
+            threads.shutdown(cancel_futures=True)
 
     async def __call__(
         self,
@@ -67,25 +90,39 @@ class Application:
         if scope["method"] != "POST":
             refusal = b"JSON-RPC by POST only\n"
             return await _respond(send, 405, refusal, b"text/plain", [(b"allow", b"POST")])
-        raw = await self._read(scope, receive)
+        headers = dict(scope["headers"])
+        if (unwelcome := _unwelcome(headers, self._loopback)) is not None:
+            return await _refuse(send, *unwelcome)
+        if self._known.knows(headers.get(CALLER.encode(), b"")):
+            self._own += 1
+            try:
+                return await self._serve(scope, receive, send, self.max_body, self._answers)
+            finally:
+                self._own -= 1
+        if self._others >= ANYBODYS:
+            return await _refuse(send, 503, rpc.LIMIT_EXCEEDED, "too many are asking; ask again")
+        self._others += 1
+        try:
+            await self._serve(scope, receive, send, ANYBODYS_BODY, self._answers_to_anybody)
+        finally:
+            self._others -= 1
+
+    async def _serve(
+        self,
+        scope: Message,
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+        most: int,
+        answers_of: Callable[[list[Item]], Awaitable[Answers]],
+    ) -> None:
+        raw = await self._read(receive, most)
         if raw is None:
-            fault = rpc.RpcError(rpc.INVALID_REQUEST, f"body over {self.max_body} bytes")
-            return await _respond(send, 413, rpc.render([rpc.error_of(None, fault)], False))
+            return await _refuse(send, 413, rpc.INVALID_REQUEST, f"body over {most} bytes")
         body = rpc.parse(raw)
-        answers = (
-            [await self._answer(body.items[0])]
-            if len(body.items) == 1
-            else list(
-                # Together, so that a batch of transactions lands in one block.
-                await asyncio.gather(*(self._answer(item) for item in body.items))
-            )
-        )
-        rendered = rpc.render(answers, body.batch)
+        rendered = rpc.render(await answers_of(body.items), body.batch)
         return await _respond(send, 200 if rendered else 204, rendered)
 
-    async def _read(
-        self, scope: Message, receive: Callable[[], Awaitable[Message]]
-    ) -> bytes | None:
+    async def _read(self, receive: Callable[[], Awaitable[Message]], most: int) -> bytes | None:
         parts: list[bytes] = []
         size = 0
         while True:
@@ -94,13 +131,19 @@ class Application:
                 return b""
             part = message.get("body", b"")
             size += len(part)
-            if size > self.max_body:
+            if size > most:
                 return None
             parts.append(part)
             if not message.get("more_body"):
                 return b"".join(parts)
 
-    async def _answer(self, item: rpc.Request | dict[str, Any]) -> dict[str, Any] | None:
+    async def _answers(self, items: list[Item]) -> Answers:
+        if len(items) == 1:
+            return [await self._answer(items[0])]
+        # Together, so that a batch of transactions lands in one block.
+        return list(await asyncio.gather(*(self._answer(item) for item in items)))
+
+    async def _answer(self, item: Item) -> dict[str, Any] | None:
         if isinstance(item, dict):
             return item
         if item.method == "eth_sendRawTransaction":
@@ -116,6 +159,35 @@ class Application:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._readers, rpc.answer, self.node, item)
         return rpc.answer(self.node, item)
+
+    async def _answers_to_anybody(self, items: list[Item]) -> Answers:
+        """Reads in a thread of their own, which gives way; a transaction speaks for itself."""
+        if len(items) > ANYBODYS_BATCH:
+            fault = f"batch of {len(items)}, at most {ANYBODYS_BATCH} for those who send nothing"
+            return [rpc.error_of(None, rpc.RpcError(rpc.LIMIT_EXCEEDED, fault))]
+        answers: Answers = [item if isinstance(item, dict) else None for item in items]
+        reads: list[tuple[int, rpc.Request]] = []
+        sends: list[tuple[int, rpc.Request]] = []
+        for place, item in enumerate(items):
+            if isinstance(item, rpc.Request):
+                (sends if item.method == "eth_sendRawTransaction" else reads).append((place, item))
+        loop = asyncio.get_running_loop()
+        work = [item for _, item in reads]
+        reading = loop.run_in_executor(self._anybodys, self._ration, work)
+        sent = await asyncio.gather(*(self._answer(item) for _, item in sends))
+        for (place, _), given in zip([*sends, *reads], [*sent, *await reading], strict=True):
+            answers[place] = given
+        return answers
+
+    def _ration(self, requests: list[rpc.Request]) -> Answers:
+        until = time.monotonic() + ANYBODYS_SECONDS
+
+        def pause() -> None:
+            while self._own and time.monotonic() < until:
+                time.sleep(0.001)
+
+        limits = evm.Limits(until, pause)
+        return rpc.answer_all(rpc.Rationed(self.node, limits, ANYBODYS_GAS), requests)
 
     async def _send(self, params: list[Any]) -> str:
         try:
@@ -156,6 +228,35 @@ class Application:
                 waiter.set_result(failure)
 
 
+def _unwelcome(headers: dict[bytes, bytes], loopback: bool) -> tuple[int, int, str] | None:
+    """What a page that is open in somebody's browser could send, or could not keep from sending:
+    status, code and words."""
+    kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if kind != b"application/json":
+        return 415, rpc.INVALID_REQUEST, "Content-Type must be application/json"
+    # A name that somebody has lead to this machine is told from this machine's own.
+    if loopback and not _is_here(headers.get(b"host", b"")):
+        return 403, rpc.INVALID_REQUEST, "Host must be this machine's: 127.0.0.1 or localhost"
+    origin = headers.get(b"origin")
+    if origin is not None and not _is_here(origin.partition(b"://")[2]):
+        return 403, rpc.INVALID_REQUEST, "pages from elsewhere may not ask"
+    return None
+
+
+def _is_here(authority: bytes) -> bool:
+    try:
+        name = urlsplit(f"//{authority.decode('ascii')}").hostname
+    except ValueError:
+        return False
+    return name in ("127.0.0.1", "::1", "localhost")
+
+
+async def _refuse(
+    send: Callable[[Message], Awaitable[None]], status: int, code: int, words: str
+) -> None:
+    await _respond(send, status, rpc.render([rpc.error_of(None, rpc.RpcError(code, words))], False))
+
+
 async def _respond(
     send: Callable[[Message], Awaitable[None]],
     status: int,
@@ -163,7 +264,12 @@ async def _respond(
     content_type: bytes = b"application/json",
     headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    fixed = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+    fixed = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
     await send({"type": "http.response.body", "body": body})
 
@@ -171,13 +277,16 @@ async def _respond(
 class _Server(uvicorn.Server):
     """uvicorn, with a word when it listens."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._connections, self._ready = connections, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._looking = asyncio.create_task(self._connections.look_after())
             self._ready()
 
 
@@ -199,6 +308,10 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _on_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+
+
 def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
     """Serve until SIGTERM or SIGINT. Says one line of JSON ({url, pid, chain_id}) when ready.
 
@@ -211,7 +324,9 @@ def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
     except BaseException:
         listener.close()
         raise
-    application = Application(node)
+    application = Application(node, loopback=_on_loopback(listener))
+    connections = Connections(Peers(), most_connections())
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         url = f"http://{host}:{listener.getsockname()[1]}"
@@ -223,13 +338,15 @@ def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
             uvicorn.Config(
                 application,
                 loop="uvloop",
-                http="httptools",
+                http=cast(Any, connections.protocol),
                 ws="none",
+                proxy_headers=False,
                 lifespan="off",
                 access_log=False,
-                log_level="warning",
+                log_level="error",
                 timeout_graceful_shutdown=GRACE_SECONDS,
             ),
+            connections,
             announce,
         )
         # uvicorn raises the signal again once it has stopped; without handlers of our own that

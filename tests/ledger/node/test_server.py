@@ -16,9 +16,16 @@ from urllib.parse import urlsplit
 import pytest
 from eth_account import Account
 
+from ledger.callers import CALLER, GOOD_SECONDS, Caller, caller
+from ledger.node import server
 from ledger.node.server import MAX_BODY
 
 SENDER = Account.from_key(b"\x01" * 32)
+
+
+def own() -> dict[str, str]:
+    """What the account's own requests carry."""
+    return {CALLER: Caller(bytes(SENDER.key)).value()}
 
 
 class Process:
@@ -38,12 +45,13 @@ class Process:
     def connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.said["url"])
         assert parts.hostname is not None
-        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
+        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
 
-    def post(self, body: bytes) -> tuple[int, bytes]:
+    def post(self, body: bytes, **headers: str) -> tuple[int, bytes]:
         connection = self.connect()
+        sent = {"Content-Type": "application/json", **headers}
         try:
-            connection.request("POST", "/", body)
+            connection.request("POST", "/", body, sent)
             reply = connection.getresponse()
             return reply.status, reply.read()
         finally:
@@ -102,6 +110,14 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
             process.end(signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """For tests that only read."""
+    process = Process(tmp_path_factory.mktemp("shared") / "node", "--sender", SENDER.address)
+    yield process
+    process.end(signal.SIGKILL)
+
+
 def test_it_says_where_it_is_and_ends_cleanly(
     launch: Callable[..., Process], tmp_path: Path
 ) -> None:
@@ -131,7 +147,7 @@ def test_a_taken_port_is_said(launch: Callable[..., Process], tmp_path: Path) ->
     port = str(urlsplit(launch().said["url"]).port)
     other = Process(tmp_path / "other", "--port", port)
     assert other.popen.stderr is not None
-    assert "cannot listen" in other.popen.stderr.read()
+    assert "is taken by another process" in other.popen.stderr.read()
     assert other.end() == 1
 
 
@@ -143,7 +159,8 @@ def test_http_around_the_rpc(launch: Callable[..., Process]) -> None:
         reply = connection.getresponse()
         reply.read()
         assert reply.status == 405
-    connection.request("POST", "/", b"[" + b"1," * (MAX_BODY // 2) + b"1]")
+    long = b"[" + b"1," * (MAX_BODY // 2) + b"1]"
+    connection.request("POST", "/", long, {"Content-Type": "application/json", **own()})
     reply = connection.getresponse()
     assert reply.status == 413
     assert json.loads(reply.read())["error"]["code"] == -32600
@@ -153,6 +170,94 @@ def test_http_around_the_rpc(launch: Callable[..., Process]) -> None:
         assert status == 200
         assert b"error" in answer
     assert node.post(b'{"jsonrpc":"2.0","method":"eth_chainId"}') == (204, b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Host": "localhost:8545"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:8545"}, 403),
+        ({"Host": ""}, 403),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_what_a_page_in_a_browser_can_send_is_not_answered(
+    shared: Process, headers: dict[str, str], status: int
+) -> None:
+    answered, body = shared.post(request("eth_chainId"), **headers)
+    assert answered == status
+    assert ("result" in json.loads(body)) is (status == 200)
+
+
+#: Jumps for ever; and asks the curve for what takes Python seconds.
+LOOP = "0x5b600056"
+PAIRINGS = "0x" + "6000" * 4 + "6008" + "5a" + "fa"
+
+
+@pytest.mark.parametrize("code", [LOOP, PAIRINGS], ids=["a loop", "a slow precompile"])
+def test_calls_of_anybody_have_an_end(shared: Process, code: str) -> None:
+    one = json.loads(request("eth_call", {"data": code}))
+    began = time.monotonic()
+    status, raw = shared.post(json.dumps([one] * server.ANYBODYS_BATCH).encode())
+    assert time.monotonic() - began < 10 * server.ANYBODYS_SECONDS
+    assert status == 200
+    assert {answer["error"]["code"] for answer in json.loads(raw)} == {-32005}
+    status, raw = shared.post(json.dumps([one] * (server.ANYBODYS_BATCH + 1)).encode())
+    assert b"at most" in raw
+    assert shared.post(b" " * (server.ANYBODYS_BODY + 1))[0] == 413
+
+
+def test_calls_that_loop_do_not_keep_those_who_send_waiting(shared: Process) -> None:
+    stop = threading.Event()
+    seen: set[int] = set()
+
+    def loop() -> None:
+        while not stop.is_set():
+            seen.add(shared.post(request("eth_call", {"data": LOOP}))[0])
+
+    def took() -> float:
+        began = time.monotonic()
+        for _ in range(20):
+            assert shared.post(request("eth_call", {"data": "0x00"}), **own())[0] == 200
+            assert shared.post(request("eth_getBlockByNumber", "latest", True), **own())[0] == 200
+        return time.monotonic() - began
+
+    took()
+    quiet = min(took() for _ in range(3))
+    threads = [threading.Thread(target=loop) for _ in range(2 * server.ANYBODYS)]
+    for thread in threads:
+        thread.start()
+    try:
+        loud = min(took() for _ in range(3))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    # What had begun is over, before another test asks.
+    assert shared.post(request("eth_chainId"))[0] == 200
+    assert loud < 5 * quiet + 1
+    assert seen == {200, 503}
+
+
+def test_only_an_account_that_may_send_goes_first() -> None:
+    key, now = bytes(SENDER.key), time.time()
+    value = Caller(key).value().encode()
+    assert caller(value, now=now) == bytes.fromhex(SENDER.address[2:])
+    assert caller(value, now=now + GOOD_SECONDS) is None
+    assert caller(value, now=now - 2 * GOOD_SECONDS) is None
+    until, _, signature = value.partition(b".")
+    assert caller(b"%d.%s" % (int(until) + 1, signature), now=now) != caller(value, now=now)
+    for broken in (b"", b".", b"x." + signature, until + b"." + b"0" * 130, until + b".ab"):
+        assert caller(broken, now=now) is None
 
 
 def test_a_batch_of_transactions_shares_a_block(launch: Callable[..., Process]) -> None:
@@ -195,7 +300,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(launch: Callable[..., Process]) 
         try:
             while True:
                 sent, body = transfer(nonce)
-                connection.request("POST", "/", body)
+                connection.request("POST", "/", body, {"Content-Type": "application/json"})
                 answer = json.loads(connection.getresponse().read())
                 assert answer["result"] == sent
                 acknowledged.append(sent)

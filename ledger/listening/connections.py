@@ -13,17 +13,20 @@ import asyncio
 import logging
 import resource
 import time
+from collections import Counter
 from enum import IntEnum
 from typing import Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api import metrics
-from api.admission.budgets import Budget
-from api.admission.peers import Peers, share_of
+from ledger.listening.budgets import Budget
+from ledger.listening.peers import Peers, share_of
 
 logger = logging.getLogger(__name__)
+
+#: Connections that were ended by a bound, by which.
+turned_away: Counter[str] = Counter(connection=0, late=0, answer=0)
 
 #: Bytes of a request's line and headers.
 MAX_HEAD = 16 << 10
@@ -87,11 +90,11 @@ class Connections:
             victim = self._least_used(owner if crowded else None)
             self._say()
             if victim is None:
-                metrics.turned_away["connection"] += 1
+                turned_away["connection"] += 1
                 return False
             victim.end()
             if not self.places.take(owner, 1):
-                metrics.turned_away["connection"] += 1
+                turned_away["connection"] += 1
                 return False
         self._open.add(arrived)
         return True
@@ -138,7 +141,7 @@ class Connections:
             if excess <= 0:
                 break
             excess -= item.unsent
-            metrics.turned_away["answer"] += 1
+            turned_away["answer"] += 1
             item.end()
 
 
@@ -253,7 +256,7 @@ class Connection(HttpToolsProtocol):
         if not unsent or unsent < self.unsent or not self.unsent:
             self._unsent_since = now
         elif now - self._unsent_since > FETCH_SECONDS:
-            metrics.turned_away["answer"] += 1
+            turned_away["answer"] += 1
             self.end()
         self.unsent = unsent
         return unsent
@@ -279,7 +282,7 @@ class Connection(HttpToolsProtocol):
         if self.state is State.HEAD and self._head == self._pieces == 0:
             self.transport.close()  # nobody has asked anything
             return
-        metrics.turned_away["late"] += 1
+        turned_away["late"] += 1
         self._answer(408, "request.late", f"{what} took too long to come in")
 
     def _answer(self, status: int, code: str, detail: str) -> None:
@@ -299,7 +302,7 @@ _TITLES = {
 
 
 def _raw(status: int, code: str, detail: str) -> bytes:
-    """As `api.errors.problem`, for whoever never came as far as the application."""
+    """As the application tells a problem, for whoever never came as far as the application."""
     title = _TITLES[status]
     body = orjson.dumps(
         {

@@ -15,10 +15,9 @@ from typing import Any, cast
 import pytest
 import uvicorn
 
-from api import metrics
-from api.admission import connections as bounds
-from api.admission.connections import Connections, most_connections
-from api.admission.peers import Peers
+from ledger.listening import connections as bounds
+from ledger.listening.connections import Connections, most_connections
+from ledger.listening.peers import Peers
 
 MOST = 8
 
@@ -188,7 +187,7 @@ def test_what_is_no_http_is_a_problem_and_no_line_in_the_log(house: House, caplo
 def test_a_head_or_a_body_must_come_in_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(bounds, "BODY_SECONDS", 0.3)
-    before = metrics.turned_away["late"]
+    before = bounds.turned_away["late"]
     with wires(house, 3) as (silent, head, body):
         head.sendall(b"GET / HTTP/1.1\r\nHost")
         body.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\na")
@@ -196,7 +195,7 @@ def test_a_head_or_a_body_must_come_in_time(house: House, monkeypatch: pytest.Mo
         assert answer_of(head).startswith(b"HTTP/1.1 408 ")
         assert answer_of(body).startswith(b"HTTP/1.1 408 ")
     until(lambda: house.open == 0)
-    assert metrics.turned_away["late"] == before + 2
+    assert bounds.turned_away["late"] == before + 2
 
 
 def test_a_long_body_that_keeps_coming_has_its_time(

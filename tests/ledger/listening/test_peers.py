@@ -6,9 +6,9 @@ import ipaddress
 
 import pytest
 
-from api.admission.budgets import Budget
-from api.admission.peers import Peers
 from api.settings import Settings
+from ledger.listening.budgets import Budget
+from ledger.listening.peers import Peers
 
 PROXY, CLIENT = "10.0.0.2", "203.0.113.7"
 
