@@ -73,8 +73,9 @@ class ServiceProcess:
 
     def start(self, timeout: float = 90.0) -> Self:
         """Start and wait until it is ready; raises DidNotStart."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        with (self.data / "serve.log").open("ab") as sink:
+        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log = os.open(self.data / "serve.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with open(log, "ab") as sink:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "api.cli", "serve"],
                 env=self._environment,

@@ -7,6 +7,7 @@ the lists of types and items do not wait for the chain's and the web's libraries
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import typer
@@ -56,6 +57,8 @@ careful(app)
 
 
 def main() -> None:
+    # Whatever is made is its owner's alone: a database's log and a report as much as a key.
+    os.umask(0o077)
     # A terminal without Chinese gets escapes, which in --json are still the same text.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

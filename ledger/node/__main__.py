@@ -1,6 +1,7 @@
 """`python -m ledger.node`: the embedded chain as a process."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -66,6 +67,7 @@ def main(argv: list[str] | None = None, prog: str = "python -m ledger.node") -> 
         help="account that may send transactions; kept for later starts; may be repeated",
     )
     options = parser.parse_args(argv)
+    os.umask(0o077)  # whatever is made is its owner's alone
     settings = NodeSettings(
         options.data, options.host, options.port, options.chain_id, tuple(options.sender)
     )
