@@ -38,7 +38,7 @@ CHAIN_CONNECTIONS = 32
 
 
 @dataclass(frozen=True)
-class _Counter:
+class Counter:
     """A service, and what its terminal looks up."""
 
     service: ServiceProcess
@@ -47,12 +47,13 @@ class _Counter:
 
 
 @contextlib.contextmanager
-def _counter(folder: Path, database: str = "") -> Iterator[_Counter]:
-    with ServiceProcess(folder, environment={"CERTLEDGER_DATABASE": database}) as service:
+def counter_of(folder: Path, database: str = "", files: int = 0) -> Iterator[Counter]:
+    environment = {"CERTLEDGER_DATABASE": database}
+    with ServiceProcess(folder, environment=environment, files=files) as service:
         city = found_city(service.url, service.operator_key())
         with contextlib.closing(city):
             grants = _prepare_grants(city, folder)
-            yield _Counter(service, city.terminals["counter-east-1"], grants)
+            yield Counter(service, city.terminals["counter-east-1"], grants)
 
 
 def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
@@ -63,24 +64,24 @@ def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:
         contextlib.ExitStack() as opened,
     ):
         data = Path(folder)
-        counter = opened.enter_context(_counter(data / "service"))
-        other = opened.enter_context(_counter(data / "other", database)) if database else None
+        counter = opened.enter_context(counter_of(data / "service"))
+        other = opened.enter_context(counter_of(data / "other", database)) if database else None
         second = opened.enter_context(_beside(other.service, database)) if other else None
         no_op_port = opened.enter_context(_no_op_server())
         rounds = []
         for _ in range(2):
             measured = {
                 "no_op": _no_op(no_op_port, counter.terminal, counter.grants, seconds),
-                "lookups_256": _lookups(counter, 256, seconds),
-                "lookups_8": _lookups(counter, 8, seconds / 2),
+                "lookups_256": measured_lookups(counter, 256, seconds),
+                "lookups_8": measured_lookups(counter, 8, seconds / 2),
                 "transactions": _transactions(data, seconds / 2),
             }
             if other is not None and second is not None:
-                measured["other_256"] = _lookups(other, 256, seconds)
-                measured["other_8"] = _lookups(other, 8, seconds / 2)
-                measured["two_256"] = _lookups(other, 256, seconds, second)
+                measured["other_256"] = measured_lookups(other, 256, seconds)
+                measured["other_8"] = measured_lookups(other, 8, seconds / 2)
+                measured["two_256"] = measured_lookups(other, 256, seconds, second)
             rounds.append(measured)
-        memory = _resident(counter.service.pid)
+        memory = resident(counter.service.pid)
     best: dict[str, dict[str, Any]] = {
         name: max((item[name] for item in rounds), key=lambda value: value["per_second"])
         for name in rounds[0]
@@ -160,8 +161,8 @@ def _sign_lookups(terminal: Client, grants: Sequence[tuple[str, str]], count: in
     return bodies
 
 
-def _lookups(
-    counter: _Counter, clients: int, seconds: float, *more: ServiceProcess
+def measured_lookups(
+    counter: Counter, clients: int, seconds: float, *more: ServiceProcess
 ) -> dict[str, Any]:
     services = (counter.service, *more)
     count = int(seconds * (2500 if clients > 64 else 800))
@@ -288,7 +289,7 @@ def _status_transactions(client: ChainClient, key: bytes, url: str, count: int) 
     return signed
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
     """Megabytes of resident memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
@@ -341,7 +342,7 @@ def measure_issue(count: int, database: str = "") -> dict[str, Any]:
                     data / "samples" / CARDS, "resident-identity-card", POLICE
                 )
                 seconds = time.perf_counter() - start
-                memory = _resident(service.pid)
+                memory = resident(service.pid)
     return {
         "rows": count,
         "issued": outcome.issued,

@@ -34,8 +34,16 @@ class ServiceProcess:
     """A running service on loopback, with its data in ``data``."""
 
     def __init__(
-        self, data: Path, *, port: int | None = None, environment: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        *,
+        port: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        files: int = 0,
     ) -> None:
+        """``files``: how many it may have open; 0: as many as the caller."""
+        limit = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files)] if files else []
+        self._command = [*limit, sys.executable, "-m", "api.cli", "serve"]
         self.data = data
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -77,7 +85,7 @@ class ServiceProcess:
         log = os.open(self.data / "serve.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(log, "ab") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "api.cli", "serve"],
+                self._command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,

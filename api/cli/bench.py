@@ -63,6 +63,21 @@ def bench_trace(
     show(result, as_json, trace_text(result))
 
 
+@bench_app.command("hostile")
+def bench_hostile(
+    seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 5.0,
+    as_json: Json = False,
+) -> None:
+    """Lookups beside strangers' connections that mean no good; exit 1 if they cost too much."""
+    from api.bench_hostile import hostile_table, measure_hostile
+
+    with _telling() as tell:
+        result = measure_hostile(seconds, tell)
+    show(result, as_json, hostile_table(result))
+    if not result["holds"]:
+        raise typer.Exit(1)
+
+
 @bench_app.command("fsck")
 def bench_fsck(
     entries: Annotated[int, typer.Option(help="Entries in the log.")] = 1_000_000,
