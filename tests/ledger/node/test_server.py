@@ -244,7 +244,8 @@ def test_calls_that_loop_do_not_keep_those_who_send_waiting(shared: Process) -> 
             thread.join()
     # What had begun is over, before another test asks.
     assert shared.post(request("eth_chainId"))[0] == 200
-    assert loud < 5 * quiet + 1
+    # Behind the loops each of these would wait for a second.
+    assert loud < 5 * quiet + 5
     assert seen == {200, 503}
 
 
