@@ -22,7 +22,7 @@ help:
 	@echo "make demo       install, then run the whole story once on real processes"
 	@echo "make test       install, then run the tests          (ARGS=... goes to pytest; WORKERS=2)"
 	@echo "make test-postgresql  the same on a PostgreSQL server of its own   (ARGS=tests/audit ...)"
-	@echo "make serve      a sample city with its pages on loopback, data in ./certledger-data"
+	@echo "make serve      a sample city with its pages on loopback, data in ./certledger-sample"
 	@echo "make lint       style, types, import rules           (make -k lint: all findings)"
 	@echo "make contracts  recompile the contracts and compare with what is committed"
 	@echo "make bench      measure this machine"
@@ -85,7 +85,7 @@ demo: $(VENV)/.run
 	@$(BIN)/certledger demo
 
 serve: $(VENV)/.run
-	@CERTLEDGER_DATA=certledger-data $(BIN)/certledger serve --sample
+	@CERTLEDGER_DATA=certledger-sample $(BIN)/certledger serve --sample
 
 bench: $(VENV)/.run
 	@$(BIN)/certledger bench lookups

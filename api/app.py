@@ -62,7 +62,8 @@ is on the chain before its answer leaves."""
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application around a started service; its lifespan ends with stopping it."""
+    """The application around a service that is started when the lifespan begins, and stopped when
+    it ends."""
     settings = service.settings
 
     @asynccontextmanager
@@ -168,9 +169,16 @@ def run(settings: Settings) -> None:
     Prints where it serves, once it does. Raises CannotListen and FontError before anything is made
     or started, and what `Service.start` raises before anything listens.
     """
+    with contextlib.ExitStack() as taken:
+        sockets = bound(settings.host, settings.port)
+        for each in sockets:
+            taken.enter_context(each)
+        _serve(settings, sockets)
+
+
+def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
     import uvicorn
 
-    sockets = bound(settings.host, settings.port)
     logs.configure(settings.log_format)
     logs.say(settings.log_format, f"starting, data in {settings.data}", sys.stderr)
     if settings.report_font is not None:
@@ -241,7 +249,6 @@ def run(settings: Settings) -> None:
         sample.prepare(settings)
     connections = Connections(Peers(settings.proxies), most_connections())
     service = Service(settings)
-    service.start()
     config = uvicorn.Config(
         create_app(service),
         loop="uvloop",
@@ -258,6 +265,8 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=_ANSWER_SECONDS,
     )
     server = Announced(config)
+    # Last of all: from here on, whatever ends this must stop what was started.
+    service.start()
     # Uvicorn ends with a code of its own when it cannot start, having said why.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         try:

@@ -36,6 +36,10 @@ class Mismatch(KeyFileError):
     database was altered."""
 
 
+class NoLedger(Exception):
+    """The data folder is nobody's: mistyped, or not begun yet."""
+
+
 def read_deployment(settings: Settings) -> Deployment | None:
     """Where the contracts are; None when the folder does not say. Raises KeyFileError."""
     path = settings.data / "deployment.json"
@@ -50,6 +54,16 @@ def read_deployment(settings: Settings) -> Deployment | None:
 def log_id_of(origin: str) -> bytes:
     """How the log is named in the contract."""
     return sha256(b"certledger log\0" + origin.encode())
+
+
+def require_ledger(settings: Settings) -> None:
+    """Raises NoLedger where there is no database: opening it would make an empty one."""
+    url = engine_url(settings.database_url)
+    if not engine_of(url).exists(url):
+        raise NoLedger(
+            f"there is no ledger in {settings.data} (no {url.database}): name its folder with "
+            "--data or CERTLEDGER_DATA, or begin one with: certledger init"
+        )
 
 
 def require_belonging(settings: Settings) -> None:

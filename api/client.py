@@ -240,6 +240,21 @@ class Client:
         """What this client's key is enrolled as."""
         return _json(self.get("/v1/whoami"))
 
+    def enrolled_keys(self) -> Iterator[dict[str, Any]]:
+        """The enrolled keys that concern this one, newest first, page by page."""
+        before = None
+        while True:
+            page = _json(self.get("/v1/keys", before=before, limit=500))
+            yield from page["keys"]
+            before = page["next_before"]
+            if before is None:
+                return
+
+    def revoke_key(self, kid: str) -> dict[str, Any]:
+        """From now on: the operator any key, an issuer those of its institution, a holder their
+        own devices."""
+        return self.enrol("key_revocation", kid=kid)
+
     def enrol_holder(self, key: ECKey, identity_number: str) -> dict[str, Any]:
         """A holder's device; the number is checked and kept sealed."""
         salt, number = os.urandom(32), _holder_number(identity_number)

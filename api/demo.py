@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -970,7 +969,6 @@ FRAME: Final[Mapping[str, Mapping[str, str]]] = {
         "expected": "应为",
         "got": "实为",
         "logs": "数据和日志保留在 {folder}，其中 data/serve.log 是服务日志。",
-        "interrupted": "演示已中断，临时数据已清理。",
     },
     "en": {
         "intro": "The certledger demo: electronic certificates of a made-up city, from issue and "
@@ -988,7 +986,6 @@ FRAME: Final[Mapping[str, Mapping[str, str]]] = {
         "expected": "expected",
         "got": "got",
         "logs": "Data and logs are kept in {folder}; data/serve.log is the service's log.",
-        "interrupted": "Interrupted; the temporary data is removed.",
     },
 }
 ACHIEVED: Final[Mapping[str, str]] = {
@@ -1101,8 +1098,6 @@ def run_demo(language: str, samples: Path | None) -> int:
     if samples is not None and not (samples / "expected.json").is_file():
         print(f"{samples} has no expected.json beside the exports", file=sys.stderr)
         return 2
-    # Ended from outside, it must not leave the service and the node running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     screen = Screen(console, FRAME[chosen])
     story = Story(Path(tempfile.mkdtemp(prefix="certledger-demo-")), samples, chosen)
     screen.paragraph(screen.frame["intro"], indent=0)
@@ -1111,8 +1106,7 @@ def run_demo(language: str, samples: Path | None) -> int:
     except KeyboardInterrupt:
         story.stop()
         shutil.rmtree(story.folder, ignore_errors=True)
-        screen.paragraph(screen.frame["interrupted"], indent=0)
-        return 1
+        raise
     if succeeded:
         shutil.rmtree(story.folder, ignore_errors=True)
     return 0 if succeeded else 1

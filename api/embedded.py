@@ -20,6 +20,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from api.signals import signals_held
+
 log = logging.getLogger(__name__)
 
 
@@ -101,26 +103,38 @@ class EmbeddedNode:
         for sender in self._senders:
             command += ["--sender", sender]
         output = self._folder / "node.log"
-        with output.open("ab") as sink:
-            # Its own session: a Ctrl-C at the terminal is the API's to handle, in order.
-            self._process = subprocess.Popen(
-                command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-        self._pid = self._process.pid
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
+        answering = False
+        try:
+            with output.open("ab") as sink, signals_held():
+                # Its own session: a Ctrl-C at the terminal is the API's to handle, in order.
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=sink,
+                    stderr=sink,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+                self._pid = self._process.pid
+            answering = self._answers_by(time.monotonic() + timeout)
+        finally:
+            # Or whoever gives up waiting would leave it behind.
+            if not answering and self._process is not None:
+                self._process.kill()
+        if answering:
+            return
+        words = output.read_bytes()[-2000:].decode("utf-8", "replace").strip()
+        raise NodeDidNotStart(f"the embedded node did not start: {words or 'no output'}")
+
+    def _answers_by(self, deadline: float) -> bool:
+        """Whether the process that was launched answers before it ends or time is up."""
+        while time.monotonic() < deadline and self._alive():
             known = self._read_node_file()
             if known is not None and known[0] == self._pid:
                 self._port = known[1]
                 if self._answers():
-                    return
+                    return True
             time.sleep(0.02)
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        words = output.read_bytes()[-2000:].decode("utf-8", "replace").strip()
-        raise NodeDidNotStart(f"the embedded node did not start: {words or 'no output'}")
+        return False
 
     def _watch(self) -> None:
         # An adopted node is no child of ours: only its answers tell whether it lives.

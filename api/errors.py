@@ -152,8 +152,8 @@ RULES = {
     "ttl": "{at} must be 30 to 600 seconds",
     "code": "{at} is not a code of this service; scan it again or type it as it is shown",
     "request_id": "{at} belongs to mode request, and only there",
-    "issuer_code": "{at} of an institution that issues must be its unified social credit code "
-    "(18 characters, the last one right) or a 6-digit region",
+    "institution_code": "{at} must be the institution's unified social credit code (GB 32100: 18 "
+    "characters, the last one right) or a region of 6 digits",
     "unknown_certificate": "{at} names no certificate of this holder",
     "unknown_field": "{at} names a field that this type of certificate does not have",
     "unknown_site": "{at} names a site that is not enrolled",

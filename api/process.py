@@ -17,6 +17,7 @@ import httpx
 from joserfc.jwk import ECKey
 
 from api.keyfiles import load_signing_key
+from api.signals import signals_held
 
 
 class DidNotStart(Exception):
@@ -83,16 +84,20 @@ class ServiceProcess:
         """Start and wait until it is ready; raises DidNotStart."""
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = os.open(self.data / "serve.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with open(log, "ab") as sink:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                start_new_session=True,
-            )
-        self.wait_until_ready(timeout)
+        try:
+            with open(log, "ab") as sink, signals_held():
+                self._process = subprocess.Popen(
+                    self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    start_new_session=True,
+                )
+            self.wait_until_ready(timeout)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def wait_until_ready(self, timeout: float = 90.0) -> None:

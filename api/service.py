@@ -61,7 +61,7 @@ from ledger.committer import (
 from ledger.database import Database, Occupied
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode
-from ledger.enrolment import EnrolmentHandler
+from ledger.enrolment import OPERATOR_INSTITUTION, EnrolmentHandler
 from ledger.invitations import ClaimHandler, InvitationHandler
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
@@ -76,9 +76,6 @@ logger = logging.getLogger(__name__)
 _SERVED_WAIT, _START_WAIT = 3.0, 120.0
 #: Seconds to wait for a chain that is starting, too.
 _CHAIN_WAIT = 5.0
-
-#: The institution that runs the service, until the operator enrols others.
-OPERATOR_INSTITUTION = "operator"
 
 
 def initialise(settings: Settings, schema: Callable[[Database], object] = prepare) -> None:

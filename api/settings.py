@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, FilePath, IPvAnyNetwork, field_validator
+from pydantic import Field, FilePath, IPvAnyNetwork, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -18,7 +18,8 @@ class Settings(BaseSettings):
     )
 
     data: Path = Field(
-        default=Path("certledger-data"), description="folder for keys, database and node"
+        default=Path("certledger-data"),
+        description="folder for keys, database and node; of a sample city certledger-sample",
     )
     database: str = Field(
         default="",
@@ -94,6 +95,13 @@ class Settings(BaseSettings):
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return tuple(filter(None, re.split(r"[,\s]+", value))) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _sample_apart(self) -> Self:
+        """A sample city keeps out of the folder where a real ledger would be looked for."""
+        if self.sample and "data" not in self.model_fields_set:
+            self.data = Path("certledger-sample")
+        return self
 
     @field_validator("database")
     @classmethod

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import orjson
 from joserfc.jwk import ECKey
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from ledger import store
 from ledger.database import Database
@@ -62,7 +62,81 @@ class Enrolled:
             return False
         return self.not_before * 1000 <= now_ms < self.not_after * 1000
 
+    def state_at(self, now_ms: int) -> str:
+        """good, revoked, or outside of its time: expired, not_yet."""
+        if self.valid_at(now_ms):
+            return "good"
+        if self.revoked_ms is not None and now_ms >= self.revoked_ms:
+            return "revoked"
+        return "not_yet" if now_ms < self.not_before * 1000 else "expired"
 
+
+def may_revoke(actor: Enrolled, key: Enrolled) -> bool:
+    """The operator any key, an issuing department those of its own institution, a holder their own
+    devices; no key itself."""
+    if actor.kid == key.kid:
+        return False
+    if actor.role is Role.ISSUER:
+        return actor.institution is not None and key.institution == actor.institution
+    if actor.role is Role.HOLDER:
+        return actor.holder is not None and key.holder == actor.holder
+    return actor.role is Role.OPERATOR
+
+
+@dataclass(frozen=True, slots=True)
+class LetIn:
+    """An enrolled key, since when, and by whose key it was let in: that which signed its enrolment,
+    or the invitation that it claimed."""
+
+    key: Enrolled
+    seq: int
+    since_ms: int
+    by: Enrolled
+
+
+def let_in(
+    connection: Connection, reader: Enrolled, *, before: int | None, limit: int
+) -> list[LetIn]:
+    """The keys that concern ``reader``, newest first, from entries below ``before``: of
+    institutions the operator and auditors see all, an institution its own; of devices everybody
+    who enrols sees those that their institution let in, and a holder their own."""
+    keys, entries, invitations = store.keys, store.entries, store.invitations
+    inviter = keys.alias("inviter")
+    joined = (
+        keys.join(entries, entries.c.seq == keys.c.seq)
+        .outerjoin(invitations, invitations.c.kid == keys.c.kid)
+        .join(inviter, inviter.c.kid == func.coalesce(invitations.c.inviter, entries.c.actor))
+    )
+    device = keys.c.role == Role.HOLDER
+    own = inviter.c.institution == reader.institution
+    concerns = {
+        Role.HOLDER: keys.c.holder == reader.holder,
+        Role.OPERATOR: ~device | own,
+        Role.ISSUER: (~device & (keys.c.institution == reader.institution)) | (device & own),
+        Role.TERMINAL: ~device & (keys.c.institution == reader.institution),
+    }.get(reader.role, ~device)
+    columns = [column.label(f"by_{column.name}") for column in inviter.c if column.name in _SHOWN]
+    query = (
+        select(keys, entries.c.time_ms, *columns)
+        .select_from(joined)
+        .where(concerns)
+        .order_by(keys.c.seq.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(keys.c.seq < before)
+    return [
+        LetIn(
+            enrolled_from_row(row),
+            row.seq,
+            row.time_ms,
+            Enrolled(kid=row.by_kid, role=Role(row.by_role), institution=row.by_institution),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+_SHOWN = {"kid", "role", "institution"}
 KEEP_SECONDS = 5.0
 
 

@@ -9,7 +9,8 @@ Payloads, by ``what``:
 * ``holder``: jwk, subject (salted digest of the identity number, which travels beside the
   statement; both are kept sealed, so that fsck can prove whose device it is)
 
-The operator signs all of them; an issuing department may enrol its holders' devices too.
+The operator signs all of them; an issuing department may enrol its holders' devices too. Who may
+revoke which key, `ledger.directory.may_revoke` says.
 
 Not this module's job: what a key's enrolment comes to (`ledger.admission`), keys that enrol
 themselves by an invitation (`ledger.invitations`).
@@ -37,7 +38,7 @@ from ledger.admission import (
 )
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.database import upsert
-from ledger.directory import NEVER, Role
+from ledger.directory import NEVER, Role, enrolled_from_row, may_revoke
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import is_issuer_code
@@ -45,6 +46,9 @@ from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError, load_public_key
+
+#: The institution that runs the service: it is there before anybody can be enrolled.
+OPERATOR_INSTITUTION = "operator"
 
 
 class EnrolmentError(PayloadError):
@@ -79,7 +83,8 @@ class EnrolmentHandler:
         what = payload.get("what")
         if not isinstance(what, str) or what not in self._KINDS:
             raise EnrolmentError.of("malformed", "what")
-        require_may_enrol(request.actor.role, what)
+        if what != "key_revocation":  # that depends on the key
+            require_may_enrol(request.actor.role, what)
         recorded: Recorded = self._KINDS[what](self, batch, request, payload)
         return recorded
 
@@ -87,9 +92,9 @@ class EnrolmentHandler:
         top = _read(payload, ("code", "name_zh"), ("name_en", "types"))
         code = top.name("code")
         types = top.names("types", 1000) if "types" in top else ()
-        if types and not is_issuer_code(code):
-            # Its certificates' identifiers could not name it.
-            raise EnrolmentError.of("issuer_code", "code")
+        if code != OPERATOR_INSTITUTION and not is_issuer_code(code):
+            # No certificate's identifier could name it, and nobody outside would know who it is.
+            raise EnrolmentError.of("institution_code", "code")
         name = top.shown("name_zh")
         name_en = top.shown("name_en") if "name_en" in top else name
         done = batch.record(
@@ -174,10 +179,12 @@ class EnrolmentHandler:
         ).one_or_none()
         if row is None:
             raise StatementError("key.unknown", "no such key is enrolled")
+        if row.kid == request.actor.kid:
+            raise StatementError("key.own", "a key cannot revoke itself: sign with another")
+        if not may_revoke(request.actor, enrolled_from_row(row)):
+            raise StatementError("actor.role", f"{request.actor.role} keys may not revoke this one")
         if row.revoked_ms is not None:
             raise StatementError("key.revoked", "the key is revoked already")
-        if row.kid == request.actor.kid:
-            raise StatementError("key.own", "an operator key cannot revoke itself")
         done = batch.record(
             request,
             Draft(kind=EventKind.ENROLMENT, subject=row.kid, state="revoked", holder=row.holder),

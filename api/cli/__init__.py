@@ -6,9 +6,12 @@ the lists of types and items do not wait for the chain's and the web's libraries
 
 from __future__ import annotations
 
+import api.cli.interrupt  # noqa: F401  # isort: skip - before all that takes time to load
 import io
 import os
+import signal
 import sys
+from typing import Annotated
 
 import typer
 
@@ -31,12 +34,35 @@ from api.cli.failing import CarefulGroup, careful
 
 app = typer.Typer(
     cls=CarefulGroup,
-    help="A ledger of a city's electronic certificates, on a permissioned chain. "
-    "Exit codes: 0 done, 1 the answer is no, 2 wrong usage or input.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        from api.migrating import head
+
+        typer.echo(f"certledger {version('certledger')}, tables at revision {head()}")
+        raise typer.Exit
+
+
+@app.callback()
+def certledger(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """A ledger of a city's electronic certificates, on a permissioned chain.
+
+    Exit codes: 0 done, 1 the answer is no, 2 wrong usage or input, 130 interrupted.
+    """
+
+
 for part in (
     running,
     backup,
@@ -59,6 +85,8 @@ careful(app)
 def main() -> None:
     # Whatever is made is its owner's alone: a database's log and a report as much as a key.
     os.umask(0o077)
+    # Whoever is told to end must put right what it began, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A terminal without Chinese gets escapes, which in --json are still the same text.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

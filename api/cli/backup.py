@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.cli.options import DataFolder, Json, settings_of
-from api.cli.showing import show
+from api.cli.showing import progress, show
 
 app = typer.Typer()
 
@@ -26,20 +27,13 @@ def backup(
 
     To bring it back, copy both folders into an empty data folder.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from api.backing_up import back_up
+    from api.belonging import require_ledger
 
     settings = settings_of(data=data)
-    with Progress(console=Console(stderr=True), disable=as_json) as bar:
-        task = bar.add_task("copying", total=None)
-        made = back_up(
-            settings,
-            target,
-            keys,
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    require_ledger(settings)
+    with progress(quiet=as_json) as advance:
+        made = back_up(settings, target, keys, partial(advance, "copying"))
     lines = [f"{made.entries} entries in {target}, the chain {'too' if made.chain else 'not'}"]
     if not made.chain:
         lines.append("The chain goes on: as soon as more is anchored, this copy is behind it.")

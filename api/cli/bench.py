@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from api.cli.options import Json
-from api.cli.showing import show
+from api.cli.showing import progress, show
 
 app = typer.Typer()
 bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
@@ -25,7 +23,7 @@ app.add_typer(bench_app, name="bench", rich_help_panel="Running it")
 
 @bench_app.command("lookups")
 def bench_lookups(
-    seconds: Annotated[float, typer.Option(help="Length of each measurement.")] = 8.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of each measurement.")] = 8.0,
     database: BenchDatabase = "",
     as_json: Json = False,
 ) -> None:
@@ -38,7 +36,7 @@ def bench_lookups(
 
 @bench_app.command("issue")
 def bench_issue(
-    count: Annotated[int, typer.Option(help="Certificates to issue.")] = 50_000,
+    count: Annotated[int, typer.Option(min=1, help="Certificates to issue.")] = 50_000,
     database: OneDatabase = "",
     as_json: Json = False,
 ) -> None:
@@ -51,14 +49,14 @@ def bench_issue(
 
 @bench_app.command("trace")
 def bench_trace(
-    entries: Annotated[int, typer.Option(help="Entries in the large log.")] = 1_000_000,
-    small: Annotated[int, typer.Option(help="Entries in the small log.")] = 10_000,
+    entries: Annotated[int, typer.Option(min=1, help="Entries in the large log.")] = 1_000_000,
+    small: Annotated[int, typer.Option(min=1, help="Entries in the small log.")] = 10_000,
     as_json: Json = False,
 ) -> None:
     """History of one certificate with 1,000 uses, in a small log and in a large one."""
     from api.bench_audit import measure_trace, trace_text
 
-    with _telling() as tell:
+    with progress(quiet=as_json) as tell:
         result = measure_trace(entries, small=small, tell=tell)
     show(result, as_json, trace_text(result))
 
@@ -80,14 +78,14 @@ def bench_hostile(
 
 @bench_app.command("fsck")
 def bench_fsck(
-    entries: Annotated[int, typer.Option(help="Entries in the log.")] = 1_000_000,
+    entries: Annotated[int, typer.Option(min=1, help="Entries in the log.")] = 1_000_000,
     database: OneDatabase = "",
     as_json: Json = False,
 ) -> None:
     """The full integrity check of a large ledger, built for it: time, memory, result."""
     from api.bench_audit import fsck_text, measure_fsck
 
-    with _telling() as tell:
+    with progress(quiet=as_json) as tell:
         result = measure_fsck(entries, tell, database)
     show(result, as_json, fsck_text(result))
     if not result["clean"]:
@@ -96,29 +94,12 @@ def bench_fsck(
 
 @bench_app.command("evidence")
 def bench_evidence(
-    entries: Annotated[int, typer.Option(help="Entries in the log.")] = 1_000,
+    entries: Annotated[int, typer.Option(min=1, help="Entries in the log.")] = 1_000,
     as_json: Json = False,
 ) -> None:
     """Evidence of single lookups: how large, and how fast verified."""
     from api.bench_audit import evidence_text, measure_evidence
 
-    with _telling() as tell:
+    with progress(quiet=as_json) as tell:
         result = measure_evidence(entries, tell=tell)
     show(result, as_json, evidence_text(result))
-
-
-@contextmanager
-def _telling() -> Iterator[Callable[[str, int, int], None]]:
-    """A line on standard error that says how far the bench is."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def tell(what: str, done: int, total: int) -> None:
-            described = f"{what}: {done} of {total}"
-            bar.update(task, description=described, completed=done, total=total)
-
-        yield tell

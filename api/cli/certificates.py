@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.failing import WrongInput, existing
+from api.cli.naming import CertificateId, certificate_option
 from api.cli.options import (
-    CertificateId,
     Json,
     KeyFile,
     Url,
@@ -171,7 +171,7 @@ def issue(
     key: KeyFile,
     fields: Annotated[str, typer.Option(help="JSON object of field values, or @FILE with one.")],
     supersedes: Annotated[
-        str | None, typer.Option(help="Identifier of the certificate this one replaces.")
+        str | None, certificate_option("Identifier of the certificate this one replaces.")
     ] = None,
     department: Annotated[str | None, typer.Option(help="Code; default: the key's own.")] = None,
     url: Url = "",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.naming import DisputeId, within_log
 from api.cli.options import Json, KeyFile, Url, client_of, signing_key
 from api.cli.showing import columns, entry_number, folded, local_time, show
 
@@ -16,8 +17,6 @@ dispute_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(dispute_app, name="dispute", rich_help_panel="Audit")
-
-DisputeId = Annotated[str, typer.Argument(help="Identifier of the dispute.")]
 
 
 @dispute_app.command("open")
@@ -34,7 +33,7 @@ def open_dispute(
     as_json: Json = False,
 ) -> None:
     """Dispute a lookup or a grant, as the holder: nothing more is released under the grant."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, signing_key(key)) as client, within_log(client, entry):
         answer = client.open_dispute(entry, cause, text)
     told = f"disputed: {answer['dispute_id']} (entry {entry_number(answer)})"
     show(answer, as_json, f"{told}\nfrozen: grant {answer['grant_id']}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from api.cli.failing import existing
+from api.cli.naming import Kid, require_known
 from api.cli.options import (
     Json,
     KeyFile,
@@ -19,7 +21,7 @@ from api.cli.options import (
     signing_key,
     typed_or_read,
 )
-from api.cli.showing import columns, entry_number, local_time, show
+from api.cli.showing import columns, entry_number, folded, local_time, show
 
 PANEL = "Who takes part"
 app = typer.Typer()
@@ -31,7 +33,9 @@ invite_app = typer.Typer(
     help="Hand out one-time codes: whoever has one enrols a key.", no_args_is_help=True
 )
 app.add_typer(invite_app, name="invite", rich_help_panel=PANEL)
-Days = Annotated[float, typer.Option(help="How long the code is good, at most 7 days.")]
+Days = Annotated[
+    float, typer.Option(min=0.001, max=7, help="How long the code is good, at most 7 days.")
+]
 
 
 @keys_app.command("new")
@@ -92,17 +96,69 @@ def keys_show(
     show(value, as_json, key.thumbprint())
 
 
-def _enrol(url: str, operator: Path | None, as_json: bool, what: str, **members: Any) -> None:
-    with client_of(url, operator_key(operator)) as client:
-        answer = client.enrol(what, **members)
-    verb = "revoked" if what == "key_revocation" else "enrolled"
-    show(answer, as_json, f"{verb}: {answer['subject']} (entry {entry_number(answer)})")
+ActingKey = Annotated[
+    Path | None,
+    typer.Option("--key", help="Private key file; default: the data folder's operator.jwk."),
+]
+
+
+@keys_app.command("list")
+def keys_list(key: ActingKey = None, url: Url = "", as_json: Json = False) -> None:
+    """Enrolled keys: since when, let in by whom, still good, and the command that stops one.
+
+    The operator and auditors see those of every institution, an institution its own, whoever enrols
+    devices those that they let in, a holder their own devices.
+    """
+    with client_of(url, operator_key(key)) as client:
+        found = [{**each, "stop": _stop(each, key)} for each in client.enrolled_keys()]
+    lines = [line for each in found for line in _key_lines(each)]
+    show({"keys": found}, as_json, "\n".join(lines) or "no key is enrolled that concerns this one")
+
+
+def _stop(each: dict[str, Any], key: Path | None) -> str | None:
+    """What stops a key that is still good: by whoever asks, or else by the operator."""
+    if each["state"] == "revoked":
+        return None
+    signed = f" --key {shlex.quote(str(key))}" if key is not None and each["revocable"] else ""
+    return f"certledger keys revoke --kid {each['kid']}{signed}"
+
+
+def _key_lines(each: dict[str, Any]) -> list[str]:
+    by = each["let_in_by"]
+    whose = [each[name] for name in ("institution", "terminal", "site", "holder") if name in each]
+    who = "itself" if by["kid"] == each["kid"] else f"{by['role']} {by['kid']}"
+    lines = [
+        f"{each['kid']}  {each['role']}, {each['state']}",
+        folded(whose),
+        f"  since {local_time(each['since_ms'])} (entry {each['seq']}), let in by",
+        f"    {who}",
+    ]
+    if "revoked_ms" in each:
+        return [*lines, f"  revoked {local_time(each['revoked_ms'])}"]
+    to_stop = "to stop it" if each["revocable"] else "the operator stops it by"
+    return [*lines, f"  {to_stop}: {each['stop']}"]
+
+
+@keys_app.command("revoke")
+def keys_revoke(kid: Kid, key: ActingKey = None, url: Url = "", as_json: Json = False) -> None:
+    """Revoke a key from now on: a lost phone, a terminal that is given up, an office's old key.
+
+    The operator may revoke any key, an issuing department those of its institution, a holder their
+    other devices.
+    """
+    with client_of(url, operator_key(key)) as client:
+        answer = client.revoke_key(kid)
+    show(answer, as_json, f"revoked: {kid} (entry {entry_number(answer)})")
+
+
+def _enrolled(answer: dict[str, Any], as_json: bool) -> None:
+    show(answer, as_json, f"enrolled: {answer['subject']} (entry {entry_number(answer)})")
 
 
 @enrol_app.command("institution")
 def enrol_institution(
     code: Annotated[
-        str, typer.Option(help="Unified social credit code; a short name if it issues nothing.")
+        str, typer.Option(help="Its unified social credit code, or a region of 6 digits.")
     ],
     name: Annotated[str, typer.Option(help="Chinese name.")],
     name_en: Annotated[str | None, typer.Option(help="English name.")] = None,
@@ -119,16 +175,15 @@ def enrol_institution(
     catalogue = load_catalogue()
     named = [item.strip() for item in types.split(",") if item.strip()]
     kinds = catalogue.types if named == ["all"] else [catalogue.type(item) for item in named]
-    _enrol(
-        url,
-        operator,
-        as_json,
-        "institution",
-        code=code,
-        name_zh=name,
-        name_en=name_en,
-        types=[kind.type_code for kind in kinds],
-    )
+    with client_of(url, operator_key(operator)) as client:
+        answer = client.enrol(
+            "institution",
+            code=code,
+            name_zh=name,
+            name_en=name_en,
+            types=[kind.type_code for kind in kinds],
+        )
+    _enrolled(answer, as_json)
 
 
 @enrol_app.command("site")
@@ -143,7 +198,9 @@ def enrol_site(
 ) -> None:
     """Enrol a hall or other place of a department."""
     members = {"site": site, "department": department, "name_zh": name, "name_en": name_en}
-    _enrol(url, operator, as_json, "site", **members)
+    with client_of(url, operator_key(operator)) as client:
+        require_known(client, department=department)
+        _enrolled(client.enrol("site", **members), as_json)
 
 
 @enrol_app.command("key")
@@ -160,19 +217,9 @@ def enrol_key(
     """Enrol an institution's key, in the ledger and in the directory contract."""
     public = public_key(key)
     with client_of(url, operator_key(operator)) as client:
+        require_known(client, department=institution, sites=[site] if site else ())
         answer = client.enrol_key(public, role, institution, terminal=terminal, site=site)
-    show(answer, as_json, f"enrolled: {answer['subject']} (entry {entry_number(answer)})")
-
-
-@enrol_app.command("revoke-key")
-def enrol_revoke_key(
-    kid: Annotated[str, typer.Option(help="Thumbprint of the key.")],
-    operator: OperatorKey = None,
-    url: Url = "",
-    as_json: Json = False,
-) -> None:
-    """Revoke a key from now on."""
-    _enrol(url, operator, as_json, "key_revocation", kid=kid)
+    _enrolled(answer, as_json)
 
 
 @enrol_app.command("holder")
@@ -236,6 +283,7 @@ def invite_key(
 ) -> None:
     """A code for an institution's key."""
     with client_of(url, operator_key(operator)) as client:
+        require_known(client, department=institution, sites=[site] if site else ())
         answer = client.invite_key(role, institution, terminal=terminal, site=site, days=days)
     _invited(answer, as_json)
 
@@ -254,6 +302,15 @@ def claim(
         answer = client.claim(typed_or_read(code))
     enrolled = f"{answer['role']} {answer['subject']}"
     show(answer, as_json, f"enrolled: {enrolled} (entry {entry_number(answer)})")
+
+
+@app.command(rich_help_panel=PANEL)
+def institutions(url: Url = "", as_json: Json = False) -> None:
+    """The enrolled institutions, with how many types each may issue."""
+    with client_of(url, None) as client:
+        found = client.catalogue_public()["institutions"]
+    rows = [(item["code"], item["name"]["zh-CN"], f"issues {len(item['types'])}") for item in found]
+    show({"institutions": found}, as_json, "\n".join(columns(rows)))
 
 
 @app.command(rich_help_panel=PANEL)

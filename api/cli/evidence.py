@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.failing import Answer, WrongInput, existing
-from api.cli.options import Json, KeyFile, Url, client_of, signing_key
-from api.cli.showing import columns, local_time, show
+from api.cli.naming import certificate_option, dispute_option, grant_option, within_log
+from api.cli.options import Json, KeyFile, Url, client_of, out_option, signing_key
+from api.cli.showing import columns, local_time, show, write_whole
 
 app = typer.Typer()
 
-Out = Annotated[Path | None, typer.Option("--out", help="Write here; default: print it.")]
+Out = Annotated[Path | None, out_option("Write here; default: print it.", "--out")]
 
 
 @app.command(rich_help_panel="Audit")
@@ -22,9 +23,9 @@ def evidence(
     entry: Annotated[
         int | None, typer.Option(min=0, help="Of this lookup: its number, as trace shows it.")
     ] = None,
-    certificate: Annotated[str | None, typer.Option(help="Of this certificate.")] = None,
-    grant_id: Annotated[str | None, typer.Option("--grant", help="Of this grant.")] = None,
-    dispute_id: Annotated[str | None, typer.Option("--dispute", help="Of this dispute.")] = None,
+    certificate: Annotated[str | None, certificate_option("Of this certificate.")] = None,
+    grant_id: Annotated[str | None, grant_option("Of this grant.")] = None,
+    dispute_id: Annotated[str | None, dispute_option("Of this dispute.")] = None,
     fields: Annotated[
         bool, typer.Option(help="Disclose the fields that you may have, if any.")
     ] = True,
@@ -43,14 +44,14 @@ def evidence(
     if len(wanted) != 1:
         raise WrongInput("name one of --entry, --certificate, --grant and --dispute")
     ((kind, name),) = wanted
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, signing_key(key)) as client, within_log(client, entry):
         answer = client.evidence(kind, name, fields=fields)
     bundle = answer["bundle"]
     text = _written(bundle)
     if out is None:
         typer.echo(text)
         return
-    out.write_text(text + "\n", encoding="utf-8")
+    write_whole(out, f"{text}\n".encode())
     told = [f"{out}: {len(bundle['entries'])} entries, {len(text.encode())} bytes"]
     told += [
         f"withheld: the statement of entry {item['seq']}; ask again after "
@@ -62,7 +63,7 @@ def evidence(
 
 
 @app.command(rich_help_panel="Audit")
-def trust(out: Out = None, url: Url = "") -> None:
+def trust(out: Out = None, url: Url = "", as_json: Json = False) -> None:
     """The trust file that `verify` needs, as the service tells it: compare it with what others
     have (addresses, code hashes, the log's key) before you rely on it."""
     with client_of(url, None) as client:
@@ -70,8 +71,9 @@ def trust(out: Out = None, url: Url = "") -> None:
     if out is None:
         typer.echo(text)
     else:
-        out.write_text(text + "\n", encoding="utf-8")
-        typer.echo(f"{out}: compare it with what others have before you rely on it")
+        write_whole(out, f"{text}\n".encode())
+        told = f"{out}: compare it with what others have before you rely on it"
+        show({"file": str(out)}, as_json, told)
 
 
 @app.command(rich_help_panel="Audit")

@@ -177,7 +177,11 @@ def _wrong_address(error: Exception) -> tuple[int, str]:
 
 
 def _type(error: Exception) -> tuple[int, str]:
-    return WRONG, f"{error}. The types are listed by: certledger types"
+    from api.cli.naming import near
+    from ledger.catalogue import load_catalogue
+
+    known = [name for kind in load_catalogue().types for name in (kind.code, *kind.aliases)]
+    return WRONG, f"{error}{near(error.args[0], known, 'certledger types')}"
 
 
 def _not_served(error: Exception) -> tuple[int, str]:
@@ -232,6 +236,10 @@ def _export(error: ExportError) -> tuple[int, str]:
     return WRONG, f"{error.code}: {error}"
 
 
+def _unsayable(_: Exception) -> tuple[int, str]:
+    return WRONG, "a number that was given is too large, or a text has no characters of Unicode"
+
+
 def _settings(error: ValidationError) -> tuple[int, str]:
     told = [
         f"{'.'.join(str(part) for part in item['loc'])} (CERTLEDGER_"
@@ -244,6 +252,8 @@ def _settings(error: ValidationError) -> tuple[int, str]:
 def _file(error: OSError) -> tuple[int, str]:
     if error.filename is None:
         return WRONG, error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return WRONG, f"{error.filename} is in the way: it is no folder"
     if isinstance(error, FileNotFoundError):
         return WRONG, f"no such file: {error.filename}"
     return WRONG, f"{error.filename}: {error.strerror}"
@@ -269,6 +279,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("api.sample", "NotASampleCity", _wrong),
     ("api.process", "DidNotStart", _not_served),
     ("api.keyfiles", "KeyFileError", _wrong),
+    ("api.belonging", "NoLedger", _wrong),
     ("api.backing_up", "BackupError", _wrong),
     ("api.witnessing", "WitnessError", _wrong),
     ("ledger.exports", "ExportError", _export),
@@ -277,6 +288,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("audit.bundle", "BundleError", _wrong),
     ("api.report_pdf", "FontError", _wrong),
     ("ledger.payloads", "PayloadError", _wrong),
+    ("ledger.encoding", "EncodingError", _unsayable),
     ("pydantic", "ValidationError", _settings),
     ("sqlalchemy.exc", "SQLAlchemyError", _database),
     ("builtins", "OSError", _file),

@@ -7,10 +7,16 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.failing import WrongInput
-from api.cli.options import (
+from api.cli.naming import (
     CertificateId,
-    Fields,
     GrantId,
+    certificate_option,
+    grant_option,
+    request_option,
+    require_known,
+)
+from api.cli.options import (
+    Fields,
     Json,
     KeyFile,
     Qr,
@@ -21,7 +27,7 @@ from api.cli.options import (
     signing_key,
     typed_or_read,
 )
-from api.cli.showing import entry_number, folded, local_time, show
+from api.cli.showing import entry_number, folded, local_time, show, write_whole
 
 PANEL = "Grants and lookups"
 app = typer.Typer()
@@ -73,12 +79,21 @@ def grant(
     form = qr_form(qr)
     if qr is not None and mode != "scan":
         raise WrongInput("--qr: only a grant by scan has a code to show")
+    asked, places = listed(fields, "--fields"), listed(sites, "--sites")
     with client_of(url, signing_key(key)) as client:
+        require_known(
+            client,
+            department=department,
+            sites=places,
+            item=item,
+            fields=asked,
+            of_certificate=certificate_id,
+        )
         answer = client.grant(
-            {certificate_id: listed(fields, "--fields")},
+            {certificate_id: asked},
             department=department,
             service_item=item,
-            sites=listed(sites, "--sites"),
+            sites=places,
             mode=mode,
             terminal=terminal,
             staff=staff,
@@ -92,7 +107,7 @@ def grant(
             answer["screen_code"] = shown["code"]
             told += f"\ncode now, for 30 to 60 s: {shown['code']}"
             if qr is not None:
-                qr.write_bytes(client.qr(answer["grant_id"], form))
+                write_whole(qr, client.qr(answer["grant_id"], form))
                 told += f"\nQR: {qr}"
     show(answer, as_json, told)
 
@@ -141,7 +156,7 @@ def code(
         answer = client.code(grant_id)
         told = str(answer["code"])
         if qr is not None:
-            qr.write_bytes(client.qr(grant_id, form))
+            write_whole(qr, client.qr(grant_id, form))
             told += f"\nQR: {qr}"
     show(
         {"grant_id": grant_id, "screen_code": answer["code"], "expires_ms": answer["expires_ms"]},
@@ -160,6 +175,7 @@ def spoken_code(
 ) -> None:
     """Eight digits to say instead of showing a code: one site, three minutes, five tries."""
     with client_of(url, signing_key(key)) as client:
+        require_known(client, sites=[site])
         answer = client.spoken_code(grant_id, site)
     until = local_time(answer["expires_ms"])
     show(answer, as_json, f"{answer['spoken']} (at {site}, until {until})")
@@ -181,11 +197,9 @@ def lookup(
     business: Annotated[str, typer.Option(help="Business number of the case.")],
     code: Annotated[str | None, typer.Option(help="Scanned code; '-' reads it from input.")] = None,
     spoken: Annotated[str | None, typer.Option(help="The 8 digits.")] = None,
-    grant_id: Annotated[str | None, typer.Option("--grant", help="A direct grant.")] = None,
-    request_id: Annotated[
-        str | None, typer.Option("--request", help="An approved request.")
-    ] = None,
-    certificate: Annotated[str | None, typer.Option(help="If the grant has several.")] = None,
+    grant_id: Annotated[str | None, grant_option("A direct grant.")] = None,
+    request_id: Annotated[str | None, request_option("An approved request.")] = None,
+    certificate: Annotated[str | None, certificate_option("If the grant has several.")] = None,
     staff: Annotated[str | None, typer.Option(help="Account of the member of staff.")] = None,
     url: Url = "",
     as_json: Json = False,
@@ -200,10 +214,13 @@ def lookup(
     presented = {name: value for name, value in given.items() if value}
     if len(presented) != 1:
         raise WrongInput("give one of --code, --spoken, --grant or --request")
+    asked = listed(fields, "--fields")
     with client_of(url, signing_key(key)) as client:
+        # A slip would be an entry in the log, refused.
+        require_known(client, item=item, fields=asked)
         answer = client.lookup(
             presented,
-            fields=listed(fields, "--fields"),
+            fields=asked,
             service_item=item,
             business_number=business,
             certificate_id=certificate,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.failing import Answer
-from api.cli.options import Json, KeyFile, Url, client_of, settings_of, signing_key
+from api.cli.naming import certificate_option, grant_option, require_known
+from api.cli.options import Json, KeyFile, Url, client_of, moment, settings_of, signing_key
 from api.cli.showing import columns, folded, local_time, show
 
 app = typer.Typer()
@@ -16,12 +17,16 @@ app = typer.Typer()
 @app.command(rich_help_panel="Audit")
 def trace(
     key: KeyFile,
-    certificate: Annotated[str | None, typer.Option(help="By certificate.")] = None,
-    grant_id: Annotated[str | None, typer.Option("--grant", help="By grant.")] = None,
+    certificate: Annotated[str | None, certificate_option("By certificate.")] = None,
+    grant_id: Annotated[str | None, grant_option("By grant.")] = None,
     terminal: Annotated[str | None, typer.Option(help="By terminal.")] = None,
     department: Annotated[str | None, typer.Option(help="By department.")] = None,
     staff: Annotated[str | None, typer.Option(help="By member of staff.")] = None,
     item: Annotated[str | None, typer.Option(help="By service item.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="From this time on, zone and all.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Until before this time.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Lines at most.")] = 50,
     url: Url = "",
     as_json: Json = False,
@@ -35,7 +40,10 @@ def trace(
 
     from api.tracing import check_lines
 
+    since_ms, until_ms = moment(since), moment(until)
     with client_of(url, signing_key(key)) as client:
+        if department is not None or item is not None:
+            require_known(client, department=department, item=item)
         found = client.history(
             certificate=certificate,
             grant=grant_id,
@@ -43,10 +51,14 @@ def trace(
             department=department,
             staff=staff,
             service_item=item,
+            since_ms=since_ms,
+            until_ms=until_ms,
             limit=min(limit, 500),
             receipts=True,
         )
         lines = list(islice(found, limit))
+        if not lines and certificate is not None:
+            client.certificate(certificate)  # which says so where there is none
         checked = check_lines(lines, client.log_key(), settings_of())
     filtered = {"certificate": certificate, "grant": grant_id}
     shown = [name for name, value in filtered.items() if value is None]

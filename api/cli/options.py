@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,10 +25,40 @@ OperatorKey = Annotated[
     Path | None, typer.Option("--operator-key", help="Default: the data folder's operator.jwk.")
 ]
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Data folder (CERTLEDGER_DATA).")]
-CertificateId = Annotated[str, typer.Argument(help="Identifier of the certificate.")]
-GrantId = Annotated[str, typer.Argument(help="Identifier of the grant.")]
 Fields = Annotated[str, typer.Option(help="Fields, comma separated.")]
-Qr = Annotated[Path | None, typer.Option(help="Write the code as QR (.svg or .png).")]
+
+
+def _writable(path: Path | None) -> Path | None:
+    """A file that a command is to write: refused before it does what cannot be taken back."""
+    if path is not None:
+        if path.is_dir():
+            raise WrongInput(f"{path} is a folder, not a file")
+        if not path.parent.is_dir():
+            raise WrongInput(f"no such folder: {path.parent}")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise WrongInput(f"{path} cannot be written: permission denied")
+    return path
+
+
+def out_option(help_: str, *names: str) -> Any:
+    return typer.Option(*names, help=help_, callback=_writable)
+
+
+def moment(text: str | None) -> int | None:
+    """Milliseconds of a time that says its zone; raises WrongInput."""
+    if text is None:
+        return None
+    example = "2026-01-31T09:00:00+08:00"
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise WrongInput(f"{text!r} is no time; write it like {example}") from None
+    if read.tzinfo is None:
+        raise WrongInput(f"{text!r} does not say its time zone; write it like {example}")
+    return int(read.timestamp() * 1000)
+
+
+Qr = Annotated[Path | None, out_option("Write the code as QR (.svg or .png).")]
 
 
 def settings_of(**overrides: Any) -> Settings:
@@ -60,7 +92,7 @@ def operator_key(path: Path | None) -> ECKey:
     if not default.exists():
         raise WrongInput(
             f"no such file: {default}. Run this where the data folder is, set CERTLEDGER_DATA, "
-            "or name the key with --operator-key"
+            "or name another key file"
         )
     return signing_key(default)
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from api.cli.failing import Answer, WrongInput, existing
-from api.cli.options import Json, Url, settings_of
-from api.cli.showing import show
+from api.cli.options import Json, Url, out_option, settings_of
+from api.cli.showing import show, write_whole
 
 app = typer.Typer()
 
@@ -21,7 +21,7 @@ def report(
     trust_file: Annotated[
         Path, typer.Option("--trust", help="Whom to trust: the consortium's file.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Write the PDF here.")],
+    out: Annotated[Path, out_option("Write the PDF here.", "--out")],
     lang: Annotated[str, typer.Option(help="zh-CN or en.")] = "zh-CN",
     url: Url = "",
     as_json: Json = False,
@@ -53,7 +53,7 @@ def report(
         base_url=service_address(url or settings.client_url),
         font=settings.report_font,
     )
-    out.write_bytes(drawn.pdf)
+    write_whole(out, drawn.pdf)
     told = {"file": str(out), "bytes": len(drawn.pdf), "verdict": drawn.verdict}
     show(told, as_json, f"{out}: {len(drawn.pdf)} bytes\nverdict: {drawn.verdict}")
     if drawn.verdict != VERIFIED:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.failing import Answer, WrongInput
+from api.cli.naming import certificate_option, request_id, require_known
 from api.cli.options import (
     Fields,
     Json,
@@ -51,9 +52,11 @@ def open_request(
     from ledger.catalogue import load_catalogue
 
     kind = load_catalogue().type(type_name).code
+    asked = listed(fields, "--fields")
     with client_of(url, signing_key(key)) as client:
+        require_known(client, item=item, fields=asked)
         answer = client.open_request(
-            item, business, {kind: listed(fields, "--fields")}, ttl=seconds, text=text, staff=staff
+            item, business, {kind: asked}, ttl=seconds, text=text, staff=staff
         )
     lines = [
         f"request: {answer['request_id']} (entry {entry_number(answer)})",
@@ -81,7 +84,7 @@ def approve(
     key: KeyFile,
     certificate: Annotated[
         list[str] | None,
-        typer.Option(help="Identifier, if the holder has several of the type; may be repeated."),
+        certificate_option("Identifier, if the holder has several of the type; may be repeated."),
     ] = None,
     number: Annotated[
         str | None, typer.Option(help="Matching number on the kiosk's screen; must be the same.")
@@ -120,9 +123,7 @@ def _find(client: Client, code_or_id: str) -> dict[str, Any]:
     text = typed_or_read(code_or_id)
     if text.upper().startswith("EZ1"):
         return client.find_request(text)
-    if not text.isalnum() or not text.isascii():
-        raise WrongInput("this is neither a code (EZ1...) nor a request's id")
-    return client.request(text)
+    return client.request(request_id(text))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 
 from api.cli.failing import WrongInput
 from api.cli.options import Json, KeyFile, Url, client_of, signing_key
-from api.cli.showing import columns, local_time, show
+from api.cli.showing import columns, local_time, progress, show
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -72,8 +71,11 @@ def erase(
     """
     with client_of(url, signing_key(key)) as client:
         due = list(client.due_for_erasure())
-        with _progress(len(due), quiet=as_json) as advance:
-            done = list(advance(_erase_all(client, due, reason)))
+        done = []
+        with progress(quiet=as_json) as advance:
+            for each in _erase_all(client, due, reason):
+                done.append(each)
+                advance("erasing", len(done), len(due))
     refused = [each for each in done if each["code"] is not None]
     lines = [f"{len(done) - len(refused)} erased"]
     lines += [f"  {each['certificate_id']}: {each['code']}" for each in refused[:20]]
@@ -99,19 +101,3 @@ def _erase_all(
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield from pool.map(one, due)
-
-
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    bar = Progress(
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=quiet or not total,
-    )
-    with bar:
-        yield lambda items: bar.track(items, total=total)

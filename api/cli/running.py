@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from api.cli.failing import explain
 from api.cli.options import DataFolder, Json, settings_of
-from api.cli.showing import show
+from api.cli.showing import progress, show
 
 PANEL = "Running it"
 app = typer.Typer()
@@ -42,14 +43,13 @@ def init(data: DataFolder = None, as_json: Json = False) -> None:
 @app.command(rich_help_panel=PANEL)
 def migrate(data: DataFolder = None, as_json: Json = False) -> None:
     """Move the database's tables to what this version needs; does nothing where they are."""
-    from api.belonging import require_belonging
+    from api.belonging import require_belonging, require_ledger
     from api.migrating import migrate as move
     from ledger.database import Database
 
     settings = settings_of(data=data)
+    require_ledger(settings)
     require_belonging(settings)
-    if not settings.database:
-        settings.data.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
     try:
         moved = move(database, lambda revision: typer.echo(f"at revision {revision}", err=True))
@@ -123,27 +123,13 @@ def demo(
 @app.command(rich_help_panel=PANEL)
 def fsck(data: DataFolder = None, as_json: Json = False) -> None:
     """Re-derive the whole log from the database and hold it against the chain."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+    from api.belonging import require_ledger
     from api.fsck import run_fsck
 
     settings = settings_of(data=data)
-    bar = Progress(
-        TextColumn("checking"),
-        BarColumn(),
-        TextColumn("{task.fields[counted]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=as_json,
-    )
-    with bar:
-        task = bar.add_task("", total=None, counted="")
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, counted=f"{done} of {total}")
-
-        report = run_fsck(settings, advance, alone=True)
+    require_ledger(settings)
+    with progress(quiet=as_json) as advance:
+        report = run_fsck(settings, partial(advance, "checking"), alone=True)
     lines = [f"{finding.where}: {finding.what}" for finding in report.findings]
     lines.append(
         f"{report.entries} entries, {report.anchored} anchored: "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import textwrap
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,6 +21,50 @@ def show(value: Any, as_json: bool, text: str) -> None:
 
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     typer.echo(text)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Have a file hold ``content``, in place of what was there; until it is whole, the old one
+    stays."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():  # a terminal, a pipe
+        target.write_bytes(content)
+        return
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_bytes(content)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """How far long work is, on standard error: a bar that is told what is done, how much of it and
+    of how much. It appears with the first word of it: what fails before shows none."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[counted]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+    )
+    task = bar.add_task("", total=None, counted="")
+
+    def advance(what: str, done: int, total: int) -> None:
+        bar.start()
+        counted = f"{done} of {total}"
+        bar.update(task, description=what, completed=done, total=total, counted=counted)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def columns(rows: Sequence[Sequence[str]], *, gap: str = "  ") -> list[str]:
@@ -51,7 +98,8 @@ def folded(words: Iterable[str], indent: str = "  ") -> str:
 
 
 def local_time(ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1000))
+    """With its zone, so that it can be given back to a command."""
+    return time.strftime("%Y-%m-%d %H:%M:%S%z", time.localtime(ms / 1000))
 
 
 def entry_number(answer: dict[str, Any]) -> int:

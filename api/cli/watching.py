@@ -67,10 +67,12 @@ def watch(
 
 
 def _watch(settings: Settings, pause: Callable[[float], bool], as_json: bool) -> None:
+    from api.belonging import require_ledger
     from api.chain_at_hand import chain_url
     from api.watch_rounds import watch as rounds
     from audit.watching import Verdict, Watched
 
+    require_ledger(settings)
     watched = Watched()
     with chain_url(settings) as url:
         for latest in rounds(settings.model_copy(update={"chain_url": url}), pause):

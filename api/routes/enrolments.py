@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from sqlalchemy import select
 
@@ -16,7 +18,7 @@ from ledger import invitations, store
 from ledger.admission import proven_person
 from ledger.batch import Request
 from ledger.committer import Answer
-from ledger.directory import Enrolled, Role
+from ledger.directory import Enrolled, Role, let_in, may_revoke
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
 from ledger.invitation_codes import MAX_TYPED
@@ -60,7 +62,8 @@ class CodedClaim(Signed):
 async def enrol(
     body: Annotated[Enrolment, body_of(Enrolment)], service: ServiceDep, auth: AuthDep
 ) -> Response:
-    """Record an enrolment signed by the operator (holders' devices: by an issuer too)."""
+    """Record an enrolment signed by the operator (holders' devices: by an issuer too), or that a
+    key is revoked (by the operator, by an issuer of its institution, by its holder)."""
     statement, actor = await auth.statement(body.statement, (Kind.ENROLMENT,))
     extra = body.person(statement, service.master)
     return _recorded(await service.record("enrolment", Request(statement, actor, extra)))
@@ -95,6 +98,45 @@ def _invited_role(service: Service, invitation: str) -> Role:
         return Role(invitations.find(connection, invitation).role)
 
 
+@router.get("/keys")
+def read_keys(
+    service: ServiceDep,
+    reader: Annotated[Enrolled, Depends(Reader(*Role))],
+    before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+) -> Response:
+    """Enrolled keys, newest first: since when, let in by whom, good or revoked, and whether the
+    caller may revoke them. Operators and auditors see those of all institutions, an institution its
+    own, whoever enrols the devices that they let in, a holder their own devices."""
+    now = time.time_ns() // 1_000_000
+    with service.database.read() as connection:
+        found = let_in(connection, reader, before=before, limit=limit + 1)
+    return reply(
+        {
+            "keys": [
+                {
+                    **_shown(each.key),
+                    "state": each.key.state_at(now),
+                    "seq": each.seq,
+                    "since_ms": each.since_ms,
+                    "let_in_by": _shown(each.by, ("kid", "role", "institution")),
+                    "revocable": each.key.revoked_ms is None and may_revoke(reader, each.key),
+                }
+                for each in found[:limit]
+            ],
+            "next_before": found[limit - 1].seq if len(found) > limit else None,
+        }
+    )
+
+
+def _shown(key: Enrolled, names: Sequence[str] | None = None) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in asdict(key).items()
+        if value is not None and (names is None or name in names)
+    }
+
+
 def _recorded(answer: Answer) -> Response:
     return reply(
         {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 201)
@@ -104,7 +146,7 @@ def _recorded(answer: Answer) -> Response:
 @router.get("/whoami")
 def whoami(service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(*Role))]) -> Response:
     """What the caller's key is enrolled as, and what its institution and site are called."""
-    shown = {name: value for name, value in asdict(reader).items() if value is not None}
+    shown = _shown(reader)
     named = (
         ("institution", store.institutions, store.institutions.c.code),
         ("site", store.sites, store.sites.c.site),

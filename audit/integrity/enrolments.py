@@ -20,7 +20,7 @@ from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
 from audit.integrity.rereading import AgainstRules, Premises, Signed, thumbprint_of
 from ledger import store
-from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id
+from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id, may_revoke
 from ledger.encoding import b64url, b64url_decode
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
@@ -115,6 +115,8 @@ class Enrolments:
     def enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         payload = statement.payload
         what = payload["what"]
+        if what == "key_revocation":
+            return self._key_revocation(record, payload, actor)
         self.require_may_enrol(actor, what)
         if what == "institution":
             return self._institution(record, payload)
@@ -124,8 +126,6 @@ class Enrolments:
             return self._key(record, payload)
         if what == "holder":
             return self.admit_device(record, payload["jwk"], payload["subject"])
-        if what == "key_revocation":
-            return self._key_revocation(record, payload)
         raise AgainstRules("it enrols nothing known")
 
     def import_(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
@@ -232,10 +232,12 @@ class Enrolments:
         self._findings.altered(where, "sealed not as enrolled", code)
         return None
 
-    def _key_revocation(self, record: Record, payload: Mapping[str, Any]) -> Draft:
+    def _key_revocation(self, record: Record, payload: Mapping[str, Any], actor: Enrolled) -> Draft:
         key = self.keys.get(payload["kid"])
         if key is None or key.enrolled.revoked_ms is not None:
             raise AgainstRules("there was no such key to revoke")
+        if not may_revoke(actor, key.enrolled):
+            raise AgainstRules(f"this {actor.role} key may not revoke it")
         time_ms = record.entry.time_ms
         key.enrolled = replace(key.enrolled, revoked_ms=time_ms)
         kid = key.enrolled.kid

@@ -21,6 +21,7 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from api.belonging import KEY_FILES, Mismatch, require_belonging
+from api.city import credit_code
 from api.cli import app
 from api.cli.failing import explain
 from api.embedded import NodeDidNotStart
@@ -69,7 +70,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = folder / "data"
     live(data)
     engines.copy_folder(data, folder / "first")
-    live(data, "later")
+    live(data, credit_code(950))
     return folder / "first", data
 
 

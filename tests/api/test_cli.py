@@ -229,13 +229,17 @@ def test_every_error_has_words() -> None:
 # --- enrolment ----------------------------------------------------------------------------------
 
 
-def test_an_institution_that_issues_needs_a_code_that_identifiers_can_hold(desk: Desk) -> None:
+def test_an_institution_needs_a_code_that_the_country_gave_it_and_a_name(desk: Desk) -> None:
     enrol = ("enrol", "institution", "--name", "示例局", "--code")
     bad = BUREAU[:-1] + ("0" if BUREAU[-1] != "0" else "1")
-    _, said = desk.run(*enrol, bad, "--types", CARD, code=2)
-    assert said.startswith("enrolment.issuer_code: code ")
-    assert "credit code" in said
-    desk.run(*enrol, "a-hotel")
+    for code in (bad, "a-hotel", BUREAU[:-1], "44039", "x", ""):
+        for more in ((), ("--types", CARD)):
+            _, said = desk.run(*enrol, code, *more, code=2)
+            assert said.startswith("enrolment.")
+    assert "credit code" in desk.run(*enrol, bad, code=2)[1]
+    for name in ("", " ", "两\n行"):
+        _, said = desk.run("enrol", "institution", "--code", BUREAU, "--name", name, code=2)
+        assert said.startswith("enrolment.text: name_zh ")
     desk.run(*enrol, "440398", "--types", CARD)
     _, said = desk.run(*enrol, BUREAU, "--types", "no-such-type", code=2)
     assert "certledger types" in said
@@ -251,9 +255,16 @@ def test_enrolling_says_what_to_mend(desk: Desk, tmp_path: Path) -> None:
     site = ("enrol", "site", "--department", OFFICE, "--name", "厅", "--site")
     assert "site must be 1 to 64" in desk.run(*site, "two words", code=2)[1]
     _, said = desk.run(
-        "enrol", "site", "--site", "s", "--name", "厅", "--department", "nobody", code=1
+        "enrol", "site", "--site", "s", "--name", "厅", "--department", "nobody", code=2
     )
-    assert said.startswith("institution.unknown")
+    assert said.startswith("no institution 'nobody' is known")
+    for wrong in ("110101199003070000", "11010119900307", "abc", BUREAU[:-1] + "Z", ""):
+        holder = ("enrol", "holder", "--key", str(tmp_path / "k.jwk"), "--identity-number", wrong)
+        assert "holder.number" in desk.run(*holder, code=2)[1]
+        invited = ("invite", "holder", "--identity-number", wrong)
+        assert "holder.number" in desk.run(*invited, code=2)[1]
+        for days in ("nan", "0", "-1", "1e300"):
+            desk.run(*invited, "--days", days, code=2)
     _, said = desk.run(*site, "s", "--operator-key", str(tmp_path / "none"), code=2)
     assert said.startswith("no such file: ")
 
@@ -262,8 +273,8 @@ def test_a_key_is_revoked_once(desk: Desk, tmp_path: Path) -> None:
     kid = desk.json("keys", "new", "--out", str(tmp_path / "k.jwk"))["kid"]
     enrol = ("enrol", "key", "--role", "auditor", "--institution", "operator")
     desk.run(*enrol, "--key", str(tmp_path / "k.jwk"))
-    assert desk.json("enrol", "revoke-key", "--kid", kid)["subject"] == kid
-    assert desk.run("enrol", "revoke-key", "--kid", kid, code=1)[1].startswith("key.revoked")
+    assert desk.json("keys", "revoke", "--kid", kid)["subject"] == kid
+    assert desk.run("keys", "revoke", "--kid", kid, code=1)[1].startswith("key.revoked")
 
 
 def test_a_foreigner_is_one_holder_however_the_number_is_typed(desk: Desk) -> None:
@@ -314,7 +325,7 @@ def test_a_key_is_enrolled_by_a_code(desk: Desk, card: str, number: str, tmp_pat
     assert desk.run(*late, "0000-0000-0000-0000", code=1)[1].startswith("invitation.unknown")
     assert "not the code of this invitation" in desk.run(*late, "what?", code=2)[1]
     auditor = ("invite", "key", "--role", "auditor", "--institution", "operator")
-    assert "more than 7 days" in desk.run(*auditor, "--days", "8", code=2)[1]
+    assert "less than or equal to 7" in desk.run(*auditor, "--days", "8", code=2)[1]
     assert "site is missing" in desk.run(
         "invite", "key", "--role", "terminal", "--institution", OFFICE, "--terminal", "t", code=2
     )[1]  # fmt: skip
@@ -324,6 +335,46 @@ def test_sites_are_listed(desk: Desk) -> None:
     text, _ = desk.run("sites")
     assert re.search(rf"^hall-cli +样本大厅 +{OFFICE}", text, re.MULTILINE)
     assert {"hall-cli"} <= {item["site"] for item in desk.json("sites")["sites"]}
+
+
+def test_names_that_are_none_are_told_with_the_near_ones(desk: Desk, card: str) -> None:
+    phone, counter = ("--key", desk.key("phone")), ("--key", desk.key("counter"))
+    grant = ("grant", card, *phone, "--fields", "name")
+    place = {"--department": OFFICE, "--item": ITEM, "--sites": "hall-cli"}
+    slip = OFFICE[:-1] + ("0" if OFFICE[-1] != "0" else "1")
+    before = desk.json("trace", "--key", desk.key("auditor"))["lines"][0]["seq"]
+    for option, wrong, said in (
+        ("--department", slip, f"a slip?). Did you mean {OFFICE}"),
+        ("--item", "hotel-chek-in", f"Did you mean {ITEM}"),
+        ("--sites", "hall-cli,hal-cli", "Did you mean hall-cli"),
+        ("--sites", "zzz", "certledger sites"),
+    ):
+        given = [word for pair in {**place, option: wrong}.items() for word in pair]
+        _, told = desk.run(*grant, *given, code=2)
+        assert said in told
+        assert told.count("\n") == 1
+    look = ("lookup", *counter, "--business", "B", "--grant", "0" * 26)
+    for words, said in (
+        ((*look, "--item", "hotel-chek-in", "--fields", "name"), ITEM),
+        ((*look, "--item", ITEM, "--fields", "nmae"), "name"),
+        (("grant", card, *phone, *PLACE, "--fields", "idenity_number"), "identity_number"),
+        (("trace", *phone, "--item", "hotel-chek-in"), ITEM),
+        (("trace", *phone, "--department", slip), OFFICE),
+    ):
+        assert f"Did you mean {said}" in desk.run(*words, code=2)[1]
+    after = desk.json("trace", "--key", desk.key("auditor"))["lines"][0]["seq"]
+    assert before == after, "a slip was recorded"
+    for words in (("evidence", "--entry", "999999"), ("dispute", "open", "999999")):
+        more = ("--cause", "other") if words[0] == "dispute" else ()
+        assert (
+            "the log has no entry 999999: its newest is"
+            in desk.run(*words, *more, *phone, code=2)[1]
+        )
+    # One that is there and somebody else's is told as before.
+    desk.run("evidence", "--entry", "0", *phone, code=1)
+    found = desk.json("institutions")["institutions"]
+    assert {BUREAU, OFFICE} <= {each["code"] for each in found}
+    assert OFFICE in desk.run("institutions")[0]
 
 
 # --- certificates -------------------------------------------------------------------------------
@@ -376,7 +427,7 @@ def test_a_holder_sees_certificates_and_anybody_their_state(desk: Desk, card: st
     assert (listed["certificate_id"], listed["state"]) == (card, "active")
     desk.run("certificates", "--key", desk.key("counter"), code=1)
     assert desk.json("status", card)["state"] == "active"
-    assert desk.run("status", "1.2.3", code=1)[1].startswith("certificate.unknown")
+    assert "no certificate's identifier" in desk.run("status", "1.2.3", code=2)[1]
 
 
 def test_the_issuer_changes_the_state(desk: Desk, city: Any, given: dict[str, Any]) -> None:

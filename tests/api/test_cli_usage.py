@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,6 +24,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.cli.showing import write_whole
 
 PROJECT = Path(__file__).parents[2]
 
@@ -96,7 +99,8 @@ def test_wrong_usage_is_one_line_with_the_way_to_help(words: tuple[str, ...], sa
 
 def test_an_option_for_several_may_be_repeated(tmp_path: Path) -> None:
     # It comes as far as the key.
-    words = ("request", "approve", "EZ1", "--certificate", "a", "--certificate", "b")
+    right = CARD_ID[:-1] + "J"
+    words = ("request", "approve", "EZ1", "--certificate", right, "--certificate", right)
     told = line(*words, "--fields", "name", "--key", str(tmp_path / "none"), code=2)
     assert told.startswith("no such file")
 
@@ -306,6 +310,132 @@ def test_an_address_of_another_machine_names_the_setting(tmp_path: Path) -> None
     assert not (tmp_path / "data").exists()
 
 
+# --- no ledger ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [("migrate",), ("fsck",), ("watch", "--once"), ("backup", "target")]
+)
+def test_what_reads_or_moves_a_ledger_makes_none(
+    tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for name in ("typo", "empty"):
+        told = line(*words, "--data", name, code=2)
+        assert f"no ledger in {name} " in told
+        assert "certledger init" in told
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+
+
+# --- identifiers --------------------------------------------------------------------------------
+
+CARD_ID = "1.2.156.3005.2.11100000000013338W901.114403990000000017.AAAAAAAAAAAA.001.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("status", CARD_ID), "last character does not fit"),
+        (("status", "1.2.3"), "no certificate's identifier"),
+        (("trace", "--certificate", CARD_ID), "last character does not fit"),
+        (("evidence", "--certificate", CARD_ID), "last character does not fit"),
+        (("revoke", CARD_ID, "--reason", "r"), "last character does not fit"),
+        (("code", "01ABC"), "no grant's identifier"),
+        (("trace", "--grant", "0" * 25 + "U"), "no grant's identifier"),
+        (("withdraw", "0" * 27), "no grant's identifier"),
+        (("evidence", "--dispute", "x"), "no dispute's identifier"),
+        (("request", "show", "x"), "no request's identifier"),
+        (("keys", "revoke", "--kid", "x"), "no key's thumbprint"),
+    ],
+)
+def test_a_mistyped_identifier_is_told_from_what_is_not_recorded(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    key = tmp_path / "k.jwk"
+    run("keys", "new", "--out", str(key), code=0)
+    signed = () if words[0] == "status" else ("--key", str(key))
+    # Nothing is asked of a service: there is none.
+    assert said in line(*words, *signed, "--url", "http://127.0.0.1:9", code=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("resident-identity-crad", "resident-identity-card"), ("zzz", "")]
+)
+def test_a_type_that_is_none_names_the_near_one(tmp_path: Path, name: str, meant: str) -> None:
+    key, file = tmp_path / "k.jwk", tmp_path / "f.csv"
+    run("keys", "new", "--out", str(key), code=0)
+    file.write_text("name\nx\n")
+    told = line("import", str(file), "--type", name, "--issuer", str(key), code=2)
+    assert "certledger types" in told
+    assert ("Did you mean" in told) is bool(meant)
+    assert meant in told
+
+
+def test_the_version_is_told() -> None:
+    told, _ = run("--version", code=0)
+    assert re.fullmatch(r"certledger \d+\.\d+\.\d+, tables at revision \d+\n", told)
+
+
+# --- times and files -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2026-01-31", "does not say its time zone"),
+        ("2026-01-31T09:00:00", "does not say its time zone"),
+        ("2026-01-31 09:00", "does not say its time zone"),
+        ("yesterday", "is no time"),
+        ("1738288800", "is no time"),
+    ],
+)
+def test_a_time_says_its_zone(tmp_path: Path, text: str, said: str) -> None:
+    key = tmp_path / "k.jwk"
+    run("keys", "new", "--out", str(key), code=0)
+    for option in ("--from", "--until"):
+        told = line("trace", "--key", str(key), option, text, code=2)
+        assert said in told
+        assert "2026-01-31T09:00:00+08:00" in told
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    key = tmp_path / "k.jwk"
+    run("keys", "new", "--out", str(key), code=0)
+    grant = ("grant", CARD_ID[:-1] + "J", "--fields", "name", "--department", "d", "--item", "i")
+    for path, said in ((tmp_path / "none" / "f.svg", "no such folder"), (tmp_path, "is a folder")):
+        for words in (
+            (*grant, "--sites", "s", "--key", str(key), "--qr"),
+            ("evidence", "--entry", "1", "--key", str(key), "--out"),
+            ("trust", "--out"),
+            ("report", str(key), "--trust", str(key), "--out"),
+        ):
+            assert said in line(*words, str(path), code=2)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "bundle.json"
+    target.write_bytes(b"old")
+    linked = tmp_path / "link.json"
+    linked.symlink_to(target)
+    write_whole(linked, b"new")
+    assert target.read_bytes() == b"new"
+    assert linked.is_symlink()
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(target, b"newer")
+    assert target.read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.json", "link.json"]
+
+
 # --- streams ------------------------------------------------------------------------------------
 
 
@@ -353,3 +483,49 @@ def test_ctrl_c_is_one_line_and_130(tmp_path: Path) -> None:
                 running.send_signal(signal.SIGINT)
                 out, said = running.communicate(timeout=60)
     assert (running.returncode, out, said) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_while_the_service_starts_leaves_no_node(tmp_path: Path, number: int) -> None:
+    """As soon as the node has a process: the service waits for its answer then."""
+    data = tmp_path / "data"
+    with process("serve", "--data", str(data), "--port", "0") as running:
+        while not (data / "node" / "node.log").exists():
+            assert running.poll() is None
+            time.sleep(0.005)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert said.splitlines()[-1] == "interrupted"
+    eventually_gone(str(data))
+
+
+def test_an_end_of_fsck_leaves_no_node(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    run("init", "--data", str(data), code=0)
+    (data / "node").mkdir()
+    with process("fsck", "--data", str(data)) as running:
+        while not (data / "node" / "node.log").exists():
+            assert running.poll() is None
+            time.sleep(0.005)
+        running.send_signal(signal.SIGINT)
+        out, said = running.communicate(timeout=60)
+    assert (running.returncode, out, said) == (130, "", "interrupted\n")
+    eventually_gone(str(data))
+
+
+def eventually_gone(folder: str) -> None:
+    """No process has ``folder`` among its words any more."""
+    until = time.monotonic() + 20
+    while left := [
+        path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if folder in _words(path)
+    ]:
+        assert time.monotonic() < until, left
+        time.sleep(0.02)
+
+
+def _words(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:  # ended meanwhile
+        return ""

@@ -66,7 +66,7 @@ from tests import engines
 HERE = Path(__file__).parent
 ORIGIN = "faults.example/log"
 LOG_ID = sha256(b"certledger log\0" + ORIGIN.encode())
-ISSUER, HOTEL, SITE, ITEM = "11440300000000001R", "hotel-group", "hotel-1", "hotel-check-in"
+ISSUER, HOTEL, SITE, ITEM = "11440300000000001R", "114403990000009209", "hotel-1", "hotel-check-in"
 CARD = "resident-identity-card"
 CATALOGUE, ITEMS = load_catalogue(), load_service_items()
 MASTER = MasterKey(b"\x07" * 32)

@@ -26,7 +26,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey
 
-from api.city import HALLS
+from api.city import HALLS, credit_code
 from api.client import new_identifier
 from api.keyfiles import new_signing_key
 from ledger.encoding import b64url, b64url_decode
@@ -677,7 +677,7 @@ def statements_of(town: Any, person: Any) -> dict[str, tuple[Any, Kind, str, dic
             "/v1/enrolments",
             {
                 "what": "institution",
-                "code": "X-1",
+                "code": credit_code(940),
                 "name_zh": "某局",
                 "name_en": "An office",
                 "types": ["T-1"],

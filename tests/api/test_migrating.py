@@ -181,6 +181,7 @@ def command(data: Path) -> list[str]:
 
 
 def test_processes_that_move_a_database_at_once_take_turns(tmp_path: Path) -> None:
+    (tmp_path / "certledger.db").touch()
     started = [
         subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(3)
@@ -192,6 +193,7 @@ def test_processes_that_move_a_database_at_once_take_turns(tmp_path: Path) -> No
 
 
 def test_the_command_says_from_where_to_where(tmp_path: Path) -> None:
+    (tmp_path / "certledger.db").touch()
     first = CliRunner().invoke(app, ["migrate", "--data", str(tmp_path)])
     assert (first.exit_code, first.stdout) == (0, f"moved from no tables to revision {head()}\n")
     again = CliRunner().invoke(app, ["migrate", "--json", "--data", str(tmp_path)])

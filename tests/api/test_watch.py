@@ -15,6 +15,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from api.city import credit_code
 from api.cli import app
 from api.client import Client, ServiceError
 from api.process import ServiceProcess
@@ -37,8 +38,8 @@ def run(*words: str | Path, code: int = 0) -> str:
 def enrol(service: ServiceProcess, *names: str) -> None:
     """A few entries."""
     with Client(service.url, service.operator_key()) as operator:
-        for name in names:
-            operator.enrol("institution", code=name, name_zh=name)
+        for number, name in enumerate(names):
+            operator.enrol("institution", code=credit_code(number), name_zh=name)
 
 
 def eventually(what: Callable[[], Any], seconds: float = 60.0) -> Any:

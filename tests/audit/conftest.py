@@ -61,7 +61,7 @@ from ledger.statements import Kind, sign, verify
 from tests import engines
 
 ORIGIN = "test.example/log"
-ISSUER, HOTEL, REGISTRY = "11440300000000001R", "hotel-group", "registry"
+ISSUER, HOTEL, REGISTRY = "11440300000000001R", "114403990000009209", "11440399000000921C"
 SITE, OTHER_SITE = "hotel-1", "hotel-2"
 ITEM = "hotel-check-in"
 CARD = "resident-identity-card"

@@ -476,12 +476,12 @@ def test_newest_checkpoint_may_not_be_written_yet(copy: Copy) -> None:
 
 #: Table, condition with :name for what the story calls the record, change, the key in the finding.
 ROW_CHANGES = [
-    ("institutions", "code = 'hotel-group'", "name_zh = 'x'", "hotel-group"),
-    ("institutions", "code = 'hotel-group'", "name_en = 'x'", "hotel-group"),
-    ("institutions", "code = 'hotel-group'", "types = '[\"x\"]'", "hotel-group"),
-    ("institutions", "code = 'hotel-group'", "seq = 0", "hotel-group"),
-    ("institutions", "code = 'hotel-group'", None, "hotel-group"),
-    ("institutions", "code = 'hotel-group'", "code = 'other'", "other"),
+    ("institutions", "code = '114403990000009209'", "name_zh = 'x'", "114403990000009209"),
+    ("institutions", "code = '114403990000009209'", "name_en = 'x'", "114403990000009209"),
+    ("institutions", "code = '114403990000009209'", "types = '[\"x\"]'", "114403990000009209"),
+    ("institutions", "code = '114403990000009209'", "seq = 0", "114403990000009209"),
+    ("institutions", "code = '114403990000009209'", None, "114403990000009209"),
+    ("institutions", "code = '114403990000009209'", "code = 'other'", "other"),
     ("sites", "site = 'hotel-1'", "department = 'operator'", "hotel-1"),
     ("sites", "site = 'hotel-1'", "name_zh = 'x'", "hotel-1"),
     ("sites", "site = 'hotel-1'", "name_en = 'x'", "hotel-1"),
@@ -546,7 +546,7 @@ ROW_CHANGES = [
     ("invitations", "invitation = :unclaimed", "kid = :holder", ":unclaimed"),
     ("invitations", "invitation = :unclaimed", "invitation = 'nothing'", "nothing"),
     ("certificates", "certificate_id = :plain", "type = 'birth-certificate'", ":plain"),
-    ("certificates", "certificate_id = :plain", "issuer = 'hotel-group'", ":plain"),
+    ("certificates", "certificate_id = :plain", "issuer = '114403990000009209'", ":plain"),
     ("certificates", "certificate_id = :plain", "holder = 'Hx'", ":plain"),
     ("certificates", "certificate_id = :plain", "commitment = randomblob(32)", ":plain"),
     ("certificates", "certificate_id = :plain", "seq = seq - 1", ":plain"),
