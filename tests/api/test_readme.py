@@ -43,16 +43,15 @@ def test_the_walk_through_does_what_the_readme_says(tmp_path: Path) -> None:
         check=False,
     )
     said = done.stdout + done.stderr
-    # What ends a service by a signal is its own end's code.
-    assert done.returncode in (0, 143), said
+    assert done.returncode == 0, said
     assert "Traceback" not in said
     for told in (
-        f"ready: http://127.0.0.1:{port}",
+        f"ready: http://127.0.0.1:{port}\n",
         "refused: uses_exhausted",
         "refused: wrong_service_item",
         "approved: ",
-        "revoked",
-        "withheld: the statement of entry" if "withheld" in said else "verdict: verified",
+        ": revoked (entry ",
+        "verdict: verified",
         ": clean",
         "to stop it: certledger keys revoke --kid ",
     ):
