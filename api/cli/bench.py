@@ -69,7 +69,7 @@ def bench_hostile(
     """Lookups beside strangers' connections that mean no good; exit 1 if they cost too much."""
     from api.bench_hostile import hostile_table, measure_hostile
 
-    with _telling() as tell:
+    with progress(quiet=as_json) as tell:
         result = measure_hostile(seconds, tell)
     show(result, as_json, hostile_table(result))
     if not result["holds"]:
