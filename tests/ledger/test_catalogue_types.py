@@ -10,12 +10,14 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.catalogue import FieldValue, load_catalogue, normalise_column, validate_fields
 from ledger.exports import Row, open_export
 from ledger.exports.rows import Wanted
 from ledger.identifiers import credit_code_check, identity_check_digit
-from ledger.intake import Prepared, prepare_rows
+from ledger.intake import Prepared, prepare, prepare_rows
 
 CATALOGUE = load_catalogue()
 TODAY = date(2026, 11, 22)
@@ -781,3 +783,24 @@ def test_last_day_s_column_does_for_a_required_period() -> None:
     wanted = Wanted.of(item)
     assert wanted.missing(named) == wanted.missing({*named, "valid_period/start"}) == "有效期限"
     assert not wanted.missing({*named, "valid_period/end"})
+
+
+CELLS = (
+    *("", "某", "男", "1", "正常", "2024-05-20", "202405", "2024年5月", "长期", "2020.01.01-长期"),
+    *("3200", "1,234.5元", "1.2万元", "39周", "二孩", "C1", "本科", "学士", "一级", "9999-12-31"),
+    *NUMBERS.values(),
+)
+
+
+@given(st.data())
+def test_whatever_is_prepared_of_any_type_is_a_valid_certificate(data: st.DataObject) -> None:
+    item = data.draw(st.sampled_from(CATALOGUE.types))
+    _, rows = EXPORTS[item.code]
+    names = [item.columns[normalise_column(text)] for text in EXPORTS[item.code][0].split("|")]
+    cells = dict(zip(names, rows[0][0].format(**NUMBERS).split("|"), strict=True))
+    changed = data.draw(st.lists(st.sampled_from([f.name for f in item.fields]), max_size=4))
+    found = prepare(
+        item, Row(1, cells | {name: data.draw(st.sampled_from(CELLS)) for name in changed}), TODAY
+    )
+    if isinstance(found, Prepared):
+        validate_fields(item, found.fields, on=TODAY)
