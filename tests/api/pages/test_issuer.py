@@ -448,7 +448,7 @@ def test_a_code_is_made_for_no_stranger(city: Any, police: Page) -> None:
     make_code(police, city.number())
     expect(police.get_by_role("alert")).to_contain_text("has issued no certificate")
     make_code(police, "12345")
-    expect(police.get_by_role("alert")).to_contain_text("18 characters")
+    expect(police.get_by_role("alert")).to_contain_text("no number of a passport or permit")
     expect(police.locator(".handed-code")).to_have_count(0)
 
 
