@@ -18,11 +18,13 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain, islice
 from typing import IO, Any
 
 from ledger.catalogue import (
@@ -90,6 +92,10 @@ _LOST = {
 }
 
 _MAX_TEXT_CELL = 100_000
+_LONG_NUMBER = re.compile(r"[1-9][0-9]{15,24}")
+_CUT_NUMBER = re.compile(r"[1-9][0-9]{14}0{1,10}")
+#: Rows by which columns are judged.
+_JUDGED_ROWS = 200
 # Joined, two numbers would be another one.
 _PARTED = re.compile(r"\d\s+\d")
 _BOOLEANS = frozenset({"true", "false"})
@@ -383,11 +389,45 @@ def prepare_rows(
     item: CertificateType, rows: Iterable[Row | Unreadable], *, on: date
 ) -> Iterator[Prepared | RowRefusal]:
     """A whole export, prepared row by row to be issued ``on``."""
-    for row in rows:
-        if isinstance(row, Row):
-            yield prepare(item, row, on)
-        else:
+    source = iter(rows)
+    head = list(islice(source, _JUDGED_ROWS))
+    cut = _cut_columns(head)
+    for row in chain(head, source):
+        if not isinstance(row, Row):
             yield RowRefusal(row.line, ROW_UNREADABLE, None)
+        elif cut:
+            cells = {
+                name: DIGITS_LOST if name in cut and _zeros_behind(cell) else cell
+                for name, cell in row.cells.items()
+            }
+            yield prepare(item, Row(row.line, cells), on)
+        else:
+            yield prepare(item, row, on)
+
+
+def _cut_columns(rows: Iterable[Row | Unreadable]) -> set[str]:
+    """Columns whose long numbers a spreadsheet has cut to 15 digits, with zeros behind. One number
+    may end so, and every eleventh cut identity number has the right check digit; most of a column
+    do not by chance."""
+    long: Counter[str] = Counter()
+    ending: Counter[str] = Counter()
+    zeros: Counter[str] = Counter()
+    for row in rows:
+        for name, cell in row.cells.items() if isinstance(row, Row) else ():
+            if type(cell) is str and len(cell) > 15 and _LONG_NUMBER.fullmatch(cell.strip(STRAY)):
+                long[name] += 1
+                if found := _zeros_behind(cell):
+                    ending[name] += 1
+                    zeros[name] += found
+    return {name for name in ending if 2 * ending[name] >= long[name] and zeros[name] >= 3}
+
+
+def _zeros_behind(cell: Cell | None) -> int:
+    """How many digits stand behind the 15th of a number, if all of them are zeros."""
+    if type(cell) is not str or len(cell) < 16:
+        return 0
+    number = cell.strip(STRAY)
+    return len(number) - 15 if _CUT_NUMBER.fullmatch(number) else 0
 
 
 # --- the report ----------------------------------------------------------------------------------

@@ -314,6 +314,23 @@ def test_spelling_noise_is_mended() -> None:
     assert found.fields["sex"] == "女"
 
 
+def test_a_column_cut_to_fifteen_digits_is_refused_and_a_lone_round_number_is_not() -> None:
+    body = "44030619900110200"
+    # Every eleventh cut number has the right check digit; this one would be somebody else's.
+    round_body = next(
+        f"440306199001{day:02}{place}00"
+        for day in range(1, 29)
+        for place in range(1, 10)
+        if identity_check_digit(f"440306199001{day:02}{place}00") == "0"
+    )
+    cut = round_body + "0"
+    whole = body + identity_check_digit(body)
+    refusal = RowRefusal(2, "identity_number.check_digit", "identity_number")
+    assert run(text_file(line(number=cut)).encode()) == [refusal]
+    many = run(text_file(line(number=cut), *[line(number=whole)] * 3).encode())
+    assert [isinstance(row, Prepared) for row in many] == [True] * 4
+
+
 def licence(**changes: object) -> dict[str, object]:
     return {
         "统一社会信用代码": CODE,
