@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from api.city import MARKET, POLICE
 from ledger import intake
+from ledger.exports import rows as doubts
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.lifecycle import TRANSITIONS, Action
 
@@ -135,6 +136,17 @@ def test_an_import_issues_the_good_rows_and_names_the_others(city: Any, police: 
     expect(police.locator(".tally li").nth(1)).to_have_text("10 issued before, from this very file")
 
 
+def test_what_an_import_left_out_of_the_file_is_named(city: Any, police: Page) -> None:
+    rows = [f"{row(city.fields())},内部" for _ in range(3)]
+    content = "\n".join(["导出", f"{HEADER},备注栏", *rows])
+    file = {"name": "cards.csv", "mimeType": "text/csv", "buffer": content.encode()}
+    report = report_of(city, police, file)
+    assert report["issued"] == 3
+    expect(police.locator(".left-out li")).to_have_text(
+        ["The column “备注栏”: this type has no such field.", "1 row above the headings."]
+    )
+
+
 def test_a_long_report_shows_the_first_rows_and_saves_them_all(city: Any, police: Page) -> None:
     count = intake.REPORTED_ROWS + 100
     report = report_of(city, police, as_file(["too,few"] * count))
@@ -204,7 +216,8 @@ def test_an_import_that_the_service_forgot_can_simply_be_sent_again(police: Page
 
 def test_every_reason_of_the_intake_has_words(police: Page) -> None:
     codes = [value for name in intake.__all__ if isinstance(value := getattr(intake, name), str)]
-    assert len(codes) >= 7
+    codes += [item.code for item in vars(doubts).values() if isinstance(item, doubts.Doubt)]
+    assert len(codes) >= 13
     words = police.evaluate(
         """async (codes) => {
           const { rowReason } = await import("/assets/js/issuer/later/reasons.js");
