@@ -26,7 +26,7 @@ from ledger.exports.rows import (
 #: half a second, and of a workbook, ten times longer unpacked, in five.
 _MEMORY = 768 << 20
 _SECONDS, _BYTES_A_SECOND = 10, 200_000
-_SILENCE = 60.0
+_SILENCE = 300.0
 
 
 class Export:
