@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
 
 from api.chain_view import ChainView
-from api.replies import ServiceDep, body_schema, parse_body, reply
+from api.replies import ServiceDep, body_schema, parse_body, reply, require_few
 from api.report import Read, names_of, report_pdf
 from api.report import read as read_file
 from api.routes.evidence import DeskDep
@@ -29,7 +29,7 @@ from audit.receipt_checks import (
     examine,
     read_parts,
 )
-from audit.verification import Report, verify_bundle
+from audit.verification import verify_bundle
 from ledger import store
 from ledger.chain import ChainError
 from ledger.committer import Busy
@@ -71,11 +71,14 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     """What of a receipt or of an evidence bundle holds, check by check. The names of checks and
     details are in `audit.receipt_checks` and, for bundles, `audit.verification`, which needs
     neither the log nor the chain: here it is run with this service's own trust file."""
-    content, trust = await request.body(), await desk.trust()
-    read = await _at_most_two(request, lambda: _read(service, content, trust))
-    if isinstance(read, Report):
-        return reply(read.to_json())
-    parts, log_says, own = read
+    content = await request.body()
+    body = await _at_most_two(request, lambda: parse_body(content, Evidence, MAX_MEMBERS))
+    if body.bundle is not None:
+        trust = await desk.trust()
+        return reply(await _at_most_two(request, lambda: _examine(content, trust)))
+    parts, log_says, own = await _at_most_two(
+        request, lambda: _read_and_ask_log(service, body.receipt or {})
+    )
     chain_says, time = await _ask_chain(chain, parts)
     key = service.log_verifier
     checks = await _at_most_two(request, lambda: examine(parts, key, log_says, chain_says, own))
@@ -117,6 +120,7 @@ async def report(
     made_ms = time_ns() // 1_000_000
 
     def work() -> tuple[Read, bytes]:
+        require_few(content, MAX_MEMBERS)
         try:
             file = read_file(content)
         except BundleError as error:
@@ -164,18 +168,18 @@ async def _at_most_two(request: Request, work: Callable[[], T]) -> T:
     return await asyncio.shield(working)
 
 
-def _read(
-    service: Service, content: bytes, trust: Trust
-) -> Report | tuple[Parts, LogSays | None, Anchoring]:
-    """A bundle verified, or what a receipt says and what the log does."""
-    body = parse_body(content, Evidence, MAX_MEMBERS)
-    if body.bundle is not None:
-        try:
-            # Read once more, and strictly: a member that stands twice is no bundle.
-            return verify_bundle(read_bundle(load_json(content)["bundle"]), trust)
-        except BundleError as error:
-            raise StatementError("bundle.malformed", str(error)) from None
-    parts = read_parts(body.receipt or {})
+def _examine(content: bytes, trust: Trust) -> dict[str, Any]:
+    try:
+        # Read once more, and strictly: a member that stands twice is no bundle.
+        return verify_bundle(read_bundle(load_json(content)["bundle"]), trust).to_json()
+    except BundleError as error:
+        raise StatementError("bundle.malformed", str(error)) from None
+
+
+def _read_and_ask_log(
+    service: Service, receipt: dict[str, Any]
+) -> tuple[Parts, LogSays | None, Anchoring]:
+    parts = read_parts(receipt)
     return parts, _ask_log(service, parts.entry), _anchoring(service, parts)
 
 
