@@ -8,7 +8,8 @@ Not its job: what the report says (`audit.report`), whose names are in it (`api.
 
 from __future__ import annotations
 
-from functools import cache
+import threading
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import orjson
 import pylopdf_fonts_zh_cn
 import qrcode
 import typst
+from PIL.ImageFont import FreeTypeFont, truetype
 from qrcode.constants import ERROR_CORRECT_M
 
 from audit.report_content import ReportContent
@@ -31,7 +33,7 @@ def draw(content: ReportContent, font: Path | None = None) -> bytes:
     FontError."""
     fonts, families = fonts_with(font)
     inputs = {
-        "content": orjson.dumps(content).decode(),
+        "content": _with_code_points(orjson.dumps(content).decode(), font),
         "fonts": orjson.dumps(families).decode(),
         "qr": _qr(content.check_url),
     }
@@ -39,6 +41,7 @@ def draw(content: ReportContent, font: Path | None = None) -> bytes:
         return _compiled(fonts, inputs, content.made_ms, ["ua-1"])
     except typst.TypstError:
         # A character that no font has: it shows as an empty box, which the standard does not allow.
+        # Its code point stands beside it.
         return _compiled(fonts, inputs, content.made_ms, [])
 
 
@@ -74,6 +77,34 @@ def fonts_with(font: Path | None) -> tuple[typst.Fonts, list[str]]:
             )
         families.insert(0, named[0])
     return fonts, families
+
+
+#: Where the scripts begin of which no font has everything: CJK, and all beyond.
+_FIRST_RARE = "\u2e80"
+_reading = threading.Lock()
+
+
+def _with_code_points(text: str, font: Path | None) -> str:
+    """Beside each character that no font has, which shows as an empty box, its code point, so that
+    whoever reads a name on paper can look it up."""
+    with _reading:  # a face is for one thread at a time
+        rare = [char for char in set(text) if char >= _FIRST_RARE and not _has(char, font)]
+    for char in rare:
+        text = text.replace(char, f"{char}[U+{ord(char):04X}]")
+    return text
+
+
+@lru_cache(maxsize=65_536)
+def _has(char: str, font: Path | None) -> bool:
+    """Whether a font draws ``char`` as something else than what it has nothing for."""
+    return any(bytes(face.getmask(char)) != nothing for face, nothing in _faces(font))
+
+
+@cache
+def _faces(font: Path | None) -> list[tuple[FreeTypeFont, bytes]]:
+    paths = [path for path in (font, pylopdf_fonts_zh_cn.sans_path()) if path is not None]
+    faces = [truetype(str(path), 24) for path in paths]
+    return [(face, bytes(face.getmask("\U0010ffff"))) for face in faces]
 
 
 def _qr(text: str) -> str:

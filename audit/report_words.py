@@ -6,7 +6,6 @@ Codes and identifiers are filled in by `audit.report`; what the checks say is in
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -16,6 +15,7 @@ from audit.words import LIMITS, WORDS
 from audit.words_zh import LIMITS as LIMITS_ZH
 from audit.words_zh import WORDS as WORDS_ZH
 from authz.reasons import REASONS
+from ledger.catalogue.fields import HIDING
 from ledger.certificates import CITY_TIME
 
 #: Characters of one text that are printed; the longest that people may write has 500.
@@ -540,6 +540,5 @@ def _clock(ms: int, zone: tzinfo) -> str:
 
 def plain(text: str) -> str:
     """A text of somebody else's, fit for print: one line, and nothing that hides or turns it."""
-    line = " ".join(text[:MAX_SHOWN].split())
-    shown = "".join("\ufffd" if unicodedata.category(c)[0] == "C" else c for c in line)
+    shown = HIDING.sub("\ufffd", " ".join(text[:MAX_SHOWN].split()))
     return shown + "…" if len(text) > MAX_SHOWN else shown

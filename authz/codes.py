@@ -47,10 +47,15 @@ _DIGITS: Final = str.maketrans(
 )
 _VERSION: Final = 1
 _DOMAIN: Final = b"certledger code v1"
-_SHAPE: Final = re.compile(r"EZ1[A-Z2-7]{48}", re.ASCII)
+# What a scanner may be set to add: blanks and controls (STX, ETX, GS, Tab, CR LF) on either side,
+# and before the code what kind of symbol it is, by AIM (`]Q1`) or a letter or two of its maker's.
+_SHAPE: Final = re.compile(
+    r"[\x00-\x20\x7f]*[!-~]{0,3}[\x00-\x20\x7f]*(EZ1[A-Z2-7]{48})[\x00-\x20\x7f]*",
+    re.ASCII | re.IGNORECASE,
+)
 # Longer than any scanner's surrounding blanks; keeps NFKC (which can expand 18-fold) cheap.
 _MAX_INPUT: Final = 256
-_SPOKEN_SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015\u2212]+")
+_SPOKEN_SEPARATORS: Final = re.compile(r"[\s\x00-\x1f\x7f\-\u2010-\u2015\u2212]+")
 _SPOKEN_SHAPE: Final = re.compile(r"[0-9]{8}", re.ASCII)
 
 
@@ -107,19 +112,20 @@ def make_code(kind: CodeKind, handle: bytes, secret: bytes, at_ms: int) -> str:
 
 
 def parse_code(text: str) -> Code:
-    """Read what a scanner typed. Tolerates lower case, surrounding white space and full-width
-    characters (an input method between scanner and page); anything else raises `CodeError`."""
+    """Read what a scanner typed, by the rules of `screenCode` in `core/codes.js`. Tolerates either
+    case, full-width characters (an input method between scanner and page) and what a scanner adds;
+    anything else raises `CodeError`."""
     if len(text) > _MAX_INPUT:
         raise CodeError("code is too long")
-    folded = unicodedata.normalize("NFKC", text).strip()
-    # Before upper(): it would make an I of the dotless i (U+0131), a letter no code has.
-    if not folded.isascii():
-        raise CodeError("code has characters that no code has")
-    folded = folded.upper()
-    if not _SHAPE.fullmatch(folded):
-        raise CodeError("text is not a certledger code")
+    folded = unicodedata.normalize("NFKC", text)
+    found = _SHAPE.fullmatch(folded)
+    if found is None:
+        raise CodeError(
+            f"these {len(folded.strip())} characters are no code; it has {CODE_LENGTH} and begins "
+            f"with {PREFIX}: scan it again"
+        )
     # As one number to base 32: the library's own decoder takes ten times as long.
-    raw = int(folded[len(PREFIX) :].translate(_DIGITS), 32).to_bytes(30, "big")
+    raw = int(found[1][len(PREFIX) :].upper().translate(_DIGITS), 32).to_bytes(30, "big")
     if raw[0] != _VERSION:
         raise CodeError("code version is not known")
     try:

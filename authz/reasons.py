@@ -41,9 +41,9 @@ _ALL: Final = (
     Reason(
         "grant_unknown",
         Action.ASK_HOLDER,
-        "没有找到这项授权。请持证人打开手机确认授权已提交，再出示一次。",
-        "There is no such grant. Ask the holder to check on the phone that the grant was sent, "
-        "and to show it again.",
+        "本系统没有这项授权。请持证人打开手机确认授权已提交、所用的是本系统的电子证照，再出示一次。",
+        "This service has no such grant. Ask the holder to check on the phone that the grant was "
+        "sent and that the code is this service's, not another one's, and to show it again.",
     ),
     Reason(
         "code_invalid",

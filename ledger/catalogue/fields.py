@@ -35,8 +35,10 @@ from ledger.identifiers import (
 
 # C0, C1, soft hyphen, Arabic letter mark, zero-width and direction marks, line separators,
 # overrides and isolates, byte-order mark, annotation marks, noncharacters, surrogates, tags:
-# nothing a certificate needs, and each can make one text look like another.
-_FORBIDDEN = re.compile(
+# nothing a certificate needs, and each can make one text look like another. A table and not what
+# `unicodedata` says, which depends on the Python: a name in a block that a newer Unicode added is a
+# name, on every one of them.
+HIDING = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
     "\ufdd0-\ufdef\ud800-\udfff\U000e0000-\U000e0fff]"
 )
@@ -62,7 +64,7 @@ def is_plain_text(text: str) -> bool:
     if text.isascii():
         return text.isprintable() and text == text.strip()
     return (
-        _FORBIDDEN.search(text) is None
+        HIDING.search(text) is None
         and unicodedata.is_normalized("NFC", text)
         and text == text.strip()
     )

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from api.report import names_of, read, report_pdf
-from api.report_pdf import FontError, draw
+from api.report_pdf import FontError, _has, draw
 from audit.bundle import read_trust
 from audit.report import report_of
 from audit.report_content import LANGUAGES, ReportContent
@@ -215,6 +215,26 @@ def test_nothing_is_wider_than_the_page() -> None:
 def test_character_that_no_font_has_leaves_the_rest_readable() -> None:
     content = replace(content_of(), said="持证人写道：😀 完")
     assert "持证人写道" in "".join(pages(draw(content)))
+
+
+#: Of the blocks that Unicode added one after the other, the last in version 15.1 (Extension I).
+RARE = "\u4dae\u9fef\u9fff\U0002a6d6\U0002b739\U0002ceb0\U00030000\U000323af\U0002ebf0"
+
+
+def test_name_in_any_block_is_printed_with_code_points_for_what_the_font_lacks() -> None:
+    content = replace(content_of(), said=f"持证人：样{RARE}本 完")
+    printed = "".join("".join(pages(draw(content))).split())
+    assert "[U+2A6D6]" in printed
+    for char in RARE:
+        marked = f"[U+{ord(char):04X}]"
+        assert (marked in printed) or (char in printed)
+        assert (marked in printed) != _has(char, None)
+    assert "样" in printed
+    assert "\ufffd" not in printed
+
+
+def test_no_code_point_stands_beside_what_is_printed() -> None:
+    assert "[U+" not in "".join(pages(made()))
 
 
 def test_another_font_can_be_chosen(tmp_path: Path) -> None:

@@ -170,6 +170,8 @@ def test_there_are_words_for_every_value_of_the_ledger() -> None:
         ("不是我", "不是我"),
         ("two\nlines\tand  blanks", "two lines and blanks"),
         ("turned \u202eround\u200b", "turned \ufffdround\ufffd"),
+        # Of every block there is, whatever this Python's own tables know (15.0 and 15.1 came last).
+        ("\u4dae\u9fff\U0002a6d6\U0002ceb0\U00030000\U00031350\U0002ebf0\ue000",) * 2,
         ("x" * 9_999, "x" * MAX_SHOWN + "…"),
     ],
 )

@@ -60,6 +60,15 @@ def full_width(text: str) -> str:
         full_width(CODE),
         full_width(CODE.lower()),
         CODE[:10] + full_width(CODE[10:]),
+        CODE.swapcase(),
+        f"]Q1{CODE}",
+        f"]q0{CODE.lower()}",
+        f"]d2{CODE}\r\n",
+        full_width(f"]Q1{CODE}"),
+        f"Q{CODE}",
+        f"\x02{CODE}\x03",
+        f"\x02]Q3\x1d{CODE}\x1d\x03\r",
+        f"{CODE}\x00",
     ],
 )
 def test_what_scanners_and_input_methods_do_to_a_code_is_undone(typed: str) -> None:
@@ -67,7 +76,17 @@ def test_what_scanners_and_input_methods_do_to_a_code_is_undone(typed: str) -> N
 
 
 @pytest.mark.parametrize(
-    "typed", [CODE[:5] + "-" + CODE[5:], CODE + CODE, "\ufdfa" * 300, CODE + " " * 300]
+    "typed",
+    [
+        CODE[:5] + "-" + CODE[5:],
+        CODE + CODE,
+        CODE[:-1],
+        CODE + "A",
+        f"]Q1X{CODE}",
+        CODE.replace("I", "\u0131"),
+        "\ufdfa" * 300,
+        CODE + " " * 300,
+    ],
 )
 def test_nothing_else_is_tolerated(typed: str) -> None:
     with pytest.raises(CodeError):

@@ -303,6 +303,30 @@ def test_the_saved_lines_verify_without_the_service(
     assert any("more was asked for than was granted" in row for row in rows)
 
 
+def test_a_saved_file_holds_all_that_was_searched_for_and_no_formula(
+    console: Callable[..., Page], city: Any
+) -> None:
+    person = city.person()
+    granted = city.grant(person, "name", mode="direct", max_uses=30)
+    for _ in range(11):  # more than the first page shows
+        city.look({"grant_id": granted["grant_id"]}, "name", staff="=1+1")
+    expected = [line["seq"] for line in city.auditor.history(grant=granted["grant_id"])]
+    page = console()
+    search(page, Grant_number=granted["grant_id"])
+    expect(page.locator(".found .line")).to_have_count(8)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="As a table (CSV)").click()
+    rows = list(csv.reader(Path(saved.value.path()).read_text("utf-8-sig").splitlines()))
+    assert [int(row[0]) for row in rows[1:]] == expected
+    assert "'=1+1" in rows[1]
+    assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="With proofs (JSON)").click()
+    lines = json.loads(Path(saved.value.path()).read_text("utf-8"))["lines"]
+    assert [line["seq"] for line in lines] == expected
+    assert {check_line(line, city.log_key, None) for line in lines} == {VERIFIED}
+
+
 def test_a_dispute_comes_into_the_queue_by_itself_and_is_settled(
     console: Callable[..., Page], city: Any
 ) -> None:

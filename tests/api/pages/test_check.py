@@ -61,6 +61,41 @@ def test_what_is_not_there_is_said_in_words(desk: Any, text: str, said: str) -> 
     expect(page.locator(".notice.bad, .verdict.bad")).to_contain_text(said)
 
 
+SIGNED = "eyJhbGciOiJFUzI1NiJ9.eyJpYXQiOjF9.c2lnbmF0dXJl"
+
+
+def test_whatever_is_brought_is_named_with_what_to_do_next(desk: Any) -> None:
+    page = desk.open("/check")
+    said = page.locator(".notice.bad")
+    for text, what in (
+        (SIGNED, "signed statement by itself"),
+        (f"{SIGNED}~WyJ4Il0~", "signed fields of a certificate"),
+        ('{"lines": []}', "lines that an auditor saved"),
+        ("EZ1AEAQ2SWXYZABCDEFGHIJKLMNOPQ76543ABCDEFGHIJKLMNOP", "shows at a counter"),
+        ("11010519491231002X", "an identity number"),
+        ("https://example.invalid/", "address of a website"),
+    ):
+        check(page, text)
+        expect(said).to_contain_text(what)
+    for name, content, what in (
+        ("report.pdf", b"%PDF-1.7\n", "This is a PDF"),
+        ("export.xlsx", b"PK\x03\x04\0\0", "packed file or a table"),
+        ("copy.jpg", b"\xff\xd8\xff\xe0", "no code on this picture"),
+        ("else.bin", b"\0\1\2", "no text file"),
+    ):
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        page.locator("#receipt-file").set_input_files(file)
+        expect(said).to_contain_text(what)
+
+
+def test_the_address_of_a_printed_copys_code_checks_it_and_keeps_nothing(
+    desk: Any, city: Any
+) -> None:
+    page = desk.open(f"/check#{city.person().card}")
+    expect(page.locator(".verdict.good h2")).to_have_text("Valid")
+    assert "#" not in page.url
+
+
 def test_a_receipt_is_verified_and_an_altered_one_is_not(desk: Any, city: Any) -> None:
     person = city.person()
     granted = city.grant(person, "name")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
 from api.city import HALLS
@@ -216,11 +219,31 @@ def test_other_codes_are_named_and_not_looked_up(city: Any, counter: Any) -> Non
     for text, said in (
         (request["code"], "for the holder's phone"),
         (person.card, "for checking"),
-        ("HTTPS://EXAMPLE.INVALID", "not a code of this service"),
+        (f"{page.url.partition('/counter')[0].upper()}/CHECK#{person.card}", "for checking"),
+        ("HTTPS://EXAMPLE.INVALID", "leads to a website"),
+        (request["code"][:37], "Only 37 of the code's 51 characters"),
+        (request["code"][9:], "Only 42 of the code's 51 characters"),
+        (request["code"][:-1] + "1", "at least one is wrong"),
+        ("287710123456789012", "for paying"),
+        (person.number, "an identity number"),
+        ("123456789", "9 digits"),
     ):
         scan(page, text)
         expect(verdict(page, "wait")).to_contain_text(said)
     assert sent == []
+
+
+def test_a_certificate_that_was_not_the_one_asked_for_is_named(city: Any, counter: Any) -> None:
+    person = city.person()
+    page = counter()
+    page.get_by_label("Service item").select_option("driving-licence-replacement")
+    page.locator(".business").get_by_label("Certificate").select_option("driving-licence")
+    granted = city.grant(person, "name", service_item="driving-licence-replacement")
+    scan(page, city.scanned(granted))
+    shown = verdict(page, "bad")
+    expect(shown).to_contain_text("shared another certificate: Resident identity card")
+    expect(shown.locator(".next-step")).to_contain_text("Driving licence")
+    expect(shown.locator(".less")).to_have_count(0)  # asking for less of the wrong one is no help
 
 
 def test_before_the_business_is_chosen_nothing_is_looked_up(city: Any, counter: Any) -> None:
@@ -304,6 +327,9 @@ def test_the_printed_copy_says_for_what_by_whom_and_until_when(city: Any, counte
     for text in (person.number, "Hotel check-in", "East hall", "zhang.san", "Expires", person.card):
         expect(copy).to_contain_text(text)
     expect(copy).to_contain_text("not the certificate")
+    (symbol,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(copy.locator(".qr").screenshot())))
+    # Whatever phone reads it comes to the public check; a fragment is sent to nobody.
+    assert symbol.text == f"{page.url.partition('/counter')[0]}/check#{person.card}"
     expect(page.locator("main")).not_to_be_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     expect(page.locator(".copy")).to_have_count(0)

@@ -53,19 +53,21 @@ TYPE = """async ([text, options]) => {
   const codeOf = (char) => /[A-Z]/i.test(char) ? `Key${char.toUpperCase()}`
     : /[0-9]/.test(char) ? `Digit${char}`
     : { " ": "Space", "-": "Minus", ".": "Period", ":": "Semicolon", "/": "Slash", "?": "Slash",
-        "=": "Equal" }[char];
+        "=": "Equal", "]": "BracketRight" }[char];
   let now = performance.now();
-  const send = (code, key) => {
+  const send = (code, key, ctrlKey = false) => {
     const down = new KeyboardEvent("keydown", {
       code, key: garble ? "Process" : key, keyCode: garble ? 229 : 0, isComposing: garble,
-      bubbles: true, cancelable: true,
+      bubbles: true, cancelable: true, ctrlKey,
     });
     Object.defineProperty(down, "timeStamp", { value: now });
     let target = field();
     const goes = target.dispatchEvent(down);
     target = field(); // a character goes where the focus is once the key has been heard
     // What the browser does with a real key; an input method writes even what is prevented.
-    if ((goes || garble) && key.length === 1 && "value" in target && target.type !== "checkbox") {
+    if (ctrlKey && goes) globalThis.chords = [...globalThis.chords ?? [], key];
+    else if (!(goes || garble) || key.length > 1 || target.type === "checkbox") {}
+    else if ("value" in target) {
       if (target.tagName === "SELECT") {
         const begins = ({ text }) => text.toUpperCase().startsWith(key.toUpperCase());
         target.value = [...target.options].find(begins)?.value ?? target.value;
@@ -81,14 +83,22 @@ TYPE = """async ([text, options]) => {
     if (goes && code === "Enter" && target.tagName === "BUTTON") target.click();
     if (goes && code === "Enter" && target.form) target.form.requestSubmit();
   };
+  // A control character is typed as Ctrl and a letter.
+  const letter = (char) => String.fromCharCode(char.charCodeAt(0) + 96);
+  const type = (char) => char < " "
+    ? send(codeOf(letter(char)), letter(char), true)
+    : send(codeOf(char), char);
   const chars = [...text];
   for (let place = 0; place < chars.length; place++) {
     const char = caps ? chars[place].toLowerCase() : chars[place];
     now += at[place] ?? pace;
-    send(codeOf(char), char);
+    type(char);
   }
   now += pace;
-  if (suffix) send(suffix, suffix);
+  for (const after of suffix?.split(" ") ?? []) {
+    now += 1;
+    after.length > 1 ? send(after, after) : type(after);
+  }
 }"""
 
 
@@ -130,6 +140,99 @@ def test_a_scan_is_heard_at_any_scanners_pace(bench: Page, pace: int, suffix: st
 def test_blanks_around_a_scan_do_not_count(bench: Page, padded: str) -> None:
     scan(bench, padded)
     assert heard(bench) == [CODE]
+
+
+def test_what_a_scanner_adds_is_left_out_and_leaves_no_trace(bench: Page) -> None:
+    suffixes = ("Enter", "Enter \n", "Enter Tab", "\x03", "\x03 Enter")
+    ways = itertools.product(("]Q1", "]d2", "P01"), suffixes, ("typed", "button"))
+    for told, (prefix, suffix, focus) in enumerate(ways, 1):
+        bench.locator(f"#{focus}").focus()
+        scan(bench, prefix + CODE, suffix=suffix)
+        assert heard(bench) == [CODE] * told, (prefix, suffix, focus)
+    assert bench.locator("#typed").input_value() == ""
+    assert bench.evaluate("pressed") == []
+    assert bench.evaluate("globalThis.chords ?? []") == []  # nothing that the browser would answer
+
+
+def test_any_number_of_scans_in_a_row_are_heard_one_by_one(bench: Page) -> None:
+    told = 0
+    for suffix, pace in (("Enter", 1), ("Enter", 5), ("\x03", 1), ("Tab", 2)):
+        for _ in range(4):
+            scan(bench, CODE, suffix=suffix, pace=pace)
+        told += 4
+        assert heard(bench) == [CODE] * told
+
+
+def test_scans_that_a_scanner_runs_together_are_told_apart(bench: Page) -> None:
+    scan(bench, f"]Q1{CODE}]Q1{CODE}]Q1{CODE}", suffix=None, pace=2)
+    expect(bench.locator("#heard")).to_have_text(",".join([CODE] * 3))
+    scan(bench, CODE + CODE[:20], pace=2)
+    assert heard(bench)[3:] == [CODE, CODE[:20]]
+
+
+#: As Python reads it: `tests/authz/test_codes.py`.
+TYPED = [
+    CODE.swapcase(),
+    f"]Q1{CODE}",
+    f"\x02]Q3\x1d{CODE}\x1d\x03\r",
+    "".join(chr(ord(char) + 0xFEE0) for char in f"]Q1{CODE}"),
+    " ".join(CODE[at : at + 4] for at in range(0, 51, 4)),
+]
+
+
+def test_a_code_is_read_from_what_is_typed_pasted_or_seen(bench: Page) -> None:
+    read = "async (text) => (await import('/assets/js/core/codes.js')).screenCode(text)"
+    assert [bench.evaluate(read, text) for text in TYPED] == [CODE] * len(TYPED)
+    for wrong in (CODE[:-1], CODE + "A", CODE + CODE, f"]Q1X{CODE}", CODE.replace("I", "\u0131")):
+        assert bench.evaluate(read, wrong) is None
+
+
+SIGNED = "eyJhbGciOiJFUzI1NiJ9.eyJpYXQiOjF9.c2lnbmF0dXJl"
+CARD = "1.2.156.3005.2.111000000000133389001.11440399000000004G.00000000000000000001.001.X"
+
+
+RECOGNISED = [
+    (f"]Q1{CODE}", "grant"),
+    (CODE[:20], "cut"),
+    (f"]Q1{CODE[:50]}", "cut"),
+    (CODE[12:], "cut"),
+    (f"{CODE[:30]}{CODE[:30]}", "run_together"),
+    (CODE[:-1] + "8", "misread"),
+    (CARD, "certificate"),
+    (f"https://desk.example/check#{CARD}", "certificate"),
+    (f"HTTPS://DESK.EXAMPLE/CHECK3{CARD}", "certificate"),
+    (f"https://desk.example/check#bundle={'0a' * 32}", "report"),
+    ('{"kind": "certledger-evidence"}', "evidence"),
+    ('{"kind": "certledger-trust"}', "trust"),
+    ('{"entry": {}}', "receipt"),
+    ('{"decision": "released", "receipt": {"entry": {}}}', "receipt"),
+    ('{"a": 1}', "json"),
+    ('{"entry": {', "broken_json"),
+    (SIGNED, "statement"),
+    (f"{SIGNED}~WyJ4Il0~", "sd_jwt"),
+    ("11010519491231002X", "identity"),
+    ("134567890123456789", "payment"),
+    ("287710123456789012", "payment"),
+    ("wxp://f2f0abc", "payment"),
+    ("https://qr.alipay.com/abc", "payment"),
+    ("https://example.org/", "website"),
+    ("1234 567", "digits"),
+    ("123456789", "digits"),
+    ("0123456789ABCDEFGHJKMNPQR", "grant_number"),
+    ("0123-4567-89AB-CDEF", "invitation"),
+    ("BEGIN:VCARD", "other"),
+    ("", "other"),
+    ("null", "other"),
+]
+
+
+def test_whatever_is_scanned_is_named_for_what_it_is(bench: Page) -> None:
+    read = """async (texts) => {
+      const { recognise } = await import("/assets/js/core/recognise.js");
+      return texts.map((text) => recognise(text).kind);
+    }"""
+    texts, kinds = zip(*RECOGNISED, strict=True)
+    assert bench.evaluate(read, texts) == list(kinds)
 
 
 def test_caps_lock_and_small_letters_do_not_matter(bench: Page) -> None:
@@ -295,7 +398,7 @@ def test_a_foreign_code_before_the_camera_is_named_and_not_looked_up(
 ) -> None:
     page = filmed("HTTPS://EXAMPLE.INVALID/MENU")
     page.get_by_role("button", name="Scan with the camera").click()
-    expect(page.locator(".stage")).to_contain_text("not a code of this service")
+    expect(page.locator(".stage")).to_contain_text("leads to a website")
 
 
 def test_a_camera_that_may_not_be_used_is_said_in_words(

@@ -9,7 +9,7 @@ import { utf8 } from "./core/bytes.js";
 import { $, busy, field, h, icon, loadStyles, show, toast } from "./core/dom.js";
 import { loadLater, t } from "./core/i18n.js";
 import { explain } from "./core/problems.js";
-import { checkAnything, NotReadable } from "./check/results.js";
+import { checkAnything } from "./check/results.js";
 import { KeyboardWedge } from "./core/wedge.js";
 
 const MOST = 2 ** 20; // bytes of a file: a receipt has about three thousand, evidence fifty
@@ -18,7 +18,7 @@ const EVIDENCE = /"certledger-(?:evidence|trust)"/;
 
 const api = new Api();
 const input = h("textarea", { name: "receipt", rows: "4", spellcheck: "false", autocomplete: "off", required: true, maxlength: String(MOST) });
-const file = h("input", { type: "file", multiple: true, accept: ".json,application/json,text/plain", class: "visually-hidden", id: "receipt-file" });
+const file = h("input", { type: "file", multiple: true, accept: ".json,application/json,text/plain,image/*,.pdf", class: "visually-hidden", id: "receipt-file" });
 const ready = h("p", { class: "hint", role: "status" });
 const button = h("button", { type: "submit", class: "primary" }, icon("shield"), t("Check"));
 const result = h("section", { id: "result", tabindex: "-1", "aria-label": t("Result") });
@@ -56,15 +56,34 @@ async function work(act) {
     result.scrollIntoView({ block: "nearest" });
   }, (error) => {
     show(result);
-    show(wrong, h("p", { class: "notice bad" }, error instanceof NotReadable ? error.message : explain(error)));
+    show(wrong, h("p", { class: "notice bad" }, explain(error)));
   });
 }
 
-const check = (text) => work(async () => (EVIDENCE.test(text)
-  ? (await examiner()).take([utf8(text)]) : checkAnything(api, text)));
+/** Tells what was brought that cannot be checked. */
+async function tell(about) {
+  const [what] = await Promise.all([import("./check/later/what.js"), loadLater()]);
+  const words = about(what);
+  if (!words) return null;
+  show(wrong, h("p", { class: "notice bad" }, h("strong", {}, words[0]), " ", words.slice(1).join(" ")));
+  return [];
+}
+
+const check = (text) => work(async () => {
+  if (EVIDENCE.test(text)) return (await examiner()).take([utf8(text)]);
+  return (await checkAnything(api, text)) ?? tell(({ aboutText }) => aboutText(text));
+});
 
 async function take(files) {
   if (!files.length) return;
+  const { isPicture, codeOn, aboutFile } = await import("./check/later/what.js").catch(() => ({}));
+  const first = aboutFile && new Uint8Array(await files[0].slice(0, 1000).arrayBuffer());
+  const seen = first && isPicture(first) ? await codeOn(files[0]) : null;
+  if (seen) {
+    input.value = seen;
+    return check(seen);
+  }
+  if (first && aboutFile(first)) return work(() => tell((what) => what.aboutFile(first)));
   if (files.some(({ size }) => size > MOST)) {
     toast(t("This file is too large to be a receipt or evidence."), "bad");
     return;
@@ -134,6 +153,18 @@ show($("#app"),
 const prepare = () => examiner().catch(() => {}); // whoever comes with a file hears of it
 for (const sign of ["pointerdown", "keydown", "focusin", "dragenter"]) addEventListener(sign, prepare, { once: true });
 setTimeout(prepare, FIRST_VIEW);
+
+// Whoever scans a printed copy's code comes with the identifier in the address's fragment, which is
+// sent to nobody; it does not stay in the address either.
+function fromAddress() {
+  const text = decodeURIComponent(location.hash.slice(1));
+  if (!/^1\.2\.156\./.test(text)) return;
+  history.replaceState(null, "", location.pathname);
+  input.value = text;
+  check(text);
+}
+addEventListener("hashchange", fromAddress);
+fromAddress();
 
 // Handed over by the page of ours that opened this one: never by an address.
 if (opener && location.hash === "#handed") {

@@ -8,20 +8,15 @@ import { verifyReceipt } from "../core/proof.js";
 import { describeState } from "../core/states.js";
 import { eventName } from "./events.js";
 
-/** The input is neither an identifier nor a receipt; the message says what to do. */
-export class NotReadable extends Error {}
+const IDENTIFIER = /1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{6,18}\.[0-9A-Z]{7,32}\.[0-9]{3}\.[0-9A-Z]$/;
 
-const IDENTIFIER = /^1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{6,18}\.[0-9A-Z]{7,32}\.[0-9]{3}\.[0-9A-Z]$/;
-
-/** An element with the result; throws NotReadable, Problem, Unreachable. */
+/** An element with the result, null where there is nothing to check; throws Problem, Unreachable. */
 export async function checkAnything(api, text) {
-  const identifier = text.normalize("NFKC").replace(/\s/g, "").toUpperCase();
-  if (IDENTIFIER.test(identifier)) return checkCertificate(api, identifier);
   const receipt = readReceipt(text);
   if (receipt) return checkReceipt(api, receipt);
-  throw new NotReadable(text.trim().startsWith("{")
-    ? t("This file holds no receipt. Please choose the receipt that came with the answer.")
-    : t("This is no identifier of a certificate. Please compare it with the original, character by character."));
+  // Alone, or at the end of the address that a printed copy's code has.
+  const identifier = IDENTIFIER.exec(text.normalize("NFKC").replace(/\s/g, "").toUpperCase());
+  return identifier && checkCertificate(api, identifier[0]);
 }
 
 /** A receipt as it is, or inside an answer that came with one. */

@@ -23,23 +23,47 @@ export async function makeCode(material, now, kind = GRANT) {
   return { code, renewAt: (step + 1) * STEP };
 }
 
-/** What a scanner or a hand typed, folded as the service folds it. */
-export const fold = (text) => text.normalize("NFKC").replace(/\s+/g, "").toUpperCase();
+export const LENGTH = 51; // characters of a screen code
+
+/** Without blanks and what else scanners and hands put between: STX, ETX, GS, marks of no width. */
+export const bare = (text) => text.normalize("NFKC").replace(/[\s\x00-\x1f\x7f\u200b-\u200f\u2060]+/g, "");
 
 /** A code for people to type: groups of four, told apart. */
 export const inGroups = (code) => code.match(/.{1,4}/g).join(" ");
 
-export const isScreenCode = (text) => /^EZ1[A-Z2-7]{48}$/.test(fold(text));
+/**
+ * The code in what a scanner or a hand typed, or null. A scanner may say first what kind of symbol it
+ * read, by AIM (`]Q1`) or a letter or two of its maker's. The service reads by the same rules
+ * (authz/codes.py), but for the blanks inside that hands type.
+ */
+export const screenCode = (text) => /^[!-~]{0,3}(EZ1[A-Z2-7]{48})$/i.exec(bare(text))?.[1].toUpperCase() ?? null;
+
+/**
+ * What a scanner typed without a pause: the codes in it, one after the other, then whatever is left
+ * over and longer than a suffix. Text that does not begin with a code is one scan.
+ */
+export function scansIn(text) {
+  const typed = bare(text);
+  const next = /[!-~]{0,3}?(EZ1[A-Z2-7]{48})/iy;
+  const codes = [];
+  let end = 0;
+  for (let found; (found = next.exec(typed)); end = next.lastIndex) codes.push(found[1].toUpperCase());
+  if (!codes.length) return [text.trim()];
+  return typed.length - end > 3 ? [...codes, typed.slice(end)] : codes;
+}
+
+export const isScreenCode = (text) => screenCode(text) !== null;
+
+const DASHES = /[\-\u2010-\u2015\u2212]+/g;
 
 /** The number of a grant as it is read out or typed (Crockford's base32), or null. */
 export function grantNumber(text) {
-  const number = text.normalize("NFKC").toUpperCase().replace(/[\s\-\u2010-\u2015\u2212]+/g, "")
-    .replaceAll("O", "0").replace(/[IL]/g, "1");
+  const number = bare(text).toUpperCase().replace(DASHES, "").replaceAll("O", "0").replace(/[IL]/g, "1");
   return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(number) ? number : null;
 }
 
 /** Digits of a spoken code, or null. */
 export function spokenDigits(text) {
-  const digits = text.normalize("NFKC").replace(/[\s\-\u2010-\u2015\u2212]+/g, "");
+  const digits = bare(text).replace(DASHES, "");
   return /^[0-9]{8}$/.test(digits) ? digits : null;
 }

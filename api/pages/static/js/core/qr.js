@@ -1,9 +1,10 @@
-// QR symbols (ISO/IEC 18004), drawn here because a code must renew itself without a connection:
-// alphanumeric mode, level M, versions 1 to 5, which is 4 to 122 characters.
+// QR symbols (ISO/IEC 18004), drawn here because a code must renew itself without a connection: level
+// M, versions 1 to 6, which is up to 154 characters in alphanumeric mode. What that mode does not
+// have, such as the beginning of an address, goes before it in byte mode.
 
 const ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 /** By version: data codewords, error correction codewords a block, blocks. */
-const VERSIONS = [null, [16, 10, 1], [28, 16, 1], [44, 26, 1], [64, 18, 2], [86, 24, 2]];
+const VERSIONS = [null, [16, 10, 1], [28, 16, 1], [44, 26, 1], [64, 18, 2], [86, 24, 2], [108, 16, 4]];
 const QUIET = 4;
 
 const EXP = new Uint8Array(512);
@@ -31,14 +32,23 @@ function errorCorrection(data, length) {
   return rest.slice(data.length);
 }
 
-function codewords(text, [capacity, corrections, blocks]) {
-  let bits = "0010" + text.length.toString(2).padStart(9, "0");
-  for (let at = 0; at < text.length; at += 2) {
-    const first = ALPHANUMERIC.indexOf(text[at]);
-    bits += at + 1 < text.length
-      ? (first * 45 + ALPHANUMERIC.indexOf(text[at + 1])).toString(2).padStart(11, "0")
-      : first.toString(2).padStart(6, "0");
+const binary = (number, length) => number.toString(2).padStart(length, "0");
+
+function bitsOf(text) {
+  const chars = [...text];
+  const begin = chars.findLastIndex((char) => !ALPHANUMERIC.includes(char)) + 1;
+  const bytes = [...new TextEncoder().encode(chars.slice(0, begin).join(""))];
+  const rest = chars.slice(begin).map((char) => ALPHANUMERIC.indexOf(char));
+  let bits = bytes.length ? "0100" + binary(bytes.length, 8) + bytes.map((byte) => binary(byte, 8)).join("") : "";
+  if (!rest.length) return bits;
+  bits += "0010" + binary(rest.length, 9);
+  for (let at = 0; at < rest.length; at += 2) {
+    bits += at + 1 < rest.length ? binary(rest[at] * 45 + rest[at + 1], 11) : binary(rest[at], 6);
   }
+  return bits;
+}
+
+function codewords(bits, [capacity, corrections, blocks]) {
   bits = (bits + "0000").slice(0, capacity * 8);
   bits = bits.padEnd(Math.ceil(bits.length / 8) * 8, "0");
   const data = bits.match(/.{8}/g).map((byte) => parseInt(byte, 2));
@@ -131,15 +141,15 @@ function penalty(modules) {
 
 /**
  * The symbol without its quiet zone, row by row; true is dark.
- * @throws {RangeError} for text that alphanumeric mode or version 5-M cannot hold
+ * @throws {RangeError} for text that version 6-M cannot hold
  */
 export function qrMatrix(text) {
-  if (!text || [...text].some((char) => !ALPHANUMERIC.includes(char))) throw new RangeError("not alphanumeric");
-  const length = 13 + Math.floor(text.length / 2) * 11 + (text.length % 2) * 6;
-  const version = VERSIONS.findIndex((shape) => shape && length <= shape[0] * 8);
+  if (!text) throw new RangeError("nothing to draw");
+  const bits = bitsOf(text);
+  const version = VERSIONS.findIndex((shape) => shape && bits.length <= shape[0] * 8);
   if (version < 0) throw new RangeError("too long");
   const fixed = drawFunctionPatterns(version);
-  const stream = codewords(text, VERSIONS[version]).flatMap((byte) => [7, 6, 5, 4, 3, 2, 1, 0].map((bit) => (byte >> bit) & 1));
+  const stream = codewords(bits, VERSIONS[version]).flatMap((byte) => [7, 6, 5, 4, 3, 2, 1, 0].map((bit) => (byte >> bit) & 1));
   const size = fixed.length;
   const places = [];
   for (let right = size - 1, up = true; right > 0; right -= 2, up = !up) {

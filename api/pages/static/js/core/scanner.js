@@ -1,18 +1,21 @@
 // How a code gets into a page: by camera, or by a scanner that types (wedge.js); and the tone to it.
 
 import { Problem, Unreachable, pause } from "./api.js";
-import { fold, isScreenCode } from "./codes.js";
+import { screenCode } from "./codes.js";
 
 export { KeyboardWedge } from "./wedge.js";
 
 const BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /** Whether two screen codes are of one grant or request: the handle is in the first 28 symbols. */
-export const sameGrant = (a, b) => isScreenCode(a) && isScreenCode(b) && fold(a).slice(0, 31) === fold(b).slice(0, 31);
+export function sameGrant(a, b) {
+  const [one, other] = [screenCode(a), screenCode(b)];
+  return one !== null && one.slice(0, 31) === other?.slice(0, 31);
+}
 
 /** What a screen code is of: `GRANT`, `REQUEST`, or something newer. Its second byte says so. */
 export function kindOf(code) {
-  const [first, second, third] = [...fold(code).slice(4, 7)].map((char) => BASE32.indexOf(char));
+  const [first, second, third] = [...screenCode(code).slice(4, 7)].map((char) => BASE32.indexOf(char));
   return ((first & 3) << 6) | (second << 1) | (third >> 4);
 }
 

@@ -1,6 +1,6 @@
 // A USB scanner that types like a keyboard (a "wedge"), told apart from hands.
 
-import { isScreenCode } from "./codes.js";
+import { bare, isScreenCode, scansIn } from "./codes.js";
 
 const GAP = 60; // milliseconds between a scanner's keys: most take 1 to 20, slow ones 30, hands 80 and more
 const SURE = 5; // keys at that pace: it is a scanner
@@ -9,10 +9,15 @@ const HELD_IN_CODE = 400; // … in a code that began as ours do
 const WHOLE = 200; // after a whole code: no Enter follows, or a late one that belongs to it
 const CUT = 1000; // so long the pieces of a cut scan are put together
 const PRESSED = "button, summary, input[type=checkbox], input[type=radio], input[type=button]";
-const OTHERS = { Space: " ", Minus: "-", Period: ".", NumpadDecimal: "." };
+const OTHERS = { Space: " ", Minus: "-", Period: ".", NumpadDecimal: ".", BracketRight: "]" };
+const MODIFIERS = /^(?:Shift|CapsLock|Control|Alt|Meta)/;
+
+/** Codes, whole and nothing after them but what a scanner is set to add. */
+const isWhole = (text) => scansIn(text).every(isScreenCode);
 
 /** The character of a key by its place on the keyboard; undefined for a key that writes none. */
-function characterOf({ code, key }) {
+function characterOf({ code, key, shiftKey }) {
+  if (shiftKey && key?.length === 1 && /[^a-z0-9]/i.test(key)) return key.normalize("NFKC");
   const place = /^(?:Key([A-Z])|(?:Digit|Numpad)([0-9]))$/.exec(code);
   if (place) return place[1] ?? place[2];
   // What no code of ours has, or a key without a place, has to be what it says; garbled, it is "?".
@@ -58,8 +63,8 @@ class Undo {
 /**
  * Listens to the whole page for a USB scanner, whatever has the focus. Reads `KeyboardEvent.code`,
  * the key's place, because a Chinese input method between scanner and page garbles its meaning;
- * tells a scanner from a hand by its pace; a scan ends on Enter, Tab, or the pause after a whole
- * screen code.
+ * tells a scanner from a hand by its pace; a scan ends on Enter, Tab, a control character (which
+ * scanners type as Ctrl and a letter: ETX, LF), or the pause after a whole screen code.
  *
  * A scan leaves no trace: fields and lists get back what they had, Space and Enter press no button.
  * What turns out to be a hand's is written where it was meant to go.
@@ -87,22 +92,30 @@ export class KeyboardWedge {
   }
 
   get #patience() {
-    return isScreenCode(this.#text) ? WHOLE : /^\s*EZ1/.test(this.#text) ? HELD_IN_CODE : HELD;
+    return isWhole(this.#text) ? WHOLE : /^[!-~]{0,3}EZ1/.test(bare(this.#text)) ? HELD_IN_CODE : HELD;
   }
 
   #down(event) {
     // A held key repeats as fast as a scanner types, and a scanner never holds one.
-    if (event.repeat || /^(Shift|CapsLock)/.test(event.code) || ["Shift", "CapsLock"].includes(event.key)) return;
+    if (event.repeat || MODIFIERS.test(event.code) || MODIFIERS.test(event.key)) return;
     const quick = event.timeStamp - this.#last < (this.#sure ? this.#patience : GAP);
     const chord = event.ctrlKey || event.altKey || event.metaKey;
+    if (chord && quick && this.#sure) {
+      this.#last = event.timeStamp;
+      this.#swallow(event);
+      return isWhole(this.#text) ? this.#finish(event.timeStamp) : undefined;
+    }
+    // A browser would open its list of downloads for the LF of a scanner.
+    if (chord && event.timeStamp - this.#done < WHOLE) return this.#swallow(event);
     if (!quick || chord) this.#pause(event.timeStamp);
     if (chord) return;
     this.#last = event.timeStamp;
     if (["Enter", "NumpadEnter", "Tab"].includes(event.code || event.key)) {
-      if (event.timeStamp - this.#done < WHOLE) return this.#swallow(event);
-      if (this.#text.trim().length < this.minimum && !this.#mended) return this.#giveUp();
+      if (this.#text.trim().length < this.minimum && !this.#mended) {
+        return event.timeStamp - this.#done < WHOLE ? this.#swallow(event) : this.#giveUp();
+      }
       this.#swallow(event);
-      return this.#finish();
+      return this.#finish(event.timeStamp);
     }
     const character = characterOf(event);
     if (character === undefined) return this.#giveUp();
@@ -146,19 +159,19 @@ export class KeyboardWedge {
   }
 
   #pause(now) {
-    if (!isScreenCode(this.#text)) return this.#giveUp(now);
-    this.#done = now;
-    this.#finish();
+    if (!isWhole(this.#text)) return this.#giveUp(now);
+    this.#finish(now);
   }
 
-  #finish() {
-    const mended = isScreenCode(this.#text) ? null : this.#mended;
-    const text = (mended ?? this.#text).trim();
+  #finish(now) {
+    const mended = isWhole(this.#text) ? null : this.#mended;
+    const text = mended ?? this.#text;
+    this.#done = now;
     this.#undo?.back();
     if (mended) this.#cut.undo?.back();
     this.#forget();
     this.#cut = { text: "", undo: null, at: -Infinity };
-    this.onCode(text);
+    scansIn(text).forEach((scan) => this.onCode(scan));
   }
 
   /** Not a scan, or a piece of one. */

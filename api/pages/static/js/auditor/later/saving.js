@@ -1,27 +1,64 @@
-// The shown lines as a file: JSON with what proves each, CSV for people; evidence of what is traced.
+// What was searched for as a file, all of it and not only what is on the screen: JSON with what proves
+// each line, CSV for people; evidence of what is traced.
 
-import { show } from "../../core/dom.js";
+import { h, show } from "../../core/dom.js";
 import { evidenceButton } from "../../core/evidence.js";
 import { save as saveFile } from "../../core/files.js";
-import { formatTime, itemName, siteName, t } from "../../core/i18n.js";
+import { formatTime, itemName, siteName, t, tn } from "../../core/i18n.js";
 import { departmentName, kindName, reasonName, sentence } from "../words.js";
 
 const PAGE = 200;
 
 const fileName = (ending) => `certledger-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ending}`;
 
-/** `{lines}` as GET /v1/history gives them with `receipts`: what `audit.tracing` checks offline. */
-async function json(api, query, shown) {
-  const lines = [];
-  let before = shown[0].seq + 1;
-  while (lines.length < shown.length && before !== null) {
-    const limit = Math.min(PAGE, shown.length - lines.length);
-    const page = await api.get("/v1/history", { ...query, before, limit, receipts: true });
-    lines.push(...page.lines);
+/** How far it is, in `target`, and a way to stop; resolves to a signal. */
+function progress(target) {
+  const stop = new AbortController();
+  const done = h("span", {});
+  show(target, h("p", { class: "notice", role: "status" }, done, " ",
+    h("button", { type: "button", class: "quiet", onclick: () => stop.abort() }, t("Stop"))));
+  return {
+    signal: stop.signal,
+    tell: (count) => (done.textContent = tn("{n} line fetched …", "{n} lines fetched …", count)),
+  };
+}
+
+/** Every line of the search, newest first, a page at a time; none that came after it was shown. */
+async function* pages(api, query, shown, { signal, tell }, receipts) {
+  let count = 0;
+  for (let before = shown[0].seq + 1; before !== null;) {
+    const page = await api.get("/v1/history", { ...query, before, limit: PAGE, ...(receipts && { receipts }) }, { signal });
+    tell(count += page.lines.length);
+    yield page.lines;
     before = page.next_before;
   }
-  saveFile(fileName("json"), "application/json", JSON.stringify({ lines }, null, 1));
 }
+
+/** The parts of a file, made page by page so that only their text is held; nothing if it is stopped. */
+async function saveAll(ending, type, target, parts) {
+  const under = progress(target);
+  const held = [];
+  try {
+    for await (const part of parts(under)) held.push(part);
+    saveFile(fileName(ending), type, new Blob(held, { type }));
+  } catch (error) {
+    if (!under.signal.aborted) throw error;
+  } finally {
+    show(target);
+  }
+}
+
+/** `{lines}` as GET /v1/history gives them with `receipts`: what `audit.tracing` checks offline. */
+const json = (api, query, shown, target) => saveAll("json", "application/json", target, async function* (under) {
+  let before = '{"lines": [\n';
+  for await (const lines of pages(api, query, shown, under, true)) {
+    for (const line of lines) {
+      yield before + JSON.stringify(line);
+      before = ",\n";
+    }
+  }
+  yield "\n]}\n";
+});
 
 const COLUMNS = [
   [() => t("Number"), (line) => line.seq],
@@ -40,17 +77,21 @@ const COLUMNS = [
   [() => t("Proof"), (line) => (line.proof_state === "anchored" ? t("on the chain") : t("on its way to the chain"))],
 ];
 
-/** A cell that no spreadsheet takes for a formula. */
+/** A cell that no spreadsheet takes for a formula: what could be one is made a text by its first mark. */
 function cell(value) {
   const text = String(value ?? "");
-  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  return `"${(/^\s*[=+\-@]/.test(text.normalize("NFKC")) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 
-function csv(api, query, lines) {
-  const rows = [COLUMNS.map(([name]) => name()), ...lines.map((line) => COLUMNS.map(([, read]) => read(line)))];
+const row = (cells) => `${cells.map(cell).join(",")}\r\n`;
+
+const csv = (api, query, shown, target) => saveAll("csv", "text/csv", target, async function* (under) {
   // The mark at the beginning tells spreadsheets that it is UTF-8.
-  saveFile(fileName("csv"), "text/csv", `\uFEFF${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`);
-}
+  yield `\uFEFF${row(COLUMNS.map(([name]) => name()))}`;
+  for await (const lines of pages(api, query, shown, under)) {
+    yield lines.map((line) => row(COLUMNS.map(([, read]) => read(line)))).join("");
+  }
+});
 
 /** Evidence of the grant, or else of the certificate, that is traced; said in `target`. */
 function evidence(api, { certificate, grant }, lines, target) {

@@ -26,7 +26,15 @@ export function show({ body, asked }) {
   const size = checkpoint?.split("\n")[1];
   const purpose = `${itemName(asked.item)} · ${asked.number}`;
   const code = h("canvas", { class: "qr", role: "img", "aria-label": t("The certificate's identifier as a code") });
-  drawQr(code, body.certificate_id);
+  // Any phone's camera opens the public check with it. The identifier stands in the fragment, which no
+  // browser sends to a server.
+  const address = `${location.origin}/check`;
+  try {
+    drawQr(code, `${address}#${body.certificate_id}`);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    drawQr(code, body.certificate_id); // a name too long for a symbol of this size: the page reads this too
+  }
   copy = h("article", { class: "copy", "aria-label": t("Annotated copy") },
     h("p", { class: "watermark", "aria-hidden": "true" }, ...Array.from({ length: 4 }, () => h("span", {}, t("Only for: {purpose}", { purpose })))),
     h("header", {}, h("p", { class: "copy-kind" }, t("Annotated copy of an electronic certificate")), h("h1", {}, typeName(body.type))),
@@ -48,7 +56,7 @@ export function show({ body, asked }) {
       code,
       h("div", {},
         h("p", {}, h("strong", {}, t("This is an annotated copy and not the certificate. It is good for the business named above and no other, until the day named above."))),
-        h("p", {}, t("It states what the issuer's certificate said at the time of the lookup. Whether the certificate still stands can be checked by anyone at {address} with this code:", { address: `${location.origin}/check` })),
+        h("p", {}, t("It states what the issuer's certificate said at the time of the lookup. Whether the certificate still stands can be checked by anyone at {address} with this code:", { address })),
         h("p", { class: "mono" }, body.certificate_id))));
   document.body.append(copy);
   document.documentElement.classList.add("printing-copy");

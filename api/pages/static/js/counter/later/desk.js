@@ -5,12 +5,14 @@
 
 import { Problem, Unreachable, pause } from "../../core/api.js";
 import { base64url, sha256, utf8 } from "../../core/bytes.js";
-import { GRANT, fold, grantNumber, isScreenCode, spokenDigits } from "../../core/codes.js";
+import { grantNumber, spokenDigits } from "../../core/codes.js";
 import { toast } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
-import { beep, kindOf, sameGrant } from "../../core/scanner.js";
+import { recognise } from "../../core/recognise.js";
+import { beep, sameGrant } from "../../core/scanner.js";
 import { Kind } from "../../core/statements.js";
 import { openRequest } from "./asking.js";
+import { foreign } from "./foreign.js";
 
 const BOUNCE = 3000; // milliseconds in which a code that was just released is read again, not shown again
 const RESEND = 10_000;
@@ -51,21 +53,17 @@ export class Desk {
   scan(text, { seen = false } = {}) {
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
     const spoken = spokenDigits(text);
-    if (isScreenCode(text) && kindOf(text) === GRANT) this.present({ code: fold(text) });
+    const { kind, code } = recognise(text);
+    if (kind === "grant") this.present({ code });
     else if (spoken && !seen) this.present({ spoken });
     else if (grantNumber(text) && !seen) this.present({ grant_id: grantNumber(text) });
-    else this.#foreign(text);
+    else this.#foreign(...foreign(text, seen));
   }
 
-  #foreign(text) {
-    const words = isScreenCode(text)
-      ? t("This code is for the holder's phone: the holder scans it there. Please scan the code on the phone.")
-      : /^1\.2\.156\.3005\.2\./.test(fold(text))
-        ? t("This code names a certificate: it is for checking, on the page “Check”. To look up, scan the code on the holder's phone.")
-        : t("This is not a code of this service. Please scan the code that the holder's phone shows.");
+  #foreign(heading, words) {
     if (this.#current || this.#showing.busy) return toast(words);
     beep(false);
-    this.#showing.say(t("Another kind of code"), words);
+    this.#showing.say(heading, words);
   }
 
   /** Look up with the business as it is now; `presented` as a lookup statement has it. */

@@ -57,17 +57,26 @@ export function releasedView({ body, asked }, showing) {
   };
 }
 
+/** The type that an identifier holds the code of (GB/T 36904). */
+const typeIn = (certificate) =>
+  Object.keys(catalogue.types).find((type) => catalogue.types[type].type_code === certificate?.split(".")[5]);
+
 export function refusedView({ body, presented, asked }, showing) {
   const words = body.reason[language.startsWith("zh") ? "zh" : "en"];
+  const shared = body.code === "field_not_granted" ? typeIn(body.receipt.entry.certificate) : undefined;
+  const other = shared && shared !== asked.type;
   // Every reason says what is so, and then the next step.
-  const [, what, next] = /^(.*?[。.])\s*(.*)$/s.exec(words) ?? [null, words, ""];
+  const [, what, next] = other
+    ? [null, t("The holder shared another certificate: {shared}.", { shared: typeName(shared) }),
+      t("It has not all of what was asked for. Choose it under “Business” if it will do, or ask the holder to share this one: {asked}.", { asked: typeName(asked.type) })]
+    : /^(.*?[。.])\s*(.*)$/s.exec(words) ?? [null, words, ""];
   const [symbol, action] = ACTIONS[body.reason.action] ?? ACTIONS.stop;
   const { item, type } = showing.business;
-  const less = body.code === "field_not_granted" && asked.item === item && asked.type === type;
+  const less = !other && body.code === "field_not_granted" && asked.item === item && asked.type === type;
   return {
     tone: "bad",
     title: ["cross", t("Refused")],
-    said: `${t("Refused")}. ${words}`,
+    said: `${t("Refused")}. ${what} ${next}`,
     content: [
       h("p", { class: "lead" }, what),
       h("div", { class: "next-step" },

@@ -1,7 +1,7 @@
 // What is built in: a scanner that types the code of a grant from somebody's phone, and a screen that
 // must not go dark.
 
-import { isScreenCode } from "../../core/codes.js";
+import { isScreenCode, screenCode } from "../../core/codes.js";
 import { toast } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { KeyboardWedge, keepAwake } from "../../core/scanner.js";
@@ -23,7 +23,7 @@ function scanned(kiosk, text) {
   } else if (visit.chosen.length !== 1) {
     toast(t("Choose only the one certificate that your code is for."));
   } else {
-    lookUpByCode(kiosk, text);
+    lookUpByCode(kiosk, screenCode(text));
   }
 }
 

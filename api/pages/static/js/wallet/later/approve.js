@@ -1,6 +1,6 @@
 // A kiosk's request: its code is scanned, typed or pasted; `request.js` then shows who asks.
 
-import { GRANT, fold, isScreenCode } from "../../core/codes.js";
+import { GRANT, isScreenCode, screenCode } from "../../core/codes.js";
 import { busy, field, h, icon, show } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { explain } from "../../core/problems.js";
@@ -31,7 +31,7 @@ export async function view(place, wallet, state, signal) {
       return failed(t("This is the code of somebody's grant. Please scan the one on the kiosk's screen."));
     }
     try {
-      const request = await wallet.api.post("/v1/requests/find", { code: fold(text) }, { token: true, signal });
+      const request = await wallet.api.post("/v1/requests/find", { code: screenCode(text) }, { token: true, signal });
       const { certificates } = await wallet.api.get("/v1/certificates", {}, { signal });
       camera.stop();
       if (!signal.aborted) requestPanel(place, wallet, request, certificates, signal);
