@@ -24,11 +24,14 @@ class Pace:
 
     def __init__(self) -> None:
         self.interval: float | None = None
+        #: Whether what is sent is mined before the engine answers.
+        self.on_demand = False
         self._last: tuple[int, float] | None = None
         self._waits: deque[float] = deque(maxlen=8)
 
-    def mined(self, block: int, sent_at: float, now: float) -> None:
-        """A receipt was seen."""
+    def mined(self, block: int, sent_at: float, now: float, *, at_once: bool = False) -> None:
+        """A receipt was seen, ``at_once``: by the first look."""
+        self.on_demand = at_once
         self._waits.append(now - sent_at)
         if self._last is not None and block > self._last[0]:
             between = (now - self._last[1]) / (block - self._last[0])

@@ -18,7 +18,8 @@ Relies on no engine's habits. What can go wrong on the way, and what is done:
    caller takes smaller steps.
 
 Whether it is mined is asked of the transaction, and only then for its receipt: some engines keep
-whoever asks for a receipt waiting.
+whoever asks for a receipt waiting. Only where the one before was there at the first look is the
+next one's asked for right away.
 
 Two may be on their way at once (`begin` beside a first): the second has the next nonce, is sent,
 and is looked at only when the first has its receipt.
@@ -249,9 +250,13 @@ class Account:
         self._rpc.request("eth_sendRawTransaction", [hexed(flight.raw)])
 
     def _receipt(self, flight: Flight) -> dict[str, Any] | None:
-        if (mined := self._known(flight.hashes)) is None or mined.get("blockNumber") is None:
-            return None
-        found = self._rpc.ask("eth_getTransactionReceipt", [mined["hash"]])
+        newest = hexed(flight.hashes[-1])
+        if flight.looks or not self.pace.on_demand:
+            mined = self._known(flight.hashes)
+            if mined is None or mined.get("blockNumber") is None:
+                return None
+            newest = mined["hash"]
+        found = self._rpc.ask("eth_getTransactionReceipt", [newest])
         # Some engines show a receipt before the block it belongs to.
         if found is None or not found.get("blockHash"):
             return None
@@ -259,7 +264,7 @@ class Account:
         with well_formed("receipt"):
             block = int(receipt["blockNumber"], 16)
         self._rpc.saw(block)
-        self.pace.mined(block, flight.began, time.monotonic())
+        self.pace.mined(block, flight.began, time.monotonic(), at_once=flight.looks == 0)
         return receipt
 
     def _reconsider(self, flight: Flight) -> None:
