@@ -37,7 +37,7 @@ _NOTHING = frozenset({
 })  # fmt: skip
 _LONGEST_NOTHING = max(map(len, _NOTHING))
 _SCIENTIFIC = re.compile(
-    r"[+-]?(?:[0-9]+\.[0-9]+E[+-]?[0-9]{1,3}|[0-9]{1,3}E[+-][0-9]{1,3}|[0-9]E[0-9]{2,3})",
+    r"[+-]?(?:[0-9]+[.,][0-9]+E[+-]?[0-9]{1,3}|[0-9]{1,3}E[+-][0-9]{1,3}|[0-9]E[0-9]{2,3})",
     re.IGNORECASE | re.ASCII,
 )
 _LINE_END = re.compile(r"(?:_x000[dDaA]_)+")

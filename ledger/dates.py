@@ -38,6 +38,9 @@ _DIGITS = re.compile(r"[0-9]+")
 _YEAR_MONTH = re.compile(r"([0-9]{4})(?:[-./]([0-9]{1,2})|年([0-9]{1,2})月|([0-9]{2}))", re.ASCII)
 _PARTED = re.compile(r"[0-9]\s+[0-9]")
 _NEVER = "9999"
+# How programs write a date that there is none of, when they count days from somewhere.
+_EARLIEST = "1800"
+_NOTHING = frozenset({"1899-12-30", "1899-12-31", "1900-01-01"})
 # A blank, a T or 日 parts the time from the day: without one, digits could be of either.
 _TIME = re.compile(
     r"(?P<day>[0-9]{4}[^\sT]*[0-9日])(?:\s*T\s*|\s+|(?<=日))"
@@ -159,12 +162,13 @@ def _calendar_day(text: str) -> str | None:
     numbers = _DIGITS.findall(text)
     if len(numbers[0]) == 8:
         numbers = [text[:4], text[4:6], text[6:8]]
-    if numbers[0] == _NEVER:
+    if numbers[0] == _NEVER or numbers[0] < _EARLIEST:
         return None
     try:
-        return date(int(numbers[0]), int(numbers[1]), int(numbers[2])).isoformat()
+        day = date(int(numbers[0]), int(numbers[1]), int(numbers[2])).isoformat()
     except ValueError:
         return None
+    return None if day in _NOTHING else day
 
 
 def _whole_month(day: str) -> str | None:

@@ -96,6 +96,8 @@ _LONG_NUMBER = re.compile(r"[1-9][0-9]{15,24}")
 _CUT_NUMBER = re.compile(r"[1-9][0-9]{14}0{1,10}")
 #: Rows by which columns are judged.
 _JUDGED_ROWS = 200
+# A program took the text for a number; whether with leading zeros nobody knows.
+_WAS_A_NUMBER = re.compile(r"[0-9]{8,}\.0")
 # Joined, two numbers would be another one.
 _PARTED = re.compile(r"\d\s+\d")
 _BOOLEANS = frozenset({"true", "false"})
@@ -173,6 +175,8 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(FIELD_INVALID if isinstance(value, bool) else SHOWN_OTHERWISE.code)
         if value.casefold() in _BOOLEANS:
             raise _Invalid(FIELD_INVALID)
+        if value.endswith(".0") and _WAS_A_NUMBER.fullmatch(value):
+            raise _Invalid(DIGITS_LOST.code)
         plain = value
         if len(plain) > _MAX_TEXT_CELL:
             raise _Invalid(FIELD_INVALID)

@@ -113,6 +113,8 @@ _DAYS_1904 = 1_462
 
 
 def _date(serial: float, since_1904: bool) -> Cell:
+    if serial < 1:  # a time of no day, or nothing
+        return NO_DATE
     serial += _DAYS_1904 if since_1904 else 0
     if not _FIRST_SERIAL <= serial < _LAST_SERIAL + 1:
         return NO_DATE

@@ -54,7 +54,8 @@ def test_marks_come_off_and_all_else_stays(text: str, plain: str) -> None:
             "undefined", r"\N", "[object Object]", "'Abd", "''",
         )],
         *[(number, DIGITS_LOST) for number in (
-            "1.05581E+17", "1.05581e+17", "1.05581E17", "1E+17", "1e17", "105.581E+15", "-1.5E-7",
+            "1.05581E+17", "1.05581e+17", "1,05581E+17", "1.05581E17", "1E+17", "1e17",
+            "105.581E+15", "-1.5E-7",
             "１．０５Ｅ＋１７", '="1.05581E+17"', "'1.05581E+17",
         )],
         *[(formula, NOT_CALCULATED) for formula in (

@@ -130,6 +130,7 @@ def test_a_number_is_read_where_stored_and_shown_agree(
         (False, "45292.365", "2024-01-01"),
         (False, "61", "1900-03-01"),
         (True, "43830", "2024-01-01"),
+        (True, "0", None),
         # Excel's 29 February 1900, what programs differ about before it, and no days at all.
         (False, "60", None),
         (False, "59", None),
