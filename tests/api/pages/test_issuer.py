@@ -7,6 +7,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from playwright.sync_api import Page, expect
 from api.city import MARKET, POLICE
 from ledger import intake
 from ledger.exports import rows as doubts
-from ledger.identifiers import CertificateIdentifier, IdentifierError
+from ledger.identifiers import CertificateIdentifier, IdentifierError, parse_holder_number
 from ledger.lifecycle import TRANSITIONS, Action
 
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
@@ -340,6 +341,29 @@ def test_identifiers_are_read_as_the_service_reads_them(city: Any, police: Page)
         typed,
     )
     assert read == [_parsed(text) for text in typed]
+
+
+def test_holders_numbers_are_read_as_the_service_reads_them(police: Page) -> None:
+    typed = [
+        *("11010519491231002x", "９４４１２４198108030022", "usa110081080315", "E1234-5678"),
+        *("A123456(7)", " 12345678", "h1234567801", "91110000600037341l", "", "12345", "1234567"),
+        *("PASSPORT", "110105491231002", "11010519491231002"),
+    ]
+    read = police.evaluate(
+        """async (typed) => {
+          const { readHolderNumber } = await import("/assets/js/issuer/later/identifiers.js");
+          return typed.map(readHolderNumber);
+        }""",
+        typed,
+    )
+    assert read == [_holder(text) for text in typed]
+
+
+def _holder(text: str) -> str | None:
+    try:
+        return parse_holder_number(text, date(2026, 11, 29))
+    except IdentifierError:
+        return None
 
 
 def _parsed(text: str) -> str | None:
