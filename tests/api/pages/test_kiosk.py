@@ -179,6 +179,19 @@ def test_a_grant_that_the_phone_shows_is_read_by_the_scanner(
     expect(page.locator(".shown")).to_contain_text(person.number)
 
 
+def test_a_code_of_another_certificate_than_the_one_chosen_is_told_as_that(
+    open_kiosk: Open, city: Any, scan: Callable[[Page, str], None]
+) -> None:
+    page, person = open_kiosk(), city.person()
+    choose(page, item="Age check")
+    page.get_by_label("Household register").first.check()
+    page.get_by_label("Resident identity card").first.uncheck()
+    shared = {"service_item": "age-check", "sites": ["kiosk-park"]}
+    scan(page, city.scanned(city.grant(person, "of_age_18", **shared))["code"])
+    expect(page.locator(".ended")).to_contain_text("another certificate: Resident identity card")
+    expect(page.locator(".ended")).to_contain_text("asked for: Household register")
+
+
 def test_who_walks_away_leaves_nothing_behind(open_kiosk: Open, city: Any) -> None:
     page, person = open_kiosk(clock=True), city.person()
     ask(page)

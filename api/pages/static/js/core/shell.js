@@ -14,6 +14,7 @@ function keep(name, value) {
 
 // A page from the wallet's shell has the usual looks.
 for (const [, name, value] of document.cookie.matchAll(/\b(theme|text)=(\w+)/g)) root.dataset[name] = value;
+$('[data-look="text"]')?.setAttribute("aria-pressed", String(root.dataset.text === "large"));
 
 $('[data-look="text"]')?.addEventListener("click", (event) => {
   const large = root.dataset.text !== "large";
@@ -48,6 +49,7 @@ onConnection((reachable) => {
       ? t("The service does not answer. What you entered stays; this page goes on as soon as it does.")
       : t("No connection. What you entered stays; this page goes on as soon as it is back.")),
     " ",
+    root.dataset.offline ? h("span", {}, t("Your cards, your codes and who looked can be seen all the same."), " ") : null,
     h("button", { type: "button", onclick: (event) => busy(event.currentTarget, ask) }, t("Try now")),
   ]);
 });

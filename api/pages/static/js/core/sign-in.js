@@ -12,6 +12,8 @@ import { explain } from "./problems.js";
 import { learnTime } from "./service.js";
 import { Kind, sign } from "./statements.js";
 
+const LENGTH = 16;
+
 /** Letters and digits that look alike are the same: as the service reads one-time codes. */
 const normalise = (code) =>
   code.normalize("NFKC").toUpperCase().replace(/[\s-]/g, "").replaceAll("O", "0").replace(/[IL]/g, "1");
@@ -52,7 +54,8 @@ function signedOutWords() {
 /** Resolves once this slot's key is enrolled. */
 export function signIn(slot, roles, target, message = signedOutWords()) {
   return new Promise((resolve) => {
-    const failed = (error) => show(problems, h("p", { class: "notice bad", role: "alert" }, explain(error)));
+    const failed = (error, words = explain(error)) =>
+      show(problems, h("p", { class: "notice bad", role: "alert" }, words));
     const problems = h("div", {}, message ? h("p", { class: "notice", role: "status" }, message) : null);
     const code = h("input", {
       type: "text", name: "one-time-code", autocomplete: "one-time-code", autocapitalize: "characters", spellcheck: "false",
@@ -63,6 +66,10 @@ export function signIn(slot, roles, target, message = signedOutWords()) {
       class: "panel",
       onsubmit: (event) => {
         event.preventDefault();
+        const { length } = normalise(code.value);
+        if (length !== LENGTH) {
+          return failed(null, t("A one-time code has {all} letters and digits, and this has {n}. Please compare it with what you were given.", { all: LENGTH, n: length }));
+        }
         busy(enrol, () => claim(slot, code.value).then(resolve), failed);
       },
     },

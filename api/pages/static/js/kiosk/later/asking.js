@@ -133,12 +133,14 @@ async function fetchGranted(kiosk, signal, granted) {
   await run();
 }
 
-/** `{body}` when released, `{reason}` when refused. */
+/** `{body}` when released; when refused `{reason, certificate}`: which one the holder had shared. */
 async function lookUp(api, lookup, signal) {
   try {
     return { body: await send(api, "/v1/lookups", lookup, signal) };
   } catch (error) {
-    if (error instanceof Problem && error.body.decision === "refused") return { reason: error.code };
+    if (error instanceof Problem && error.body.decision === "refused") {
+      return { reason: error.code, certificate: error.body.receipt?.entry.certificate };
+    }
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // Refusals for the person whose certificate it is: what is so, then what to do. The service's own
 // sentences (authz/reasons.py) speak to the clerk.
 
-import { t } from "../../core/i18n.js";
+import { catalogue, t, typeName } from "../../core/i18n.js";
 
 const shareAgain = () => t("Share it again on your phone, or let this machine ask for it.");
 const askIssuer = () => t("Please ask the department that issued it.");
@@ -76,7 +76,22 @@ const REASONS = {
   ],
 };
 
-export const whyRefused = (code) => REASONS[code]?.() ?? [
-  t("This was refused ({code}).", { code }),
-  t("Please go to a counter; touch Help to see where."),
-];
+/** The type that an identifier holds the code of (GB/T 36904). */
+const typeIn = (certificate) =>
+  Object.keys(catalogue.types).find((type) => catalogue.types[type].type_code === certificate?.split(".")[5]);
+
+/** @param {{type: string, reason: string, certificate?: string}} part `[what, next]` */
+export function whyRefused({ type, reason, certificate }) {
+  const shared = reason === "field_not_granted" ? typeIn(certificate) : undefined;
+  if (shared && shared !== type) {
+    return [
+      t("Your phone's code is for another certificate: {shared}. This machine asked for: {asked}.",
+        { shared: typeName(shared), asked: typeName(type) }),
+      t("Go back and choose that certificate, or let this machine ask for it."),
+    ];
+  }
+  return REASONS[reason]?.() ?? [
+    t("This was refused ({code}).", { code: reason }),
+    t("Please go to a counter; touch Help to see where."),
+  ];
+}

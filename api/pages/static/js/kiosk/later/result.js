@@ -20,7 +20,7 @@ export function resultScreen(kiosk) {
       t("Nobody confirmed on a phone in time. This machine has seen nothing of your certificates."),
       t("Try again for a new code, or go to a counter: touch Help to see where."));
     default: {
-      const [what, next] = whyRefused(visit.outcome.parts[0].reason);
+      const [what, next] = whyRefused(visit.outcome.parts[0]);
       return ended(kiosk, t("Nothing was shown"), "cross", what, next);
     }
   }
@@ -53,9 +53,10 @@ function released(kiosk) {
 const many = ({ outcome: { parts } }) =>
   parts.length > 2 || parts.flatMap(({ body }) => Object.keys(body?.fields ?? {})).length > 8;
 
-function shownPart(visit, { type, body, reason }) {
+function shownPart(visit, part) {
+  const { type, body } = part;
   if (!body) {
-    const [what, next] = whyRefused(reason);
+    const [what, next] = whyRefused(part);
     return h("section", { class: "panel part" },
       h("h2", {}, typeName(type)),
       h("p", { class: "notice bad" }, what, " ", next));
