@@ -183,13 +183,13 @@ def test_a_code_of_another_certificate_than_the_one_chosen_is_told_as_that(
     open_kiosk: Open, city: Any, scan: Callable[[Page, str], None]
 ) -> None:
     page, person = open_kiosk(), city.person()
-    choose(page, item="Age check")
-    page.get_by_label("Household register").first.check()
+    choose(page, item="Housing provident fund loan")
+    page.get_by_label("Real-estate ownership certificate").first.check()
     page.get_by_label("Resident identity card").first.uncheck()
-    shared = {"service_item": "age-check", "sites": ["kiosk-park"]}
-    scan(page, city.scanned(city.grant(person, "of_age_18", **shared))["code"])
+    shared = {"service_item": "housing-fund-loan", "sites": ["kiosk-park"]}
+    scan(page, city.scanned(city.grant(person, "name", **shared))["code"])
     expect(page.locator(".ended")).to_contain_text("another certificate: Resident identity card")
-    expect(page.locator(".ended")).to_contain_text("asked for: Household register")
+    expect(page.locator(".ended")).to_contain_text("asked for: Real-estate ownership certificate")
 
 
 def test_who_walks_away_leaves_nothing_behind(open_kiosk: Open, city: Any) -> None:
