@@ -161,7 +161,10 @@ addEventListener("popstate", open);
 function setConnected(now) {
   wallet.connected = now;
   wallet.news.tellConnection(now);
-  if (now && !asOf.hidden) open();
+  if (!now || asOf.hidden) return;
+  // What happened to a code that is shown is told by the news: the view itself would only say that it is over.
+  if (document.body.dataset.view === "code") showAsOf((oldest = Infinity));
+  else open();
 }
 onConnection(setConnected);
 addEventListener("offline", () => setConnected(false));

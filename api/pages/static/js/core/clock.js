@@ -14,6 +14,7 @@ export class Clock {
   #best;
   #ahead = 0;
   #hidden;
+  #last = { monotonic: -Infinity, wall: 0 };
 
   /** Two clocks in milliseconds: one that only runs on, and the device's own. */
   constructor(monotonic = () => performance.now(), wall = () => Date.now()) {
@@ -37,7 +38,14 @@ export class Clock {
 
   /** Unix milliseconds; the device's clock, put right as far as is known, before any round trip. */
   now() {
-    return this.#best ? Math.round(this.#monotonic() + this.#best.offset) : this.#wall() + this.#ahead;
+    const [monotonic, wall] = [this.#monotonic(), this.#wall()];
+    // It never runs back; where it does begin anew, the device's own clock says how long ago it was asked.
+    if (this.#best && monotonic < this.#last.monotonic) {
+      const apart = wall - monotonic - (this.#last.wall - this.#last.monotonic);
+      this.#best = { offset: this.#best.offset + apart, error: Infinity, at: monotonic };
+    }
+    this.#last = { monotonic, wall };
+    return this.#best ? Math.round(monotonic + this.#best.offset) : wall + this.#ahead;
   }
 
   /** How far the service is ahead of the device's clock: what a page without a connection begins with. */

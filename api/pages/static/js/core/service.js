@@ -36,6 +36,8 @@ function setReachable(now) {
   for (const listener of [...listeners]) listener(now);
 }
 
+const since = (moment) => Math.abs(performance.now() - moment);
+
 /** It answered something. */
 export function heard() {
   heardAt = performance.now();
@@ -91,10 +93,9 @@ export async function keepAsking() {
   for (const change of ["online", "offline"]) addEventListener(change, () => ask());
   for (;;) {
     if (document.visibilityState === "visible") {
-      const now = performance.now();
-      if (!reachable || now - heardAt >= EVERY || now - askedAt >= CLOCK_EVERY) await ask();
+      if (!reachable || since(heardAt) >= EVERY || since(askedAt) >= CLOCK_EVERY) await ask();
     }
-    const left = reachable ? Math.max(EVERY - (performance.now() - heardAt), 100) : AGAIN;
+    const left = reachable ? Math.max(EVERY - since(heardAt), 100) : AGAIN;
     await new Promise((resolve) => {
       wake = resolve;
       if (document.visibilityState === "visible") setTimeout(resolve, left);

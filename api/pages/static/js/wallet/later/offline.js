@@ -23,11 +23,9 @@ export async function keepReady(wallet) {
 }
 
 async function keepAnswers(wallet) {
+  const read = (path, params) => wallet.kept.read(wallet.api, path, params);
   const [{ grants }] = await Promise.all([
-    wallet.read("/v1/grants", GRANTS),
-    wallet.read("/v1/certificates", {}),
-    wallet.read("/v1/history", LINES),
-    wallet.read("/v1/disputes", DISPUTES),
+    read("/v1/grants", GRANTS), read("/v1/certificates", {}), read("/v1/history", LINES), read("/v1/disputes", DISPUTES),
   ]);
   const shown = grants.filter(({ mode, state }) => mode === "scan" && state === "active");
   for (const { grant_id: id } of shown) await materialOf(wallet, id);
