@@ -27,6 +27,7 @@ from api.client import Client
 from api.load import Measured, http_post, run_load
 from api.process import ServiceProcess, free_port
 from contracts import load
+from ledger.callers import CALLER, Caller
 from ledger.chain import ChainClient
 from ledger.samples import CARDS, write_samples
 
@@ -243,6 +244,7 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
                 break
             time.sleep(0.1)
         raw = _status_transactions(client, key, url, int(seconds * 700))
+        shown = Caller(key).value()
         bodies = [
             http_post(
                 "/",
@@ -254,6 +256,7 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
                         "params": [transaction],
                     }
                 ),
+                {CALLER: shown},
             )
             for transaction in raw
         ]
