@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -30,7 +31,6 @@ from api.imports import ImportJobs
 from api.listening import bound, refusal
 from api.observing import Observed
 from api.pages import routes as pages
-from api.readiness import Readiness
 from api.report_pdf import fonts_with
 from api.routes import (
     certificates,
@@ -50,6 +50,7 @@ from api.routes import (
 from api.routes import sample as sample_routes
 from api.service import Service
 from api.settings import Settings
+from ledger.addresses import from_here, http_url
 from ledger.listening.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.listening.peers import Peers
 
@@ -69,7 +70,6 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.authenticator = Authenticator(service.ring, service.database)
-        app.state.readiness = Readiness(service)
         app.state.imports = ImportJobs(service.database)
         app.state.importing = set()
         app.state.scans = set()
@@ -91,7 +91,6 @@ def create_app(service: Service) -> FastAPI:
                 # Each ends with the chunk at hand; it must still be written down how far it came.
                 await asyncio.wait(app.state.importing, timeout=_IMPORTS_SECONDS)
             app.state.chain_view.close()
-            app.state.readiness.close()
             app.state.authenticator.close()
             await asyncio.to_thread(service.stop)
 
@@ -190,9 +189,9 @@ def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
             if self.started:
                 self._looking = asyncio.create_task(connections.look_after())
                 port = self.servers[0].sockets[0].getsockname()[1]
-                logs.say(settings.log_format, f"ready: http://{_in_url(settings.host)}:{port}")
+                logs.say(settings.log_format, f"ready: {http_url(settings.host, port)}")
                 if settings.sample:
-                    sample.found_in_background(settings, _reachable(settings.host, port))
+                    sample.found_in_background(settings, http_url(from_here(settings.host), port))
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             # At once: a proxy that asks must hear of it before the port is closed.
@@ -265,27 +264,24 @@ def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
         timeout_graceful_shutdown=_ANSWER_SECONDS,
     )
     server = Announced(config)
-    # Last of all: from here on, whatever ends this must stop what was started.
-    service.start()
-    # Uvicorn ends with a code of its own when it cannot start, having said why.
-    with contextlib.suppress(KeyboardInterrupt, SystemExit):
-        try:
-            server.run(sockets=sockets)
-        except OSError as error:
-            if server.started:
-                raise
-            # Two may have taken it, until one of them listened.
-            service.stop()
-            raise refusal(settings.host, settings.port, error) from error
+    try:
+        # Last of all: from here on, whatever ends this must stop what was started.
+        service.start()
+        if signal.getsignal(signal.SIGHUP) is signal.default_int_handler:
+            # As by SIGTERM, and uvicorn knows only that.
+            signal.signal(signal.SIGHUP, lambda *_: server.handle_exit(signal.SIGTERM, None))
+        # Once all is done, uvicorn raises the signal again: that is what the process ends by.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # Uvicorn ends with a code of its own when it cannot start, having said why.
+        with contextlib.suppress(KeyboardInterrupt, SystemExit):
+            try:
+                server.run(sockets=sockets)
+            except OSError as error:
+                if server.started:
+                    raise
+                # Two may have taken it, until one of them listened.
+                raise refusal(settings.host, settings.port, error) from error
+    finally:
+        service.stop()  # where the server never got as far as to do it
     if not server.started:
         raise SystemExit(1)
-
-
-def _reachable(host: str, port: int) -> str:
-    """The address for somebody on this machine."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared
-    return f"http://{_in_url(everywhere.get(host, host))}:{port}"
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

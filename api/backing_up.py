@@ -102,7 +102,7 @@ def _copy_ledger(
 def _whole_or_not_at_all(place: Path) -> Iterator[Path]:
     """A folder that only its owner reads, under another name until it is whole and on disk."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    draft = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    draft = place.with_name(f".backup.{secrets.token_hex(4)}")  # a name may be as long as may be
     draft.mkdir(mode=0o700)
     try:
         yield draft

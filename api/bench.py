@@ -27,6 +27,7 @@ from api.client import Client
 from api.load import Measured, http_post, run_load
 from api.process import ServiceProcess, free_port
 from contracts import load
+from ledger import lifeline
 from ledger.callers import CALLER, Caller
 from ledger.chain import ChainClient
 from ledger.samples import CARDS, write_samples
@@ -207,9 +208,10 @@ async def look_up(body: Signed) -> dict[str, str]:
 @contextlib.contextmanager
 def _no_op_server() -> Iterator[int]:
     port = free_port()
-    code = f"{NO_OP}\nimport uvicorn\nuvicorn.run(app, host='127.0.0.1', port={port}, "
+    code = f"{NO_OP}\nimport uvicorn\nfrom ledger.lifeline import end_with_stdin, kill_self\n"
+    code += f"end_with_stdin(kill_self)\nuvicorn.run(app, host='127.0.0.1', port={port}, "
     code += "loop='uvloop', http='httptools', access_log=False, log_level='warning')"
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -220,7 +222,7 @@ def _no_op_server() -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
@@ -231,8 +233,8 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
     node = folder / f"node-{port}"
     command = [sys.executable, "-m", "ledger.node", "--data", str(node), "--port", str(port)]
     process = subprocess.Popen(
-        [*command, "--sender", probe.address],
-        stdin=subprocess.DEVNULL,
+        [*command, "--sender", probe.address, lifeline.OPTION],
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -263,7 +265,7 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
         return _shown(run_load([port], bodies, CHAIN_CONNECTIONS, seconds))
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def _status_transactions(client: ChainClient, key: bytes, url: str, count: int) -> list[str]:

@@ -126,17 +126,17 @@ _there: Checker
 def _prepare(master_file: str) -> None:
     global _there
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle, in order
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    # A killed service cannot tell us to end.
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent()
     master = MasterKey(load_or_create_secret(Path(master_file)))
     _there = Checker(load_catalogue(), master)
 
 
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(0)
+def end_with_parent() -> None:
+    """In a process of a pool, whose starter may be killed and then cannot tell it to end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # else it is a thread
+        join = parent.join
+        threading.Thread(target=lambda: (join(), os._exit(0)), daemon=True).start()
 
 
 def _check_there(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 from api.belonging import log_id_of, read_deployment
-from api.keyfiles import KeyFileError, load_log_key, load_or_create_secret
+from api.fsck import existing
+from api.keyfiles import load_log_key, load_or_create_secret
 from api.node_store import with_node_store
 from api.settings import Settings
 from audit.integrity.chain_records import ChainRecords
@@ -74,19 +74,12 @@ def reading_account(settings: Settings) -> bytes:
 
 
 def master_key(settings: Settings) -> MasterKey:
-    return MasterKey(load_or_create_secret(_existing(settings, "master.key")))
+    return MasterKey(load_or_create_secret(existing(settings, "master.key")))
 
 
 def log_key_of(settings: Settings) -> NoteKey:
-    key = load_log_key(_existing(settings, "log.key"))
+    key = load_log_key(existing(settings, "log.key"))
     return NoteKey(settings.origin, key.public_key().public_bytes_raw())
-
-
-def _existing(settings: Settings, name: str) -> Path:
-    path = settings.keys / name
-    if not path.exists():
-        raise KeyFileError(f"{path} is missing: this is no ledger's data folder, or it is damaged")
-    return path
 
 
 def _require_database(settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """Starts and supervises the embedded node when no chain URL is set.
 
-The node outlives a killed API, so at start a running one is taken over; one that died is started
-again on the same port, so that the chain client's URL stays good.
+One that is started here ends with this process, however that ends. One that runs already, because
+somebody else started it, is taken over. One that died is started again on the same port, so that
+the chain client's URL stays good.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from api.signals import signals_held
+from ledger import lifeline
+from ledger.addresses import from_here, http_url
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class EmbeddedNode:
         self._folder = folder
         self._chain_id = chain_id
         self._senders = list(senders)
-        self._port = 0
+        self._host, self._port = "127.0.0.1", 0
         self._pid = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
@@ -43,7 +46,7 @@ class EmbeddedNode:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return http_url(from_here(self._host), self._port)
 
     @property
     def pid(self) -> int:
@@ -73,36 +76,49 @@ class EmbeddedNode:
 
     def stop(self, timeout: float = 15.0) -> None:
         self.leave()
+        if self._pid == 0:
+            return  # it never started, and 0 is everybody here
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGTERM)
         deadline = time.monotonic() + timeout
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.02)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of one that ended, or ends by this."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     def adopt(self) -> bool:
         """Be the one that runs in this folder, if one does and answers; it is not watched yet."""
         known = self._read_node_file()
         if known is None:
             return False
-        pid, self._port = known
+        pid, self._host, self._port = known
         if self._answers() and self._read_node_file() == known:
             self._pid, self._process = pid, None
             return True
         return False
 
-    def _read_node_file(self) -> tuple[int, int] | None:
+    def _read_node_file(self) -> tuple[int, str, int] | None:
+        """Its process, and where it listens."""
         try:
             value = json.loads((self._folder / "node.json").read_text())
-            return int(value["pid"]), int(value["url"].rsplit(":", 1)[1].strip("/"))
-        except (OSError, ValueError, KeyError, IndexError):
+            where = urlsplit(value["url"])
+            return int(value["pid"]), where.hostname or "", where.port or 0
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def _launch(self, timeout: float) -> None:
-        command = [sys.executable, "-m", "ledger.node", "--data", str(self._folder)]
-        command += ["--port", str(self._port), "--chain-id", str(self._chain_id)]
+        # In one word: a folder's name may begin with a dash.
+        command = [sys.executable, "-m", "ledger.node", f"--data={self._folder}", lifeline.OPTION]
+        command += [f"--host={self._host}", f"--port={self._port}"]
+        command += [f"--chain-id={self._chain_id}"]
         for sender in self._senders:
             command += ["--sender", sender]
         output = self._folder / "node.log"
+        self._let_go()
         answering = False
         try:
             with output.open("ab") as sink, signals_held():
@@ -111,7 +127,7 @@ class EmbeddedNode:
                     command,
                     stdout=sink,
                     stderr=sink,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     start_new_session=True,
                 )
                 self._pid = self._process.pid
@@ -130,7 +146,7 @@ class EmbeddedNode:
         while time.monotonic() < deadline and self._alive():
             known = self._read_node_file()
             if known is not None and known[0] == self._pid:
-                self._port = known[1]
+                self._port = known[2]
                 if self._answers():
                     return True
             time.sleep(0.02)
@@ -163,11 +179,11 @@ class EmbeddedNode:
 
     def _answers(self) -> bool:
         body = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId","params":[]}'
-        request = urllib.request.Request(  # noqa: S310 - our own loopback address
-            self.url, body, {"Content-Type": "application/json"}
-        )
+        # By no proxy, whatever the environment says: it is on this machine.
+        asked = http.client.HTTPConnection(from_here(self._host), self._port, timeout=2)
         try:
-            with urllib.request.urlopen(request, timeout=2) as answer:  # noqa: S310
-                return int(json.load(answer)["result"], 16) == self._chain_id
+            with contextlib.closing(asked):
+                asked.request("POST", "/", body, {"Content-Type": "application/json"})
+                return int(json.load(asked.getresponse())["result"], 16) == self._chain_id
         except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -247,12 +248,21 @@ def describe(error: Exception) -> tuple[int, str, str, int | None]:
         case DataError():
             # Such as text with a NUL, for which PostgreSQL has no place.
             return 400, "request.malformed", "a value that no record can have", None
+        case OSError() if error.errno in _UNWRITABLE:
+            log.error("a request met %s", errno.errorcode[error.errno])
+            detail = (
+                "there is no room for what is sent, or its place is read-only; send it again later"
+            )
+            return 503, "storage.unwritable", detail, 30
         case SQLAlchemyError():
             log.error("a request met %s", type(error).__name__)
             return 503, "storage.unavailable", "the database does not answer", 5
         case _:
             return 500, "internal", "an unexpected error; it is in the service's log", None
 
+
+#: A disk's own answers: nothing is wrong with the request.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 HANDLED = (
     StatementError,
@@ -266,12 +276,15 @@ HANDLED = (
     NotServing,
     ChainError,
     SQLAlchemyError,
+    OSError,
 )
 
 
 def install(app: FastAPI) -> None:
-    async def handled(_: Request, error: Exception) -> Response:
+    async def handled(request: Request, error: Exception) -> Response:
         status, code, detail, retry_after = describe(error)
+        if status == 500:
+            return await unexpected(request, error)
         return problem(status, code, detail, retry_after=retry_after)
 
     async def unexpected(_: Request, error: Exception) -> Response:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from pathlib import Path
 
 from api.chain_at_hand import chain_beside
+from api.keyfiles import KeyFileError
 from api.settings import Settings
 from audit.integrity.report import IntegrityReport
 
@@ -24,10 +26,20 @@ def run_fsck(
     """
     if alone:
         _collect_rarely()
+    for name in ("master.key", "log.key"):
+        existing(settings, name)  # before a node is started for nothing
     with chain_beside(settings) as chain_url:
         from api.checking import check
 
         return check(settings, progress, chain_url)
+
+
+def existing(settings: Settings, name: str) -> Path:
+    """A key's file; raises KeyFileError."""
+    path = settings.keys / name
+    if not path.exists():
+        raise KeyFileError(f"{path} is missing: this is no ledger's data folder, or it is damaged")
+    return path
 
 
 def _collect_rarely() -> None:

@@ -30,7 +30,7 @@ import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import insert
 
-from api.bulk import Packed, pack, unpack
+from api.bulk import Packed, end_with_parent, pack, unpack
 from api.city import credit_code
 from api.client import new_identifier
 from api.keyfiles import load_signing_key, new_signing_key
@@ -512,6 +512,7 @@ _maker: _Maker
 
 def _prepare(master: MasterKey, found: Institutions) -> None:
     global _maker
+    end_with_parent()
     _maker = _Maker(master, found)
 
 

@@ -10,6 +10,8 @@ import errno
 import socket
 from contextlib import ExitStack
 
+from ledger.addresses import in_url
+
 
 class CannotListen(Exception):
     """The address cannot be had; the message says which setting to change."""
@@ -44,8 +46,8 @@ def refusal(host: str, port: int, error: OSError) -> CannotListen:
     """What ``error`` means to whoever chose host and port."""
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
-            f"port {port} of {host} is taken by another process: choose another with --port or "
-            "CERTLEDGER_PORT (0: any free one), or end what listens there"
+            f"port {port} of {in_url(host)} is taken by another process: choose another with "
+            "--port or CERTLEDGER_PORT (0: any free one), or end what listens there"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return CannotListen(
@@ -53,6 +55,6 @@ def refusal(host: str, port: int, error: OSError) -> CannotListen:
             "CERTLEDGER_PORT"
         )
     return CannotListen(
-        f"cannot listen on {host}: {error.strerror}; name an address of this machine with --host "
-        "or CERTLEDGER_HOST"
+        f"cannot listen on {in_url(host)}: {error.strerror}; name an address of this machine with "
+        "--host or CERTLEDGER_HOST"
     )

@@ -18,6 +18,8 @@ from joserfc.jwk import ECKey
 
 from api.keyfiles import load_signing_key
 from api.signals import signals_held
+from ledger import lifeline
+from ledger.addresses import bare, from_here, http_url
 
 
 class DidNotStart(Exception):
@@ -32,7 +34,7 @@ def free_port() -> int:
 
 
 class ServiceProcess:
-    """A running service on loopback, with its data in ``data``."""
+    """A running service on loopback, with its data in ``data``. It ends with this process."""
 
     def __init__(
         self,
@@ -44,11 +46,12 @@ class ServiceProcess:
     ) -> None:
         """``files``: how many it may have open; 0: as many as the caller."""
         limit = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(files)] if files else []
-        self._command = [*limit, sys.executable, "-m", "api.cli", "serve"]
+        self._command = [*limit, sys.executable, "-m", "api.cli", "serve", lifeline.OPTION]
         self.data = data
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {
+        host = bare((environment or {}).get("CERTLEDGER_HOST", "127.0.0.1"))
+        self.url = http_url(from_here(host), self.port)
+        self.environment = {
             **os.environ,
             "CERTLEDGER_DATA": str(data),
             "CERTLEDGER_HOST": "127.0.0.1",
@@ -82,14 +85,15 @@ class ServiceProcess:
 
     def start(self, timeout: float = 90.0) -> Self:
         """Start and wait until it is ready; raises DidNotStart."""
+        self._let_go()
         self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         log = os.open(self.data / "serve.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             with open(log, "ab") as sink, signals_held():
                 self._process = subprocess.Popen(
                     self._command,
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
+                    env=self.environment,
+                    stdin=subprocess.PIPE,
                     stdout=sink,
                     stderr=sink,
                     start_new_session=True,
@@ -116,10 +120,11 @@ class ServiceProcess:
         return (self.data / "serve.log").read_text("utf-8", "replace")
 
     def kill(self) -> None:
-        """``kill -9`` of the API; the node stays."""
+        """``kill -9`` of the API; its node ends with it."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        self._let_go()
 
     def kill_node(self) -> None:
         """``kill -9`` of the node."""
@@ -127,13 +132,20 @@ class ServiceProcess:
 
     def stop(self, timeout: float = 40.0) -> None:
         """Graceful end of the API, and of the node with it."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(signal.SIGTERM)  # does nothing to one that has ended
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
+            self._process.wait()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the pipe by which one that has ended knew that we were there."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
 
     def operator_key(self) -> ECKey:
         return load_signing_key(self.data / "keys" / "operator.jwk")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from sqlalchemy import Connection, select
 from api.belonging import log_id_of, read_deployment, require_belonging
 from api.bulk import BulkChecker, Checker
 from api.embedded import EmbeddedNode
+from api.health import Health, Trouble
 from api.keyfiles import (
     load_log_key,
     load_or_create_secret,
@@ -84,6 +87,12 @@ def initialise(settings: Settings, schema: Callable[[Database], object] = prepar
     for a database at another revision."""
     require_belonging(settings)
     settings.data.mkdir(parents=True, exist_ok=True)
+    if not os.access(settings.data, os.W_OK | os.X_OK):
+        told = (
+            "this folder cannot be written to: mount it writable, give it to this user, or name "
+            "another with CERTLEDGER_DATA"
+        )
+        raise OSError(errno.EROFS, told, str(settings.data))
     load_or_create_secret(settings.keys / "master.key")
     load_log_key(settings.keys / "log.key")
     load_or_create_secret(settings.keys / "chain.key")
@@ -116,8 +125,10 @@ class Service:
         self.notices = Notices()
         #: Whether this process was told to stop: it takes no new work that would last.
         self.stopping = False
+        self._started = False
         self._serving = ExitStack()
         self.watcher = Watcher(settings)
+        self.health = Health(self.database, settings.uploads)
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
@@ -137,6 +148,7 @@ class Service:
             with self.database.exclusively("start", wait=_START_WAIT):
                 self._start()
             self._serving = undo.pop_all()
+            self._started = True
 
     def _serve_alone(self, undo: ExitStack) -> None:
         try:
@@ -158,8 +170,8 @@ class Service:
                 self.node = EmbeddedNode(
                     settings.data / "node", chain_id=settings.chain_id, senders=[account]
                 )
+                undo.callback(self.node.stop)  # first: a signal may end the start at any point
                 self.node.start()
-                undo.callback(self.node.stop)
                 url = self.node.url
             self.chain = self._connect(url, account_key)
             undo.callback(self.chain.close)
@@ -186,7 +198,19 @@ class Service:
             undo.callback(self.committer.stop, 1.0)
             self._bootstrap()
             self.watcher.start(url)
+            self.health.start()
             undo.pop_all()
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why requests would not be served; None if they would."""
+        if (storage := self.health.trouble) is not None:
+            return storage
+        status = self.committer.status
+        if status.broken is not None:
+            # It may name a record, which is not for everybody.
+            return "not_ready", "the log cannot go on; the service's log says why"
+        return None if status.chain_trouble is None else ("not_ready", status.chain_trouble)
 
     def leave(self) -> None:
         """Be on the way to `stop`: whoever waits for news is sent home, imports end with the chunk
@@ -195,7 +219,11 @@ class Service:
         self.notices.close()
 
     def stop(self) -> None:
-        """Finish what was accepted, and end."""
+        """Finish what was accepted, and end; once."""
+        if not self._started:
+            return
+        self._started = False
+        self.health.stop()
         self.watcher.stop()
         self.bulk_checker.close()
         self.committer.stop()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, FilePath, IPvAnyNetwork, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ledger.addresses import bare, from_here, http_url
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 
 class Settings(BaseSettings):
@@ -121,6 +126,11 @@ class Settings(BaseSettings):
             checked_urls(value)
         return value
 
+    @field_validator("host")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return bare(value)
+
     def environment(self) -> dict[str, str]:
         """Variables by which a process has these very settings, whatever else its environment
         says. One that is empty counts as not set."""
@@ -129,8 +139,13 @@ class Settings(BaseSettings):
         }
 
     @property
-    def database_url(self) -> str:
-        return self.database or f"sqlite:///{self.data / 'certledger.db'}"
+    def database_url(self) -> str | URL:
+        if self.database:
+            return self.database
+        from sqlalchemy import URL
+
+        # No text: a folder's name may hold what means something in a URL.
+        return URL.create("sqlite", database=str(self.data / "certledger.db"))
 
     @property
     def keys(self) -> Path:
@@ -142,7 +157,7 @@ class Settings(BaseSettings):
 
     @property
     def client_url(self) -> str:
-        return self.url or f"http://{self.host}:{self.port}"
+        return self.url or http_url(from_here(self.host), self.port)
 
 
 def _told(value: Any) -> str:

@@ -24,6 +24,7 @@ import orjson
 
 from api.settings import Settings
 from audit.watching import Round, Verdict, Watched, shown
+from ledger.lifeline import end_with_stdin
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,8 @@ class Watcher:
 def main() -> None:
     """The process beside the service."""
     os.nice(NICE)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # The whole group: a check may have processes of its own. There is nothing to be finished.
+    end_with_stdin(lambda: os.killpg(0, signal.SIGKILL))
     # Seconds of work where others leave little; the service may end meanwhile.
     from api.watch_rounds import watch
 
@@ -127,14 +129,6 @@ def main() -> None:
 def _sleep(seconds: float) -> bool:
     time.sleep(seconds)
     return True
-
-
-def _end_with_parent() -> None:
-    """Nothing is ever written here: the end of it is the end of the service, by whatever cause."""
-    while os.read(0, 4096):  # not by Python's own buffer, whose lock outlives the interpreter
-        pass
-    # The whole group: a check may have processes of its own. There is nothing to be finished.
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ class Status:
     anchors: int = 0
     broken: str | None = None
     chain_trouble: str | None = None
+    commit_trouble: str | None = None  # the kind of the error by which the last batch failed
     failed_actions: int = 0
     trouble_since: float | None = None  # monotonic seconds
     batch_sizes: Spread = field(default_factory=lambda: Spread([2**n for n in range(12)]))
@@ -346,7 +347,10 @@ class Committer:
         except SQLAlchemyError as error:
             # Whether it was persisted is unknown: forget what memory says and read it again. A
             # client that asks again finds its entry by jti, or none.
-            logger.error("batch of %d failed in the database: %s", len(taken), type(error).__name__)
+            kind = type(error).__name__
+            if self.status.commit_trouble != kind:  # once, not for every request that comes
+                logger.error("batch of %d failed in the database: %s", len(taken), kind)
+            self.status.commit_trouble = kind
             self._resolve([(item, NotServing("the database did not commit")) for item in taken])
             self._reload_after_failure()
             return
@@ -358,6 +362,9 @@ class Committer:
         ]
         kept = [item for item in taken if isinstance(item.outcome, Recorded)]
         self._resolve(rejected)
+        if self.status.commit_trouble is not None:
+            self.status.commit_trouble = None
+            logger.info("the database commits again")
         released: list[_Pending] = []
         if not self._settings.release_anchored:
             self._release(kept, self._log.published)
@@ -400,7 +407,8 @@ class Committer:
                 break
             except (SQLAlchemyError, LookupError, ValueError) as error:
                 unreadable = f"the database cannot be read: {type(error).__name__}"
-                logger.critical("%s", unreadable)
+                if self.status.broken != unreadable:
+                    logger.critical("%s", unreadable)
                 self.status.broken = self.status.broken or unreadable
                 if self._stopping:
                     return
@@ -528,11 +536,14 @@ class Committer:
                     return
                 failures += 1
                 shown = str(error) if isinstance(error, ChainError) else type(error).__name__
+                if self.status.chain_trouble != shown:
+                    logger.warning("anchor of %d entries not done yet: %s", self._log.size, shown)
                 self.status.chain_trouble = shown
                 self.status.trouble_since = self.status.trouble_since or time.monotonic()
-                logger.warning("anchor of %d entries not done yet: %s", self._log.size, shown)
                 time.sleep(min(1.0, 0.05 * 2 ** min(failures, 5)))
                 continue
+            if failures:
+                logger.info("anchored again: %d entries", self._log.anchored)
             failures = 0
             self.status.chain_trouble = self.status.trouble_since = None
 

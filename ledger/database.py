@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Column,
     ColumnElement,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     MetaData,
     Table,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from ledger.engines import engine_of, engine_url
@@ -42,7 +44,7 @@ class Occupied(Exception):
 class Database:
     """An engine and its transactions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         """Connects to nothing yet. Raises UnsupportedDatabase."""
         parsed = engine_url(url)
         self.url = url
@@ -57,6 +59,15 @@ class Database:
         """Raises UnsupportedDatabase for one that a ledger cannot be in (its version, encoding, a
         standby, a pooler in between), SQLAlchemyError."""
         self._kind.require(self.engine)
+
+    def probe(self, *, writes: bool) -> None:
+        """Read, and write where so asked, changing nothing. Raises SQLAlchemyError."""
+        with self.write() if writes else self.read() as connection:
+            self._kind.probe(connection, writes=writes)
+
+    def cannot_write(self, error: SQLAlchemyError) -> str | None:
+        """Why, where an error says that the database can be reached but not written to."""
+        return self._kind.cannot_write(getattr(error, "orig", None))
 
     @property
     def one_process(self) -> bool:

@@ -87,6 +87,8 @@ def main() -> None:
     os.umask(0o077)
     # Whoever is told to end must put right what it began, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # or nohup would not work
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     # A terminal without Chinese gets escapes, which in --json are still the same text.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

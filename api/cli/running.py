@@ -12,6 +12,7 @@ import typer
 from api.cli.failing import explain
 from api.cli.options import DataFolder, Json, settings_of
 from api.cli.showing import progress, show
+from ledger import lifeline
 
 PANEL = "Running it"
 app = typer.Typer()
@@ -88,10 +89,13 @@ def serve(
         bool | None,
         typer.Option("--sample", help="With a sample city, in a data folder of its own."),
     ] = None,
+    end_with_stdin: Annotated[bool, typer.Option(lifeline.OPTION, hidden=True)] = False,
 ) -> None:
     """Serve the API; starts and supervises a chain node when no chain URL is given."""
     from api.app import run
 
+    if end_with_stdin:
+        lifeline.end_with_stdin(lifeline.stop_self)
     settings = settings_of(data=data, host=host, port=port, chain_url=chain_url, sample=sample)
     if settings.log_format == "text":
         run(settings)

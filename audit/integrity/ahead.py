@@ -19,7 +19,7 @@ from itertools import cycle
 from multiprocessing import connection as pipes
 from typing import IO, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 
 from audit.integrity.premises import Judge
 from audit.integrity.rereading import Chunk
@@ -37,7 +37,7 @@ CHUNK = 8 * TILE_WIDTH  # entries at a time
 class Work(NamedTuple):
     """What a process that reads is told to (`audit.integrity.reader`)."""
 
-    url: str
+    url: str | URL
     shared: str | None
     """The caller's snapshot, where the engine can share one."""
     master: MasterKey

@@ -41,7 +41,9 @@ class KeepAliveProvider(JSONBaseProvider):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{without_user(url)!r} is no http(s) URL")
         self._secure = parts.scheme == "https"
-        self._host, self._port, self._timeout = parts.hostname, parts.port, timeout
+        # Never without a port: of an IPv6 address the last part would be taken for it.
+        port = parts.port or (443 if self._secure else 80)
+        self._host, self._port, self._timeout = parts.hostname, port, timeout
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._caller = caller
         self._headers = {"Content-Type": "application/json"}

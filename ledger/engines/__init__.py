@@ -48,6 +48,12 @@ class DatabaseEngine(Protocol):
     def require(self, engine: Engine) -> None:
         """See `ledger.database.Database.require`."""
 
+    def probe(self, connection: Connection, *, writes: bool) -> None:
+        """See `ledger.database.Database.probe`."""
+
+    def cannot_write(self, error: BaseException | None) -> str | None:
+        """The driver's error: see `ledger.database.Database.cannot_write`."""
+
     def readers(self, engine: Engine) -> Engine:
         """The same engine, whose transactions see one committed state."""
 
@@ -150,10 +156,10 @@ class DatabaseEngine(Protocol):
 _ENGINES: dict[str, DatabaseEngine] = {"sqlite": Sqlite(), "postgresql": Postgresql()}
 
 
-def engine_url(text: str) -> URL:
+def engine_url(given: str | URL) -> URL:
     """The URL with the driver we use; raises UnsupportedDatabase."""
     try:
-        url = make_url(text)
+        url = make_url(given)
     except ArgumentError:
         raise UnsupportedDatabase("not a database URL, such as postgresql+psycopg://…") from None
     drivers = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}

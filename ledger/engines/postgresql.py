@@ -230,6 +230,14 @@ class Postgresql:
                 "make it, or set another search_path for the role"
             )
 
+    def probe(self, connection: Connection, *, writes: bool) -> None:
+        # A transaction with a number is written down when it commits.
+        connection.execute(text("SELECT txid_current()" if writes else "SELECT 1"))
+
+    def cannot_write(self, error: BaseException | None) -> str | None:
+        state = getattr(error, "sqlstate", None)
+        return {"53100": "its disk is full", "25006": "it is read-only"}.get(str(state))
+
     def readers(self, engine: Engine) -> Engine:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 

@@ -64,6 +64,17 @@ class Sqlite:
     def require(self, engine: Engine) -> None:
         """It comes with Python, and a file is as we made it."""
 
+    def probe(self, connection: Connection, *, writes: bool) -> None:
+        # A number of ours in the file's header: it is written although it is the same.
+        version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if writes:
+            connection.exec_driver_sql(f"PRAGMA user_version={version}")
+
+    def cannot_write(self, error: BaseException | None) -> str | None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        wrong = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)
+        return str(error) if code in wrong else None
+
     def readers(self, engine: Engine) -> Engine:
         return engine
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ledger import lifeline
+from ledger.addresses import bare
 from ledger.node.node import DEFAULT_CHAIN_ID, NodeError
 from ledger.node.server import NodeSettings, run
 
@@ -66,10 +68,13 @@ def main(argv: list[str] | None = None, prog: str = "python -m ledger.node") -> 
         default=[],
         help="account that may send transactions; kept for later starts; may be repeated",
     )
+    parser.add_argument(lifeline.OPTION, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     os.umask(0o077)  # whatever is made is its owner's alone
+    if options.end_with_stdin:
+        lifeline.end_with_stdin(lifeline.kill_self)
     settings = NodeSettings(
-        options.data, options.host, options.port, options.chain_id, tuple(options.sender)
+        options.data, bare(options.host), options.port, options.chain_id, tuple(options.sender)
     )
     try:
         run(settings, partial(print, flush=True))

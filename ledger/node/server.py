@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from ledger.addresses import http_url, in_url
 from ledger.callers import CALLER, Known
 from ledger.listening.connections import Connections, most_connections
 from ledger.listening.peers import Peers
@@ -299,11 +300,11 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise NodeError(
-                f"port {port} of {host} is taken by another process: choose another with --port "
-                "(0: any free one)"
+                f"port {port} of {in_url(host)} is taken by another process: choose another with "
+                "--port (0: any free one)"
             ) from error
         raise NodeError(
-            f"cannot listen on {host}:{port}: {error.strerror}; see --host and --port"
+            f"cannot listen on {in_url(host)}:{port}: {error.strerror}; see --host and --port"
         ) from error
     return listener
 
@@ -328,8 +329,7 @@ def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
     connections = Connections(Peers(), most_connections())
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        url = f"http://{host}:{listener.getsockname()[1]}"
+        url = http_url(settings.host, listener.getsockname()[1])
 
         def announce() -> None:
             say(json.dumps(write_announcement(settings.folder, url, settings.chain_id)))

@@ -48,6 +48,18 @@ class DatabaseServer:
         if os.geteuid() == 0:
             self._as_postgres = ["runuser", "-u", "postgres", "--"]
             shutil.chown(self._folder, "postgres")
+        # Whoever is interrupted, or killed, leaves no server behind.
+        stop = (
+            f"cat > /dev/null; {programs()}/pg_ctl stop -D data -m immediate; rm -rf {self._folder}"
+        )
+        self._end = subprocess.Popen(
+            [*self._as_postgres, "sh", "-c", stop],
+            cwd=self._folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
         self.start()
         with psycopg.connect(f"{self._server} dbname=postgres", autocommit=True) as connection:
@@ -93,10 +105,7 @@ class DatabaseServer:
         os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
     def close(self) -> None:
-        try:
-            self._run("pg_ctl", "stop", "-w", "-m", "immediate")
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._end.communicate(timeout=120)
 
 
 class SeveralProcesses:

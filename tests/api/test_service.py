@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from api.service import Service
+from api.service import Service, initialise
 from api.settings import Settings
 from api.uploads import Upload
 from ledger.database import Occupied
@@ -30,6 +31,25 @@ def test_uploads_of_a_killed_process_are_cleared_away(tmp_path: Path) -> None:
     kept.remove()
     service.bulk_checker.close()
     service.database.close()
+
+
+def test_a_folder_that_is_read_only_is_said_before_anything_is_made(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    if os.geteuid() == 0:  # whom no mode of a folder keeps out
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", data], check=False)
+        if mounted.returncode:
+            pytest.skip("this machine lets nobody mount")
+    else:
+        data.chmod(0o500)
+    try:
+        with pytest.raises(OSError, match="cannot be written to: mount it writable"):
+            initialise(Settings(data=data))
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", data], check=True)
+        else:
+            data.chmod(0o700)
 
 
 @pytest.mark.sqlite_only("PostgreSQL is there for any number of processes")

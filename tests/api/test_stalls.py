@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ import pytest
 
 from api.fsck import run_fsck
 from api.settings import Settings
+from ledger.intake import file_sha256
 from ledger.statements import Kind
 from tests import engines
 
@@ -104,6 +106,22 @@ class Terminal:
         self.http.close()
 
 
+def send_export(town: Any, http: httpx.Client, folder: Path) -> httpx.Response:
+    path = folder / "export.csv"
+    path.write_bytes(b"x" * 100_000)
+    code = town.police.catalogue.type("resident-identity-card").code
+    signed = {"type": code, "file_sha256": file_sha256(path).hex()}
+    statement = town.police.statement(Kind.IMPORT, signed)
+    files = {"file": (path.name, path.read_bytes())}
+    headers = town.police.authorization()
+    return http.post("/v1/imports", data={"statement": statement}, files=files, headers=headers)
+
+
+def readiness(town: Any) -> tuple[int, str | None]:
+    answer = httpx.get(f"{town.url}/readyz", trust_env=False)
+    return answer.status_code, answer.json().get("code")
+
+
 only_on_postgresql = pytest.mark.skipif(
     not engines.on_postgresql(), reason="about a server: SQLite has none"
 )
@@ -135,7 +153,9 @@ def terminal(town: Any) -> Iterator[Callable[[int], Terminal]]:
 
 
 @pytest.mark.sqlite_only("limits the files of the service, which has none where a server has them")
-def test_a_full_disk_under_the_database(town: Any, terminal: Callable[[int], Terminal]) -> None:
+def test_a_full_disk_under_the_database(
+    town: Any, terminal: Callable[[int], Terminal], tmp_path: Path
+) -> None:
     counter = terminal(2)
     with full_disk(town.service.pid, 4096):
         for statement in counter.sent:
@@ -143,6 +163,10 @@ def test_a_full_disk_under_the_database(town: Any, terminal: Callable[[int], Ter
         assert town.size() == counter.first
         # What is there can be read all the same.
         assert len(counter.person.device.grants()) == 2
+        refused = send_export(town, counter.http, tmp_path)
+        assert (refused.status_code, refused.json()["code"]) == (503, "storage.unwritable")
+        until(lambda: readiness(town) == (503, "storage.unwritable"))
+    until(lambda: readiness(town) == (200, None))
     counter.settle()
 
 

@@ -67,7 +67,7 @@ def test_a_restored_dump_is_refused_and_the_missing_entries_are_named(
     run("pg_restore", "--dbname=restored", str(dump))
     restored = processes.database.url.replace("/certledger", "/restored")
     processes.environment["CERTLEDGER_DATABASE"] = restored
-    service._environment["CERTLEDGER_DATABASE"] = restored
+    service.environment["CERTLEDGER_DATABASE"] = restored
     with pytest.raises(DidNotStart, match="First run certledger fsck"):
         service.start()
 
