@@ -171,6 +171,12 @@ def test_a_grant_that_the_phone_shows_is_read_by_the_scanner(
     expect(page.locator(".screen-ask")).to_be_visible()
     scan(page, "6901234567892")
     expect(page.locator(".toast")).to_contain_text("not a code of this service")
+    for text, words in {
+        "EZ1" + "A" * 40: "Only 43 of the code's 51",
+        "EZ1AEBA" + "A" * 44: "code on a screen such as this one",
+    }.items():
+        scan(page, text)
+        expect(page.locator(".toast")).to_contain_text(words)
     wrong = city.grant(person, "name", "identity_number", "of_age_18")
     scan(page, city.scanned(wrong)["code"])
     expect(page.locator(".ended")).to_contain_text("You gave this permission for another place")

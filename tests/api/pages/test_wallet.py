@@ -389,8 +389,17 @@ def test_what_is_no_request_is_refused_in_words(city: Any, phone: Callable[..., 
     person = city.person()
     page = phone(person)
     alert = page.locator("#app [role=alert]")
-    find(page, "hello")
-    expect(alert).to_contain_text("not a kiosk's code")
+    wrong = {
+        "hello": "not a kiosk's code",
+        "EZ1" + "A" * 40: "incomplete: 43 of its 51",
+        "EZ1" + "A" * 50: "This is 53 characters",
+        "EZ1" + "A" * 47 + "0": "at least one is wrong",
+        "AAAA-BBBB-CCCC-DDDD": "one-time code",
+        person.card: "names a certificate",
+    }
+    for text, words in wrong.items():
+        find(page, text)
+        expect(alert).to_contain_text(words)
     find(page, city.scanned(city.grant(person))["code"])
     expect(alert).to_contain_text("somebody's grant")
     unknown = "EZ1" + "AEBA" + "A" * 44

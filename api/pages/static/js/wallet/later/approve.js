@@ -1,10 +1,10 @@
 // A kiosk's request: its code is scanned, typed or pasted; `request.js` then shows who asks.
 
-import { GRANT, isScreenCode, screenCode } from "../../core/codes.js";
 import { busy, field, h, icon, show } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { explain } from "../../core/problems.js";
-import { Camera, kindOf } from "../../core/scanner.js";
+import { recognise } from "../../core/recognise.js";
+import { Camera } from "../../core/scanner.js";
 import { requestPanel } from "./request.js";
 
 const CAMERA = {
@@ -13,6 +13,21 @@ const CAMERA = {
 };
 const noCamera = (error) =>
   CAMERA[error.name]?.() ?? t("The camera does not answer. You can type the code instead.");
+
+const SCAN = () => t("Please scan the one on the kiosk's screen.");
+/** What was read instead of a kiosk's code, and what to do; `n` characters arrived. */
+const NOT_THIS = {
+  cut: (n) => t("This code is incomplete: {n} of its 51 characters. Scan it again, or type what is missing.", { n }),
+  run_together: (n) => t("This is {n} characters, and a kiosk's code has 51. Please scan or type one code only.", { n }),
+  misread: () => t("The code has all its 51 characters, but at least one is wrong. After EZ1 there is no 0, 1, 8 or 9."),
+  grant: () => t("This is the code of somebody's grant. Please scan the one on the kiosk's screen."),
+  newer: () => t("This code is newer than this page. Please load the page again, then scan again."),
+  invitation: () => [t("This looks like a one-time code for signing in: you are signed in."), SCAN()].join(" "),
+  digits: () => [t("These are digits, such as a phone says at a counter."), SCAN()].join(" "),
+  certificate: () => [t("This code names a certificate: it is for checking, on the page “Check”."), SCAN()].join(" "),
+  payment: () => [t("This is a code for paying. Nothing is paid here."), SCAN()].join(" "),
+};
+const OTHER = () => t("This is not a kiosk's code. It begins with EZ1.");
 
 export async function view(place, wallet, state, signal) {
   const problem = h("div", { role: "alert" });
@@ -26,12 +41,10 @@ export async function view(place, wallet, state, signal) {
   });
   const found = async (text) => {
     show(problem);
-    if (!isScreenCode(text)) return failed(t("This is not a kiosk's code. It begins with EZ1."));
-    if (kindOf(text) === GRANT) {
-      return failed(t("This is the code of somebody's grant. Please scan the one on the kiosk's screen."));
-    }
+    const { kind, code: whole, read } = recognise(text);
+    if (kind !== "request") return failed((NOT_THIS[kind] ?? OTHER)(read));
     try {
-      const request = await wallet.api.post("/v1/requests/find", { code: screenCode(text) }, { token: true, signal });
+      const request = await wallet.api.post("/v1/requests/find", { code: whole }, { token: true, signal });
       const { certificates } = await wallet.api.get("/v1/certificates", {}, { signal });
       camera.stop();
       if (!signal.aborted) requestPanel(place, wallet, request, certificates, signal);
