@@ -139,11 +139,9 @@ class Story:
     def environment(self) -> dict[str, str]:
         """Every setting at its default: a database or chain that the caller's environment names
         for real work must never be touched."""
-        return {
-            f"CERTLEDGER_{name.upper()}": "" if setting.default is None else str(setting.default)
-            for name, setting in Settings.model_fields.items()
-            if name not in ("data", "host", "port")
-        }
+        told = Settings.model_construct().environment()
+        ours = {"CERTLEDGER_DATA", "CERTLEDGER_HOST", "CERTLEDGER_PORT"}  # the process sets them
+        return {name: value for name, value in told.items() if name not in ours}
 
     @cached_property
     def service(self) -> ServiceProcess:
@@ -151,9 +149,7 @@ class Story:
 
     @property
     def settings(self) -> Settings:
-        defaults = {name: item.default for name, item in Settings.model_fields.items()}
-        port = self.service.port
-        return Settings(**{**defaults, "data": self.service.data, "port": port})
+        return Settings.model_construct(data=self.service.data, port=self.service.port)
 
     @cached_property
     def log_key(self) -> NoteKey:

@@ -6,12 +6,24 @@ import os
 import string
 import subprocess
 import sys
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from api.demo import ACHIEVED, FRAME, STEPS, Step, _encodings, _wrapped, language_of, run_demo
+from api.demo import (
+    ACHIEVED,
+    FRAME,
+    STEPS,
+    Step,
+    Story,
+    _encodings,
+    _wrapped,
+    language_of,
+    run_demo,
+)
+from api.settings import Settings
 
 SAMPLES = Path(__file__).parents[1] / "data"
 KEYS = [each.key for each in STEPS]
@@ -45,6 +57,18 @@ def test_the_story_comes_out_as_it_should_and_leaves_nothing_behind(tmp_path: Pa
     ):
         assert code in done.stdout
     assert list(tmp_path.glob("certledger-demo-*")) == []
+
+
+def test_the_story_has_every_setting_at_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies = (IPv4Network("10.0.0.1/32"),)
+    elsewhere = Settings(data=tmp_path, port=1, max_batch=7, proxies=proxies, watch=False)
+    for name, value in elsewhere.environment().items():
+        monkeypatch.setenv(name, value)
+    for name, value in Story(tmp_path, SAMPLES, "en").environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == Settings.model_construct(data=tmp_path, port=1)
 
 
 def test_the_steps_are_those_of_the_story() -> None:
