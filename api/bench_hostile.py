@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from api.bench import Counter, counter_of, measured_lookups, resident
+from ledger.lifeline import end_with_stdin, kill_self
 
 CLIENTS, FILES = 64, 1024
 #: What must hold: times the quiet p99, and megabytes more than before.
@@ -88,6 +89,7 @@ def _looping_calls() -> Iterator[bytes]:
 
 
 MEMBERS = b'"a":1,'
+SILENT = "1,100 connections that say nothing"
 KINDS: dict[str, Hostile] = {
     "33 MB of JSON to /v1/certificates": Hostile(
         _full("/v1/certificates", b'{"certificates":[', b'"",', 33 << 20)
@@ -104,9 +106,7 @@ KINDS: dict[str, Hostile] = {
         _full("/v1/grants", b"{", MEMBERS, 65_536, 65_000), hold=MAX_SECONDS
     ),
     "heads of 96 MB": Hostile(_endless_head),
-    "1,100 connections that say nothing": Hostile(
-        lambda: iter(()), connections=1_100, hold=MAX_SECONDS
-    ),
+    SILENT: Hostile(lambda: iter(()), connections=1_100, hold=MAX_SECONDS),
     "a byte a second": Hostile(
         lambda: (b"%c" % byte for byte in b"GET /healthz HTTP/1.1\r\nHost: a" + b"a" * 120), pause=1
     ),
@@ -201,10 +201,7 @@ async def _again_and_again(kind: Hostile, port: int, until: float) -> None:
                         pass
             finally:
                 writer.close()
-        await asyncio.sleep(0.01 if kind.parts is not KINDS[SILENT].parts else 1)
-
-
-SILENT = "1,100 connections that say nothing"
+        await asyncio.sleep(1 if kind is KINDS[SILENT] else 0.01)
 
 
 async def _parties(kind: Hostile, port: int) -> None:
@@ -215,15 +212,8 @@ async def _parties(kind: Hostile, port: int) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     name, port = arguments
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_stdin(kill_self)
     asyncio.run(_parties(KINDS[name], int(port)))
-
-
-def _end_with_parent() -> None:
-    import os
-
-    sys.stdin.buffer.read()
-    os._exit(0)
 
 
 if __name__ == "__main__":

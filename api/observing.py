@@ -34,15 +34,13 @@ _NOT_STORED = b"cache-control", b"no-store"
 #: Routes that stand outside of the framework's own, by their path.
 _STATIC = {"/v1/lookups": "/v1/lookups"}
 
-
 #: Asked by every page in sight, every other second: counted and not logged.
 _UNLOGGED = {"/v1/time"}
 
 
 class Observed:
     """An application, observed. ``stopping`` says whether connections are to end with the answer
-    at hand; with ``access``, a line is logged for every request
-    but that for the time."""
+    at hand; with ``access``, a line is logged for every request but that for the time."""
 
     def __init__(self, app: ASGIApp, *, stopping: Callable[[], bool], access: bool) -> None:
         self._app, self._stopping, self._access = app, stopping, access

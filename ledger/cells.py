@@ -97,7 +97,7 @@ def _without_marks(text: str) -> str | Doubt:
 
 def _standard_characters() -> dict[str, str]:
     """Private-use characters that stood for characters of GBK and GB 18030-2000 which Unicode did
-    not have yet, and what they are since GB 18030-2022 (its annex, and RFC-like tables of WHATWG).
+    not have yet, and what they are since GB 18030-2022 (its annex; WHATWG's index of the same).
 
     Each stood for a two-byte code; most codes Python's codec maps to today's character.
     """

@@ -157,7 +157,9 @@ def _slip(code: str) -> str:
 
 
 def _fields(types: Sequence[dict[str, Any]], certificate: str | None) -> list[str]:
-    type_code = None if certificate is None else certificate.split(".")[5]
+    from ledger.identifiers import CertificateIdentifier
+
+    type_code = None if certificate is None else CertificateIdentifier.parse(certificate).type_code
     return [
         field["name"]
         for kind in types

@@ -108,13 +108,13 @@ def _witness(
 
     from eth_utils.address import to_checksum_address
 
+    from api.checking import READING_ACCOUNT
     from api.client import Client
     from api.keyfiles import load_witness_key
     from api.witnessing import MAX_ANSWER, Witness, WitnessFolder
     from audit.bundle import load_json, read_trust
     from ledger.chain import ChainClient, Deployment
     from ledger.cosignatures import WitnessKey
-    from ledger.encoding import sha256
 
     trust = read_trust(load_json(existing(trust_file).read_bytes()))
     name, private = load_witness_key(existing(key))
@@ -130,7 +130,7 @@ def _witness(
             )
             chain = ChainClient(
                 chain_url,
-                account_key=sha256(b"certledger reads"),
+                account_key=READING_ACCOUNT,
                 deployment=Deployment(
                     trust.chain_id,
                     directory,

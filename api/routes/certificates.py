@@ -355,9 +355,7 @@ def read_refused_rows(
     jobs: ImportJobs = request.app.state.imports
     if jobs.find(import_id, reader.institution)["state"] == RUNNING:
         raise StatementError("import.running", "the import is not over yet; ask again when it is")
-    return StreamingResponse(
-        jobs.refused_rows(import_id), media_type="text/csv", headers={"Cache-Control": "no-store"}
-    )
+    return StreamingResponse(jobs.refused_rows(import_id), media_type="text/csv")
 
 
 async def _run_import(

@@ -62,8 +62,7 @@ def read_entry(
             "statement": show_statement(entry, token, reader, now=time.time()),
             "receipt": receipt,
             "actor": actor,
-        },
-        headers={"Cache-Control": "no-store"},
+        }
     )
 
 

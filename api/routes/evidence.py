@@ -77,8 +77,7 @@ async def evidence(
             "withheld": [
                 {"seq": seq, "until": until} for seq, until in sorted(gathered.withheld.items())
             ],
-        },
-        headers={"Cache-Control": "no-store"},
+        }
     )
 
 

@@ -143,20 +143,16 @@ def code(
         CodeKind.GRANT, handle, code_secret(service.master, "grant", grant_id), now_ms()
     )
     if format == "svg":
-        return Response(qr_svg(text), media_type="image/svg+xml", headers=_PRIVATE)
+        return Response(qr_svg(text), media_type="image/svg+xml")
     if format == "png":
-        return Response(qr_png(text), media_type="image/png", headers=_PRIVATE)
+        return Response(qr_png(text), media_type="image/png")
     return reply(
         {
             "code": text,
             "expires_ms": code_expires_ms(parse_code(text)),
             **code_material(service, "grant", grant_id),
         },
-        headers=_PRIVATE,
     )
-
-
-_PRIVATE = {"Cache-Control": "no-store"}
 
 
 class SpokenCode(BaseModel):
@@ -202,7 +198,6 @@ def spoken(
             "tries": SPOKEN_TRIES,
         },
         201,
-        headers=_PRIVATE,
     )
 
 
@@ -239,7 +234,6 @@ async def open_request(body: SignedBody, service: ServiceDep, auth: AuthDep) -> 
             "receipt": answer.receipt.to_json(),
         },
         status_of(answer.receipt, 201),
-        headers=_PRIVATE,
     )
 
 
@@ -257,14 +251,14 @@ async def read_request(
     what was ``granted`` once it is approved."""
     shown = await asyncio.to_thread(_read_request, service, reader, request_id)
     if wait == 0 or shown["state"] != state:
-        return reply(shown, headers=_PRIVATE)
+        return reply(shown)
     deadline = time.monotonic() + wait
     with service.notices.watch([("request", request_id)], request, reader.kid) as waiter:
         while True:
             shown = await asyncio.to_thread(_read_request, service, reader, request_id)
             left = deadline - time.monotonic()
             if shown["state"] != state or left <= 0 or waiter.ended:
-                return reply(shown, headers=_PRIVATE)
+                return reply(shown)
             # It expires by time alone, which nothing tells.
             expires = (shown["expires_ms"] - now_ms()) / 1000
             await waiter.wait(min(left, expires + 0.01) if expires > 0 else left)
@@ -328,7 +322,7 @@ def find_request(
     # A request's code lives as long as the request; only its tag must be right.
     if check_code(scanned, secret, now_ms()) is Check.INVALID:
         raise unknown
-    return reply(_show_request(service, request_id, with_code=False), headers=_PRIVATE)
+    return reply(_show_request(service, request_id, with_code=False))
 
 
 @router.post("/requests/{request_id}/refusal", openapi_extra=body_schema(Signed))

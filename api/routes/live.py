@@ -30,7 +30,7 @@ _KINDS = ("lookup", "request")
 async def time_here() -> Response:
     """The service's time, Unix milliseconds. Pages in sight ask every other second: it is how they
     keep its time, and notice that it does not answer."""
-    return reply({"time_ms": time.time_ns() // 1_000_000}, headers={"Cache-Control": "no-store"})
+    return reply({"time_ms": time.time_ns() // 1_000_000})
 
 
 @router.get("/notices")
@@ -73,7 +73,7 @@ def _news(service: Service, scope: Scope, after: int, below: int) -> list[dict[s
 def _answer(lines: list[dict[str, Any]], next_after: int) -> Response:
     now = time.time_ns() // 1_000_000
     value = {"lines": lines, "next_after": next_after, "as_of_ms": now}
-    return reply(value, headers={"Cache-Control": "no-store"})
+    return reply(value)
 
 
 def _scope(reader: Enrolled) -> tuple[Scope, Key]:

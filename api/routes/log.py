@@ -190,8 +190,8 @@ async def ready(
     """Whether requests would be served now, and should be: database, chain and committer; and
     that the watch found nothing altered, which stays until the service is started again; and
     that it was not told to stop. Which record was found altered, only the operator and auditors
-    are told (with an access token); the service's log has it too. Asks
-    nobody, so that it answers whatever hangs."""
+    are told (with an access token); the service's log has it too. Nothing else is asked now, so
+    that it answers whatever hangs."""
     if service.stopping:
         return problem(503, "stopping", "the service is stopping", retry_after=5)
     if (found := service.watcher.trouble) is not None:

@@ -58,7 +58,7 @@ async def scan(request: Request, reader: Annotated[Enrolled, Depends(Reader(*ROL
     running.add(reading)
     reading.add_done_callback(running.discard)
     texts = await asyncio.shield(reading)
-    return reply({"texts": texts}, headers={"Cache-Control": "no-store"})
+    return reply({"texts": texts})
 
 
 def read_codes(image: bytes, kind: str) -> list[str]:

@@ -11,7 +11,7 @@ from ledger.callers import Caller
 from ledger.chain.deployment import Deployment
 from ledger.chain.encoding import unhexed
 from ledger.chain.errors import ChainError, RpcFailure
-from ledger.chain.rpc import Node, Rpc, checked_urls, well_formed, without_user
+from ledger.chain.rpc import Node, Rpc, checked_urls, well_formed, without_secrets
 from ledger.chain.sending import Account, GasPolicy
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _nodes(
         patient = KeepAliveProvider(url, patience, caller)
         hasty = patient if haste == patience else KeepAliveProvider(url, haste, caller)
         opened += [patient, hasty]
-        nodes.append(Node(without_user(url), hasty, patient))
+        nodes.append(Node(without_secrets(url), hasty, patient))
 
     def close() -> None:
         for provider in opened:

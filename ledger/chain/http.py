@@ -17,7 +17,7 @@ from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.callers import CALLER, Caller
-from ledger.chain.rpc import without_user
+from ledger.chain.rpc import without_secrets
 
 # Kept for reuse; more threads than this at once open connections of their own.
 MAX_IDLE = 4
@@ -39,7 +39,7 @@ class KeepAliveProvider(JSONBaseProvider):
         super().__init__()
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{without_user(url)!r} is no http(s) URL")
+            raise ValueError(f"{without_secrets(url)!r} is no http(s) URL")
         self._secure = parts.scheme == "https"
         # Never without a port: of an IPv6 address the last part would be taken for it.
         port = parts.port or (443 if self._secure else 80)

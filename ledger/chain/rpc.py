@@ -61,7 +61,7 @@ class Look:
     head: int
 
 
-def without_user(url: str) -> str:
+def without_secrets(url: str) -> str:
     """The URL as it may be shown: user, password, path and query may be secrets."""
     scheme, separator, rest = url.partition("://")
     host = rest.partition("/")[0].partition("?")[0].rpartition("@")[2]
@@ -73,9 +73,13 @@ def checked_urls(text: str) -> list[str]:
     secret."""
     urls = list(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{without_user(url)!r} is no http(s) URL of a node")
+        try:
+            parts = urlsplit(url)
+            fine = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # a port that is none, say
+            fine = False
+        if not fine:
+            raise ValueError(f"{without_secrets(url)!r} is no http(s) URL of a node")
     if not urls:
         raise ValueError("no URL of a node")
     return urls

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.chain import ChainClient, ChainError, ChainUnavailable, Deployment
-from ledger.chain.rpc import HASTE, LOOK, without_user
+from ledger.chain.rpc import HASTE, LOOK, checked_urls, without_secrets
 from ledger.chain.sending import RECONSIDER_SECONDS
 from ledger.outbox import StatusChange
 from tests.ledger.chain.conftest import KEY, Chain, Front
@@ -160,5 +160,15 @@ def test_what_is_waited_for_ends_within_two_seconds() -> None:
 
 
 def test_what_is_secret_of_a_url_is_not_shown() -> None:
-    shown = without_user("https://user:pass@chain.example:8545/v3/key?token=secret")
+    shown = without_secrets("https://user:pass@chain.example:8545/v3/key?token=secret")
     assert shown == "https://chain.example:8545"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://chain", "http://", "http://user:secret@chain:99999/", "http://chain:0", "http://[::1"],
+)
+def test_what_is_no_url_of_a_node_is_refused_and_nothing_secret_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="no http\\(s\\) URL of a node") as refused:
+        checked_urls(f"http://127.0.0.1:8545, {url}")
+    assert "secret" not in str(refused.value)
