@@ -140,16 +140,6 @@ def looks_like_credit_code(number: str) -> bool:
     return len(number) == 18 and not resident
 
 
-def parse_identity_number(text: str, on: date) -> str:
-    """Normalise and check an identity number as of ``on``; raises IdentifierError."""
-    number = normalise(text)
-    if not _IDENTITY.fullmatch(number):
-        raise IdentifierError("identity_number.form")
-    if fault := _fault(number, on):
-        raise IdentifierError(fault)
-    return number
-
-
 def parse_holder_number(text: str, on: date) -> str:
     """Normalise and check the number of a person or body; raises IdentifierError."""
     number = normalise(text)
@@ -157,9 +147,8 @@ def parse_holder_number(text: str, on: date) -> str:
         return number
     if looks_like_credit_code(number):
         return parse_credit_code(number)
-    raise IdentifierError(
-        "identity_number.check_digit" if len(number) == 18 else "holder_number.form"
-    )
+    fault = _fault(number, on) if len(number) == 18 else None
+    raise IdentifierError(fault or "holder_number.form")
 
 
 def credit_code_check(code: str) -> str:

@@ -471,10 +471,6 @@ class ImportReport:
         if self._writer is not None:
             self._writer.writerow((refusal.line, refusal.code, refusal.field or ""))
 
-    def refuse_duplicate(self, item: CertificateType, line: int) -> None:
-        """The ledger found this certificate issued already."""
-        self.refuse(RowRefusal(line, DUPLICATE, item.key[0]))
-
     @property
     def counts(self) -> Mapping[str, int]:
         """``accepted`` and one number for each reason code that occurred."""

@@ -226,6 +226,8 @@ def _identifier(error: Exception) -> tuple[int, str]:
         "credit_code.form": "this is not an 18-character unified social credit code",
         "credit_code.check_digit": "the credit code's last character is wrong: a slip?",
         "identity_number.check_digit": "the identity number's last digit is wrong: a slip?",
+        "identity_number.birth_date": "the date of birth in the identity number is no day that "
+        "it can be: a slip?",
         "holder_number.form": "this is no identity number or credit code, and no number of a "
         "passport, travel permit or permanent residence card",
     }

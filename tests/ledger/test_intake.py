@@ -17,6 +17,7 @@ from ledger.exports.reading import open_table
 from ledger.exports.rows import Wanted
 from ledger.identifiers import identity_check_digit
 from ledger.intake import (
+    DUPLICATE,
     ExportError,
     ImportReport,
     Prepared,
@@ -90,7 +91,7 @@ def import_file(path: Path, item: CertificateType) -> ImportReport:
             if isinstance(row, RowRefusal):
                 report.refuse(row)
             elif item.key_of(row.fields) in seen:
-                report.refuse_duplicate(item, row.line)
+                report.refuse(RowRefusal(row.line, DUPLICATE, item.key[0]))
             else:
                 validate_fields(item, row.fields, on=TODAY)
                 seen.add(item.key_of(row.fields))
@@ -555,7 +556,7 @@ def test_report_keeps_the_first_rows_and_gives_all_to_the_sink() -> None:
     report = ImportReport("a.csv", bytes(32), CARD.type_code, sink)
     for number in range(1, 1502):
         report.refuse(RowRefusal(number, "date.invalid", "birth_date"))
-    report.refuse_duplicate(CARD, 1502)
+    report.refuse(RowRefusal(1502, DUPLICATE, CARD.key[0]))
     report.accept(3)
     found = report.to_json()
     assert found["counts"] == {"accepted": 3, "date.invalid": 1501, "duplicate": 1}
