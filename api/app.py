@@ -28,7 +28,6 @@ from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.imports import ImportJobs
-from api.listening import bound, refusal
 from api.observing import Observed
 from api.pages import routes as pages
 from api.report_pdf import fonts_with
@@ -53,6 +52,7 @@ from api.settings import Settings
 from ledger.addresses import from_here, http_url
 from ledger.listening.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.listening.peers import Peers
+from ledger.listening.sockets import bound, refusal
 
 logger = logging.getLogger(__name__)
 

@@ -47,14 +47,21 @@ class RowResult:
 
 
 class KeyRefused(Exception):
-    """No row can be issued with this key, whatever the file holds; ``code`` is the first row's."""
+    """No row can be issued with this key now, whatever the file holds; ``code`` is a row's."""
 
     def __init__(self, code: str, issued: int) -> None:
         before = f" after {issued} certificates were issued" if issued else ""
-        super().__init__(
-            f"stopped{before}: the service takes no certificate of this type by this key ({code}). "
-            "Is it the department's issuing key, and is the department enrolled for the type?"
-        )
+        if code == "statement.stale":
+            why = (
+                "the service's time is more than a minute from when the rows were signed ({code}). "
+                "Is this machine's clock right? Then send the file again: it goes on from there"
+            )
+        else:
+            why = (
+                "the service takes no certificate of this type by this key ({code}). Is it the "
+                "department's issuing key, and is the department enrolled for the type?"
+            )
+        super().__init__(f"stopped{before}: {why.format(code=code)}")
         self.code = code
 
 

@@ -188,6 +188,10 @@ def _not_served(error: Exception) -> tuple[int, str]:
     return NO, f"not served: {error}"
 
 
+def _cannot_listen(error: Exception) -> tuple[int, str]:
+    return NO, f"not served: {error} (or CERTLEDGER_HOST, CERTLEDGER_PORT)"
+
+
 def _behind(error: Exception) -> tuple[int, str]:
     # In this order: only of what is known to be missing can it be told that it is back.
     return NO, (
@@ -277,7 +281,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("ledger.database", "Occupied", _no),
     ("ledger.engines.unsupported", "UnsupportedDatabase", _wrong),
     ("api.embedded", "NodeDidNotStart", _not_served),
-    ("api.listening", "CannotListen", _not_served),
+    ("ledger.listening.sockets", "CannotListen", _cannot_listen),
     ("api.sample", "NotASampleCity", _wrong),
     ("api.process", "DidNotStart", _not_served),
     ("api.keyfiles", "KeyFileError", _wrong),

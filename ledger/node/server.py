@@ -8,7 +8,6 @@ holds the transaction is on disk. Not its job: methods (`rpc`), the chain (`node
 """
 
 import asyncio
-import errno
 import ipaddress
 import json
 import signal
@@ -24,10 +23,11 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from ledger.addresses import http_url, in_url
+from ledger.addresses import http_url
 from ledger.callers import CALLER, Known
 from ledger.listening.connections import Connections, most_connections
 from ledger.listening.peers import Peers
+from ledger.listening.sockets import CannotListen, bound
 from ledger.node import evm, rpc
 from ledger.node.node import DEFAULT_CHAIN_ID, Node, NodeError, write_announcement
 
@@ -291,45 +291,29 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise NodeError(
-                f"port {port} of {in_url(host)} is taken by another process: choose another with "
-                "--port (0: any free one)"
-            ) from error
-        raise NodeError(
-            f"cannot listen on {in_url(host)}:{port}: {error.strerror}; see --host and --port"
-        ) from error
-    return listener
-
-
-def _on_loopback(listener: socket.socket) -> bool:
-    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-
-
 def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
     """Serve until SIGTERM or SIGINT. Says one line of JSON ({url, pid, chain_id}) when ready.
 
     NodeError: the folder is in use or damaged, or the port is taken.
     """
     # First of all: with the port taken, nothing is made.
-    listener = _bound(settings.host, settings.port)
+    try:
+        listeners = bound(settings.host, settings.port)
+    except CannotListen as error:
+        raise NodeError(str(error)) from error
+    addresses = [listener.getsockname() for listener in listeners]
     try:
         node = Node(settings.folder, chain_id=settings.chain_id, senders=settings.senders)
     except BaseException:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         raise
-    application = Application(node, loopback=_on_loopback(listener))
+    loopback = all(ipaddress.ip_address(address[0]).is_loopback for address in addresses)
+    application = Application(node, loopback=loopback)
     connections = Connections(Peers(), most_connections())
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        url = http_url(settings.host, listener.getsockname()[1])
+        url = http_url(settings.host, addresses[0][1])
 
         def announce() -> None:
             say(json.dumps(write_announcement(settings.folder, url, settings.chain_id)))
@@ -353,7 +337,7 @@ def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
         # would end the process before the store is closed.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        server.run(sockets=[listener])
+        server.run(sockets=listeners)
     finally:
         application.close()
         node.close()

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from api.city import MARKET
+from api.importing import KeyRefused
 from ledger.intake import REPORTED_ROWS
 from ledger.statements import Kind
 
@@ -90,3 +91,9 @@ def test_only_the_department_that_imported_reads_the_list(city: Any, problem: An
     problem(lambda: city.police.get(path, token=False), "token.missing", 401)
     problem(lambda: city.police.get("/v1/imports/none/report"), "import.unknown", 404)
     assert city.police.get(path).status_code == 200
+
+
+def test_a_clock_that_is_wrong_is_not_taken_for_a_wrong_key() -> None:
+    assert "clock" in str(KeyRefused("statement.stale", 500))
+    assert "issuing key" not in str(KeyRefused("statement.stale", 500))
+    assert "issuing key" in str(KeyRefused("key.unknown", 0))

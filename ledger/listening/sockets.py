@@ -1,7 +1,7 @@
-"""The port that the service listens on, taken before anything is made or started.
+"""The port that a service or a node listens on, taken before anything is made or started.
 
-Taken and not yet listened on: whoever connects before the service is ready is refused, and asks
-again, rather than waiting in a queue that nobody serves.
+Taken and not yet listened on: whoever connects before it is ready is refused, and asks again,
+rather than waiting in a queue that nobody serves.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from ledger.addresses import in_url
 
 
 class CannotListen(Exception):
-    """The address cannot be had; the message says which setting to change."""
-
-
-class PortTaken(CannotListen):
-    """Another process listens there."""
+    """The address cannot be had; the message says which option to change."""
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of ``host``, bound and not listening; raises CannotListen."""
+    """A socket for each address of ``host``, all on one port (0: any free one), bound and not
+    listening; raises CannotListen."""
+    asked = port
     with ExitStack() as undo:
         try:
             found = socket.getaddrinfo(
@@ -34,10 +32,11 @@ def bound(host: str, port: int) -> list[socket.socket]:
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                opened.bind(address)
+                opened.bind((address[0], port, *address[2:]))
+                port = opened.getsockname()[1]
                 sockets.append(opened)
         except OSError as error:
-            raise refusal(host, port, error) from error
+            raise refusal(host, asked, error) from error
         undo.pop_all()
     return sockets
 
@@ -45,16 +44,15 @@ def bound(host: str, port: int) -> list[socket.socket]:
 def refusal(host: str, port: int, error: OSError) -> CannotListen:
     """What ``error`` means to whoever chose host and port."""
     if error.errno == errno.EADDRINUSE:
-        return PortTaken(
+        return CannotListen(
             f"port {port} of {in_url(host)} is taken by another process: choose another with "
-            "--port or CERTLEDGER_PORT (0: any free one), or end what listens there"
+            "--port (0: any free one), or end what listens there"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return CannotListen(
-            f"this user may not listen on port {port}: choose one above 1023 with --port or "
-            "CERTLEDGER_PORT"
+            f"this user may not listen on port {port}: choose one above 1023 with --port"
         )
     return CannotListen(
         f"cannot listen on {in_url(host)}: {error.strerror}; name an address of this machine with "
-        "--host or CERTLEDGER_HOST"
+        "--host"
     )
