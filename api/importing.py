@@ -162,7 +162,9 @@ def import_export(
             progress(Progress(export.bytes_read, export.bytes_total, report.accepted, refused))
 
         for chunk in _chunks(rows, report):
-            signed = [signer.sign(row, b64url(source_ref(digest, row.line))) for row in chunk]
+            signed = [
+                signer.sign(row, b64url(source_ref(digest, row.line, row.place))) for row in chunk
+            ]
             waiting.append((chunk, pool.submit(submit, signed)))
             while len(waiting) > in_flight:
                 settle()

@@ -22,8 +22,10 @@ STRAY = " \t\r\n\u3000\xa0\u200b\ufeff"
 _ORDINARY = re.compile(
     "[0-9.\\-/（）()、，。·\u4e00-\u5c6e\u5c70-\u70ea\u70ec-\u951e\u9520-\u9fa5]+"
 )
-_MARKS = frozenset("='’‘`＇＝#＃")
+_MARKS = frozenset("='’‘`＇＝#＃\"")
 _KEPT_AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
+# A program quoted it twice. Around words, marks may be part of a name.
+_QUOTED = re.compile(r'"([0-9A-Za-z.-]*[0-9][0-9A-Za-z.-]*)"')
 _FORMULA = re.compile(r"[=＝]")
 # An apostrophe before a number, or before Chinese, is a spreadsheet's; before a name, who knows.
 _APOSTROPHE = re.compile(
@@ -36,20 +38,32 @@ _NOTHING = frozenset({
     "undefined", "\\n", "inf", "-inf", "infinity", "[object object]",
 })  # fmt: skip
 _LONGEST_NOTHING = max(map(len, _NOTHING))
+# Codes have an E among their digits too, hence so much. What is shown is ×10^17 on paper.
 _SCIENTIFIC = re.compile(
-    r"[+-]?(?:[0-9]+[.,][0-9]+E[+-]?[0-9]{1,3}|[0-9]{1,3}E[+-][0-9]{1,3}|[0-9]E[0-9]{2,3})",
+    r"[+-]?(?:(?:[0-9]+[.,][0-9]*|[.,][0-9]+)\s?E\s?[+-]?[0-9]{1,3}"
+    r"|[0-9]+\s?E\s?\+[0-9]{1,3}|[0-9]{1,3}E-[0-9]{1,3}|[0-9]E[0-9]{2,3}"
+    r"|[0-9.,]+\s?[×x*]\s?10\^[+-]?[0-9]{1,3})",
     re.IGNORECASE | re.ASCII,
 )
 _LINE_END = re.compile(r"(?:_x000[dDaA]_)+")
 _ESCAPE = re.compile(r"_x[0-9A-Fa-f]{4}_")
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});", re.IGNORECASE)
-# Private use, U+FFFD, and what a conversion puts for a character that it does not know.
-_DOUBTFUL = re.compile("[?*\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]|锟斤|烫烫|屯屯")
+# Characters as HTML, JSON and URLs write them.
+_ESCAPED = re.compile(
+    r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|\\u[0-9a-f]{4}|(?:%[0-9a-f]{2}){2}",
+    re.IGNORECASE,
+)
+# Private use, U+FFFD, and what people and conversions put for a character that they do not have:
+# □, 〓, what it is made of (⿰), or, by the wrong table, its bytes one by one (ÕÔ°²).
+_LOST = (
+    "[¿□〓\u2ff0-\u2fff\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]|锟斤拷|烫烫烫|屯屯屯|？？"
+    "|[\x80-\xff]{4}"
+)
+_DOUBTFUL = re.compile(rf"[?*]|{_LOST}")
 _PRIVATE = re.compile("[\ue000-\uf8ff]")
 _REPLACED = re.compile(
-    "[\ue000-\uf8ff\ufffd\U000f0000-\U0010ffff]|锟斤拷|烫烫烫|屯屯屯"
+    rf"{_LOST}"
     r"|\?\?|^\?$|(?<=[^\x00-\x7f])\?|\?(?=[^\x00-\x7f])"
-    r"|\*\*|(?<=[^\x00-\x7f])\*|\*(?=[^\x00-\x7f])"
+    r"|\*\*|^\*$|(?<=[^\x00-\x7f])\*|\*(?=[^\x00-\x7f])"
 )
 
 
@@ -65,7 +79,7 @@ def said(text: str) -> str | Doubt:
         text = unmarked
     if len(text) <= _LONGEST_NOTHING and text.casefold() in _NOTHING:
         return ERROR
-    if text[0] in "0123456789+-" or "０" <= text[0] <= "９":
+    if text[0] in "0123456789+-.," or "０" <= text[0] <= "９":
         if _SCIENTIFIC.fullmatch(text if text.isascii() else unicodedata.normalize("NFKC", text)):
             return DIGITS_LOST
     elif text[0] in "eE错" and _ERROR_NUMBER.fullmatch(text):
@@ -74,7 +88,7 @@ def said(text: str) -> str | Doubt:
         text = _LINE_END.sub("\n", text)
         if _ESCAPE.search(text):
             return CHARACTERS_LOST
-    if "&" in text and _ENTITY.search(text):
+    if ("&" in text or "\\" in text or "%" in text) and _ESCAPED.search(text):
         return CHARACTERS_LOST
     if _DOUBTFUL.search(text):
         text = _PRIVATE.sub(lambda match: _STANDARD.get(match[0], match[0]), text)
@@ -88,6 +102,8 @@ def _without_marks(text: str) -> str | Doubt:
         return match[1].replace('""', '"').strip(STRAY)
     if _FORMULA.match(text):
         return NOT_CALCULATED
+    if text[0] == '"':
+        return match[1] if (match := _QUOTED.fullmatch(text)) else text
     if text[0] in "#＃":
         return ERROR if _ERROR.fullmatch(unicodedata.normalize("NFKC", text)) else text
     if match := _APOSTROPHE.fullmatch(text):

@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from ledger.catalogue import OPEN, is_month, split_period
+from ledger.exports.rows import Month
 
 _MAX_TEXT = 200
 _FOREVER = (
@@ -24,7 +25,7 @@ _FOREVER = (
 )
 _DAY = (
     r"(?:[0-9]{4}([-./])[0-9]{1,2}\%d[0-9]{1,2}"
-    r"|[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日"
+    r"|[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}[日号]"
     r"|[0-9]{8})"
 )
 _DATE = re.compile(_DAY % 1, re.ASCII)
@@ -37,10 +38,15 @@ _PERIOD = re.compile(
 _DIGITS = re.compile(r"[0-9]+")
 _YEAR_MONTH = re.compile(r"([0-9]{4})(?:[-./]([0-9]{1,2})|年([0-9]{1,2})月|([0-9]{2}))", re.ASCII)
 _PARTED = re.compile(r"[0-9]\s+[0-9]")
+_NUMERALS = "〇一二三四五六七八九"
+_SPELLINGS = str.maketrans("零○‐‑−", "〇〇---")
+_IN_NUMERALS = re.compile(
+    rf"(?<![0-9])(?:[{_NUMERALS}]{{1,4}}|[一二三]?十[{_NUMERALS[1:]}]?)(?=[年月日号])"
+)
 _NEVER = "9999"
 # How programs write a date that there is none of, when they count days from somewhere.
 _EARLIEST = "1800"
-_NOTHING = frozenset({"1899-12-30", "1899-12-31", "1900-01-01"})
+_NOTHING = ("1899-12-30", "1899-12-31", "1900-01-01")
 # A blank, a T or 日 parts the time from the day: without one, digits could be of either.
 _TIME = re.compile(
     r"(?P<day>[0-9]{4}[^\sT]*[0-9日])(?:\s*T\s*|\s+|(?<=日))"
@@ -64,13 +70,23 @@ _CHINA = timedelta(hours=8)
 
 def _joined(text: str) -> str:
     """Without blanks, unless one parts two numbers: together they would be another."""
-    if text.isascii() and " " not in text:
-        return text
-    return text if _PARTED.search(text) else "".join(text.split())
+    parts = text.split()
+    return text if len(parts) == 1 or _PARTED.search(text) else "".join(parts)
 
 
 def _plain(text: str) -> str:
-    return text.strip() if text.isascii() else unicodedata.normalize("NFKC", text).strip()
+    """With digits, hyphens and blanks of ASCII for those that only look otherwise."""
+    if text.isascii():
+        return text.strip()
+    text = unicodedata.normalize("NFKC", text).translate(_SPELLINGS).strip()
+    return _IN_NUMERALS.sub(_in_digits, text) if "年" in text else text
+
+
+def _in_digits(match: re.Match[str]) -> str:
+    """十 stands for a digit only where others stand on both sides: 十, 十一, 二十, 二十一."""
+    tens, ten, ones = match[0].partition("十")
+    digits = (tens or "一") + (ones or "〇") if ten else tens
+    return "".join(str(_NUMERALS.index(digit)) for digit in digits)
 
 
 @lru_cache(maxsize=65_536)
@@ -96,10 +112,10 @@ def read_month(text: str) -> str | None:
     if day is not None:
         return _whole_month(day)
     match = _YEAR_MONTH.fullmatch(_joined(_plain(text))) if len(text) <= _MAX_TEXT else None
-    if match is None or match[1] == _NEVER:
+    if match is None or match[0].endswith(".1"):  # as a number, October has lost its zero
         return None
     canonical = f"{match[1]}-{int(match[2] or match[3] or match[4]):02}"
-    return canonical if is_month(canonical) else None
+    return canonical if is_month(canonical) and _is_meant(canonical) else None
 
 
 def read_day_or_month(text: str) -> str | None:
@@ -132,19 +148,27 @@ def read_period(text: str) -> str | None:
     return canonical if split_period(canonical) is not None else None
 
 
-def day_of(cell: date) -> str | None:
+def day_of(cell: date | Month) -> str | None:
     """The day of a workbook's date."""
-    return None if cell.year == 9999 else cell.isoformat()[:10]
+    return None if isinstance(cell, Month) or cell.year == 9999 else cell.isoformat()[:10]
 
 
-def month_of(cell: date) -> str | None:
+def month_of(cell: date | Month) -> str | None:
     """The month that a workbook's date names."""
+    if isinstance(cell, Month):
+        return cell.text
     day = day_of(cell)
     return None if day is None else _whole_month(day)
 
 
-def end_of(cell: date) -> str | None:
+def day_or_month_of(cell: date | Month) -> str | None:
+    return day_of(cell) or month_of(cell)
+
+
+def end_of(cell: date | Month) -> str | None:
     """The end that a workbook's date names."""
+    if isinstance(cell, Month):
+        return None
     if cell.year == 9999:
         return OPEN
     if isinstance(cell, datetime) and (cell.hour, cell.minute) not in ((0, 0), (23, 59)):
@@ -162,13 +186,18 @@ def _calendar_day(text: str) -> str | None:
     numbers = _DIGITS.findall(text)
     if len(numbers[0]) == 8:
         numbers = [text[:4], text[4:6], text[6:8]]
-    if numbers[0] == _NEVER or numbers[0] < _EARLIEST:
-        return None
     try:
         day = date(int(numbers[0]), int(numbers[1]), int(numbers[2])).isoformat()
     except ValueError:
         return None
-    return None if day in _NOTHING else day
+    return day if _is_meant(day) else None
+
+
+def _is_meant(canonical: str) -> bool:
+    """Whether a day or month is more than what a program writes for none."""
+    return _EARLIEST <= canonical < _NEVER and not any(
+        day.startswith(canonical) for day in _NOTHING
+    )
 
 
 def _whole_month(day: str) -> str | None:

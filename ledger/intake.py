@@ -20,7 +20,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -42,6 +42,7 @@ from ledger.catalogue import (
 from ledger.cells import STRAY, said
 from ledger.dates import (
     day_of,
+    day_or_month_of,
     end_of,
     month_of,
     read_day,
@@ -62,7 +63,7 @@ from ledger.exports import (
     open_export,
     source_ref,
 )
-from ledger.exports.rows import DIGITS_LOST, SHOWN_OTHERWISE
+from ledger.exports.rows import DIGITS_LOST, SHOWN_OTHERWISE, Month
 from ledger.identifiers import (
     is_credit_code,
     is_holder_number,
@@ -92,12 +93,21 @@ _LOST = {
 }
 
 _MAX_TEXT_CELL = 100_000
+_MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _LONG_NUMBER = re.compile(r"[1-9][0-9]{15,24}")
 _CUT_NUMBER = re.compile(r"[1-9][0-9]{14}0{1,10}")
 #: Rows by which columns are judged.
 _JUDGED_ROWS = 200
 # A program took the text for a number; whether with leading zeros nobody knows.
-_WAS_A_NUMBER = re.compile(r"[0-9]{8,}\.0")
+_WAS_A_NUMBER = re.compile(
+    r"[0-9]{8,}\.0|(?:[0-9]{13,}|[0-9]{1,3}(?:,[0-9]{3}){4,})\.0+|[0-9]{1,3}(?:,[0-9]{3}){4,}"
+)
+# A program took 3-12 for a day.
+_WAS_A_DAY = re.compile(
+    rf"[0-9]{{1,2}}(?:月[0-9]{{1,2}}日|-(?:{_MONTHS}))|(?:{_MONTHS}|[0-9]{{1,2}}月)-[0-9]{{2}}"
+)
+# Dashes, strokes and zeros stand where there is nothing to write.
+_SAYS_NOTHING = re.compile(r"[\W_0]+")
 # Joined, two numbers would be another one.
 _PARTED = re.compile(r"\d\s+\d")
 _BOOLEANS = frozenset({"true", "false"})
@@ -124,6 +134,8 @@ class Prepared:
     valid_until: date | None
     """Last day on which it holds, inclusive; None: no expiry."""
     subject: str
+    place: int = 0
+    """Among the rows that begin on the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +170,7 @@ def _text_of(value: Plain) -> str:
     raise _Invalid(SHOWN_OTHERWISE.code)
 
 
-Plain = str | date | bool
+Plain = str | date | Month | bool
 """A cell that certainly says something; texts are not blank, and without marks (`ledger.cells`)."""
 
 Reader = Callable[[Plain, date], FieldValue]
@@ -167,7 +179,7 @@ Reader = Callable[[Plain, date], FieldValue]
 def _reader(item: Field) -> Reader:
     longest, spellings, low, high = item.max_length, item.spellings, item.minimum, item.maximum
     folded = {key.casefold(): value for key, value in spellings.items()}
-    units = item.units
+    units, required, past = item.units, item.required, item.past
 
     def text(value: Plain, on: date) -> str:
         if type(value) is not str:
@@ -175,8 +187,10 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(FIELD_INVALID if isinstance(value, bool) else SHOWN_OTHERWISE.code)
         if value.casefold() in _BOOLEANS:
             raise _Invalid(FIELD_INVALID)
-        if value.endswith(".0") and _WAS_A_NUMBER.fullmatch(value):
+        if _WAS_A_NUMBER.fullmatch(value):
             raise _Invalid(DIGITS_LOST.code)
+        if len(value) < 8 and _WAS_A_DAY.fullmatch(value):
+            raise _Invalid(SHOWN_OTHERWISE.code)
         plain = value
         if len(plain) > _MAX_TEXT_CELL:
             raise _Invalid(FIELD_INVALID)
@@ -189,6 +203,8 @@ def _reader(item: Field) -> Reader:
                 raise _Invalid(FIELD_INVALID)
         if len(plain) > longest:
             raise _Invalid(FIELD_INVALID)
+        if required and _SAYS_NOTHING.fullmatch(plain):
+            raise _Invalid(FIELD_MISSING)
         return plain
 
     def enum(value: Plain, on: date) -> str:
@@ -200,14 +216,14 @@ def _reader(item: Field) -> Reader:
         return found
 
     def dated(
-        of_text: Callable[[str], str | None], of_cell: Callable[[date], str | None]
+        of_text: Callable[[str], str | None], of_cell: Callable[[date | Month], str | None]
     ) -> Reader:
         def read(value: Plain, on: date) -> str:
             if type(value) is str:
                 found = of_text(value)
             else:
-                found = of_cell(value) if isinstance(value, date) else None
-            if found is None:
+                found = of_cell(value) if isinstance(value, date | Month) else None
+            if found is None or (past and found > on.isoformat()):
                 raise _Invalid(DATE_INVALID)
             return found
 
@@ -271,7 +287,7 @@ def _reader(item: Field) -> Reader:
         Format.ENUM: enum,
         Format.DATE: dated(read_day, day_of),
         Format.MONTH: dated(read_month, month_of),
-        Format.DATE_OR_MONTH: dated(read_day_or_month, day_of),
+        Format.DATE_OR_MONTH: dated(read_day_or_month, day_or_month_of),
         Format.UNTIL: dated(read_end, end_of),
         Format.PERIOD: dated(read_period, _period_of),
         Format.IDENTITY_NUMBER: identity_number,
@@ -284,7 +300,7 @@ def _reader(item: Field) -> Reader:
     return readers[item.format]
 
 
-def _period_of(cell: date) -> str | None:
+def _period_of(cell: date | Month) -> str | None:
     end = end_of(cell)
     return None if end is None else f"{OPEN}/{end}"
 
@@ -332,14 +348,18 @@ def _joined(whole: Cell | None, halves: tuple[Cell | None, Cell | None]) -> Cell
 
 
 def _half(
-    cell: Cell | None, of: tuple[Callable[[str], str | None], Callable[[date], str | None]]
+    cell: Cell | None, of: tuple[Callable[[str], str | None], Callable[[date | Month], str | None]]
 ) -> str | None:
     text = said(cell) if type(cell) is str else cell
     if text is None or text == "":
         return None
     if isinstance(text, Doubt):
         raise _Invalid(text.code)
-    found = of[0](text) if type(text) is str else of[1](text) if isinstance(text, date) else None
+    found = None
+    if type(text) is str:
+        found = of[0](text)
+    elif isinstance(text, date | Month):
+        found = of[1](text)
     if found is None:
         raise _Invalid(DATE_INVALID)
     return found
@@ -386,7 +406,8 @@ def prepare(item: CertificateType, row: Row, on: date) -> Prepared | RowRefusal:
     except FieldError as error:
         return RowRefusal(row.line, error.code, error.field)
     fields.update(derive(item, fields, on))
-    return Prepared(row.line, fields, valid_from, valid_until, str(fields[item.subject.name]))
+    subject = str(fields[item.subject.name])
+    return Prepared(row.line, fields, valid_from, valid_until, subject, row.place)
 
 
 def prepare_rows(
@@ -404,7 +425,7 @@ def prepare_rows(
                 name: DIGITS_LOST if name in cut and _zeros_behind(cell) else cell
                 for name, cell in row.cells.items()
             }
-            yield prepare(item, Row(row.line, cells), on)
+            yield prepare(item, replace(row, cells=cells), on)
         else:
             yield prepare(item, row, on)
 

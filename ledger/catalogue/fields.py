@@ -33,14 +33,19 @@ from ledger.identifiers import (
     looks_like_credit_code,
 )
 
-# C0, C1, soft hyphen, Arabic letter mark, zero-width and direction marks, line separators,
-# overrides and isolates, byte-order mark, annotation marks, noncharacters, surrogates, tags:
-# nothing a certificate needs, and each can make one text look like another. A table and not what
-# `unicodedata` says, which depends on the Python: a name in a block that a newer Unicode added is a
-# name, on every one of them.
+# C0, C1, soft hyphen, joiners, fillers, Arabic letter mark, zero-width and direction marks, line
+# separators, overrides and isolates, variation selectors, byte-order mark, annotation marks,
+# noncharacters, surrogates, tags: nothing a certificate needs, and each can make one text look like
+# another. A table and not what `unicodedata` says, which depends on the Python: a name in a block
+# that a newer Unicode added is a name, on every one of them.
 HIDING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff"
     "\ufdd0-\ufdef\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+# Marks that go over a letter: with none before them, the letter is lost.
+_BARE_MARK = re.compile(
+    "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f]"
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MONTH = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
@@ -65,6 +70,7 @@ def is_plain_text(text: str) -> bool:
         return text.isprintable() and text == text.strip()
     return (
         HIDING.search(text) is None
+        and _BARE_MARK.match(text) is None
         and unicodedata.is_normalized("NFC", text)
         and text == text.strip()
     )
@@ -114,6 +120,7 @@ def whole_years(since: date, on: date) -> int:
 
 def _checker(field: Field) -> Check:
     longest, values, low, high = field.max_length, field.values, field.minimum, field.maximum
+    past = field.past
 
     def text(value: FieldValue, on: date) -> str | None:
         fine = type(value) is str and 0 < len(value) <= longest and is_plain_text(value)
@@ -123,7 +130,8 @@ def _checker(field: Field) -> Check:
         return None if type(value) is str and value in values else "field.invalid"
 
     def day(value: FieldValue, on: date) -> str | None:
-        return None if type(value) is str and canonical_date(value) else "date.invalid"
+        found = canonical_date(value) if type(value) is str else None
+        return "date.invalid" if found is None or (past and found > on) else None
 
     def month(value: FieldValue, on: date) -> str | None:
         return None if type(value) is str and is_month(value) else "date.invalid"

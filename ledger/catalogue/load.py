@@ -61,6 +61,7 @@ _FIELD_KEYS = frozenset(
         "required",
         "personal",
         "subject",
+        "past",
         "max",
         "minimum",
         "maximum",
@@ -164,6 +165,7 @@ def _field(name: str, data: dict[str, Any]) -> Field:
     form = Format(data["format"])
     values = tuple(data.get("values", ()))
     _need(bool(values) == (form is Format.ENUM), f"{where}: values go with the format enum")
+    _need("past" not in data or form is Format.DATE, f"{where}: past goes with a date")
     _need("units" not in data or form is Format.INTEGER, f"{where}: units go with an integer")
     halves = tuple(tuple(data.get(key, ())) for key in ("start_columns", "end_columns"))
     _need(
@@ -181,6 +183,7 @@ def _field(name: str, data: dict[str, Any]) -> Field:
         required=bool(data.get("required", False)),
         personal=bool(data.get("personal", False)),
         subject=bool(data.get("subject", False)),
+        past=bool(data.get("past", False)),
         max_length=int(data.get("max", _DEFAULT_LENGTH)),
         minimum=int(data.get("minimum", 0)),
         maximum=int(data.get("maximum", _LARGEST_INTEGER)),

@@ -99,6 +99,8 @@ class Field:
     required: bool
     personal: bool
     subject: bool
+    past: bool
+    """For a date: not after the day of issue, as births are."""
     max_length: int
     minimum: int
     maximum: int
@@ -161,7 +163,7 @@ class Retention:
         return {"years": self.years, "from": "end", "text": text}
 
 
-_BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"]+")
+_BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"\u200b\ufeff]+")
 
 
 def normalise_column(header: str) -> str:

@@ -17,6 +17,7 @@ from ledger.exports.rows import (
     Doubt,
     ExportError,
     LeftOut,
+    Month,
     Row,
     Unreadable,
     Wanted,
@@ -67,9 +68,11 @@ class Export:
 
     def __iter__(self) -> Iterator[Row | Unreadable]:
         names = self._names
+        last, place = 0, 0
         while isinstance(told := self._next(), list):
             self.bytes_read, batch = told
             for line, cells in batch:
+                last, place = line, place + 1 if line == last else 0
                 if isinstance(cells, str):
                     yield Unreadable(line, cells)
                     continue
@@ -77,7 +80,7 @@ class Export:
                     name: _cell(cell) if type(cell) is dict else cell
                     for name, cell in zip(names, cells, strict=True)
                 }
-                yield Row(line, values)
+                yield Row(line, values, place)
         self.left_out = [LeftOut(**item) for item in told["left_out"]]
 
     def _next(self) -> Any:
@@ -105,7 +108,10 @@ def open_export(path: str | Path, filename: str, item: CertificateType) -> Expor
 
 
 def _cell(told: dict[str, str]) -> Cell:
-    return Doubt(told["doubt"]) if "doubt" in told else datetime.fromisoformat(told["date"])
+    ((kind, text),) = told.items()
+    if kind == "date":
+        return datetime.fromisoformat(text)
+    return Month(text) if kind == "month" else Doubt(text)
 
 
 def file_sha256(path: str | Path) -> bytes:
@@ -114,9 +120,11 @@ def file_sha256(path: str | Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
-def source_ref(file_digest: bytes, line: int) -> bytes:
-    """32 bytes that name one row of one file, the same whenever it is imported again.
+def source_ref(file_digest: bytes, line: int, place: int) -> bytes:
+    """32 bytes that name one row of one file, the same whenever it is imported again: the
+    ``place``-th, from 0, of those that begin on the line.
 
-    The line number alone goes into it, no content: it may stand in logs of jobs, never on chain.
+    Numbers alone go into it, no content: it may stand in logs of jobs, never on chain.
     """
-    return hashlib.sha256(b"certledger-row\x00" + file_digest + line.to_bytes(8, "big")).digest()
+    where = line.to_bytes(8, "big") + place.to_bytes(8, "big")
+    return hashlib.sha256(b"certledger-row\x00" + file_digest + where).digest()

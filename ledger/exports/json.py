@@ -186,9 +186,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+def _fraction(text: str) -> str | Doubt:
+    """As written, unless with an exponent: which digits it had, or whether it was none, is lost."""
+    return DIGITS_LOST if "e" in text.lower() else text
+
+
 # Numbers stay as written: 18 digits do not fit a float, and leading forms matter for nobody else.
 _JSON = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_int=_integer, parse_float=str, parse_constant=_no_constant
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_fraction, parse_constant=_no_constant
 )
 
 

@@ -13,7 +13,7 @@ from typing import IO, Any, Protocol
 
 from ledger.exports.csv import CsvTable
 from ledger.exports.json import JsonTable
-from ledger.exports.rows import Cell, Doubt, ExportError, LeftOut, Record, Wanted
+from ledger.exports.rows import Cell, Doubt, ExportError, LeftOut, Month, Record, Wanted
 from ledger.exports.text import TextLines
 from ledger.exports.xlsx import XlsxTable
 
@@ -87,4 +87,6 @@ def told(path: str, suffix: str, wanted: dict[str, Any]) -> Iterator[Any]:
 def _told(cell: Cell | None) -> Any:
     if isinstance(cell, Doubt):
         return {"doubt": cell.code}
+    if isinstance(cell, Month):
+        return {"month": cell.text}
     return {"date": cell.isoformat()} if isinstance(cell, date) else cell

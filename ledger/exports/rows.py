@@ -36,7 +36,15 @@ CHARACTERS_LOST = Doubt("cell.characters_lost")
 NO_DATE = Doubt("date.invalid")
 """Formatted as a date, but no day that every spreadsheet program agrees on."""
 
-Cell = str | date | bool | Doubt
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A workbook's date of which the sheet shows no more than the month: ``YYYY-MM``."""
+
+    text: str
+
+
+Cell = str | date | Month | bool | Doubt
 """A cell as read: numbers stay text as written; ``datetime`` is a ``date`` too."""
 
 Record = tuple[int, list[Cell | None] | str]
@@ -57,6 +65,8 @@ class Row:
 
     line: int
     cells: Mapping[str, Cell | None]
+    place: int = 0
+    """Among the rows that begin on the line, which a JSON array may have many of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,6 +226,13 @@ def test_text_that_hides_characters_is_not_plain(hidden: str) -> None:
         assert not is_plain_text(f"甲{hidden}乙")
 
 
+@pytest.mark.parametrize(
+    "text", ["\u0301甲", "\u20dd", "甲\ufe00", "甲\U000e0100", "甲\u3164", "\u2800"]
+)
+def test_a_mark_over_nothing_a_filler_or_a_variation_is_not_plain(text: str) -> None:
+    assert not is_plain_text(text)
+
+
 SMALL = """
 code = "library-card"
 type_code = "11100000000013338W999"

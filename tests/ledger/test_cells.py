@@ -28,6 +28,11 @@ from ledger.exports.rows import CHARACTERS_LOST, DIGITS_LOST, ERROR, NOT_CALCULA
         ("E座3层", "E座3层"),
         ("44E12345", "44E12345"),
         ("1E5A", "1E5A"),
+        ("2012E-15", "2012E-15"),
+        ("100%", "100%"),
+        ('"0123"', "0123"),
+        ('"好"店', '"好"店'),
+        ("Pääkkönen", "Pääkkönen"),
         ("Nanjing", "Nanjing"),
         ("你好？", "你好？"),
         ("路1号_x000D_\n2室", "路1号\n\n2室"),
@@ -55,7 +60,8 @@ def test_marks_come_off_and_all_else_stays(text: str, plain: str) -> None:
         )],
         *[(number, DIGITS_LOST) for number in (
             "1.05581E+17", "1.05581e+17", "1,05581E+17", "1.05581E17", "1E+17", "1e17",
-            "105.581E+15", "-1.5E-7",
+            "105.581E+15", "-1.5E-7", "1.E+17", ".105E+18", "105581E+12", "1.05581 E+17",
+            "1.05581×10^17", "1.05581*10^17",
             "１．０５Ｅ＋１７", '="1.05581E+17"', "'1.05581E+17",
         )],
         *[(formula, NOT_CALCULATED) for formula in (
@@ -64,6 +70,7 @@ def test_marks_come_off_and_all_else_stays(text: str, plain: str) -> None:
         *[(lost, CHARACTERS_LOST) for lost in (
             "赵\ue000", "赵\U000f0001", "赵\ufffd", "赵?", "?", "???", "锟斤拷", "赵**", "赵*",
             "&#40863;", "赵&#x9f99;", "A&amp;B", "甲_x0041_乙",
+            r"\u8d75", "%E8%B5%B5", "赵□", "〓", "⿰王赵", "Jos¿", "赵？？", "ÕÔ°²Äþ",
         )],
     ],
 )  # fmt: skip

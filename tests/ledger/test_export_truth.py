@@ -145,7 +145,9 @@ def write_date(chance: random.Random, day: date) -> Written:
         ])  # fmt: skip
         return Written(f"{m}-{d}", False, lossy)
     if habit < 6:
-        cell = books.number(str(serial(day)), chance.choice(DATES))
+        # Of the first of a month, a format without the day tells no more than the month.
+        style = chance.choice([form for form in DATES if d > 1 or FORMATS[form] != 57])
+        cell = books.number(str(serial(day)), style)
         return Written(padded(chance, chance.choice(texts)), True, cell)
     return Written(padded(chance, chance.choice(texts)))
 

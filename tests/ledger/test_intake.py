@@ -144,7 +144,8 @@ def test_csv_is_read_in_every_usual_form(encoding: str, delimiter: str, newline:
 
 
 def test_header_may_come_after_a_title_and_in_another_order() -> None:
-    text = "二〇二六年导出\n\nID number,full name,性别,民族,生日,地址,签发机关,有效期,备注\n"
+    text = "二〇二六年导出\n\nID number,full name,\ufeff性别,民\u200b族"
+    text += ",生日,地址,签发机关,有效期,备注\n"
     text += f"{NUMBER},赵安宁,女,汉,19900307,某路,某局,长期,无\n"
     (row,) = run(text.encode())
     assert isinstance(row, Prepared)
@@ -292,6 +293,16 @@ def card_row(**cells: object) -> Row:
         ({"name": "赵\ud800"}, "field.invalid", "name"),
         ({"address": "长" * 201}, "field.invalid", "address"),
         ({"address": "105581201405.0"}, "cell.digits_lost", "address"),
+        ({"address": "105581201405001234.00"}, "cell.digits_lost", "address"),
+        ({"address": "105,581,201,405,001"}, "cell.digits_lost", "address"),
+        ({"address": "3月12日"}, "cell.shown_otherwise", "address"),
+        ({"address": "12-Mar"}, "cell.shown_otherwise", "address"),
+        ({"name": "—"}, "field.missing", "name"),
+        ({"name": "/"}, "field.missing", "name"),
+        ({"name": "0"}, "field.missing", "name"),
+        ({"name": "\u0301赵"}, "field.invalid", "name"),
+        ({"name": "葛\U000e0100"}, "field.invalid", "name"),
+        ({"birth_date": "2030-01-01"}, "date.invalid", "birth_date"),
         ({"address": "true"}, "field.invalid", "address"),
         ({"address": True}, "field.invalid", "address"),
         ({"name": "赵\x07", "birth_date": "1990-02-30"}, "date.invalid", "birth_date"),
@@ -385,6 +396,21 @@ def test_json_array_is_read_with_its_line_numbers() -> None:
     assert (first.line, second.line) == (2, 13)
     assert run(b"[]", "firms.json", LICENCE) == []
     assert code_of(text[:-5].encode(), "firms.json", LICENCE) == "export.unreadable"
+
+
+def test_objects_on_one_line_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "firms.json"
+    path.write_text(json.dumps([licence(), licence(法定代表人=None), licence()]) + "\n")
+    with open_export(path, path.name, LICENCE) as export:
+        rows = list(prepare_rows(LICENCE, export, on=TODAY))
+    assert [(row.line, row.place) for row in rows if isinstance(row, Prepared)] == [(1, 0), (1, 2)]
+
+
+def test_a_number_of_json_with_an_exponent_has_lost_its_digits() -> None:
+    text = json.dumps(licence()).replace('"50\\u4e07\\u5143"', "1.5E3")
+    assert run(text.encode(), "firms.jsonl", LICENCE) == [
+        RowRefusal(1, "cell.digits_lost", "registered_capital")
+    ]
 
 
 def workbook(*rows: list[object]) -> bytes:
@@ -546,9 +572,10 @@ def test_block_size_changes_nothing(size: int, encoding: str) -> None:
 
 def test_source_ref_names_a_row_of_a_file() -> None:
     digest = hashlib.sha256(CSV_BYTES).digest()
-    assert source_ref(digest, 2) == source_ref(digest, 2)
-    assert source_ref(digest, 2) != source_ref(digest, 3)
-    assert source_ref(digest, 2) != source_ref(bytes(32), 2)
+    assert source_ref(digest, 2, 0) == source_ref(digest, 2, 0)
+    assert source_ref(digest, 2, 0) != source_ref(digest, 3, 0)
+    assert source_ref(digest, 2, 0) != source_ref(digest, 2, 1)
+    assert source_ref(digest, 2, 0) != source_ref(bytes(32), 2, 0)
 
 
 def test_report_keeps_the_first_rows_and_gives_all_to_the_sink() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.catalogue import load_catalogue
+from ledger.dates import day_of, day_or_month_of, month_of
 from ledger.exports.reading import open_table
 from ledger.exports.rows import (
     DIGITS_LOST,
@@ -20,6 +21,7 @@ from ledger.exports.rows import (
     Cell,
     ExportError,
     LeftOut,
+    Month,
     Row,
     Wanted,
 )
@@ -74,7 +76,7 @@ def code_of(content: bytes) -> str:
 FORMATS: tuple[int | str, ...] = (
     0, 1, 2, 9, 10, 11, 12, 14, 27, 36, 50, 58, 49, "000000", "0.00", "#,##0.00_ ", "0.00E+00",
     '0"元"', '"¥"#,##0', "yyyy\\-mm\\-dd", 'yyyy"年"m"月"d"日";@', "[$-804]yyyy/m/d h:mm;@",
-    "[DBNum1][$-804]yyyy年m月d日", "G/通用格式", "[Red]0;[Blue]-0", "0,", "h:mm", "e年m月",
+    "[DBNum1][$-804]yyyy年m月d日", "G/通用格式", "[Red]0;[Blue]-0", "0,", "h:mm", ";;;",
 )  # fmt: skip
 
 
@@ -108,6 +110,7 @@ FORMATS: tuple[int | str, ...] = (
         ("0,", "5000", SHOWN_OTHERWISE),
         ("G/通用格式", "12", "12"),
         ("[Red]0;[Blue]-0", "12", "12"),
+        (";;;", "12", SHOWN_OTHERWISE),
     ],
 )
 def test_a_number_is_read_where_stored_and_shown_agree(
@@ -120,8 +123,8 @@ def test_a_number_is_read_where_stored_and_shown_agree(
 
 @pytest.mark.parametrize(
     "form",
-    [14, 27, 36, 50, 58, "yyyy\\-mm\\-dd", 'yyyy"年"m"月"d"日";@', "[$-804]yyyy/m/d h:mm;@",
-     "[DBNum1][$-804]yyyy年m月d日", "e年m月"],
+    [14, "yyyy\\-mm\\-dd", 'yyyy"年"m"月"d"日";@', "[$-804]yyyy/m/d h:mm;@",
+     "[DBNum1][$-804]yyyy年m月d日", "h:mm"],
 )  # fmt: skip
 @pytest.mark.parametrize(
     ("since_1904", "stored", "day"),
@@ -152,6 +155,33 @@ def test_a_date_is_read_whatever_its_format(
     else:
         assert isinstance(found, Prepared)
         assert found.fields["issued_on"] == day
+
+
+SPARSE: tuple[int | str, ...] = (
+    27, 36, 50, 57, 17, "e年m月", 'mmm\\-yy', 58, 28, "m月d日", "d-mmm", "yyyy",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("form", "stored", "day", "month", "either"),
+    [
+        # Whoever types 2024年1月 gets the first of January, and sees the month.
+        *[(form, "45292", None, "2024-01", "2024-01") for form in SPARSE[:7]],
+        *[(form, "45293", "2024-01-02", None, "2024-01-02") for form in SPARSE[:7]],
+        # Whoever types 1月2日 gets the year of that day.
+        *[(form, "45293", None, None, None) for form in SPARSE[7:11]],
+        *[(form, "32875", "1990-01-02", None, "1990-01-02") for form in SPARSE[7:11]],
+        ("yyyy", "45292", None, None, None),
+    ],
+)  # fmt: skip
+def test_what_a_spreadsheet_filled_in_is_not_read_from_a_date_that_shows_less(
+    form: int | str, stored: str, day: str | None, month: str | None, either: str | None
+) -> None:
+    cell = number(stored, SPARSE.index(form))
+    found = one(Book([Sheet([HEADER, row(issued=cell)])], SPARSE))["issued_on"]
+    dated = found if isinstance(found, Month | date) else None
+    told = (day_of(dated), month_of(dated), day_or_month_of(dated)) if dated else (None,) * 3
+    assert told == (day, month, either)
 
 
 @pytest.mark.parametrize(
