@@ -1,7 +1,7 @@
 """From a department's export to prepared certificates.
 
 Brings each cell to its canonical form, checks it, derives the yes/no fields and gives every row
-either as `Prepared` or as `RowRefusal` with one reason. Pure: the reader is `ledger.exports`.
+either as `Prepared` or as `RowRefusal` with one reason. Reads no file: `ledger.exports` does.
 
 Reasons, in the order in which they outrank each other within a row (a person mends the first,
 and the file comes back with the rest): ``row.unreadable``, ``field.missing``, ``cell.…`` (the

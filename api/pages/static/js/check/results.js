@@ -2,21 +2,19 @@
 
 import { Problem } from "../core/api.js";
 import { checkList } from "../core/checks.js";
+import { identifierIn } from "../core/codes.js";
 import { badge, facts, h, icon } from "../core/dom.js";
 import { catalogue, formatNumber, formatTime, institutionName, itemName, t, typeName } from "../core/i18n.js";
 import { verifyReceipt } from "../core/proof.js";
 import { describeState } from "../core/states.js";
 import { eventName } from "./events.js";
 
-const IDENTIFIER = /1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{6,18}\.[0-9A-Z]{7,32}\.[0-9]{3}\.[0-9A-Z]$/;
-
 /** An element with the result, null where there is nothing to check; throws Problem, Unreachable. */
 export async function checkAnything(api, text) {
   const receipt = readReceipt(text);
   if (receipt) return checkReceipt(api, receipt);
-  // Alone, or at the end of the address that a printed copy's code has.
-  const identifier = IDENTIFIER.exec(text.normalize("NFKC").replace(/\s/g, "").toUpperCase());
-  return identifier && checkCertificate(api, identifier[0]);
+  const identifier = identifierIn(text);
+  return identifier && checkCertificate(api, identifier);
 }
 
 /** A receipt as it is, or inside an answer that came with one. */

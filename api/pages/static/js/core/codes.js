@@ -28,6 +28,11 @@ export const LENGTH = 51; // characters of a screen code
 /** Without blanks and what else scanners and hands put between: STX, ETX, GS, marks of no width. */
 export const bare = (text) => text.normalize("NFKC").replace(/[\s\x00-\x1f\x7f\u200b-\u200f\u2060]+/g, "");
 
+const IDENTIFIER = /1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{6,18}\.[0-9A-Z]{7,32}\.[0-9]{3}\.[0-9A-Z]$/;
+
+/** A certificate's identifier (GB/T 36904), alone or at the end of an address as a printed copy's code has it; or null. */
+export const identifierIn = (text) => IDENTIFIER.exec(bare(text).toUpperCase())?.[0] ?? null;
+
 /** A code for people to type: groups of four, told apart. */
 export const inGroups = (code) => code.match(/.{1,4}/g).join(" ");
 

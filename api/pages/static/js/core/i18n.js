@@ -117,6 +117,9 @@ export function formatAgo(at, now) {
 /** Several names in a row: "name, sex and address". */
 export const formatList = (items) => formats.list.format(items);
 
+/** The type that a certificate's identifier holds the code of (GB/T 36904), if any. */
+export const typeIn = (identifier) =>
+  Object.keys(catalogue.types).find((type) => catalogue.types[type].type_code === identifier?.split(".")[5]);
 export const typeName = (code) => catalogue.types[code]?.name ?? code;
 export const fieldName = (type, field) => catalogue.types[type]?.fields[field] ?? field;
 export const itemName = (code) => catalogue.items[code]?.name ?? code;

@@ -1,13 +1,8 @@
 // What somebody scanned, typed or pasted, whatever it is: so that a page can say what it got and what
 // to do with it instead of "wrong code". Takes a text apart, and keeps and sends nothing.
 
-import { GRANT, LENGTH, REQUEST, bare, screenCode } from "./codes.js";
+import { GRANT, LENGTH, REQUEST, bare, identifierIn, screenCode } from "./codes.js";
 import { kindOf } from "./scanner.js";
-
-const IDENTIFIER = /1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{6,18}\.[0-9A-Z]{7,32}\.[0-9]{3}\.[0-9A-Z](?![0-9A-Z])/i;
-
-/** A certificate's identifier (GB/T 36904), alone or inside an address such as a copy's code has. */
-export const identifierIn = (text) => IDENTIFIER.exec(bare(text))?.[0].toUpperCase() ?? null;
 
 /** A file's kind by the members that it has. */
 const FILES = {

@@ -3,7 +3,7 @@
 import { Problem } from "../../core/api.js";
 import { badge, facts, h, icon } from "../../core/dom.js";
 import {
-  catalogue, fieldName, formatNumber, formatTime, formatValue, institutionName, itemName, language, t, tn, typeName,
+  catalogue, fieldName, formatNumber, formatTime, formatValue, institutionName, itemName, language, t, tn, typeIn, typeName,
 } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 
@@ -56,10 +56,6 @@ export function releasedView({ body, asked }, showing) {
     ],
   };
 }
-
-/** The type that an identifier holds the code of (GB/T 36904). */
-const typeIn = (certificate) =>
-  Object.keys(catalogue.types).find((type) => catalogue.types[type].type_code === certificate?.split(".")[5]);
 
 export function refusedView({ body, presented, asked }, showing) {
   const words = body.reason[language.startsWith("zh") ? "zh" : "en"];

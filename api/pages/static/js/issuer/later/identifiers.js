@@ -1,7 +1,7 @@
 // Numbers as people and scanners type them: certificates' identifiers (GB/T 36904) and holders'
 // numbers. The same folding and the same check as ledger/identifiers.py.
 
-import { catalogue } from "../../core/i18n.js";
+import { typeIn } from "../../core/i18n.js";
 
 const ROOT = "1.2.156.3005.2";
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -28,8 +28,7 @@ export function readIdentifier(text) {
   if (!match) return { wrong: "form" };
   const [, typeCode, issuer, serial, version, check] = match;
   if (checkCharacter(typeCode + issuer + serial + version) !== check) return { wrong: "check" };
-  const type = Object.keys(catalogue.types).find((code) => catalogue.types[code].type_code === typeCode);
-  return { id, type };
+  return { id, type: typeIn(id) };
 }
 
 const HOLDER_NUMBERS = [

@@ -1,7 +1,7 @@
 // Refusals for the person whose certificate it is: what is so, then what to do. The service's own
 // sentences (authz/reasons.py) speak to the clerk.
 
-import { catalogue, t, typeName } from "../../core/i18n.js";
+import { t, typeIn, typeName } from "../../core/i18n.js";
 
 const shareAgain = () => t("Share it again on your phone, or let this machine ask for it.");
 const askIssuer = () => t("Please ask the department that issued it.");
@@ -75,10 +75,6 @@ const REASONS = {
     t("Please go to a counter; touch Help to see where."),
   ],
 };
-
-/** The type that an identifier holds the code of (GB/T 36904). */
-const typeIn = (certificate) =>
-  Object.keys(catalogue.types).find((type) => catalogue.types[type].type_code === certificate?.split(".")[5]);
 
 /** @param {{type: string, reason: string, certificate?: string}} part `[what, next]` */
 export function whyRefused({ type, reason, certificate }) {
