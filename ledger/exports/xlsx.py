@@ -14,7 +14,9 @@ from typing import IO
 
 from ledger.exports.header import Header, accept, find_header
 from ledger.exports.rows import MERGED, Cell, ExportError, LeftOut, Record, Wanted
-from ledger.exports.workbook import Sheet, SheetRow, SheetRows, Workbook, damaged
+from ledger.exports.sheet import Sheet, SheetRow, SheetRows
+from ledger.exports.workbook import Workbook
+from ledger.exports.xml import damaged
 
 
 class XlsxTable:
