@@ -18,10 +18,11 @@ from ledger.exports.rows import CHARACTERS_LOST, DIGITS_LOST, ERROR, NOT_CALCULA
 # Zero-width characters at the ends come with cells copied from web pages.
 STRAY = " \t\r\n\u3000\xa0\u200b\ufeff"
 
-# Digits, Chinese and their punctuation; not what mojibake consists of. Most cells are such.
-_ORDINARY = re.compile(
-    "[0-9.\\-/（）()、，。·\u4e00-\u5c6e\u5c70-\u70ea\u70ec-\u951e\u9520-\u9fa5]+"
-)
+_HAN = "\u4e00-\u5c6e\u5c70-\u70ea\u70ec-\u951e\u9520-\u9fa5"  # without those of 屯, 烫, 锟
+#: Most cells are Chinese words or figures, and no mark is: it saves them all that follows. Words
+#: are plain text (`ledger.catalogue.is_plain_text`) too.
+WORDS = re.compile(f"[{_HAN}][{_HAN}0-9A-Za-z.\\-/（）()、，。·]*")
+_FIGURES = re.compile(r"[0-9.\-/]+")
 _MARKS = frozenset("='’‘`＇＝#＃\"")
 _KEPT_AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 # A program quoted it twice. Around words, marks may be part of a name.
@@ -70,7 +71,7 @@ _REPLACED = re.compile(
 def said(text: str) -> str | Doubt:
     """The cell's text, trimmed; empty for a blank one."""
     text = text.strip(STRAY)
-    if not text or _ORDINARY.fullmatch(text):
+    if not text or WORDS.fullmatch(text) or _FIGURES.fullmatch(text):
         return text
     if text[0] in _MARKS:
         unmarked = _without_marks(text)

@@ -39,7 +39,7 @@ from ledger.catalogue import (
     is_plain_text,
     validity_of,
 )
-from ledger.cells import STRAY, said
+from ledger.cells import STRAY, WORDS, said
 from ledger.dates import (
     day_of,
     day_or_month_of,
@@ -185,6 +185,10 @@ def _reader(item: Field) -> Reader:
         if type(value) is not str:
             # Numbers and codes that a spreadsheet took for a date or for a yes are not got back.
             raise _Invalid(FIELD_INVALID if isinstance(value, bool) else SHOWN_OTHERWISE.code)
+        if WORDS.fullmatch(value):
+            if len(value) > longest:
+                raise _Invalid(FIELD_INVALID)
+            return value
         if value.casefold() in _BOOLEANS:
             raise _Invalid(FIELD_INVALID)
         if _WAS_A_NUMBER.fullmatch(value):
@@ -393,7 +397,7 @@ def prepare(item: CertificateType, row: Row, on: date) -> Prepared | RowRefusal:
                 return RowRefusal(row.line, FIELD_MISSING, name)
             continue
         try:
-            if isinstance(value, Doubt):
+            if type(value) is not str and isinstance(value, Doubt):
                 raise _Invalid(lost if value == DIGITS_LOST else value.code)
             fields[name] = read(value, on)
         except _Invalid as error:
