@@ -132,5 +132,9 @@ class Authenticator:
         if not enrolled.valid_at(int(now * 1000)):
             raise StatementError("key.not_valid", "the key is revoked or outside its validity")
         if enrolled.role not in roles:
-            raise StatementError("actor.role", f"{enrolled.role} keys may not read this")
+            raise StatementError(
+                "actor.role",
+                f"a key of role {enrolled.role} may not read this; these may: "
+                + ", ".join(sorted(roles)),
+            )
         return enrolled

@@ -88,8 +88,10 @@ def import_(
 
 
 def _department(enrolled: Mapping[str, Any]) -> str:
-    if "institution" not in enrolled:
-        raise WrongInput("this is a holder's key; issuing needs an issuing department's")
+    if enrolled["role"] != "issuer":
+        raise WrongInput(
+            f"the key's role is {enrolled['role']}: issuing needs an issuing department's key"
+        )
     return str(enrolled["institution"])
 
 
@@ -117,6 +119,9 @@ _REFUSED = {
     "cell.digits_lost": "a spreadsheet rounded the number: format the column as text, export again",
     "cell.shown_otherwise": "the sheet shows another value than it stores: format it as text",
     "cell.merged": "a merged cell: unmerge, and write the value in every row",
+    "identity_number.check_digit": "a digit was mistyped or lost",
+    "credit_code.check_digit": "a character was mistyped or lost",
+    "duplicate": "such a certificate is live already, or the row stands twice in the file",
     "cell.characters_lost": "characters that a conversion lost, or that only the sender's font has",
 }
 

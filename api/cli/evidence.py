@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,9 @@ from api.cli.failing import Answer, WrongInput, existing
 from api.cli.naming import certificate_option, dispute_option, grant_option, within_log
 from api.cli.options import Json, KeyFile, Url, client_of, out_option, signing_key
 from api.cli.showing import columns, local_time, show, write_whole
+
+if TYPE_CHECKING:
+    from audit.bundle import Trust
 
 app = typer.Typer()
 
@@ -89,23 +94,48 @@ def verify(
 
     Exit 0: verified. 1: something failed, or is withheld. 2: not a bundle, or not a trust file.
     """
-    from audit.bundle import MAX_BUNDLE, BundleError, load_json, read_bundle, read_trust
+    from audit.bundle import load_json, read_bundle
     from audit.forks import KIND as FORK
     from audit.forks import read_fork, verify_fork
     from audit.verification import VERIFIED, verify_bundle
 
-    content = existing(bundle).read_bytes()
-    if len(content) > MAX_BUNDLE:
-        raise BundleError(f"a bundle has at most {MAX_BUNDLE} bytes")
-    trusted = read_trust(load_json(existing(trust_file).read_bytes()))
-    value = load_json(content)
-    if isinstance(value, dict) and value.get("kind") == FORK:
-        report = verify_fork(read_fork(value), trusted.log).to_json()
-    else:
-        report = verify_bundle(read_bundle(value), trusted).to_json()
+    trusted = trust_in(trust_file)
+    with readable(bundle, "evidence", "certledger evidence"):
+        value = load_json(evidence_in(bundle))
+        if isinstance(value, dict) and value.get("kind") == FORK:
+            report = verify_fork(read_fork(value), trusted.log).to_json()
+        else:
+            report = verify_bundle(read_bundle(value), trusted).to_json()
     show(report, as_json, "\n".join(_lines(report)))
     if report["verdict"] != VERIFIED:
         raise Answer(f"not verified: {report['verdict']}")
+
+
+@contextmanager
+def readable(path: Path, what: str, made_by: str) -> Iterator[None]:
+    """A file that is something else is told by its name, and with the command that makes one."""
+    from audit.bundle import BundleError
+
+    try:
+        yield
+    except BundleError as error:
+        raise WrongInput(f"{path} is no {what} ({error}). Make it with: {made_by}") from error
+
+
+def evidence_in(path: Path) -> bytes:
+    from audit.bundle import MAX_BUNDLE, BundleError
+
+    content = existing(path).read_bytes()
+    if len(content) > MAX_BUNDLE:
+        raise BundleError(f"a bundle has at most {MAX_BUNDLE} bytes")
+    return content
+
+
+def trust_in(path: Path) -> Trust:
+    from audit.bundle import load_json, read_trust
+
+    with readable(path, "trust file", "certledger trust"):
+        return read_trust(load_json(existing(path).read_bytes()))
 
 
 def _lines(report: dict[str, Any]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from api.cli.failing import Answer, WrongInput, existing
+from api.cli.evidence import evidence_in, readable, trust_in
+from api.cli.failing import Answer, WrongInput
 from api.cli.options import Json, Url, out_option, settings_of
 from api.cli.showing import show, write_whole
 
@@ -34,19 +35,17 @@ def report(
     """
     from api.client import service_address
     from api.report import names_of, read, report_pdf
-    from audit.bundle import MAX_BUNDLE, BundleError, load_json, read_trust
     from audit.report_content import LANGUAGES
     from audit.verification import VERIFIED
 
     if lang not in LANGUAGES:
         raise WrongInput("--lang is one of " + ", ".join(LANGUAGES))
-    content = existing(bundle).read_bytes()
-    if len(content) > MAX_BUNDLE:
-        raise BundleError(f"a bundle has at most {MAX_BUNDLE} bytes")
+    with readable(bundle, "evidence", "certledger evidence"):
+        evidence = read(evidence_in(bundle))
     settings = settings_of()
     drawn = report_pdf(
-        read(content),
-        read_trust(load_json(existing(trust_file).read_bytes())),
+        evidence,
+        trust_in(trust_file),
         names_of(lang),
         language=lang,
         made_ms=time.time_ns() // 1_000_000,

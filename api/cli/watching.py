@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.evidence import trust_in
 from api.cli.failing import WrongInput, existing
 from api.cli.options import DataFolder, Json, settings_of
 from api.cli.showing import local_time
@@ -112,11 +113,10 @@ def _witness(
     from api.client import Client
     from api.keyfiles import load_witness_key
     from api.witnessing import MAX_ANSWER, Witness, WitnessFolder
-    from audit.bundle import load_json, read_trust
     from ledger.chain import ChainClient, Deployment
     from ledger.cosignatures import WitnessKey
 
-    trust = read_trust(load_json(existing(trust_file).read_bytes()))
+    trust = trust_in(trust_file)
     name, private = load_witness_key(existing(key))
     public = WitnessKey(name, private.public_key().public_bytes_raw())
     with ExitStack() as opened:

@@ -31,6 +31,14 @@ class Table(Protocol):
     def __iter__(self) -> Iterator[Record]: ...
 
 
+#: How files begin, in small letters, that are easily taken for an export. A page of HTML named .xls
+#: is what many web systems call an export.
+_NO_TABLE = (
+    *(b"%pdf", b"{\\rtf", b"<?xml", b"<!", b"<html", b"<table", b"<svg", b"<meta", b"<style"),
+    *(b"\x89png", b"\xff\xd8\xff", b"gif8", b"rar!", b"7z\xbc\xaf", b"\x1f\x8b"),
+)
+
+
 def open_table(stream: IO[bytes], suffix: str, wanted: Wanted) -> Table:
     """The table in ``stream``, which can be sought in; raises ExportError, also while it is read.
 
@@ -49,6 +57,12 @@ def open_table(stream: IO[bytes], suffix: str, wanted: Wanted) -> Table:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not text:
         raise ExportError("export.empty", "the file is empty")
+    if text[:8].lower().startswith(_NO_TABLE):
+        raise ExportError(
+            "export.unreadable",
+            "the file is a document, a page, a picture or an archive: "
+            "save the table as CSV (UTF-8) or .xlsx",
+        )
     if suffix in {".xlsx", ".xlsm"}:
         raise ExportError("export.unreadable", "the file is not a workbook, whatever its name")
     lines = TextLines(stream)

@@ -220,6 +220,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rsa": RSAKey.generate_key(2048, private=True).as_dict(private=True),
         "ed25519": OKPKey.generate_key("Ed25519", private=True).as_dict(private=True),
         "set": {"keys": [jwk]},
+        "trust": json.loads((PROJECT / "tests/vectors/evidence.json").read_text("utf-8"))["trust"],
         "list": [jwk],
         "mixed": {**jwk, "d": other["d"]},
         "off-curve": {**jwk, "y": jwk["x"]},
@@ -282,6 +283,29 @@ def test_a_key_that_may_not_be_read_is_said_so(tmp_path: Path) -> None:
     key.write_text("{}")
     key.chmod(0)
     assert "Permission denied" in line("trace", "--key", str(key), code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("verify text --trust trust", ("text is no evidence", "certledger evidence")),
+        ("verify trust --trust trust", ("trust is no evidence", "certledger evidence")),
+        ("report binary --trust trust --out x", ("binary is no evidence", "certledger evidence")),
+        ("verify text --trust set", ("set is no trust file", "certledger trust")),
+        ("verify text --trust none", ("no such file: none",)),
+        (
+            "watch --url http://127.0.0.1:1 --trust set --state s --witness-key witness",
+            ("set is no trust file", "certledger trust"),
+        ),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_what_makes_the_right_one(
+    keys: Path, words: str, said: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(keys)
+    told = line(*words.split(), code=2)
+    for word in said:
+        assert word in told
 
 
 # --- ports --------------------------------------------------------------------------------------

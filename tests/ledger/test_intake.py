@@ -500,6 +500,9 @@ def test_workbook_cut_short_is_refused(share: float) -> None:
         (b"PK\x03\x04", "a.xlsx", "export.unreadable"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a.xls", "export.unreadable"),
         ("姓名".encode("utf-16"), "a.csv", "export.unreadable"),
+        (b"%PDF-1.7\n", "a.csv", "export.unreadable"),
+        (b"\xef\xbb\xbf\n<TABLE><tr><td>", "a.xls", "export.unreadable"),
+        (b"\x89PNG\r\n\x1a\n", "a.png", "export.unreadable"),
         (b"[1, 2", "a.json", "export.unreadable"),
     ],
 )
