@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any, cast
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -162,6 +163,75 @@ class Application(FastAPI):
         )
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, with a word when it listens and an end that turns nobody away."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, connections: Connections) -> None:
+        super().__init__(config)
+        self._service, self._connections = service, connections
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._looking = asyncio.create_task(self._connections.look_after())
+            settings = self._service.settings
+            port = self.servers[0].sockets[0].getsockname()[1]
+            logs.say(settings.log_format, f"ready: {http_url(settings.host, port)}")
+            if settings.sample:
+                sample.found_in_background(settings, http_url(from_here(settings.host), port))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # At once: a proxy that asks must hear of it before the port is closed.
+        self._service.stopping = True
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """In this order, so that nobody whose connection was taken is turned away by a reset:
+        wait until the proxy knows, with every answer ending its connection; listen no more, but
+        hear out who has connected; then what uvicorn does, which closes what is idle and
+        waits for the rest."""
+        # Or whoever waits for news would hold up the end for as long.
+        self._service.leave()
+        logger.info("stopping")
+        await self._pause(max(self._service.settings.stop_delay, _LINGER_SECONDS))
+        await self._listen_no_more()
+        await self._pause(_LINGER_SECONDS)
+        await super().shutdown(sockets)
+
+    async def _listen_no_more(self) -> None:
+        # Closing a port resets whoever the system has connected and nobody has fetched: under
+        # load, always somebody. A second handle on it keeps the queue until that is empty.
+        listening = [
+            socket.socket(fileno=os.dup(given.fileno()))
+            for server in self.servers
+            for given in server.sockets
+        ]
+        fetched: list[socket.socket] = []
+        for server in self.servers:
+            server.close()
+        for listener in listening:
+            listener.setblocking(False)
+            with contextlib.suppress(OSError), listener:
+                while True:
+                    fetched.append(listener.accept()[0])
+        loop = asyncio.get_running_loop()
+        for connection in fetched:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.force_exit:
+            await asyncio.sleep(0.05)
+
+
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -176,73 +246,10 @@ def run(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
-    import uvicorn
-
     logs.configure(settings.log_format)
     logs.say(settings.log_format, f"starting, data in {settings.data}", sys.stderr)
     if settings.report_font is not None:
         fonts_with(settings.report_font)  # or the first who asks for a report would hear of it
-
-    class Announced(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                self._looking = asyncio.create_task(connections.look_after())
-                port = self.servers[0].sockets[0].getsockname()[1]
-                logs.say(settings.log_format, f"ready: {http_url(settings.host, port)}")
-                if settings.sample:
-                    sample.found_in_background(settings, http_url(from_here(settings.host), port))
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # At once: a proxy that asks must hear of it before the port is closed.
-            service.stopping = True
-            super().handle_exit(sig, frame)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """In this order, so that nobody whose connection was taken is turned away by a reset:
-            wait until the proxy knows, with every answer ending its connection; listen no more, but
-            hear out who has connected; then what uvicorn does, which closes what is idle and
-            waits for the rest."""
-            # Or whoever waits for news would hold up the end for as long.
-            service.leave()
-            logger.info("stopping")
-            await self._pause(max(settings.stop_delay, _LINGER_SECONDS))
-            await self._listen_no_more()
-            await self._pause(_LINGER_SECONDS)
-            await super().shutdown(sockets)
-
-        async def _listen_no_more(self) -> None:
-            # Closing a port resets whoever the system has connected and nobody has fetched: under
-            # load, always somebody. A second handle on it keeps the queue until that is empty.
-            listening = [
-                socket.socket(fileno=os.dup(given.fileno()))
-                for server in self.servers
-                for given in server.sockets
-            ]
-            fetched: list[socket.socket] = []
-            for server in self.servers:
-                server.close()
-            for listener in listening:
-                listener.setblocking(False)
-                with contextlib.suppress(OSError), listener:
-                    while True:
-                        fetched.append(listener.accept()[0])
-            loop = asyncio.get_running_loop()
-            for connection in fetched:
-                connection.setblocking(False)
-                await loop.connect_accepted_socket(self._protocol, connection)
-
-        def _protocol(self) -> asyncio.Protocol:
-            kind: Any = config.http_protocol_class
-            made: asyncio.Protocol = kind(
-                config=config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-            return made
-
-        async def _pause(self, seconds: float) -> None:
-            until = time.monotonic() + seconds
-            while time.monotonic() < until and not self.force_exit:
-                await asyncio.sleep(0.05)
 
     if settings.sample:
         sample.prepare(settings)
@@ -263,7 +270,7 @@ def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
         timeout_keep_alive=KEEP_SECONDS,
         timeout_graceful_shutdown=_ANSWER_SECONDS,
     )
-    server = Announced(config)
+    server = _Server(config, service, connections)
     try:
         # Last of all: from here on, whatever ends this must stop what was started.
         service.start()

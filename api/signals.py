@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect at the end of this. One that were to raise while a process is
-    being made would lose hold of it: it would run on, and nobody would know. Not by the mask, which
-    the process would inherit."""
+    """Ctrl-C, SIGTERM and SIGHUP take effect at the end of this. One that were to raise while a
+    process is being made would lose hold of it: it would run on, and nobody would know. Not by the
+    mask, which the process would inherit."""
     if threading.current_thread() is not threading.main_thread():
         yield  # no signal raises here
         return
     met: list[int] = []
     handlers = {
         number: signal.signal(number, lambda caught, _frame: met.append(caught))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield
