@@ -299,7 +299,8 @@ def validity_of(
 ) -> tuple[date | None, date | None]:
     """First and last day (inclusive) on which a certificate with canonical ``fields`` holds.
 
-    None means no bound. Raises FieldError when the last day comes before the first.
+    None means no bound. Raises FieldError when the last day comes before the first, or period and
+    last day say different ends.
     """
     rule = item.validity
     start = end = None
@@ -313,7 +314,10 @@ def validity_of(
         start, stated = first or start, True
     if rule.until is not None and rule.until in fields:
         named = rule.until
-        end, stated = canonical_end(str(fields[rule.until]))[1], True
+        last = canonical_end(str(fields[rule.until]))[1]
+        if stated and last != end:
+            raise FieldError("date.invalid", named)
+        end, stated = last, True
     if not stated and rule.years is not None and start is not None:
         end = _years_later(start, rule.years)
     if start is not None and end is not None and end < start:

@@ -211,6 +211,28 @@ def test_validity_follows_the_rule_of_the_type() -> None:
         validity_of(nurse, {"registered_on": "2024-02-29", "valid_until": "2023-01-01"})
 
 
+@pytest.mark.parametrize(
+    ("period", "until", "agree"),
+    [
+        ("2024-01-01/2029-12-31", "2029-12-31", True),
+        ("2024-01-01/..", "..", True),
+        ("2024-01-01/2029-12-31", "2028-12-31", False),
+        ("2024-01-01/2029-12-31", "..", False),
+        ("2024-01-01/..", "2029-12-31", False),
+    ],
+)
+def test_two_ends_of_one_certificate_that_differ_are_none(
+    period: str, until: str, agree: bool
+) -> None:
+    permit = CATALOGUE.type("food-business-permit")
+    fields = {"valid_period": period, "valid_until": until}
+    if agree:
+        assert validity_of(permit, fields)[1] == (None if until == ".." else date(2029, 12, 31))
+    else:
+        with pytest.raises(FieldError, match=r"date\.invalid"):
+            validity_of(permit, fields)
+
+
 @given(st.text(max_size=30))
 def test_period_is_read_only_in_its_canonical_form(text: str) -> None:
     found = split_period(text)
