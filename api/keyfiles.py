@@ -21,6 +21,8 @@ from joserfc.jwk import ECKey
 
 from ledger.cosignatures import WitnessKey
 
+_SECRET = re.compile(rb"[0-9a-f]{64}")
+
 
 class KeyFileError(Exception):
     """A key file is missing, unreadable or not what it should be."""
@@ -124,6 +126,21 @@ def _read(path: Path) -> bytes:
     return content
 
 
+def is_private_key(path: Path) -> bool:
+    """Whether a file holds a secret of any kind that is made here: nothing may take its place."""
+    try:
+        content = _read(path).strip()
+    except KeyFileError:
+        return False
+    if content.startswith((WITNESS_FILE, b"-----BEGIN ")) or _SECRET.fullmatch(content):
+        return True
+    try:
+        value = orjson.loads(content)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and "kty" in value and "d" in value
+
+
 def _instead(content: bytes) -> str:
     """What a file that is no JWK of an elliptic curve looks like, with what to do."""
     text = content.strip()
@@ -131,7 +148,7 @@ def _instead(content: bytes) -> str:
         return ": it is a witness's key, which signs checkpoints alone"
     if text.startswith(b"-----BEGIN "):
         return f": it is PEM. {_NEW}"
-    if re.fullmatch(rb"[0-9a-f]{64}", text):
+    if _SECRET.fullmatch(text):
         return ": it is one of a data folder's own secrets"
     return f". {_NEW}"
 

@@ -16,6 +16,7 @@ from api.cli.options import (
     KeyFile,
     Url,
     client_of,
+    out_option,
     signing_key,
 )
 from api.cli.showing import columns, entry_number, folded, local_time, show
@@ -53,7 +54,7 @@ def import_(
         str | None, typer.Option(help="Code of the department; default: the key's own.")
     ] = None,
     refused: Annotated[
-        Path | None, typer.Option(help="Write every refused row (line, code, field) to this CSV.")
+        Path | None, out_option("Write every refused row (line, code, field) to this CSV.")
     ] = None,
     url: Url = "",
     as_json: Json = False,

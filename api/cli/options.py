@@ -37,6 +37,12 @@ def _writable(path: Path | None) -> Path | None:
             raise WrongInput(f"no such folder: {path.parent}")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise WrongInput(f"{path} cannot be written: permission denied")
+        from api.keyfiles import is_private_key  # not for whoever asks for help
+
+        if path.is_file() and is_private_key(path):
+            raise WrongInput(
+                f"{path} holds a private key, which is never overwritten: name another"
+            )
     return path
 
 

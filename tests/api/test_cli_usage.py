@@ -427,14 +427,24 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_is_done(tmp_path:
     key = tmp_path / "k.jwk"
     run("keys", "new", "--out", str(key), code=0)
     grant = ("grant", CARD_ID[:-1] + "J", "--fields", "name", "--department", "d", "--item", "i")
-    for path, said in ((tmp_path / "none" / "f.svg", "no such folder"), (tmp_path, "is a folder")):
+    run("keys", "new", "--witness", "w.example/a", "--out", str(tmp_path / "witness.key"), code=0)
+    secret = tmp_path / "master.key"
+    secret.write_text("ab" * 32 + "\n")
+    kept = {path: path.read_bytes() for path in (key, tmp_path / "witness.key", secret)}
+    for path, said in (
+        (tmp_path / "none" / "f.svg", "no such folder"),
+        (tmp_path, "is a folder"),
+        *((path, "never overwritten") for path in kept),
+    ):
         for words in (
             (*grant, "--sites", "s", "--key", str(key), "--qr"),
             ("evidence", "--entry", "1", "--key", str(key), "--out"),
             ("trust", "--out"),
             ("report", str(key), "--trust", str(key), "--out"),
+            ("import", str(key), "--type", "t", "--issuer", str(key), "--refused"),
         ):
             assert said in line(*words, str(path), code=2)
+    assert kept == {path: path.read_bytes() for path in kept}
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(
