@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
@@ -168,6 +168,12 @@ def install(app: FastAPI) -> None:
             value: T = kept[1]
             return value
 
+    @cache
+    def words(name: str, language: str, later: bool) -> Kept:
+        # Not by `built`: this is asked for on the event loop, and must not wait while names are
+        # read from the database.
+        return Kept.of(orjson.dumps(translations.for_scripts(name, language, later=later)))
+
     def show(page: Page) -> Any:
         template = templates.get_template(f"{page.name}.html")
 
@@ -208,16 +214,7 @@ def install(app: FastAPI) -> None:
         if name not in _PAGE_NAMES:
             return problem(404, "route.unknown", "Not Found")
         language = lang if lang in LANGUAGES else language_of(request)
-        return _kept(
-            request,
-            built(
-                ("messages", name, language, later),
-                None,
-                lambda: Kept.of(
-                    orjson.dumps(translations.for_scripts(name, language, later=later))
-                ),
-            ),
-        )
+        return _kept(request, words(name, language, later))
 
     @router.get("/assets/names.json")
     def names(
@@ -249,8 +246,8 @@ def install(app: FastAPI) -> None:
             for more, later in (("", False), ("&later=true", True)):
                 names = names_of(service, "wallet", lang, later=later)
                 spoken[f"/assets/names.json?lang={lang}&page=wallet{more}"] = names
-                words = translations.for_scripts("wallet", lang, later=later)
-                spoken[f"/assets/messages/wallet.json?lang={lang}{more}"] = words
+                said = translations.for_scripts("wallet", lang, later=later)
+                spoken[f"/assets/messages/wallet.json?lang={lang}{more}"] = said
         return worker_script(spoken).encode()
 
     @router.get("/check/offline.html")
@@ -277,8 +274,8 @@ def install(app: FastAPI) -> None:
             names_now = names_in(service, lang, with_fields=True, only_asked=False)
             kept[f"/assets/names.json?lang={lang}&page=check"] = names_now
             for more, later in (("", False), ("&later=true", True)):
-                words = translations.for_scripts("check", lang, later=later)
-                kept[f"/assets/messages/check.json?lang={lang}{more}"] = words
+                said = translations.for_scripts("check", lang, later=later)
+                kept[f"/assets/messages/check.json?lang={lang}{more}"] = said
         return offline_page(language, kept, trust.to_json()).encode()
 
     app.include_router(router)
