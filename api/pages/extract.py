@@ -8,6 +8,7 @@ domains limit it to these; with ``--check`` nothing is written.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -18,10 +19,17 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from api.pages.i18n import COMMON, LANGUAGES, SOURCE_LANGUAGE
+from api.pages.routes import without_comments
 
 HERE = Path(__file__).parent
 _KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "t": None, "tn": (1, 2)}
-_JINJA = {"trimmed": "true", "silent": "false"}
+_OPTIONS = {
+    ".html": ("jinja2.ext:babel_extract", {"trimmed": "true", "silent": "false"}),
+    ".js": ("javascript", {"parse_template_string": "true"}),
+}
+#: A call in a script, read plainly: with its message, where that is one whole string.
+_CALL = re.compile(r'(?<![\w.$])tn?\((?:\s*"((?:[^"\\]|\\.)*)"\s*[,)])?')
+_DEFINES = "i18n.js"
 
 
 def sources() -> Iterator[tuple[str, Path]]:
@@ -39,13 +47,7 @@ def templates() -> dict[str, Catalog]:
     found: dict[str, Catalog] = {}
     for domain, path in sources():
         catalogue = found.setdefault(domain, _catalogue(None))
-        html = path.suffix == ".html"
-        for line, text, _, _ in extract_from_file(
-            "jinja2.ext:babel_extract" if html else "javascript",
-            path,
-            keywords=_KEYWORDS,
-            options=_JINJA if html else {},
-        ):
+        for line, text in messages_in(path):
             catalogue.add(text, locations=[(path.relative_to(HERE).as_posix(), line)])
     common = found[COMMON]
     for domain, catalogue in found.items():
@@ -57,6 +59,22 @@ def templates() -> dict[str, Catalog]:
                 # By its places a page knows that its scripts say it.
                 known.locations += message.locations
                 catalogue.delete(message.id)
+    return found
+
+
+def messages_in(path: Path) -> list[tuple[int, str | tuple[str, ...]]]:
+    """Line and text of each message of a template or script. Refuses a script that says one where
+    it is not found (put together, say): it would stay English without a word."""
+    method, options = _OPTIONS[path.suffix]
+    read = extract_from_file(method, path, keywords=_KEYWORDS, options=options)
+    found = [(line, text) for line, text, _, _ in read]
+    if path.suffix == ".js" and path.name != _DEFINES:
+        known = {text if isinstance(text, str) else text[0] for _, text in found}
+        script = without_comments(path.read_text("utf-8"))
+        for call in _CALL.finditer(script):
+            if call[1] is None or call[1].replace('\\"', '"') not in known:
+                line = script.count("\n", 0, call.start()) + 1
+                raise SystemExit(f'{path.name}:{line}: say the message as one string: t("...")')
     return found
 
 

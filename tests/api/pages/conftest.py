@@ -213,6 +213,23 @@ def film_pictures(path: Path, *pictures: Image.Image) -> None:
     path.write_bytes(b"YUV4MPEG2 W640 H480 F5:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
 
 
+#: The service's time goes along with a page's clock that a test moves on, in the same moment.
+ALONG = """() => {
+  const send = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await send(...asked);
+    return asked[0] === "/v1/time" && answer.ok ? Response.json({ time_ms: Date.now() }) : answer;
+  };
+}"""
+
+
+def install_clock(page: Page) -> None:
+    """A clock that the test moves on, for the page and for what it hears of the service's."""
+    page.clock.install()
+    page.add_init_script(f"({ALONG})()")
+    page.evaluate(ALONG)
+
+
 SCAN = Path(__file__).with_name("scan.js").read_text("utf-8")
 
 

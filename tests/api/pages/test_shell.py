@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 
 from api.city import HALLS, POLICE
 from api.pages.extract import main as check_catalogues
-from api.pages.extract import templates
+from api.pages.extract import messages_in, templates
 from api.pages.i18n import key_of, negotiate
 from api.pages.routes import COMMENT, HERE, PAGES
 
@@ -23,6 +24,18 @@ def test_every_message_is_in_its_catalogue_and_translated(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["extract", "--check"])
     assert check_catalogues() == 0
+
+
+def test_a_message_is_found_wherever_a_script_says_it_or_the_script_is_refused(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "page.js"
+    script.write_text('// t("…")\nsay(t("One"), `${t("Two")} · ${tn("{n} day", "{n} days", n)}`);')
+    assert [text for _, text in messages_in(script)] == ["One", "Two", ("{n} day", "{n} days")]
+    for hidden in ('t("One " + what)', "t(what)", "t(`One`)", "tn(...what)"):
+        script.write_text(f"first();\nsay({hidden});")
+        with pytest.raises(SystemExit, match=r"page\.js:2"):
+            messages_in(script)
 
 
 @pytest.mark.parametrize(

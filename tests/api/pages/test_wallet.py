@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from authz.codes import parse_code
-from tests.api.pages.conftest import choose_department
+from tests.api.pages.conftest import choose_department, install_clock
 
 PHONE = (390, 844)
 ITEM = "hotel-check-in"
@@ -378,7 +378,7 @@ def test_a_request_decided_elsewhere_or_too_late_says_so(
     expect(page.locator(".request")).to_be_visible()
     person.device.refuse_request(asked["request_id"])
     expect(page.locator(".said")).to_contain_text("You refused it")
-    page.clock.install()
+    install_clock(page)
     find(page, ask(city)["code"])
     expect(page.locator(".request")).to_be_visible()
     page.clock.fast_forward(301_000)
