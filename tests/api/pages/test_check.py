@@ -58,7 +58,7 @@ def test_a_revoked_certificate_is_said_to_be_revoked_and_not_broken(desk: Any, c
 def test_what_is_not_there_is_said_in_words(desk: Any, text: str, said: str) -> None:
     page = desk.open("/check")
     check(page, text)
-    expect(page.locator(".notice.bad, .verdict.bad")).to_contain_text(said)
+    expect(page.locator(".notice.wait, .verdict.bad")).to_contain_text(said)
 
 
 SIGNED = "eyJhbGciOiJFUzI1NiJ9.eyJpYXQiOjF9.c2lnbmF0dXJl"
@@ -66,7 +66,7 @@ SIGNED = "eyJhbGciOiJFUzI1NiJ9.eyJpYXQiOjF9.c2lnbmF0dXJl"
 
 def test_whatever_is_brought_is_named_with_what_to_do_next(desk: Any) -> None:
     page = desk.open("/check")
-    said = page.locator(".notice.bad")
+    said = page.locator("[role=alert] .notice.wait")
     for text, what in (
         (SIGNED, "signed statement by itself"),
         (f"{SIGNED}~WyJ4Il0~", "signed fields of a certificate"),
@@ -74,6 +74,8 @@ def test_whatever_is_brought_is_named_with_what_to_do_next(desk: Any) -> None:
         ("EZ1AEAQ2SWXYZABCDEFGHIJKLMNOPQ76543ABCDEFGHIJKLMNOP", "shows at a counter"),
         ("11010519491231002X", "an identity number"),
         ("https://example.invalid/", "address of a website"),
+        ("EZ1" + "A" * 49, "code that is shown at a counter or a kiosk"),
+        ('{"entry": 1', "cut short or altered"),
     ):
         check(page, text)
         expect(said).to_contain_text(what)
@@ -81,11 +83,16 @@ def test_whatever_is_brought_is_named_with_what_to_do_next(desk: Any) -> None:
         ("report.pdf", b"%PDF-1.7\n", "This is a PDF"),
         ("export.xlsx", b"PK\x03\x04\0\0", "packed file or a table"),
         ("copy.jpg", b"\xff\xd8\xff\xe0", "no code on this picture"),
+        ("screen.png", b"\x89PNG\r\n\x1a\n\0\0", "no code on this picture"),
+        ("table.csv", "姓名,号码\n".encode(), "no identifier in this file"),
+        ("empty.json", b"", "no identifier in this file"),
+        ("huge.json", b" " * (2**20 + 1), "too large to be a receipt"),
         ("else.bin", b"\0\1\2", "no text file"),
     ):
         file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
         page.locator("#receipt-file").set_input_files(file)
         expect(said).to_contain_text(what)
+        expect(page.locator("#result")).to_be_empty()  # nothing of what was checked before
 
 
 def test_the_address_of_a_printed_copys_code_checks_it_and_keeps_nothing(
@@ -108,6 +115,7 @@ def test_a_receipt_is_verified_and_an_altered_one_is_not(desk: Any, city: Any) -
     altered["entry"]["decision"] = "refused"
     check(page, json.dumps({"receipt": altered}))
     expect(page.locator(".verdict.bad h2")).to_have_text("Not genuine")
+    expect(page.locator(".verdict")).not_to_contain_text("A look was")  # it is nobody's word
     expect(page.locator(".check.bad").first).to_be_visible()
 
 
@@ -139,7 +147,7 @@ def test_without_the_service_a_receipt_is_verified_by_the_browser_and_said_to_be
 def test_the_explorer_shows_the_record_growing(desk: Any, city: Any) -> None:
     page = desk.open("/explorer")
     expect(page.locator(".chart svg")).to_be_visible()
-    city.person()
+    city.police.change_status(city.person().card, "suspend", "reported lost")  # a block of its own
     size = city.size()
     figure = page.locator(".figures dd").first
     expect(figure).to_have_text(f"{size:,}")

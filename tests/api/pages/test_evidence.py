@@ -95,8 +95,9 @@ def test_evidence_is_checked_without_a_network(
     text = page.locator("#result").inner_text()
     assert "{" not in text
     assert not any(check.code in text for check in report.checks)
-    # The sheet of icons is asked for again by whatever shows one, and is decoration.
-    assert {urlsplit(url).path for url in asked} <= {"/assets/icons.svg"}
+    # The sheet of icons is asked for again by whatever shows one, and is decoration; whether the
+    # service answers is asked for as long as the page is seen.
+    assert {urlsplit(url).path for url in asked} <= {"/assets/icons.svg", "/v1/time"}
     assert axe(page) == []
 
 
@@ -307,6 +308,7 @@ def test_the_check_saved_as_a_file_needs_no_service(
     expect(alone.locator(".proven")).to_contain_text(looked["person"].fields["name"])
     assert axe(alone) == []
     alone.get_by_role("button", name="中文").click()
+    expect(verdict(alone)).to_have_text("核验通过")
     choose(alone, {**looked["bundle"], "disclosures": ["x"]})
     expect(verdict(alone)).to_have_text("伪造或损坏")
     assert [x for x in wrong if not x.startswith(("data:", "file:"))] == []

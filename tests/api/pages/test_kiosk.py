@@ -398,6 +398,10 @@ def test_the_printed_copy_says_for_what_where_and_when(open_kiosk: Open, city: A
 def test_a_lost_connection_is_told_and_the_visit_goes_on_afterwards(open_kiosk: Open) -> None:
     page = open_kiosk(clock=True)
     choose(page)
+    for language, spoken in (("中文", "zh-CN"), ("English", "en")):  # both languages are here
+        page.locator("#looks").get_by_text(language).click()
+        expect(page.locator("html")).to_have_attribute("lang", spoken)
+        expect(page.locator(".screen-ask")).to_be_visible()
     page.context.set_offline(True)
     go_on(page)
     expect(page.locator("#connection")).to_contain_text("No connection")
@@ -407,6 +411,9 @@ def test_a_lost_connection_is_told_and_the_visit_goes_on_afterwards(open_kiosk: 
     page.get_by_role("button", name="Help").click()
     expect(page.get_by_role("dialog")).to_contain_text("East hall")
     page.keyboard.press("Escape")
+    for language, words in (("中文", "网络未连接"), ("English", "No connection")):
+        page.locator("#looks").get_by_text(language).click()
+        expect(page.locator("#connection")).to_contain_text(words)
     page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".screen-code")).to_be_visible()

@@ -592,3 +592,24 @@ def test_signing_out_forgets_the_key(city: Any, phone: Callable[..., Page]) -> N
     page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
     expect(page.locator(".one-time-code")).to_be_visible()
     assert page.evaluate("localStorage.length") == 0
+
+
+def test_the_line_about_a_lost_connection_covers_no_button(
+    city: Any, phone: Callable[..., Page]
+) -> None:
+    page = phone(city.person(), size=(360, 640))
+    page.get_by_role("button", name="Large type").click()
+    page.goto(page.url.partition("#")[0] + "#settings")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_contain_text("No connection")
+    order = page.evaluate(
+        """() => {
+          scrollTo(0, document.documentElement.scrollHeight);
+          const last = (found) => [...document.querySelectorAll(found)].at(-1);
+          const box = (found) => last(found).getBoundingClientRect();
+          return [box("#app button").bottom, box("#connection").top,
+            box("#connection button").bottom, box(".wallet-tabs").top];
+        }"""
+    )
+    assert order == sorted(order)

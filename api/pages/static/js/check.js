@@ -38,6 +38,7 @@ function examiner() {
 async function fetchExaminer() {
   const [{ Examiner }, { readyWords, reportButton, trustOfService }] = await Promise.all([
     import("./check/later/examiner.js"), import("./check/later/online.js"), loadLater(), loadStyles("check-later"),
+    import("./check/later/what.js"),
   ]);
   const made = new Examiner({
     askTrust: () => trustOfService(api), chooseFile: () => file.click(), offerReport: (bundle) => reportButton(api, bundle),
@@ -60,18 +61,18 @@ async function work(act) {
   });
 }
 
-/** Tells what was brought that cannot be checked. */
+/** Tells what was brought that cannot be checked: a hint, and no verdict on anything. */
 async function tell(about) {
   const [what] = await Promise.all([import("./check/later/what.js"), loadLater()]);
   const words = about(what);
   if (!words) return null;
-  show(wrong, h("p", { class: "notice bad" }, h("strong", {}, words[0]), " ", words.slice(1).join(" ")));
+  show(wrong, h("p", { class: "notice wait" }, h("strong", {}, words[0]), " ", words.slice(1).join(" ")));
   return [];
 }
 
-const check = (text) => work(async () => {
+const check = (text, options) => work(async () => {
   if (EVIDENCE.test(text)) return (await examiner()).take([utf8(text)]);
-  return (await checkAnything(api, text)) ?? tell(({ aboutText }) => aboutText(text));
+  return (await checkAnything(api, text)) ?? tell(({ aboutText }) => aboutText(text, options));
 });
 
 async function take(files) {
@@ -84,17 +85,14 @@ async function take(files) {
     return check(seen);
   }
   if (first && aboutFile(first)) return work(() => tell((what) => what.aboutFile(first)));
-  if (files.some(({ size }) => size > MOST)) {
-    toast(t("This file is too large to be a receipt or evidence."), "bad");
-    return;
-  }
+  if (files.some(({ size }) => size > MOST)) return work(() => tell((what) => what.tooLarge()));
   const read = await Promise.all(files.map(async (one) => new Uint8Array(await one.arrayBuffer())));
   const texts = read.map((bytes) => new TextDecoder().decode(bytes));
   if (texts.some((text) => EVIDENCE.test(text))) {
     await work(async () => (await examiner()).take(read));
   } else {
     [input.value] = texts;
-    await check(texts[0]);
+    await check(texts[0], { file: true });
   }
 }
 

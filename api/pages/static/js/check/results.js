@@ -64,7 +64,7 @@ async function checkReceipt(api, receipt) {
       : ["wait", "clock", t("Not proven yet"), t("Nothing speaks against it, but not everything could be checked.")];
   const { entry } = found;
   return h("div", {},
-    verdict(tone, symbol, word, meaning, entry && facts([
+    verdict(tone, symbol, word, meaning, entry && !failed && facts([
       [t("What happened"), eventName(entry)],
       [t("When"), formatTime(entry.time)],
       [t("Department"), entry.department && institutionName(entry.department)],

@@ -2,7 +2,7 @@
 
 import { $, busy, h, show } from "./dom.js";
 import { t } from "./i18n.js";
-import { ask, keepAsking, onConnection } from "./service.js";
+import { ask, isReachable, keepAsking, onConnection } from "./service.js";
 import { keepTyped } from "./typed.js";
 
 const root = document.documentElement;
@@ -41,8 +41,9 @@ $(".skip").addEventListener("click", (event) => {
   $("#main").focus();
 });
 
-onConnection((reachable) => {
-  const line = $("#connection");
+/** Whether the service answers, in the language of now. */
+export function drawConnection() {
+  const [line, reachable] = [$("#connection"), isReachable()];
   line.hidden = reachable;
   show(line, reachable ? null : [
     h("span", {}, navigator.onLine
@@ -52,7 +53,8 @@ onConnection((reachable) => {
     root.dataset.offline ? h("span", {}, t("Your cards, your codes and who looked can be seen all the same."), " ") : null,
     h("button", { type: "button", onclick: (event) => busy(event.currentTarget, ask) }, t("Try now")),
   ]);
-});
+}
+onConnection(drawConnection);
 keepAsking();
 // A public screen keeps nothing of who was there.
 if (root.dataset.page !== "kiosk") keepTyped();

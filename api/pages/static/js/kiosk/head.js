@@ -3,6 +3,7 @@
 import { serverNow } from "../core/api.js";
 import { $, h, icon, show } from "../core/dom.js";
 import { formatTime, language, siteName, t } from "../core/i18n.js";
+import { drawConnection } from "../core/shell.js";
 
 const root = document.documentElement;
 
@@ -40,6 +41,7 @@ export function drawHead(machine = kiosk) {
   large.setAttribute("aria-pressed", String(root.dataset.text === "large"));
   show(help, icon("help", 24), t("Help"));
   help.hidden = !kiosk;
+  drawConnection();
   if (!looks.children.length) looks.append(...languages, large, help);
   tick();
 }

@@ -8,6 +8,9 @@ import { Examiner } from "./examiner.js";
 
 const OTHER = { en: ["zh-CN", "中文"], "zh-CN": ["en", "English"] };
 
+/** What was chosen last; another language shows its result anew. @type {File[]} */
+let chosen = [];
+
 function draw() {
   const title = t("Check evidence");
   const [other, otherName] = OTHER[language];
@@ -22,6 +25,7 @@ function draw() {
   });
   const take = async (files) => {
     if (!files.length) return;
+    chosen = files;
     const read = await Promise.all(files.map(async (one) => new Uint8Array(await one.arrayBuffer())));
     show(result, await examiner.take(read));
     result.focus({ preventScroll: true });
@@ -43,6 +47,7 @@ function draw() {
       h("label", { class: "button", for: file.id }, icon("upload"), t("Choose a file")), file,
       h("button", { type: "button", class: "quiet", lang: other, onclick: () => change(other) }, otherName))),
     result);
+  take(chosen);
 }
 
 async function change(other) {

@@ -6,10 +6,15 @@ import { recognise } from "../../core/recognise.js";
 
 const EVIDENCE = () => t("Ask for the evidence file (JSON) that it was made of, and choose that one here.");
 
+const CODE = () => [t("This looks like a code that is shown at a counter or a kiosk."), t("It is for looking up, there, and there is nothing to check of it. Keep it to yourself.")];
+
 const TEXTS = {
   report: () => [t("This is the code of a printed report."), EVIDENCE()],
   grant: () => [t("This is a code that a holder shows at a counter."), t("It is for looking up, there, and there is nothing to check of it. Keep it to yourself.")],
   request: () => [t("This is the code with which a kiosk or counter asks."), t("Open “My certificates” on the phone, and scan it there.")],
+  misread: CODE,
+  run_together: CODE,
+  newer: CODE,
   cut: (v) => [t("This is a piece of a code: {read} of 51 characters.", v), t("It is for looking up at a counter, and there is nothing to check of it.")],
   invitation: () => [t("This looks like a one-time code."), t("It is for signing in. Keep it to yourself.")],
   identity: () => [t("This is an identity number."), t("No certificate is found by it here. Type the certificate's identifier, which begins with 1.2.156.3005.2.")],
@@ -23,10 +28,12 @@ const TEXTS = {
 };
 const OTHER = () => [t("This is no identifier of a certificate."), t("Please compare it with the original, character by character. It begins with 1.2.156.3005.2.")];
 
-/** @returns {string[]} what it is, and what to do */
-export function aboutText(text) {
+const NOTHING = () => [t("There is no receipt, no evidence and no identifier in this file."), t("Choose the receipt that came with the answer, or an evidence file (JSON).")];
+
+/** @returns {string[]} what it is, and what to do; `file`: it stood in one */
+export function aboutText(text, { file = false } = {}) {
   const { kind, read } = recognise(text);
-  return (TEXTS[kind] ?? OTHER)({ read });
+  return (TEXTS[kind] ?? (file ? NOTHING : OTHER))({ read });
 }
 
 const begins = (bytes, ...mark) => mark.every((byte, at) => bytes[at] === byte);
@@ -39,10 +46,12 @@ const FILES = [
 
 /** JPEG, PNG, GIF, WebP, BMP or HEIC. */
 export function isPicture(bytes) {
-  const text = new TextDecoder("latin1").decode(bytes.subarray(0, 12));
-  return begins(bytes, 0xff, 0xd8, 0xff) || text.startsWith("\x89PNG") || text.startsWith("GIF8")
+  const text = new TextDecoder("latin1").decode(bytes.subarray(0, 12)); // to a browser, windows-1252
+  return begins(bytes, 0xff, 0xd8, 0xff) || begins(bytes, 0x89, 0x50, 0x4e, 0x47) || text.startsWith("GIF8")
     || text.startsWith("BM") || (text.startsWith("RIFF") && text.endsWith("WEBP")) || text.slice(4, 8) === "ftyp";
 }
+
+export const tooLarge = () => [t("This file is too large to be a receipt or evidence."), t("Choose the receipt that came with the answer, or an evidence file (JSON).")];
 
 /** @returns {string[] | null} what a file is that is no text, and what to do; null for a text */
 export function aboutFile(bytes) {
