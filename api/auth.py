@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 from api.aside import Aside
 from ledger import store
 from ledger.database import Database
-from ledger.directory import Enrolled, KeyRing, Role
+from ledger.directory import Enrolled, KeyRing, Role, not_valid
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.statements import (
     Kind,
@@ -130,7 +130,7 @@ class Authenticator:
         if not statement.issued_at - FRESH_SECONDS <= now < expires:
             raise StatementError("token.expired", "the access token is not valid now")
         if not enrolled.valid_at(int(now * 1000)):
-            raise StatementError("key.not_valid", "the key is revoked or outside its validity")
+            raise not_valid()
         if enrolled.role not in roles:
             raise StatementError(
                 "actor.role",

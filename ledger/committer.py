@@ -49,12 +49,13 @@ from ledger.chain import (
     ContractRefused,
 )
 from ledger.database import Database
+from ledger.directory import not_valid
 from ledger.entries import Entry
 from ledger.log import LedgerBehindChain, Log
 from ledger.measures import Spread
 from ledger.outbox import ChainAction, DirectoryEntry, KeyRevocation, StatusChange
 from ledger.receipts import Published, Receipt
-from ledger.statements import StatementError, payload_of
+from ledger.statements import payload_of
 
 logger = logging.getLogger(__name__)
 
@@ -153,10 +154,6 @@ class Status:
     trouble_since: float | None = None  # monotonic seconds
     batch_sizes: Spread = field(default_factory=lambda: Spread([2**n for n in range(12)]))
     anchor_seconds: Spread = field(default_factory=lambda: Spread(_ANCHOR_SECONDS))
-
-
-def _invalid_key() -> StatementError:
-    return StatementError("key.not_valid", "the key is revoked or outside its validity")
 
 
 def _is_final(error: Exception) -> bool:
@@ -473,7 +470,7 @@ class Committer:
                     item.outcome = Rejected(Replayed("this jti was used for another statement"))
                 elif statement.kid in revoked:
                     # What was answered once is not answered again to who has lost the key.
-                    item.outcome = Rejected(_invalid_key())
+                    item.outcome = Rejected(not_valid())
                 else:
                     result = self._handlers[item.handler].recall(connection, entry, statement)
                     item.outcome = Recorded(entry, result)
@@ -491,7 +488,7 @@ class Committer:
         for item in items:
             actor = item.request.actor
             if actor.kid in revoked or not actor.valid_at(batch.now_ms):
-                item.outcome = Rejected(_invalid_key())
+                item.outcome = Rejected(not_valid())
             else:
                 kept.append(item)
         return kept

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, func, select
 from ledger import store
 from ledger.database import Database
 from ledger.layout import institution_id as institution_id
-from ledger.statements import load_public_key
+from ledger.statements import StatementError, load_public_key
 
 #: No end: far beyond any key's life, and still a safe integer everywhere.
 NEVER = 253_402_300_799
@@ -69,6 +69,11 @@ class Enrolled:
         if self.revoked_ms is not None and now_ms >= self.revoked_ms:
             return "revoked"
         return "not_yet" if now_ms < self.not_before * 1000 else "expired"
+
+
+def not_valid() -> StatementError:
+    """What whoever signs with a key that is not valid is told."""
+    return StatementError("key.not_valid", "the key is revoked or outside its validity")
 
 
 def may_revoke(actor: Enrolled, key: Enrolled) -> bool:

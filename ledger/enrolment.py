@@ -38,7 +38,7 @@ from ledger.admission import (
 )
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.database import upsert
-from ledger.directory import NEVER, Role, enrolled_from_row, may_revoke
+from ledger.directory import NEVER, Role, enrolled_from_row, may_revoke, not_valid
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import is_issuer_code
@@ -83,6 +83,9 @@ class EnrolmentHandler:
         what = payload.get("what")
         if not isinstance(what, str) or what not in self._KINDS:
             raise EnrolmentError.of("malformed", "what")
+        # The one before it in this batch may have revoked its key.
+        if store.revoked_keys(batch.connection, [request.actor.kid]):
+            raise not_valid()
         if what != "key_revocation":  # that depends on the key
             require_may_enrol(request.actor.role, what)
         recorded: Recorded = self._KINDS[what](self, batch, request, payload)
