@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -304,26 +305,28 @@ async def start_import(
         kind = service.catalogue.type(str(signed.payload.get("type")))
     except UnknownType:
         raise StatementError("certificate.type", "the type is not in the catalogue") from None
-    upload = Upload(service.settings.uploads)
-    try:
+    jobs: ImportJobs = request.app.state.imports
+    assert actor.institution is not None
+    with ExitStack() as undo:
+        undo.enter_context(jobs.place(actor.institution))
+        upload = Upload(service.settings.uploads)
+        undo.callback(upload.remove)
         await asyncio.to_thread(upload.receive, file.file)
         digest = await asyncio.to_thread(file_sha256, upload.path)
         if digest.hex() != signed.payload.get("file_sha256"):
             raise StatementError("import.digest", "the file is not the one that was signed for")
         extra = service.kept_key
         answer = await service.record("import", Request(signed, actor, extra))
-        assert actor.institution is not None
         key = await asyncio.to_thread(service.open_kept_key, answer.result["kid"])
-        jobs: ImportJobs = request.app.state.imports
         job = await asyncio.to_thread(jobs.start, actor.institution)
-    except BaseException:
-        upload.remove()
-        raise
+        held = undo.pop_all()
     signer = Signer(key, actor.institution, kind)
     name = Path(file.filename or "export").name
     tasks: set[asyncio.Task[None]] = request.app.state.importing
     turn = jobs.turns[actor.institution]
-    task = asyncio.create_task(_run_import(service, auth, job, upload, name, signer, turn))
+    task = asyncio.create_task(
+        _run_import(service, auth, job, upload.path, name, signer, turn, held)
+    )
     tasks.add(task)
     task.add_done_callback(tasks.discard)
     shown = await asyncio.to_thread(jobs.find, job.import_id, actor.institution)
@@ -362,11 +365,13 @@ async def _run_import(
     service: Service,
     auth: Authenticator,
     job: ImportJob,
-    upload: Upload,
+    path: Path,
     name: str,
     signer: Signer,
     turn: asyncio.Lock,
+    held: ExitStack,
 ) -> None:
+    """``held`` is given back at the end: the file, and the import's place."""
     loop = asyncio.get_running_loop()
 
     def submit(signed: Sequence[str]) -> list[RowResult]:
@@ -380,7 +385,7 @@ async def _run_import(
     def run() -> None:
         try:
             outcome = import_export(
-                upload.path,
+                path,
                 name,
                 signer,
                 submit,
@@ -403,7 +408,7 @@ async def _run_import(
         # again tells the rest.
         logger.error("an import's end was not recorded: %s", type(error).__name__)
     finally:
-        upload.remove()
+        held.close()
 
 
 def _row_result(answer: Answer | Exception) -> RowResult:

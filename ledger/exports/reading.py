@@ -6,6 +6,7 @@ Runs in a process of its own (`ledger.exports.export`), so what a file costs has
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,12 +14,23 @@ from typing import IO, Any, Protocol
 
 from ledger.exports.csv import CsvTable
 from ledger.exports.json import JsonTable
-from ledger.exports.rows import Cell, Doubt, ExportError, LeftOut, Month, Record, Wanted
+from ledger.exports.rows import (
+    CHARACTERS_LOST,
+    Cell,
+    Doubt,
+    ExportError,
+    LeftOut,
+    Month,
+    Record,
+    Wanted,
+)
 from ledger.exports.text import TextLines
 from ledger.exports.xlsx import XlsxTable
 
 #: Rows that are handed on together.
 BATCH = 200
+#: Half a character of UTF-16, which JSON and workbooks can name; no UTF-8 says it.
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class Table(Protocol):
@@ -99,6 +111,8 @@ def told(path: str, suffix: str, wanted: dict[str, Any]) -> Iterator[Any]:
 
 
 def _told(cell: Cell | None) -> Any:
+    if isinstance(cell, str) and not cell.isascii() and _HALF.search(cell):
+        cell = CHARACTERS_LOST
     if isinstance(cell, Doubt):
         return {"doubt": cell.code}
     if isinstance(cell, Month):

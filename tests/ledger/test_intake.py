@@ -31,6 +31,7 @@ from ledger.intake import (
     source_ref,
 )
 from ledger.samples import write_samples
+from tests.ledger import books
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = load_catalogue()
@@ -378,6 +379,29 @@ def test_broken_json_lines_cost_their_rows_only() -> None:
     rows = run(json_lines(good, *bad, "", good), "firms.jsonl", LICENCE)
     assert [row.line for row in rows if isinstance(row, Prepared)] == [1, 10]
     assert [row.code for row in rows[1:-1] if isinstance(row, RowRefusal)] == ["row.unreadable"] * 7
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.xlsx"])
+def test_half_a_character_costs_its_row_only(tmp_path: Path, name: str) -> None:
+    rows = [licence(), licence(名称="虚\ud800构公司"), licence()]
+    lines = list(map(json.dumps, rows))
+    told = [
+        [books.text(cell.replace("\ud800", "_xD800_")) for cell in row.values()] for row in rows
+    ]
+    path = tmp_path / name
+    path.write_bytes(
+        {
+            "a.jsonl": json_lines(*lines),
+            "a.json": f"[{','.join(lines)}]".encode(),
+            "a.xlsx": books.Book([books.Sheet([list(map(books.text, licence())), *told])]).bytes(),
+        }[name]
+    )
+    with open_export(path, name, LICENCE) as export:
+        first, lost, last = prepare_rows(LICENCE, export, on=TODAY)
+    assert isinstance(lost, RowRefusal)
+    assert (lost.code, lost.field) == ("cell.characters_lost", "name")
+    assert isinstance(first, Prepared)
+    assert isinstance(last, Prepared)
 
 
 def test_wrong_credit_code_and_null_are_refused() -> None:
