@@ -21,9 +21,8 @@ class Peers:
             return False
         known = self._known.get(host)
         if known is None:
-            try:
-                address = ipaddress.ip_address(host)
-            except ValueError:
+            address = _address(host)
+            if address is None:
                 return False
             known = any(address in network for network in self._proxies)
             if len(self._known) < 10_000:
@@ -48,12 +47,25 @@ class Peers:
 
 def share_of(host: str) -> str:
     """What one party has for itself: an IPv4 address, or an IPv6 network of 64 bits."""
+    address = _address(host)
+    if address is None:
+        return host[:64]
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(address)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for what is none. Some proxies say the port as well, which is another each time:
+    ``203.0.113.7:4711``, ``[2001:db8::7]:4711``."""
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host[:64]
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
-    return host
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -22,6 +22,11 @@ PROXY, CLIENT = "10.0.0.2", "203.0.113.7"
         (PROXY, CLIENT, CLIENT),
         (PROXY, f"198.51.100.1, {CLIENT}", CLIENT),
         (PROXY, f"{CLIENT}, 10.0.0.3", CLIENT),
+        (PROXY, f"{CLIENT}:4711", CLIENT),  # as some proxies say it
+        (PROXY, f"{CLIENT}, 10.0.0.3:4711", CLIENT),
+        (PROXY, "[2001:db8:1:2::7]:4711", "2001:db8:1:2::/64"),
+        (PROXY, "unknown", "unknown"),
+        (f"::ffff:{PROXY}", CLIENT, CLIENT),
         (PROXY, None, None),
         (PROXY, "", None),
         ("2001:db8:1:2:3:4:5:6", None, "2001:db8:1:2::/64"),
