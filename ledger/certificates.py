@@ -145,13 +145,20 @@ def read_validity(value: object) -> tuple[int | None, int | None]:
         first, last = (None if part == _OPEN else date.fromisoformat(part) for part in parts)
         if _state_validity(first, last) != value:  # the basic form and weeks are read as well
             raise ValueError
-        end = None if last is None else first_instant(last + timedelta(days=1))
-        begin = None if first is None else first_instant(first)
+        return bounds_ms(first, last)
     except (ValueError, OverflowError):
         raise StatementError(
             "certificate.validity", f"{VALIDITY} must be two days, like 2020-01-01/2039-12-31"
         ) from None
-    return (None if begin is None else begin * 1000), (None if end is None else end * 1000)
+
+
+def bounds_ms(first: date | None, last: date | None) -> tuple[int | None, int | None]:
+    """When the first day begins, and when the last is over (Unix ms, None for no bound); raises
+    OverflowError for the last day that there is."""
+    return (
+        None if first is None else 1000 * first_instant(first),
+        None if last is None else 1000 * first_instant(last + timedelta(days=1)),
+    )
 
 
 def read_public_dates(claims: Mapping[str, Any]) -> tuple[int | None, int | None]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ledger.catalogue import Catalogue, FieldError, UnknownType, validate_fields
+from ledger.catalogue import Catalogue, FieldError, UnknownType, validate_fields, validity_of
 from ledger.certificates import (
     VALIDITY,
     Certificate,
+    bounds_ms,
     city_date,
     open_certificate,
     pack_disclosures,
@@ -49,6 +50,7 @@ def read_certificate(
         identifier = CertificateIdentifier.parse(certificate.certificate_id)
         issued_on = city_date(statement.issued_at * 1000)
         validate_fields(kind, fields, on=issued_on)
+        bounds = bounds_ms(*validity_of(kind, fields))
     except UnknownType:
         raise StatementError("certificate.type", "the type is not in the catalogue") from None
     except IdentifierError as error:
@@ -57,6 +59,10 @@ def read_certificate(
         ) from None
     except FieldError as error:
         raise StatementError(error.code, f"field {error.field}: {error.code}") from None
+    except OverflowError:
+        raise StatementError(
+            "certificate.validity", "the last day that there is has no end: state an open one"
+        ) from None
     if (identifier.type_code, identifier.issuer) != (certificate.type_code, certificate.issuer):
         raise StatementError(
             "certificate.identifier", "the identifier names another type or issuer"
@@ -71,6 +77,11 @@ def read_certificate(
         raise StatementError(
             "certificate.validity",
             f"the dates of this type are told to nobody: sign the disclosure {VALIDITY}",
+        )
+    if (certificate.valid_from_ms, certificate.valid_until_ms) != bounds:
+        # The ledger decides by what is stated, and readers see the fields.
+        raise StatementError(
+            "certificate.validity", "the stated dates are not those that follow from the fields"
         )
     subject = str(fields[kind.subject.name])
     name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])

@@ -26,7 +26,7 @@ from api.importing import Signer
 from api.keyfiles import new_signing_key
 from api.process import ServiceProcess
 from authz.reasons import REASONS
-from ledger.catalogue import load_catalogue
+from ledger.catalogue import OPEN, load_catalogue, validity_of
 from ledger.catalogue.fields import derive
 from ledger.certificates import city_date
 from ledger.entries import Entry
@@ -117,23 +117,28 @@ class Town:
         self,
         fields: Mapping[str, Any],
         *,
-        valid_from: date | None = date(2020, 1, 1),
-        valid_until: date | None = date(2099, 12, 31),
         source: str | None = None,
     ) -> str:
         """A card signed by the police, not yet sent."""
         signer: Signer = self.police.signer(CARD, POLICE)
-        row = Prepared(1, dict(fields), valid_from, valid_until, str(fields["identity_number"]))
-        return signer.sign(row, source)
+        dates = validity_of(signer.kind, fields)
+        return signer.sign(
+            Prepared(1, dict(fields), *dates, str(fields["identity_number"])), source
+        )
 
-    def issue(self, fields: Mapping[str, Any], **validity: Any) -> tuple[str, str]:
+    def issue(self, fields: Mapping[str, Any]) -> tuple[str, str]:
         """Identifier and SD-JWT of a newly issued card."""
-        signed = self.sign_card(fields, **validity)
+        signed = self.sign_card(fields)
         return self.police.issue(signed)["certificate_id"], signed
 
-    def person(self, **validity: Any) -> Person:
-        fields = self.fields()
-        card, signed = self.issue(fields, **validity)
+    def person(
+        self,
+        *,
+        valid_from: date = date(2020, 1, 1),
+        valid_until: date | None = date(2099, 12, 31),
+    ) -> Person:
+        fields = self.fields(valid_period=f"{valid_from}/{valid_until or OPEN}")
+        card, signed = self.issue(fields)
         number = fields["identity_number"]
         return Person(number, fields, card, self.device(number), signed)
 

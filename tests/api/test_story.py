@@ -572,7 +572,7 @@ def test_only_the_department_enrolled_for_a_type_issues_it(city: Any, problem: A
     token, *rest = signed.split("~")
     traffic = city.city.issuers[TRAFFIC]
     signer = traffic.signer(CARD, TRAFFIC)
-    row = Prepared(1, city.fields(), None, None, "")
+    row = Prepared(1, city.fields(), date(2020, 1, 1), date(2099, 12, 31), "")
     problem(lambda: traffic.issue(signer.sign(row, None)), "issuer.type", 403)
     posing = traffic.signer(CARD, POLICE)
     problem(lambda: traffic.issue(posing.sign(row, None)), "actor.role", 403)

@@ -1,0 +1,90 @@
+"""A signed certificate is held against its type: from when to when it is valid, above all."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey
+
+from ledger.catalogue import CertificateType, load_catalogue
+from ledger.certificates import sign_certificate, split
+from ledger.identifiers import CertificateIdentifier
+from ledger.intake import Prepared, Row, prepare
+from ledger.issuance import Issuance, read_certificate
+from ledger.sealing import MasterKey
+from ledger.statements import StatementError, verify
+
+CATALOGUE = load_catalogue()
+KEY = ECKey.generate_key("P-256", private=True)
+ISSUED = 1_795_000_000
+FIRST, LAST = date(2020, 3, 7), date(2040, 3, 7)
+CARD = {
+    "name": "赵安宁",
+    "sex": "女",
+    "ethnicity": "汉",
+    "birth_date": "1990-03-07",
+    "address": "示例路1号",
+    "identity_number": "440399199003071471",
+    "issuing_authority": "示例市公安局",
+    "valid_period": f"{FIRST}/{LAST}",
+}
+LICENCE = {
+    "credit_code": "91110000600037341L",
+    "name": "虚构公司",
+    "kind": "有限责任公司",
+    "legal_representative": "赵安宁",
+    "registered_capital": "50万元",
+    "established_on": "2020-03-07",
+    "business_term": f"{FIRST}/{LAST}",
+    "business_scope": "食品销售",
+    "issuing_authority": "示例市市场监督管理局",
+}
+
+
+def read(name: str, cells: dict[str, Any], first: date | None, last: date | None) -> Issuance:
+    """What comes of a certificate of these cells that states these days."""
+    kind: CertificateType = CATALOGUE.type(name)
+    row = prepare(kind, Row(1, cells), date(2026, 11, 29))
+    assert isinstance(row, Prepared), row
+    assert (row.valid_from, row.valid_until) == (FIRST, LAST)
+    identifier = CertificateIdentifier(kind.type_code, "440300", "0" * 20, "001")
+    token, disclosures = split(
+        sign_certificate(
+            fields=row.fields,
+            certificate_id=str(identifier),
+            type_code=kind.type_code,
+            issuer="440300",
+            valid_from=first,
+            valid_until=last,
+            public_dates=kind.validity.public,
+            iat=ISSUED,
+            jti="0123456789abcdef",
+            source=None,
+            key=KEY,
+            kid=KEY.thumbprint(),
+            salt=os.urandom,
+        )
+    )
+    return read_certificate(
+        verify(token, KEY), disclosures, catalogue=CATALOGUE, master=MasterKey(bytes(32))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"), [("resident-identity-card", CARD), ("business-licence", LICENCE)]
+)
+def test_the_stated_dates_are_those_that_the_fields_say(name: str, cells: dict[str, Any]) -> None:
+    assert read(name, cells, FIRST, LAST).type == name
+    for days in (
+        (FIRST, None),
+        (None, LAST),
+        (None, None),
+        (FIRST, date(2040, 3, 8)),
+        (date(2020, 3, 6), LAST),
+    ):
+        with pytest.raises(StatementError) as caught:
+            read(name, cells, *days)
+        assert caught.value.code == "certificate.validity"
