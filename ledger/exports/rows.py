@@ -80,6 +80,12 @@ class Unreadable:
 MAX_NAME = 100
 
 
+def one_line(name: str) -> str:
+    """What is shown of a name that somebody else chose: of a file, or of something in it."""
+    shown = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    return shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 1] + "…"
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """Something of the file that was not read; never a cell's value.
@@ -97,9 +103,7 @@ class LeftOut:
 
     @classmethod
     def named(cls, kind: str, name: str) -> LeftOut:
-        """``name`` is the file's: one printable line of it is kept."""
-        shown = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-        return cls(kind, shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 1] + "…")
+        return cls(kind, one_line(name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How many imports may wait: each has a file on the disk and a thread."""
+"""Imports: how many may wait (each has a file on the disk and a thread), what a report shows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from api.importing import Signer, import_export
 from api.imports import IMPORTS, IMPORTS_OF_ONE, ImportJobs
+from api.keyfiles import new_signing_key
+from ledger.catalogue import load_catalogue
 from ledger.committer import Busy
+from ledger.exports.rows import MAX_NAME
 from tests import engines
 
 
@@ -27,3 +31,17 @@ def test_imports_that_wait_are_bounded_in_all_and_of_one_department(tmp_path: Pa
     with jobs.place("another"):
         pass
     database.close()
+
+
+def test_a_report_shows_one_printable_line_of_the_file_s_name(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text(
+        "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限\n一格太少\n", "utf-8"
+    )
+    signer = Signer(new_signing_key(), "440300", load_catalogue().type("resident-identity-card"))
+    name = "\x1b[31m\u202e" + "a" * 300 + "\n.csv"
+    outcome = import_export(path, name, signer, lambda _: [])
+    shown = outcome.to_json()["file"]
+    assert isinstance(shown, str)
+    assert shown.isprintable()
+    assert len(shown) <= MAX_NAME
