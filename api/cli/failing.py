@@ -249,7 +249,8 @@ def _unsayable(_: Exception) -> tuple[int, str]:
 def _settings(error: ValidationError) -> tuple[int, str]:
     told = [
         f"{'.'.join(str(part) for part in item['loc'])} (CERTLEDGER_"
-        f"{str(item['loc'][0]).upper() if item['loc'] else '*'}): {item['msg']}"
+        f"{str(item['loc'][0]).upper() if item['loc'] else '*'}): "
+        + item["msg"].removeprefix("Value error, ")
         for item in error.errors()
     ]
     return WRONG, "wrong setting: " + "; ".join(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -214,6 +215,8 @@ def lookup(
     presented = {name: value for name, value in given.items() if value}
     if len(presented) != 1:
         raise WrongInput("give one of --code, --spoken, --grant or --request")
+    if re.fullmatch(r"\s*\d{4}\s?\d{4}\s*", presented.get("code", "")):
+        raise WrongInput("eight digits that are said are given with --spoken, not with --code")
     asked = listed(fields, "--fields")
     with client_of(url, signing_key(key)) as client:
         # A slip would be an entry in the log, refused.

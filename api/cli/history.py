@@ -93,5 +93,9 @@ def _lines(checked: list[dict[str, Any]], shown: list[str]) -> list[str]:
 
 
 def _head(line: dict[str, Any]) -> tuple[str, ...]:
-    words = " ".join(str(line[name]) for name in ("decision", "state", "reason") if name in line)
+    if line["kind"] == "status":  # what was done, and what the certificate is since
+        words = ": ".join(str(line[name]) for name in ("reason", "state") if name in line)
+    else:
+        told = (str(line[name]) for name in ("decision", "state", "reason") if name in line)
+        words = " ".join(told)
     return str(line["seq"]), local_time(line["time"]), line["kind"], words, line["proof"]

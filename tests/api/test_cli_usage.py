@@ -105,6 +105,16 @@ def test_an_option_for_several_may_be_repeated(tmp_path: Path) -> None:
     assert told.startswith("no such file")
 
 
+def test_eight_digits_are_no_scanned_code() -> None:
+    case = ("--key", "a", "--item", "i", "--fields", "f", "--business", "b")
+    assert "--spoken" in line("lookup", *case, "--code", "1234 5678", code=2)
+
+
+def test_a_database_of_another_kind_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERTLEDGER_DATABASE", "mysql://x")
+    assert "(CERTLEDGER_DATABASE): mysql is not supported" in line("serve", code=2)
+
+
 def test_the_end_of_input_at_a_prompt_is_wrong_input(tmp_path: Path) -> None:
     key = str(tmp_path / "k.jwk")
     run("keys", "new", "--out", key, code=0)
