@@ -104,6 +104,21 @@ def test_nothing_typed_is_left_after_a_form_was_sent_or_somebody_signed_out(
     assert "clerk" not in page.evaluate("JSON.stringify({ ...sessionStorage, ...localStorage })")
 
 
+def test_whoever_signs_in_after_a_revoked_key_finds_nothing_typed(
+    desk: Any, city: Any, invite: Callable[..., str]
+) -> None:
+    page = desk.open("/auditor", code=invite("auditor", "operator"))
+    typed(page, "[name=staff]", "clerk-9")
+    operator = city.city.operator
+    newest = next(each for each in operator.enrolled_keys() if each["role"] == "auditor")
+    operator.revoke_key(newest["kid"])
+    page.reload()
+    page.locator("[name=one-time-code]").fill(invite("auditor", "operator"))
+    page.locator("[name=one-time-code]").press("Enter")
+    expect(page.locator("[name=staff]")).to_have_value("")
+    assert "clerk" not in page.evaluate("JSON.stringify({ ...sessionStorage, ...localStorage })")
+
+
 def test_a_kiosk_keeps_nothing_that_was_chosen(desk: Any, invite: Callable[..., str]) -> None:
     code = invite("terminal", HALLS, terminal="kiosk-east-1", site="hall-east")
     page = desk.open("/kiosk", code=code)

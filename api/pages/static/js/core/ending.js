@@ -1,6 +1,7 @@
 // The end of a session: in this tab, and with it in all others of this browser.
 
 import { forgetKey, loadKey } from "./keys.js";
+import { forgetAllTyped } from "./typed.js";
 
 export const SIGNED_OUT = "signed-out"; // in a tab's storage until it was said: the key that was given up
 const channel = new BroadcastChannel("certledger-session");
@@ -8,6 +9,7 @@ const channel = new BroadcastChannel("certledger-session");
 /** Nothing of who was here stays for whoever comes next. */
 export async function leave(slot) {
   await forgetKey(slot);
+  forgetAllTyped();
   sessionStorage.clear();
 }
 

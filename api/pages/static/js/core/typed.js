@@ -86,6 +86,12 @@ export function keepModel(name, model) {
   return stored()[name];
 }
 
+/** Somebody has left: what this page still waits to give back was theirs. */
+export function forgetAllTyped() {
+  waiting = {};
+  sessionStorage.removeItem(STORE);
+}
+
 /** What was typed into the views of this hash was sent: nothing of it is kept. */
 export function forgetTyped(hash) {
   const sent = `${location.pathname}#${hash} `;
