@@ -147,7 +147,8 @@ def test_without_the_service_a_receipt_is_verified_by_the_browser_and_said_to_be
 def test_the_explorer_shows_the_record_growing(desk: Any, city: Any) -> None:
     page = desk.open("/explorer")
     expect(page.locator(".chart svg")).to_be_visible()
-    city.police.change_status(city.person().card, "suspend", "reported lost")  # a block of its own
+    for _ in range(3):  # two pages of checkpoints, also of a city that is new
+        city.police.change_status(city.person().card, "suspend", "reported lost")
     size = city.size()
     figure = page.locator(".figures dd").first
     expect(figure).to_have_text(f"{size:,}")

@@ -1,7 +1,7 @@
 // Tables of checkpoints and blocks that grow at their head, and one opened.
 
 import { ask, badge, busy, facts, h, show, toast } from "../core/dom.js";
-import { formatNumber, formatTime, t } from "../core/i18n.js";
+import { formatNumber, formatTime, t, tn } from "../core/i18n.js";
 import { explain } from "../core/problems.js";
 
 const short = (hash) => h("span", { class: "mono" }, `${hash.replace(/^0x/, "").slice(0, 10)}…`);
@@ -91,7 +91,7 @@ export const foldRow = (above, count, unfold) => h("tr", { class: "fold" },
   h("td", { colspan: "4" }, h("button", {
     type: "button", class: "quiet", dataset: { id: `below-${above}` },
     onclick: (event) => busy(event.currentTarget, unfold, (error) => toast(explain(error), "bad")),
-  }, t("{n} blocks without an anchor", { n: formatNumber(count) }))));
+  }, tn("{n} block without an anchor", "{n} blocks without an anchor", count))));
 
 const closing = (close) => h("div", { class: "actions" },
   h("button", { type: "button", class: "primary", onclick: () => close() }, t("Close")));
