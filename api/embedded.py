@@ -136,6 +136,7 @@ class EmbeddedNode:
             # Or whoever gives up waiting would leave it behind.
             if not answering and self._process is not None:
                 self._process.kill()
+                self._let_go()
         if answering:
             return
         words = output.read_bytes()[-2000:].decode("utf-8", "replace").strip()

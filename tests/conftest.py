@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests import engines
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
     if not engines.on_postgresql():
         return
     os.environ.setdefault(engines.RUN, uuid.uuid4().hex[:8])
@@ -22,6 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if hook not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     engines.install()
+
+
+def _heed_signals() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and under nohup a hang-up, and so would
+    every process that a test starts and then interrupts."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 _LIMIT = sys.getrecursionlimit()
