@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { Contract, ContractFactory, JsonRpcProvider, Wallet } from "ethers";
 
 const { url, key, artefact, stranger } = JSON.parse(process.argv[2]);
-const { abi, bytecode } = JSON.parse(readFileSync(artefact, "utf8"));
+const { abi, compiled } = JSON.parse(readFileSync(artefact, "utf8"));
+const { bytecode } = compiled.cancun;
 const provider = new JsonRpcProvider(url, undefined, { cacheTimeout: -1 });
 provider.pollingInterval = 20;
 const wallet = new Wallet(key, provider);

@@ -11,7 +11,8 @@ import {
 import { privateKeyToAccount } from "viem/accounts";
 
 const { url, key, artefact, stranger } = JSON.parse(process.argv[2]);
-const { abi, bytecode } = JSON.parse(readFileSync(artefact, "utf8"));
+const { abi, compiled } = JSON.parse(readFileSync(artefact, "utf8"));
+const { bytecode } = compiled.cancun;
 const transport = http(url);
 const probe = createPublicClient({ transport });
 const chain = defineChain({
