@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.failing import WrongInput
+from api.cli.failing import Answer, WrongInput
 
 if TYPE_CHECKING:
     from api.client import Client
@@ -180,5 +180,5 @@ def within_log(client: Client, seq: int | None) -> Iterator[None]:
         if seq is not None and error.status in (403, 404):
             size = int(client.checkpoint().splitlines()[1])
             if seq >= size:
-                raise WrongInput(f"the log has no entry {seq}: its newest is {size - 1}") from None
+                raise Answer(f"the log has no entry {seq}: its newest is {size - 1}") from None
         raise

@@ -368,7 +368,7 @@ def test_names_that_are_none_are_told_with_the_near_ones(desk: Desk, card: str) 
         more = ("--cause", "other") if words[0] == "dispute" else ()
         assert (
             "the log has no entry 999999: its newest is"
-            in desk.run(*words, *more, *phone, code=2)[1]
+            in desk.run(*words, *more, *phone, code=1)[1]
         )
     # One that is there and somebody else's is told as before.
     desk.run("evidence", "--entry", "0", *phone, code=1)
