@@ -38,7 +38,8 @@ HEAD_SECONDS, BODY_SECONDS, BODY_RATE = 10.0, 20.0, 16 << 10
 KEEP_SECONDS = 75
 #: Seconds in which nothing of an answer was fetched; bytes of answers that wait to be.
 FETCH_SECONDS, MAX_UNSENT = 30.0, 64 << 20
-#: What is heard out of a body that is answered already: or its sender would not see the answer.
+#: A body that is answered already is heard out for so long, or its sender would not see the answer;
+#: of one that is longer no more is read, and its sender has as long to look up.
 LINGER_SECONDS, LINGER_BYTES = 2.0, 1 << 20
 #: Files that are not connections from outside: the database's, the node's, uploads, logs.
 RESERVED_FILES = 256
@@ -210,11 +211,14 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
         if self.state is State.ANSWERED and self._body > LINGER_BYTES:
-            self.transport.close()
+            # Closed now, what is unread would make it a reset, and the answer be lost.
+            self.flow.pause_reading()
             return
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.state is State.ANSWERED:
+            self.flow.resume_reading()  # it ended in what had been read already
         self._whole = True
         self._be(State.IDLE if self.cycle.response_complete else State.AT_WORK)
         super().on_message_complete()

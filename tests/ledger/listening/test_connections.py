@@ -23,8 +23,9 @@ MOST = 8
 
 
 async def answering(scope: Any, receive: Any, send: Any) -> None:
-    """How long its body was; ``/large`` has a long answer, ``/wait`` a late one."""
-    body, more = b"", scope["method"] == "POST"
+    """How long its body was; ``/large`` has a long answer, ``/wait`` a late one, ``/unread`` one
+    that waits for no body."""
+    body, more = b"", scope["method"] == "POST" and scope["path"] != "/unread"
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
@@ -208,6 +209,32 @@ def test_a_long_body_that_keeps_coming_has_its_time(
             wire.sendall(b"a" * 30_000)
             time.sleep(0.05)
         assert asked(wire, b"").endswith(b"300000")
+
+
+def test_whoever_sends_a_body_that_is_answered_already_can_read_the_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the body is, no reset takes the answer away: it is no longer read, and ended."""
+    monkeypatch.setattr(bounds, "LINGER_SECONDS", 60.0)
+    answered = bounds.State.ANSWERED
+    with wires(house) as (wire,):
+        wire.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n")
+        until(lambda: [item.state for item in list(house.connections._open)] == [answered])
+        wire.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            wire.sendall(b"x" * (64 << 20))
+        assert wire.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        monkeypatch.setattr(bounds, "LINGER_SECONDS", 0.0)
+        until(lambda: house.open == 0)
+
+
+def test_a_body_that_ends_beyond_what_is_heard_out_keeps_its_connection(house: House) -> None:
+    over = bounds.LINGER_BYTES + 1
+    with wires(house) as (wire,):
+        head = b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % over
+        assert asked(wire, head).startswith(b"HTTP/1.1 200")
+        wire.sendall(b"x" * over)
+        assert asked(wire).startswith(b"HTTP/1.1 200")
 
 
 def test_an_answer_that_nobody_fetches_is_given_up(
