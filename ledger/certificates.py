@@ -23,7 +23,14 @@ from typing import Any, NamedTuple
 import orjson
 from joserfc.jwk import ECKey
 
-from ledger.encoding import EncodingError, b64url, b64url_decode, canonical_json, sha256
+from ledger.encoding import (
+    EncodingError,
+    b64url,
+    b64url_decode,
+    b64url_decode_all,
+    canonical_json,
+    text_digests,
+)
 from ledger.statements import Kind, Statement, StatementError, sign
 
 VCT_PREFIX = "urn:certledger:type:"
@@ -119,7 +126,7 @@ def sign_certificate(
         "jti": jti,
         "_sd_alg": "sha-256",
         # Sorted, so that the order tells nothing about which digest is which field.
-        "_sd": sorted(b64url(sha256(item.encode("ascii"))) for item in encoded),
+        "_sd": sorted(text_digests(encoded)),
     }
     if public_dates and valid_from is not None:
         payload["nbf"] = first_instant(valid_from)
@@ -195,9 +202,14 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         raise StatementError("certificate.malformed", "not an SD-JWT with SHA-256 digests")
     opened: dict[str, Disclosure] = {}
     remaining = set(digests)
-    for encoded in disclosures:
-        disclosure = open_disclosure(encoded)
-        digest = b64url(sha256(encoded.encode("ascii")))
+    texts = list(disclosures)
+    try:
+        # The digest that the issuer signed is over the encoded text, so it needs no one form.
+        contents = b64url_decode_all(texts)
+    except EncodingError:
+        raise _malformed_disclosure() from None
+    for encoded, content, digest in zip(texts, contents, text_digests(texts), strict=True):
+        disclosure = _read_disclosure(encoded, content)
         if digest not in remaining or disclosure.name in opened:
             raise StatementError(
                 "certificate.disclosure", "a disclosure does not match the signed digests"
@@ -242,21 +254,32 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
 def open_disclosure(encoded: str) -> Disclosure:
     """Decode ``[salt, name, value]``; raises StatementError."""
     try:
-        # The digest that the issuer signed is over the encoded text, so it needs no one form.
-        decoded = orjson.loads(b64url_decode(encoded, one_form=False))
+        content = b64url_decode(encoded, one_form=False)
+    except EncodingError:
+        raise _malformed_disclosure() from None
+    return _read_disclosure(encoded, content)
+
+
+def _read_disclosure(encoded: str, content: bytes) -> Disclosure:
+    try:
+        decoded = orjson.loads(content)
         if not isinstance(decoded, list):  # an object of three members would unpack as well
             raise TypeError
         salt, name, value = decoded
-    except (EncodingError, ValueError, TypeError):
-        raise StatementError("certificate.disclosure", "a disclosure is malformed") from None
+    except (ValueError, TypeError):
+        raise _malformed_disclosure() from None
     if (
         type(salt) is not str
         or len(salt) < 22
         or type(name) is not str
         or type(value) not in _VALUES
     ):
-        raise StatementError("certificate.disclosure", "a disclosure is malformed")
+        raise _malformed_disclosure()
     return Disclosure(name, value, encoded)
+
+
+def _malformed_disclosure() -> StatementError:
+    return StatementError("certificate.disclosure", "a disclosure is malformed")
 
 
 def disclosed_value(encoded: str) -> FieldValue:

@@ -9,7 +9,7 @@ against the ``rfc8785`` package), at a fiftieth of the time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -72,6 +72,15 @@ def _decode(text: str, filling: str) -> bytes:
         return pybase64.b64decode(text + filling, _URL_ALPHABET, validate=True)
     except ValueError:  # binascii.Error is one
         raise EncodingError("not base64url") from None
+
+
+def text_digests(texts: Iterable[str]) -> list[str]:
+    """Of each text the base64url of its SHA-256, at half the time; raises UnicodeEncodeError for
+    what is not ASCII."""
+    hashed = [hashlib.sha256(text.encode("ascii")).digest() for text in texts]
+    # Encoded all at once: a digest with a byte more is 33 of them, which are 44 characters.
+    encoded = b64url(b"\0".join(hashed) + b"\0") if hashed else ""
+    return [encoded[at : at + 43] for at in range(0, len(encoded), 44)]
 
 
 def sha256(data: bytes) -> bytes:
