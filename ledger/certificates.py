@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -82,11 +83,13 @@ class Certificate:
         return {name: item.value for name, item in self.disclosures.items()}
 
 
+@lru_cache(maxsize=16_384)  # certificates of a day, and of an hour's issuing, share theirs
 def first_instant(day: date) -> int:
     """Unix seconds at which ``day`` begins in the city."""
     return int(datetime.combine(day, time(), CITY_TIME).timestamp())
 
 
+@lru_cache(maxsize=1024)
 def city_date(at_ms: int) -> date:
     """The day it is in the city at ``at_ms``."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(CITY_TIME).date()
