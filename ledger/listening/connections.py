@@ -40,7 +40,7 @@ KEEP_SECONDS = 75
 FETCH_SECONDS, MAX_UNSENT = 30.0, 64 << 20
 #: A body that is answered already is heard out for so long, or its sender would not see the answer;
 #: of one that is longer no more is read, and its sender has as long to look up.
-LINGER_SECONDS, LINGER_BYTES = 2.0, 1 << 20
+LINGER_SECONDS, LINGER_BYTES = 2.0, 64 << 20
 #: Files that are not connections from outside: the database's, the node's, uploads, logs.
 RESERVED_FILES = 256
 #: However many files there may be: each connection costs some kilobytes.

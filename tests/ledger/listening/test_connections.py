@@ -222,7 +222,7 @@ def test_whoever_sends_a_body_that_is_answered_already_can_read_the_answer(
         until(lambda: [item.state for item in list(house.connections._open)] == [answered])
         wire.settimeout(0.3)
         with pytest.raises(TimeoutError):
-            wire.sendall(b"x" * (64 << 20))
+            wire.sendall(b"x" * (bounds.LINGER_BYTES + (32 << 20)))
         assert wire.recv(1 << 16).startswith(b"HTTP/1.1 200")
         monkeypatch.setattr(bounds, "LINGER_SECONDS", 0.0)
         until(lambda: house.open == 0)
