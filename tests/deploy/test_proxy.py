@@ -157,7 +157,7 @@ def test_processes_started_again_one_after_the_other_are_not_missed(
         for asker in askers:
             asker.join(60)
     assert broken == []
-    assert {answer.status_code for answer in answers} == {200}
+    assert [answer.text for answer in answers if answer.status_code != 200] == []
     seqs = {verify_receipt(answer.json()["receipt"], town.log_key)[0].seq for answer in answers}
     assert len(seqs) == len(answers)
 
