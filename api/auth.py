@@ -6,15 +6,19 @@ read aside, a few at a time.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Collection
 from typing import Any
 
 import orjson
 from joserfc.jwk import ECKey
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.aside import Aside
 from ledger import store
+from ledger.committer import Busy
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role, not_valid
 from ledger.encoding import EncodingError, b64url_decode
@@ -39,6 +43,7 @@ class Authenticator:
     def __init__(self, ring: KeyRing, database: Database) -> None:
         self._ring, self._database = ring, database
         self._aside = Aside("authentication", threads=2, places=256)
+        self._looking: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         self._aside.close()
@@ -88,7 +93,16 @@ class Authenticator:
 
     async def _find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
         kept = self._ring.kept(kid)
-        return kept or await self._aside.run(lambda: self._ring.find(kid))
+        if kept is None:
+            return await self._aside.run(lambda: self._ring.find(kid))
+        if self._ring.wants_look and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+        return kept
+
+    async def _look(self) -> None:
+        # What hinders it, whoever needs it next is told.
+        with contextlib.suppress(Busy, SQLAlchemyError):
+            await self._aside.run(self._ring.look)
 
     async def require_fresh(self, statement: Statement, arrived: float | None = None) -> None:
         """Raises StatementError unless the statement is fresh, or recorded already."""

@@ -128,6 +128,7 @@ _PRESENTED = {
     "grant_id": Presented.NOTHING,
     "request_id": Presented.REQUEST,
 }
+_WITHOUT_CODE = (Presented.NOTHING, Presented.REQUEST)
 
 
 class LookupHandler:
@@ -192,14 +193,38 @@ class LookupHandler:
         )
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> LookupResult:
+        """A release again, as long as nothing was said since that refuses it: the grant withdrawn
+        or disputed, the certificate's state changed, its content erased. Its entry stays what it
+        is: the fields were released then."""
         if entry.decision is Decision.REFUSED:
             return Refusal(entry.reason or "")
+        assert entry.grant is not None
         assert entry.certificate is not None
-        row = load_certificates(connection, [entry.certificate])[entry.certificate]
-        if row.content is None:
-            return Refusal("certificate_erased")
+        terminal = Enrolled(
+            kid=entry.actor,
+            role=Role.TERMINAL,
+            institution=entry.department,
+            terminal=entry.terminal,
+            site=entry.site,
+        )
+        asked = read_lookup(statement.payload, terminal).request
+        row = ledger_store.rows_by(connection, store.grants, "grant_id", [entry.grant])[entry.grant]
+        grant = self._grants.load(connection, {entry.grant: row.seq})[entry.grant]
+        certificate = load_certificates(connection, [entry.certificate])[entry.certificate]
+        facts = Facts(
+            # The use and the code are its own.
+            uses_left=1,
+            code=None if asked.presented in _WITHOUT_CODE else CodeCheck.OK,
+            certificate=_facts(certificate),
+            service_item=self._items.get(grant.service_item),
+            grant_revoked_ms=row.revoked_ms,
+            frozen=row.frozen,
+        )
+        verdict = decide(asked, grant, facts, now_ms=entry.time_ms)
+        if isinstance(verdict, Refusal):
+            return verdict
         try:
-            return _release(self._master, row, statement.payload["fields"])
+            return _release(self._master, certificate, asked.fields)
         except SealError:
             return Refusal(CERTIFICATE_UNREADABLE)
 

@@ -156,6 +156,13 @@ class Status:
     anchor_seconds: Spread = field(default_factory=lambda: Spread(_ANCHOR_SECONDS))
 
 
+def _valid_keys(connection: Connection, items: Sequence[_Pending], now_ms: int) -> set[str]:
+    """Of the keys that sign ``items``, those that may sign now."""
+    actors = {item.request.actor.kid: item.request.actor for item in items}
+    revoked = store.revoked_keys(connection, actors)
+    return {kid for kid, actor in actors.items() if kid not in revoked and actor.valid_at(now_ms)}
+
+
 def _is_final(error: Exception) -> bool:
     """Whether trying again cannot help: the log is another one, or the contract says no. An
     engine's own errors (still syncing, a full disk) pass."""
@@ -424,7 +431,7 @@ class Committer:
             batch = Batch(connection, size, self._time_after(connection, size))
             # Also when the commit fails: it may have been persisted all the same.
             afterwards.callback(lambda: [call() for call in batch.after_commit])
-            fresh = self._without_replays(connection, taken)
+            fresh = self._without_replays(connection, taken, batch.now_ms)
             for name, handler in self._handlers.items():
                 items = [item for item in fresh if item.handler == name]
                 if items:
@@ -454,11 +461,13 @@ class Committer:
             raise NotServing(f"the clock is {behind} s behind the newest entry: set it right")
         return max(now, newest)
 
-    def _without_replays(self, connection: Connection, taken: list[_Pending]) -> list[_Pending]:
+    def _without_replays(
+        self, connection: Connection, taken: list[_Pending], now_ms: int
+    ) -> list[_Pending]:
         """Settle requests that were recorded before, and keep the first of equal ones."""
         keys = {item.request.statement.request_key for item in taken}
         known = store.recorded(connection, keys)
-        revoked = store.revoked_keys(connection, {item.request.actor.kid for item in taken})
+        valid = _valid_keys(connection, taken, now_ms)
         fresh: list[_Pending] = []
         seen: set[bytes] = set()
         for item in taken:
@@ -468,8 +477,8 @@ class Committer:
                 entry, token = known[key]
                 if token != statement.token:
                     item.outcome = Rejected(Replayed("this jti was used for another statement"))
-                elif statement.kid in revoked:
-                    # What was answered once is not answered again to who has lost the key.
+                elif statement.kid not in valid:
+                    # A key that is revoked or has expired gets no recorded answer.
                     item.outcome = Rejected(not_valid())
                 else:
                     result = self._handlers[item.handler].recall(connection, entry, statement)
@@ -483,14 +492,13 @@ class Committer:
     def _without_invalid_keys(batch: Batch, items: list[_Pending]) -> list[_Pending]:
         """Turn away who may not sign now. The keys are read again: one may have been revoked
         since its signature was checked."""
-        revoked = store.revoked_keys(batch.connection, {item.request.actor.kid for item in items})
+        valid = _valid_keys(batch.connection, items, batch.now_ms)
         kept = []
         for item in items:
-            actor = item.request.actor
-            if actor.kid in revoked or not actor.valid_at(batch.now_ms):
-                item.outcome = Rejected(not_valid())
-            else:
+            if item.request.actor.kid in valid:
                 kept.append(item)
+            else:
+                item.outcome = Rejected(not_valid())
         return kept
 
     @staticmethod

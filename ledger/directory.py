@@ -142,31 +142,47 @@ def let_in(
 
 
 _SHOWN = {"kid", "role", "institution"}
-KEEP_SECONDS = 5.0
+#: How long after another process revoked a key it may still be taken here, seconds.
+KNOWN_SECONDS = 1.0
 
 
 class KeyRing:
-    """Finds keys by thumbprint. What it found is kept until `forget`, which is called after every
-    commit that revoked a key, and a few seconds at most: another process may revoke one too."""
+    """Finds keys by thumbprint, and keeps what it found.
+
+    What this process changes is forgotten at once: `forget` is called after every commit that
+    changed a key. Where others may change one too, their enrolments since the last `look` are read,
+    in one query for all keys, before a key is used that was kept for `KNOWN_SECONDS`.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[Enrolled, ECKey, float]] = {}
+        self._known: dict[str, tuple[Enrolled, ECKey]] = {}
         self._generation = 0
+        self._alone = database.one_process
+        self._looked = -KNOWN_SECONDS  # monotonic seconds
+        self._newest: int | None = None  # of the enrolments that were heard of
 
     def kept(self, kid: str) -> tuple[Enrolled, ECKey] | None:
-        """What was found a moment ago, without asking the database."""
-        known = self._known.get(kid)
-        if known is not None and time.monotonic() - known[2] < KEEP_SECONDS:
-            return known[0], known[1]
-        return None
+        """What is known without asking the database; None also where that must be asked first."""
+        if self._older_than(KNOWN_SECONDS):
+            return None
+        return self._known.get(kid)
+
+    @property
+    def wants_look(self) -> bool:
+        """Whether a `look` beside everything else would spare the next ones waiting for it."""
+        return self._older_than(KNOWN_SECONDS / 2)
+
+    def _older_than(self, seconds: float) -> bool:
+        return not self._alone and time.monotonic() - self._looked >= seconds
 
     def find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
         if (kept := self.kept(kid)) is not None:
             return kept
-        now = time.monotonic()
-        generation = self._generation
+        generation = self._look(KNOWN_SECONDS)
+        if (known := self._known.get(kid)) is not None:
+            return known
         with self._database.read() as connection:
             row = connection.execute(
                 select(store.keys).where(store.keys.c.kid == kid)
@@ -179,8 +195,26 @@ class KeyRing:
                 self._known.clear()
             # What was read before a change must not outlive it.
             if generation == self._generation:
-                self._known[kid] = (*found, now)
+                self._known[kid] = found
         return found
+
+    def look(self) -> None:
+        """Forget what any process enrolled anew or revoked since the last look."""
+        self._look(KNOWN_SECONDS / 2)
+
+    def _look(self, seconds: float) -> int:
+        """Unless the last look is younger; how often something was forgotten until now."""
+        with self._lock:
+            if self._older_than(seconds):
+                began = time.monotonic()
+                with self._database.read() as connection:
+                    changed = store.enrolled_after(connection, self._newest)
+                for seq, subject in changed:
+                    self._newest = seq
+                    self._known.pop(subject, None)
+                self._generation += bool(changed)
+                self._looked = began
+            return self._generation
 
     def forget(self) -> None:
         with self._lock:

@@ -272,6 +272,19 @@ def revoked_keys(connection: Connection, kids: Collection[str]) -> set[str]:
     return found
 
 
+def enrolled_after(connection: Connection, seq: int | None) -> list[tuple[int, str]]:
+    """Of each enrolment and revocation after an entry, in their order, its number and what it is
+    of; without ``seq``, of the newest alone."""
+    query = select(entries.c.seq, entries.c.subject).where(
+        entries.c.kind == EventKind.ENROLMENT, IS_RARE
+    )
+    if seq is None:
+        query = query.order_by(entries.c.seq.desc()).limit(1)
+    else:
+        query = query.where(entries.c.seq > seq).order_by(entries.c.seq)
+    return [(row.seq, row.subject) for row in connection.execute(query)]
+
+
 def head_size(connection: Connection, log_id: bytes, *, lock: bool = False) -> int | None:
     query = select(log_head.c.size).where(log_head.c.log_id == log_id)
     return connection.execute(query.with_for_update() if lock else query).scalar()

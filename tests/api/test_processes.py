@@ -17,6 +17,7 @@ import pytest
 
 from api.city import HALLS, MARKET, found_city
 from api.client import Client, ServiceError, ServiceUnreachable
+from ledger.directory import KNOWN_SECONDS
 from tests.api.several import SeveralProcesses, need_postgresql
 from tests.api.test_import_report import good_rows, start_import
 
@@ -160,6 +161,25 @@ def test_a_key_revoked_here_signs_nothing_there(first: Any, beside: Any) -> None
     with pytest.raises(ServiceError) as refused:
         first.look(asked, "name", by=other)
     assert refused.value.code in ("key.not_valid", "key.unknown")
+
+
+def test_a_key_revoked_here_reads_nothing_there_a_second_later(first: Any, beside: Any) -> None:
+    for _ in range(3):
+        key, client = first.new_key("auditor", "operator")
+        other = beside(client)
+        assert other.whoami()["role"] == "auditor"
+        first.city.operator.enrol("key_revocation", kid=key.thumbprint())
+        revoked = time.monotonic()
+        with pytest.raises(ServiceError) as here:
+            client.whoami()
+        assert here.value.code == "key.not_valid"
+        last = revoked
+        with suppress(ServiceError):
+            while time.monotonic() < revoked + SOON:
+                asked = time.monotonic()
+                other.whoami()
+                last = asked
+        assert last - revoked <= KNOWN_SECONDS
 
 
 def test_an_import_is_told_of_elsewhere(first: Any, beside: Any) -> None:

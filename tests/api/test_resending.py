@@ -55,6 +55,59 @@ def test_who_has_lost_the_key_gets_no_answer_again(city: Any) -> None:
     assert code_of(lambda: counter.send_lookup(statement)) == "key.not_valid"
 
 
+def test_an_expired_key_gets_no_answer_again(city: Any) -> None:
+    from api.city import HALLS
+
+    terminal = f"counter-{uuid.uuid4().hex[:8]}"
+    ends = int(time.time()) + 4
+    _, counter = city.new_key(
+        "terminal", HALLS, terminal=terminal, site="hall-east", not_after=ends
+    )
+    statement = lookup_of(city, city.grant(city.person(), mode="direct", max_uses=1), counter)
+    assert counter.send_lookup(statement).released
+    time.sleep(max(0.0, ends - time.time()) + 0.1)
+    assert code_of(lambda: counter.send_lookup(statement)) == "key.not_valid"
+
+
+@pytest.mark.parametrize("shown", ["direct", "scan"])
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("withdrawn", "grant_revoked"),
+        ("disputed", "grant_frozen"),
+        ("suspend", "certificate_suspended"),
+        ("revoke", "certificate_revoked"),
+    ],
+)
+def test_what_was_said_since_refuses_a_lookup_that_is_sent_again(
+    city: Any, shown: str, said: str, code: str
+) -> None:
+    person = city.person()
+    granted = city.grant(person, mode=shown)
+    presented = city.scanned(granted) if shown == "scan" else {"grant_id": granted["grant_id"]}
+    statement = lookup_of(city, granted, city.east, presented=presented)
+    first = city.east.send_lookup(statement)
+    assert first.released
+    assert city.east.send_lookup(statement).fields == first.fields
+    entry = first.receipt["entry"]
+    if said == "withdrawn":
+        person.device.revoke_grant(granted["grant_id"])
+    elif said == "disputed":
+        person.device.open_dispute(entry["seq"], "other")
+    else:
+        city.police.change_status(person.card, said, "reported lost")
+    size = city.size()
+    again = city.east.send_lookup(statement)
+    assert (again.released, again.code) == (False, code)
+    assert not {"fields", "presentation"} & set(again.body)
+    # It is the one lookup that it was, and no second one.
+    assert again.receipt["entry"] == entry
+    assert city.size() == size
+    if said == "suspend":
+        city.police.change_status(person.card, "restore", "found again")
+        assert city.east.send_lookup(statement).fields == first.fields
+
+
 def test_a_department_enrols_devices_of_its_own_holders_only(city: Any) -> None:
     from api.keyfiles import new_signing_key
 
