@@ -175,12 +175,12 @@ def pack(checked: Checked) -> Packed:
             certificate.validity,
             certificate.valid_from_ms,
             certificate.valid_until_ms,
-            certificate.source,
         ),
         (
             issuance.type,
             issuance.holder,
             issuance.uniqueness,
+            issuance.source,
             sealed.wrapped_key,
             sealed.ciphertext,
         ),
@@ -191,11 +191,12 @@ def unpack(packed: Packed) -> Checked:
     """The inverse, but for the claims that nobody after the check reads."""
     if isinstance(packed, StatementError):
         return packed
-    (kid, iat, jti, token, digest, request_key), named, (kind, holder, unique, key, text) = packed
-    certificate_id, type_code, issuer, validity, from_ms, until_ms, source = named
+    (kid, iat, jti, token, digest, request_key), named, of_content = packed
+    kind, holder, unique, source, key, text = of_content
+    certificate_id, type_code, issuer, validity, from_ms, until_ms = named
     payload = {"iat": iat, "jti": jti}
     statement = Statement(Kind.CERTIFICATE, kid, payload, token, digest, request_key)
     certificate = Certificate(
-        statement, certificate_id, type_code, issuer, validity, from_ms, until_ms, source, {}
+        statement, certificate_id, type_code, issuer, validity, from_ms, until_ms, None, {}
     )
-    return statement, Issuance(certificate, kind, holder, unique, Sealed(key, text))
+    return statement, Issuance(certificate, kind, holder, unique, source, Sealed(key, text))

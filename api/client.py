@@ -37,7 +37,7 @@ from ledger.catalogue import Catalogue, load_catalogue
 from ledger.certificates import city_date
 from ledger.encoding import b64url, b64url_decode
 from ledger.exports import file_sha256
-from ledger.holders import subject_digest
+from ledger.holders import salted_digest, subject_digest
 from ledger.identifiers import parse_holder_number
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped, read_code
 from ledger.notes import NoteKey
@@ -360,6 +360,12 @@ class Client:
             refused_rows=refused_rows,
         )
 
+    def import_form(self, type_name: str, digest: bytes) -> dict[str, str]:
+        """What is sent beside the file whose SHA-256 is ``digest``."""
+        salt = os.urandom(32)
+        members = {"type": type_name, "file_commitment": salted_digest(salt, digest)}
+        return {"statement": self.statement(Kind.IMPORT, members), "salt": b64url(salt)}
+
     def upload_import(
         self,
         path: Path,
@@ -369,15 +375,13 @@ class Client:
     ) -> dict[str, Any]:
         """Have the service issue an export with the key it keeps for the department."""
         kind = self.catalogue.type(type_name)
-        statement = self.statement(
-            Kind.IMPORT, {"type": kind.code, "file_sha256": file_sha256(path).hex()}
-        )
+        form = self.import_form(kind.code, file_sha256(path))
         with path.open("rb") as file:
             parts = {"file": (path.name, file)}
             response = self._send(
                 lambda: self._http.post(
                     "/v1/imports",
-                    data={"statement": statement},
+                    data=form,
                     files=parts,
                     headers=self.authorization(),
                 ),

@@ -7,7 +7,6 @@ chunks, whatever the file's length.
 
 from __future__ import annotations
 
-import base64
 import os
 import time
 import uuid
@@ -24,7 +23,7 @@ from ledger.catalogue import CertificateType
 from ledger.certificates import city_date, sign_certificate
 from ledger.encoding import b64url
 from ledger.exports.rows import one_line
-from ledger.identifiers import CertificateIdentifier
+from ledger.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
 from ledger.intake import (
     ImportReport,
     Prepared,
@@ -92,7 +91,7 @@ class Signer:
         self._issuer, self.kind = issuer, kind
 
     def sign(self, row: Prepared, source: str | None) -> str:
-        serial = base64.b32encode(os.urandom(15)).decode("ascii")[:20]
+        serial = drawn_serial(os.urandom(SERIAL_BYTES))
         identifier = CertificateIdentifier(self.kind.type_code, self._issuer, serial, "001")
         return sign_certificate(
             fields=row.fields,
@@ -145,7 +144,7 @@ def import_export(
     with open_export(path, filename, signer.kind) as export, ThreadPoolExecutor(in_flight) as pool:
         today = city_date(time.time_ns() // 1_000_000)
         rows = prepare_rows(signer.kind, export, on=today)
-        report = ImportReport(one_line(filename), digest, signer.kind.code, refused_rows)
+        report = ImportReport(one_line(filename), signer.kind.code, refused_rows)
         already = 0
 
         def settle() -> None:

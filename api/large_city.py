@@ -47,7 +47,12 @@ from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
 from ledger.entries import Decision, Draft, EventKind
 from ledger.holders import holder_id, subject_digest
-from ledger.identifiers import CertificateIdentifier, identity_check_digit
+from ledger.identifiers import (
+    SERIAL_BYTES,
+    CertificateIdentifier,
+    drawn_serial,
+    identity_check_digit,
+)
 from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler
 from ledger.sealing import MasterKey
@@ -391,7 +396,7 @@ class _Maker:
             "valid_period": f"{_EARLIEST}/{_LATEST}",
         }
         fields.update(derive(kind, fields, datetime.fromtimestamp(at, UTC).date()))
-        serial = f"{int.from_bytes(os.urandom(8), 'big'):020}"
+        serial = drawn_serial(os.urandom(SERIAL_BYTES))
         id_ = str(CertificateIdentifier(kind.type_code, _BUREAU, serial, "001"))
         text = sign_certificate(
             fields=fields,

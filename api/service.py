@@ -270,7 +270,7 @@ class Service:
             "enrolment": EnrolmentHandler(self.master, forget),
             "invitation": InvitationHandler(self.master),
             "claim": ClaimHandler(self.master),
-            "import": ImportHandler(forget),
+            "import": ImportHandler(self.master, forget),
             "status": StatusHandler(self.catalogue, self.scrubber.erased),
             "issue": IssueHandler(),
             "revocation": RevocationHandler(),

@@ -2,8 +2,10 @@
 
 A lookup discloses exactly the granted fields; any SD-JWT verifier can check them against the
 issuer's signature. Claims that are always visible: ``iss`` (URN of the issuing department),
-``vct`` (URN of the type), ``certificate_id``, ``iat``, ``jti`` and ``source`` (which row of which
-export it came from, so that an import can be run again).
+``vct`` (URN of the type), ``certificate_id``, ``iat`` and ``jti``.
+
+Which row of which export it came from, so that an import can be run again, is a disclosure of its
+own, ``source``: a digest of a short file can be guessed, so no reader is shown it, nor one of it.
 
 From when to when a certificate is valid stands in one of two places, as its type says (ADR 0020):
 in the clear as ``nbf`` and ``exp``, where the dates are public, such as a business licence's; else
@@ -41,13 +43,15 @@ SALT_BYTES = 16
 #: there is no end: ``2020-01-01/2039-12-31``. Every certificate of a type without public dates has
 #: it, so that having it tells nothing.
 VALIDITY = "validity"
+#: The disclosure that says which row of which export it is. Only the ledger sees it.
+SOURCE = "source"
 CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Standard Time
 
 FieldValue = str | int | bool
 _VALUES = (str, int, bool)
 _MAX_SECONDS = 10**11
 _IN_THE_CLEAR = frozenset(
-    ("iss", "vct", "certificate_id", "iat", "jti", "nbf", "exp", "source", "_sd_alg", "_sd")
+    ("iss", "vct", "certificate_id", "iat", "jti", "nbf", "exp", "_sd_alg", "_sd")
 )
 
 
@@ -71,7 +75,7 @@ class Certificate:
     """The encoded disclosure; None where the dates are in the clear."""
     valid_from_ms: int | None
     valid_until_ms: int | None
-    source: str | None
+    source: Disclosure | None
     disclosures: Mapping[str, Disclosure]
 
     @property
@@ -116,6 +120,8 @@ def sign_certificate(
     claims = dict(fields)
     if not public_dates:
         claims[VALIDITY] = _state_validity(valid_from, valid_until)
+    if source is not None:
+        claims[SOURCE] = source
     salts = salt(SALT_BYTES * len(claims))
     encoded = [
         b64url(orjson.dumps([b64url(salts[at : at + SALT_BYTES]), name, value]))
@@ -135,8 +141,6 @@ def sign_certificate(
         payload["nbf"] = first_instant(valid_from)
     if public_dates and valid_until is not None:
         payload["exp"] = first_instant(valid_until + timedelta(days=1))
-    if source is not None:
-        payload["source"] = source
     return "~".join([sign(Kind.CERTIFICATE, payload, key, kid), *encoded, ""])
 
 
@@ -238,9 +242,9 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         raise StatementError("certificate.validity", f"{VALIDITY} or nbf and exp, not both")
     else:
         valid_from_ms, valid_until_ms = read_validity(validity.value)
-    source = claims.get("source")
-    if source is not None and (not isinstance(source, str) or len(source) > 64):
-        raise StatementError("certificate.malformed", "source must be a short text")
+    source = opened.pop(SOURCE, None)
+    if source is not None and (not isinstance(source.value, str) or len(source.value) > 64):
+        raise StatementError("certificate.malformed", f"{SOURCE} must be a short text")
     return Certificate(
         statement=statement,
         certificate_id=claims["certificate_id"],
@@ -297,10 +301,15 @@ def present(token: str, encoded: Iterable[str]) -> str:
 
 
 def pack_disclosures(certificate: Certificate) -> bytes:
-    """What is sealed at rest: field name to encoded disclosure."""
-    return canonical_json({name: item.encoded for name, item in certificate.disclosures.items()})
+    """What is sealed at rest: name to encoded disclosure, of the fields and the source."""
+    packed = {name: item.encoded for name, item in certificate.disclosures.items()}
+    if certificate.source is not None:
+        packed[SOURCE] = certificate.source.encoded
+    return canonical_json(packed)
 
 
 def unpack_disclosures(packed: bytes) -> dict[str, str]:
+    """The fields' disclosures by name: the source is nobody's to read."""
     disclosures: dict[str, str] = orjson.loads(packed)
+    disclosures.pop(SOURCE, None)
     return disclosures

@@ -18,6 +18,7 @@ either: published ones lag behind, and a county too new for the table is not a w
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -188,6 +189,14 @@ def _begun(type_code: str, issuer: str) -> int:
     for char in type_code + issuer:
         state = _STEP_36[state][char]
     return state
+
+
+SERIAL_BYTES = 13
+
+
+def drawn_serial(random_bytes: bytes) -> str:
+    """A serial that tells nothing: 20 symbols, of `SERIAL_BYTES` random bytes."""
+    return base64.b32encode(random_bytes).decode("ascii")[:20]
 
 
 @dataclass(frozen=True, slots=True)

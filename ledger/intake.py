@@ -472,7 +472,6 @@ class ImportReport:
     """
 
     filename: str
-    digest: bytes
     type_code: str
     sink: IO[str] | None = None
     left_out: list[LeftOut] = field(default_factory=list)
@@ -505,7 +504,6 @@ class ImportReport:
         total = sum(self.refused.values())
         return {
             "file": self.filename,
-            "sha256": self.digest.hex(),
             "type": self.type_code,
             "counts": dict(self.counts),
             "refused": [

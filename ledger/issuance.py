@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ledger.catalogue import Catalogue, FieldError, UnknownType, validate_fields, validity_of
+from ledger.catalogue.model import HOLDER_FORMATS
 from ledger.certificates import (
     VALIDITY,
     Certificate,
@@ -18,7 +19,7 @@ from ledger.certificates import (
     open_certificate,
     pack_disclosures,
 )
-from ledger.holders import holder_id
+from ledger.holders import holder_id, source_key, tells
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Statement, StatementError
@@ -32,6 +33,8 @@ class Issuance:
     type: str
     holder: str
     uniqueness: bytes
+    source: bytes | None
+    """Of which row of which export it is, keyed (`ledger.holders.source_key`)."""
     sealed: Sealed
 
 
@@ -83,13 +86,27 @@ def read_certificate(
         raise StatementError(
             "certificate.validity", "the stated dates are not those that follow from the fields"
         )
+    numbers = [
+        str(fields[field.name])
+        for field in kind.fields
+        if field.format in HOLDER_FORMATS and field.name in fields
+    ]
+    if any(tells(text, numbers) for text in (identifier.serial, statement.payload["jti"])):
+        raise StatementError(
+            "certificate.serial",
+            "the serial or jti holds a part of a number in the certificate, or a digest of it, and "
+            "everybody sees it: draw another at random",
+        )
     subject = str(fields[kind.subject.name])
     name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])
     return Issuance(
-        certificate=replace(certificate, disclosures={}),
+        certificate=replace(certificate, source=None, disclosures={}),
         type=kind.code,
         holder=holder_id(master, subject),
         uniqueness=master.derive(b"certledger uniqueness v1", name.encode("utf-8"))[:16],
+        source=None
+        if certificate.source is None
+        else source_key(master, certificate.issuer, kind.type_code, str(certificate.source.value)),
         sealed=master.seal(
             pack_disclosures(certificate), certificate.certificate_id.encode("ascii")
         ),

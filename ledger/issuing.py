@@ -23,13 +23,16 @@ from ledger.catalogue import Catalogue
 from ledger.certificates import Certificate
 from ledger.database import among, insert_many
 from ledger.directory import Role
+from ledger.encoding import b64url, canonical_json
 from ledger.entries import Draft, Entry, EventKind
+from ledger.holders import salted_digest
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.issuance import Issuance
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
 from ledger.outbox import StatusChange
 from ledger.payloads import Members, PayloadError
 from ledger.retention import Ground, ended_ms, require_erasable
+from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError
 
 
@@ -102,13 +105,11 @@ class _Known:
         columns = (
             table.c.certificate_id,
             table.c.seq,
-            table.c.issuer,
-            table.c.type,
             table.c.source,
             table.c.uniqueness,
         )
         self._ids: set[str] = set()
-        self._sources: dict[tuple[str, str, str | None], tuple[Entry, str]] = {}
+        self._sources: dict[bytes | None, tuple[Entry, str]] = {}
         self._unique: set[bytes] = set()
         rows: list[Row[Any]] = []
         for chunk in store.in_chunks(issuances, 300):
@@ -122,13 +123,13 @@ class _Known:
                     among(
                         connection,
                         table.c.source,
-                        [i.certificate.source for i in chunk if i.certificate.source],
+                        [i.source for i in chunk if i.source],
                     ),
                     among(connection, table.c.uniqueness, [i.uniqueness for i in chunk]),
                 )
             )
             rows.extend(connection.execute(query))
-        sources = {i.certificate.source for i in issuances}
+        sources = {i.source for i in issuances}
         for row in rows:
             self._ids.add(row.certificate_id)
             if row.uniqueness is not None:
@@ -139,11 +140,11 @@ class _Known:
         for row in rows:
             if row.source is not None and row.seq in entries:
                 entry = store.entry_from_row(entries[row.seq])
-                self._sources[row.issuer, row.type, row.source] = (entry, row.certificate_id)
+                self._sources[row.source] = (entry, row.certificate_id)
 
     def by_source(self, issuance: Issuance) -> tuple[Entry, str] | None:
         """What this department issued as this type for the same row of the same export."""
-        return self._sources.get(_source_of(issuance))
+        return self._sources.get(issuance.source)
 
     def check(self, issuance: Issuance) -> None:
         if issuance.certificate.certificate_id in self._ids:
@@ -157,13 +158,8 @@ class _Known:
         certificate = issuance.certificate
         self._ids.add(certificate.certificate_id)
         self._unique.add(issuance.uniqueness)
-        if certificate.source is not None:
-            self._sources[_source_of(issuance)] = (entry, certificate.certificate_id)
-
-
-def _source_of(issuance: Issuance) -> tuple[str, str, str | None]:
-    certificate = issuance.certificate
-    return certificate.issuer, issuance.type, certificate.source
+        if issuance.source is not None:
+            self._sources[issuance.source] = (entry, certificate.certificate_id)
 
 
 def _types_allowed(connection: Connection, issuers: set[str]) -> dict[str, set[str]]:
@@ -187,7 +183,7 @@ def _certificate_row(issuance: Issuance, seq: int) -> dict[str, Any]:
         "valid_until_ms": certificate.valid_until_ms,
         "successor": None,
         "uniqueness": issuance.uniqueness,
-        "source": certificate.source,
+        "source": issuance.source,
         "wrapped_key": issuance.sealed.wrapped_key,
         "content": issuance.sealed.ciphertext,
     }
@@ -304,31 +300,56 @@ def ground_of(payload: Members, action: Action) -> Ground | None:
     return payload.one_of("ground", Ground) if action is Action.ERASE else None
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A department's file: its SHA-256, the 32 bytes of salt that its commitment is under, and what
+    makes the department's kept key: called with the connection and the department, it returns the
+    row for ``keys`` and the directory entry, or None when there is one."""
+
+    digest: bytes
+    salt: bytes
+    keep_key: Callable[[Connection, str], Any]
+
+    def proof(self) -> bytes:
+        """What opens the commitment."""
+        return canonical_json({"file_sha256": self.digest.hex(), "salt": b64url(self.salt)})
+
+
+def import_name(seq: int) -> bytes:
+    """What the proof of an import's file is sealed under."""
+    return f"import {seq}".encode("ascii")
+
+
 class ImportHandler:
     """A department has the service issue an export for it, with a key the service keeps.
 
-    Payload ``{v, type, file_sha256, iat, jti}``, by the issuer. The first one enrols the
-    department's kept key; `Request.extra` makes that key: called with the connection and the
-    department, it returns the row for ``keys`` and the directory entry, or None when there is one.
+    Payload ``{v, type, file_commitment, iat, jti}``, by the issuer; `Request.extra` is an `Export`.
+    The first one enrols the department's kept key. What opens the commitment is kept sealed, so
+    that the department can show which file it was, and can be erased.
     """
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        self._on_change = on_change
+    def __init__(self, master: MasterKey, on_change: Callable[[], None]) -> None:
+        self._master, self._on_change = master, on_change
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         for request in requests:
             payload, actor = request.statement.payload, request.actor
             try:
-                required = ("v", "type", "file_sha256", "iat", "jti")
+                required = ("v", "type", "file_commitment", "iat", "jti")
                 Members(dict(payload), ImportStatementError, required=required).version_1()
+                export: Export = request.extra
+                signed = payload["file_commitment"]
+                if len(export.salt) != 32 or salted_digest(export.salt, export.digest) != signed:
+                    raise StatementError(
+                        "import.digest", "the file is not the one that was signed for"
+                    )
                 if actor.role is not Role.ISSUER or actor.institution is None:
                     raise StatementError("actor.role", "only an issuer's key may import")
             except StatementError as error:
                 outcomes.append(Rejected(error))
                 continue
-            keep_key = request.extra
-            kid, new = keep_key(batch.connection, actor.institution)
+            kid, new = export.keep_key(batch.connection, actor.institution)
             done = batch.record(
                 request,
                 Draft(kind=EventKind.IMPORT, department=actor.institution, subject=kid),
@@ -338,6 +359,15 @@ class ImportHandler:
                 row, action = new
                 batch.connection.execute(insert(store.keys), {**row, "seq": done.entry.seq})
                 batch.to_chain(done, action)
+            sealed = self._master.seal(export.proof(), import_name(done.entry.seq))
+            batch.connection.execute(
+                insert(store.import_files),
+                {
+                    "seq": done.entry.seq,
+                    "sealed": sealed.ciphertext,
+                    "wrapped_key": sealed.wrapped_key,
+                },
+            )
             outcomes.append(done)
         batch.after_commit.append(self._on_change)
         return outcomes

@@ -208,6 +208,15 @@ invitations = Table(
     Index("invitations_kid", "kid", unique=True),
 )
 
+# Which file an import was of, sealed: what opens the commitment in its statement.
+import_files = Table(
+    "import_files",
+    metadata,
+    Column("seq", Int64, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+)
+
 certificates = Table(
     "certificates",
     metadata,
@@ -227,12 +236,11 @@ certificates = Table(
     # Who holds which certificate of which issuer, keyed; empty once a state is final, so that the
     # next one can be issued.
     Column("uniqueness", LargeBinary, unique=True),
-    Column("source", String),
+    # Which row of which export it is, keyed.
+    Column("source", LargeBinary, unique=True),
     Column("wrapped_key", LargeBinary),
     Column("content", LargeBinary),
     Index("certificates_holder", "holder"),
-    # One row of one export issues once; another department, or another type, is another issue.
-    Index("certificates_source", "source", "issuer", "type", unique=True),
     # Whose retention is over; those whose state is final are found by their empty `uniqueness`.
     Index("certificates_until", "issuer", "type", "valid_until_ms"),
 )

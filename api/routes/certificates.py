@@ -44,8 +44,10 @@ from ledger.batch import Request
 from ledger.catalogue import UnknownType
 from ledger.committer import Answer, NotServing
 from ledger.directory import Enrolled, Role
+from ledger.encoding import EncodingError, b64url_decode
 from ledger.entries import EventKind
 from ledger.exports import ExportError, file_sha256
+from ledger.issuing import Export
 from ledger.lifecycle import Action
 from ledger.statements import Kind, StatementError
 
@@ -288,12 +290,14 @@ async def start_import(
     service: ServiceDep,
     auth: AuthDep,
     statement: Annotated[str, Form(max_length=65_536)],
+    salt: Annotated[str, Form(max_length=64)],
     file: UploadFile,
 ) -> Response:
     """Issue an export's rows with the key that the service keeps for the department.
 
-    ``statement`` is the department's ``{v, type, file_sha256, iat, jti}``; the answer names the
-    job, whose progress and report are at ``GET /v1/imports/{import_id}``.
+    ``statement`` is the department's ``{v, type, file_commitment, iat, jti}``, ``salt`` what the
+    commitment to the file's SHA-256 is under; the answer names the job, whose progress and report
+    are at ``GET /v1/imports/{import_id}``.
     """
     # A large file may take minutes to come in: what counts is when it set out.
     signed, actor = await auth.statement(
@@ -305,6 +309,10 @@ async def start_import(
         kind = service.catalogue.type(str(signed.payload.get("type")))
     except UnknownType:
         raise StatementError("certificate.type", "the type is not in the catalogue") from None
+    try:
+        salt_bytes = b64url_decode(salt)
+    except EncodingError:
+        raise StatementError("import.digest", "salt must be base64url") from None
     jobs: ImportJobs = request.app.state.imports
     assert actor.institution is not None
     with ExitStack() as undo:
@@ -313,10 +321,8 @@ async def start_import(
         undo.callback(upload.remove)
         await asyncio.to_thread(upload.receive, file.file)
         digest = await asyncio.to_thread(file_sha256, upload.path)
-        if digest.hex() != signed.payload.get("file_sha256"):
-            raise StatementError("import.digest", "the file is not the one that was signed for")
-        extra = service.kept_key
-        answer = await service.record("import", Request(signed, actor, extra))
+        export = Export(digest, salt_bytes, service.kept_key)
+        answer = await service.record("import", Request(signed, actor, export))
         key = await asyncio.to_thread(service.open_kept_key, answer.result["kid"])
         job = await asyncio.to_thread(jobs.start, actor.institution)
         held = undo.pop_all()

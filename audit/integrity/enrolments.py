@@ -23,7 +23,8 @@ from ledger import store
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id, may_revoke
 from ledger.encoding import b64url, b64url_decode
 from ledger.entries import Draft, EventKind
-from ledger.holders import holder_id, subject_digest
+from ledger.holders import holder_id, salted_digest, subject_digest
+from ledger.issuing import import_name
 from ledger.outbox import DirectoryEntry, KeyRevocation
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Kind
@@ -56,6 +57,7 @@ class Enrolments:
         self.sites: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, Key] = {}
         self.terminals: set[str] = set()
+        self._imports: dict[int, str] = {}  # the commitment to each file
         self._early: list[tuple[int, Signed]] = []  # signed before any key was enrolled
         self._rows: dict[str, Any] = {}  # of the keys that the chunk at hand may enrol
 
@@ -138,6 +140,7 @@ class Enrolments:
             self._keep_key(record, kid, department)
         elif not known.kept or known.enrolled.institution != department:
             raise AgainstRules("the key is not one that the service keeps for the department")
+        self._imports[record.seq] = str(statement.payload["file_commitment"])
         return Draft(kind=EventKind.IMPORT, department=department, subject=kid)
 
     def _institution(self, record: Record, payload: Mapping[str, Any]) -> Draft:
@@ -331,6 +334,28 @@ class Enrolments:
                 self._check_key(row, key)
         for kid in sorted(missing):
             self._findings.missing(f"keys {kid}")
+        self._check_import_files()
+
+    def _check_import_files(self) -> None:
+        """What is sealed with each import opens the commitment that was signed."""
+        table, missing = store.import_files, set(self._imports)
+        for row in self._connection.execute(select(*plain(table))):
+            where, commitment = f"import_files {row.seq}", self._imports.get(row.seq)
+            if commitment is None:
+                self._findings.added(where, "no entry imports it")
+                continue
+            missing.discard(row.seq)
+            try:
+                sealed = Sealed(row.wrapped_key, row.sealed)
+                kept = orjson.loads(self._master.open(sealed, import_name(row.seq)))
+                digest, salt = bytes.fromhex(kept["file_sha256"]), b64url_decode(kept["salt"])
+                opened = salted_digest(salt, digest) == commitment
+            except (SealError, ValueError, TypeError, KeyError, AttributeError):
+                opened = False
+            if not opened:
+                self._findings.altered(where, "sealed not as imported", "import.differs")
+        for seq in sorted(missing):
+            self._findings.missing(f"import_files {seq}")
 
     def _compare(self, table: Table, key: str, expected: Mapping[str, dict[str, Any]]) -> None:
         rows = {getattr(row, key): row for row in self._connection.execute(select(*plain(table)))}

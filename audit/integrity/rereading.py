@@ -33,6 +33,7 @@ from ledger import store
 from ledger.catalogue import Catalogue, UnknownType
 from ledger.certificates import (
     ISSUER_PREFIX,
+    SOURCE,
     VALIDITY,
     VCT_PREFIX,
     open_disclosure,
@@ -50,7 +51,7 @@ from ledger.encoding import (
     text_digests,
 )
 from ledger.entries import OPTIONAL, VERSION, Decision, Entry, EventKind
-from ledger.holders import holder_id
+from ledger.holders import holder_id, source_key
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.lifecycle import IllegalTransition, State
 from ledger.merkle import leaf_hash
@@ -83,7 +84,7 @@ _KEYS_KEPT = 4_000
 _HOLDERS_KEPT = 4_096
 _VALUES = (str, int, bool)  # of fields
 #: Columns of a certificate that are as its statement says.
-_STATED = ("type", "issuer", "commitment", "seq", "valid_from_ms", "valid_until_ms", "source")
+_STATED = ("type", "issuer", "commitment", "seq", "valid_from_ms", "valid_until_ms")
 _OF_CERTIFICATE = (
     "certificate_id",
     "holder",
@@ -95,6 +96,7 @@ _OF_CERTIFICATE = (
     "successor",
     *_STATED,
     "validity",
+    "source",
 )
 
 
@@ -424,13 +426,13 @@ class Rereader:
         if row is None:
             return Issued(id_, issuer, type_code, row_missing=True)
         _, holder, uniqueness, wrapped_key, content, state, state_seq, successor, *rest = row
-        *stored, validity = rest
+        *stored, validity, source = rest
         wrong = []
         dates = None if (validity is None) is not kind.validity.public else _dates(validity, claims)
         if dates is None:
             wrong.append("validity")
             dates = tuple(stored[4:6])  # which are not read from what is wrong
-        stated = [kind.code, issuer, digest, seq, *dates, claims.get("source")]
+        stated = [kind.code, issuer, digest, seq, *dates]
         if stored != stated:
             pairs = zip(_STATED, stored, stated, strict=True)
             wrong += [name for name, is_, said in pairs if is_ != said]
@@ -444,6 +446,9 @@ class Rereader:
                 holder = self._holder(subject)
                 if shown != holder:
                     wrong.append("holder")
+                said = fields.get(SOURCE)
+                if source != (said and source_key(self._master, issuer, type_code, str(said))):
+                    wrong.append("source")
                 if uniqueness is not None:
                     name = "\0".join([kind.type_code, issuer, subject, *kind.key_of(fields)])
                     derived = self._master.derive(b"certledger uniqueness v1", name.encode("utf-8"))

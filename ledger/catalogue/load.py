@@ -28,7 +28,7 @@ from ledger.catalogue.model import (
     Validity,
     normalise_column,
 )
-from ledger.certificates import VALIDITY
+from ledger.certificates import SOURCE, VALIDITY
 from ledger.identifiers import is_credit_code
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -36,7 +36,7 @@ _FIELD_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # Names that an SD-JWT VC, a JWT or a certificate uses itself: a field so called would shadow them.
 _RESERVED = frozenset(
     ("iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "vct", "status", "_sd", "_sd_alg")
-) | {VALIDITY}
+) | {SOURCE, VALIDITY}
 _DEFAULT_LENGTH = 200
 _LARGEST_INTEGER = 2**53 - 1
 

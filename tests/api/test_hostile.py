@@ -1049,13 +1049,10 @@ def test_a_hostile_upload_issues_nothing(city: Any, name: str, tmp_path: Path) -
     filename, content = UPLOADS[name]()
     kind = city.police.catalogue.type(CARD).code
     before = city.size()
-    statement = city.police.statement(
-        Kind.IMPORT, {"type": kind, "file_sha256": hashlib.sha256(content).hexdigest()}
-    )
     answer = httpx.post(
         f"{city.url}/v1/imports",
         headers=city.police.authorization(),
-        data={"statement": statement},
+        data=city.police.import_form(kind, hashlib.sha256(content).digest()),
         files={"file": (filename, content)},
         trust_env=False,
         timeout=60,
@@ -1092,20 +1089,20 @@ def memory_mb(pid: int) -> int:
 
 def test_an_import_needs_its_parts(city: Any, web: Any, unchanged: Any) -> None:
     kind = city.police.catalogue.type(CARD).code
-    good = city.police.statement(Kind.IMPORT, {"type": kind, "file_sha256": "0" * 64})
-    other = city.police.statement(Kind.IMPORT, {"type": "nothing", "file_sha256": "0" * 64})
-    digest = hashlib.sha256(b"x").hexdigest()
-    stranger = city.east.statement(Kind.IMPORT, {"type": kind, "file_sha256": digest})
+    good = city.police.import_form(kind, bytes(32))
+    other = city.police.import_form("nothing", bytes(32))
+    stranger = city.east.import_form(kind, hashlib.sha256(b"x").digest())
     with unchanged():
         file = {"file": ("a.csv", b"x")}
         assert problem_of(web.post("/v1/imports", files=file), 401) == "token.missing"
         web.headers.update(city.police.authorization())
-        problem_of(web.post("/v1/imports", data={"statement": good}), 422)
+        problem_of(web.post("/v1/imports", data=good), 422)
         problem_of(web.post("/v1/imports", files=file), 422)
-        problem_of(web.post("/v1/imports", data={"statement": "x"}, files=file), 400)
-        problem_of(web.post("/v1/imports", data={"statement": other}, files=file), 400)
-        problem_of(web.post("/v1/imports", data={"statement": good}, files=file), 400)
-        problem_of(web.post("/v1/imports", data={"statement": stranger}, files=file), 403)
+        problem_of(web.post("/v1/imports", data=good | {"statement": "x"}, files=file), 400)
+        problem_of(web.post("/v1/imports", data=other, files=file), 400)
+        problem_of(web.post("/v1/imports", data=good, files=file), 400)
+        problem_of(web.post("/v1/imports", data=good | {"salt": "*"}, files=file), 400)
+        problem_of(web.post("/v1/imports", data=stranger, files=file), 403)
         cut = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
         headers = {"Content-Type": "multipart/form-data; boundary=b"}
         problem_of(web.post("/v1/imports", content=cut, headers=headers))

@@ -13,7 +13,6 @@ import httpx
 from api.city import MARKET
 from api.importing import KeyRefused
 from ledger.intake import REPORTED_ROWS
-from ledger.statements import Kind
 
 CARD = "resident-identity-card"
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限\n"
@@ -24,11 +23,10 @@ def start_import(town: Any, rows: str) -> str:
     """Have the police's export issued; its identifier, while it may still run."""
     content = (HEADER + rows).encode()
     kind = town.police.catalogue.type(CARD).code
-    payload = {"type": kind, "file_sha256": hashlib.sha256(content).hexdigest()}
     answer = httpx.post(
         f"{town.url}/v1/imports",
         headers=town.police.authorization(),
-        data={"statement": town.police.statement(Kind.IMPORT, payload)},
+        data=town.police.import_form(kind, hashlib.sha256(content).digest()),
         files={"file": ("cards.csv", content)},
         trust_env=False,
         timeout=30,

@@ -110,11 +110,10 @@ def send_export(town: Any, http: httpx.Client, folder: Path) -> httpx.Response:
     path = folder / "export.csv"
     path.write_bytes(b"x" * 100_000)
     code = town.police.catalogue.type("resident-identity-card").code
-    signed = {"type": code, "file_sha256": file_sha256(path).hex()}
-    statement = town.police.statement(Kind.IMPORT, signed)
+    data = town.police.import_form(code, file_sha256(path))
     files = {"file": (path.name, path.read_bytes())}
     headers = town.police.authorization()
-    return http.post("/v1/imports", data={"statement": statement}, files=files, headers=headers)
+    return http.post("/v1/imports", data=data, files=files, headers=headers)
 
 
 def readiness(town: Any) -> tuple[int, str | None]:

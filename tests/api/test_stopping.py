@@ -22,7 +22,6 @@ from api.settings import Settings
 from ledger.intake import file_sha256
 from ledger.receipts import verify_receipt
 from ledger.samples import CARDS, write_samples
-from ledger.statements import Kind
 
 CARD = "resident-identity-card"
 #: More than a stop may take in the worst case, but for a very slow machine.
@@ -145,10 +144,9 @@ def test_who_waits_for_news_is_sent_home(town: Any) -> None:
 
 def send_export(town: Any, path: Path) -> str:
     """The name of the import."""
-    signed = {"type": town.police.catalogue.type(CARD).code, "file_sha256": file_sha256(path).hex()}
-    statement = town.police.statement(Kind.IMPORT, signed)
+    data = town.police.import_form(town.police.catalogue.type(CARD).code, file_sha256(path))
     with path.open("rb") as file:
-        files, data = {"file": (path.name, file)}, {"statement": statement}
+        files = {"file": (path.name, file)}
         answer = httpx.post(
             f"{town.url}/v1/imports",
             data=data,

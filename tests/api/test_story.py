@@ -29,7 +29,7 @@ from authz.reasons import REASONS
 from ledger.certificates import first_instant, open_disclosure
 from ledger.entries import Entry
 from ledger.intake import Prepared
-from ledger.statements import Kind, payload_of
+from ledger.statements import payload_of
 from tests import engines
 
 CARD = "resident-identity-card"
@@ -897,11 +897,10 @@ def test_an_upload_must_be_the_file_that_was_signed_for(
     write_cards(city, path, 8)
     kind = city.police.catalogue.type(CARD).code
     before = city.size()
-    statement = city.police.statement(Kind.IMPORT, {"type": kind, "file_sha256": "0" * 64})
     answer = httpx.post(
         f"{city.url}/v1/imports",
         headers=city.police.authorization(),
-        data={"statement": statement},
+        data=city.police.import_form(kind, bytes(32)),
         files={"file": ("cards.csv", path.read_bytes())},
         trust_env=False,
         timeout=20,

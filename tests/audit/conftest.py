@@ -43,14 +43,14 @@ from ledger.chain import ChainClient
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
-from ledger.encoding import b64url, b64url_decode, sha256
+from ledger.encoding import b64url_decode, sha256
 from ledger.enrolment import EnrolmentHandler
-from ledger.holders import subject_digest
+from ledger.holders import salted_digest, subject_digest
 from ledger.identifiers import CertificateIdentifier, identity_check_digit
 from ledger.invitation_codes import code_digest, code_of
 from ledger.invitations import ClaimHandler, InvitationHandler, read_claim
 from ledger.issuance import read_certificate
-from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
+from ledger.issuing import Export, ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
@@ -146,7 +146,7 @@ class Builder:
                 "enrolment": EnrolmentHandler(master, self.ring.forget),
                 "invitation": InvitationHandler(master),
                 "claim": ClaimHandler(master),
-                "import": ImportHandler(self.ring.forget),
+                "import": ImportHandler(master, self.ring.forget),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
                 "revocation": RevocationHandler(),
@@ -487,9 +487,14 @@ def tell_the_story(builder: Builder) -> None:
         builder.statement("holder", Kind.REFUSAL, v=1, request_id=names["denied"]),
     )
     request = builder.statement(
-        "issuer", Kind.IMPORT, v=1, type=CARD, file_sha256=b64url(bytes(32))
+        "issuer",
+        Kind.IMPORT,
+        v=1,
+        type=CARD,
+        file_commitment=salted_digest(bytes(32), bytes(32)),
     )
-    builder.send("import", Request(request.statement, request.actor, builder.kept_key))
+    export = Export(bytes(32), bytes(32), builder.kept_key)
+    builder.send("import", Request(request.statement, request.actor, export))
     builder.enrol("operator", what="key_revocation", kid=names["terminal-2"])
     tell_of_invitations(builder, numbers)
     for outcome in ("open", "upheld", "rejected", "withdrawn"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
+import re
 from datetime import date
 from typing import Any
 
@@ -11,7 +14,7 @@ from joserfc.jwk import ECKey
 
 from ledger.catalogue import CertificateType, load_catalogue
 from ledger.certificates import sign_certificate, split
-from ledger.identifiers import CertificateIdentifier
+from ledger.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
 from ledger.intake import Prepared, Row, prepare
 from ledger.issuance import Issuance, read_certificate
 from ledger.sealing import MasterKey
@@ -44,13 +47,21 @@ LICENCE = {
 }
 
 
-def read(name: str, cells: dict[str, Any], first: date | None, last: date | None) -> Issuance:
+def read(
+    name: str,
+    cells: dict[str, Any],
+    first: date | None,
+    last: date | None,
+    *,
+    serial: str = "0" * 20,
+    jti: str = "0123456789abcdef",
+) -> Issuance:
     """What comes of a certificate of these cells that states these days."""
     kind: CertificateType = CATALOGUE.type(name)
     row = prepare(kind, Row(1, cells), date(2026, 11, 29))
     assert isinstance(row, Prepared), row
     assert (row.valid_from, row.valid_until) == (FIRST, LAST)
-    identifier = CertificateIdentifier(kind.type_code, "440300", "0" * 20, "001")
+    identifier = CertificateIdentifier(kind.type_code, "440300", serial, "001")
     token, disclosures = split(
         sign_certificate(
             fields=row.fields,
@@ -61,7 +72,7 @@ def read(name: str, cells: dict[str, Any], first: date | None, last: date | None
             valid_until=last,
             public_dates=kind.validity.public,
             iat=ISSUED,
-            jti="0123456789abcdef",
+            jti=jti,
             source=None,
             key=KEY,
             kid=KEY.thumbprint(),
@@ -71,6 +82,36 @@ def read(name: str, cells: dict[str, Any], first: date | None, last: date | None
     return read_certificate(
         verify(token, KEY), disclosures, catalogue=CATALOGUE, master=MasterKey(bytes(32))
     )
+
+
+NUMBER = str(CARD["identity_number"])
+
+
+def digests(number: str) -> list[str]:
+    found = []
+    for name in ("md5", "sha1", "sha256"):
+        digest = hashlib.new(name, number.encode()).digest()
+        found += [digest.hex().upper()[:20], base64.b32encode(digest).decode()[:20]]
+    return found
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [NUMBER, f"A{NUMBER}9", NUMBER[6:14], NUMBER[:12], NUMBER[::-1], *digests(NUMBER)],
+)
+def test_what_everybody_sees_holds_no_part_of_a_number_nor_its_digest(telling: str) -> None:
+    for shown in ({"serial": telling}, {"jti": telling.ljust(16, "_")}):
+        with pytest.raises(StatementError) as caught:
+            read("resident-identity-card", CARD, FIRST, LAST, **shown)
+        assert caught.value.code == "certificate.serial"
+
+
+def test_a_serial_of_its_own_is_taken() -> None:
+    for number in range(200):
+        serial = drawn_serial(os.urandom(SERIAL_BYTES))
+        assert re.fullmatch("[2-7A-Z]{20}", serial)
+        jti = hashlib.sha256(b"%d" % number).hexdigest()[:32]
+        assert read("resident-identity-card", CARD, FIRST, LAST, serial=serial, jti=jti).holder
 
 
 @pytest.mark.parametrize(

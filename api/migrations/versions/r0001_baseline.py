@@ -66,14 +66,14 @@ sa.Table(
     sa.Column("valid_until_ms", Int64, nullable=True),
     sa.Column("successor", sa.String(), nullable=True),
     sa.Column("uniqueness", sa.LargeBinary(), nullable=True),
-    sa.Column("source", sa.String(), nullable=True),
+    sa.Column("source", sa.LargeBinary(), nullable=True),
     sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
     sa.Column("content", sa.LargeBinary(), nullable=True),
     sa.PrimaryKeyConstraint("certificate_id"),
     sa.UniqueConstraint("uniqueness"),
+    sa.UniqueConstraint("source"),
 )
 _index("certificates_holder", "certificates", ["holder"])
-_index("certificates_source", "certificates", ["source", "issuer", "type"], unique=True)
 _index("certificates_until", "certificates", ["issuer", "type", "valid_until_ms"])
 sa.Table(
     "chain_outbox",
@@ -196,6 +196,14 @@ sa.Table(
     sa.UniqueConstraint("handle"),
 )
 _index("grants_holder", "grants", ["holder"])
+sa.Table(
+    "import_files",
+    schema,
+    sa.Column("seq", Int64, autoincrement=False, nullable=False),
+    sa.Column("sealed", sa.LargeBinary(), nullable=True),
+    sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
+    sa.PrimaryKeyConstraint("seq"),
+)
 sa.Table(
     "institutions",
     schema,

@@ -4,7 +4,7 @@
 // connection is tried again with a new signature; rows that were issued are not issued twice.
 
 import { Problem, Unreachable, pause } from "../../core/api.js";
-import { hex, sha256 } from "../../core/bytes.js";
+import { base64url, concat, sha256 } from "../../core/bytes.js";
 import { Kind } from "../../core/statements.js";
 
 const TRIES = 5;
@@ -18,11 +18,13 @@ export class FileGone extends Error {}
  * @returns {Promise<object>} the job, as POST /v1/imports answers
  */
 export async function upload(api, { file, typeCode, onProgress, onWait }) {
-  const digest = hex(await sha256(await contentOf(file)));
+  const salt = crypto.getRandomValues(new Uint8Array(32));
+  const commitment = base64url(await sha256(concat(salt, await sha256(await contentOf(file)))));
   for (let attempt = 1; ; attempt++) {
-    const statement = await api.sign(Kind.import, { type: typeCode, file_sha256: digest });
+    const statement = await api.sign(Kind.import, { type: typeCode, file_commitment: commitment });
     const form = new FormData();
     form.append("statement", statement);
+    form.append("salt", base64url(salt));
     form.append("file", file);
     try {
       return await send(form, await api.authorization(), onProgress);
