@@ -280,38 +280,34 @@ HANDLED = (
 )
 
 
+def answer(error: Exception) -> Response:
+    """To whoever's request met it."""
+    match error:
+        case RequestValidationError():
+            # Where, not what: the values may be personal.
+            places = [
+                {"at": "/".join(str(part) for part in item["loc"]), "expected": item["type"]}
+                for item in error.errors()[:20]
+            ]
+            broken = any(item["expected"] == "json_invalid" for item in places)
+            status, code = (400, "request.malformed") if broken else (422, "request.invalid")
+            detail = "the request does not have the expected form"
+            return problem(status, code, detail, errors=places)
+        case HTTPException():
+            code = HTTP_CODES.get(error.status_code, "http")
+            response = problem(error.status_code, code, str(error.detail))
+            for name, value in (error.headers or {}).items():
+                response.headers[name] = value
+            return response
+    status, code, detail, retry_after = describe(error)
+    if status == 500:
+        log.error("unexpected error", exc_info=error)
+    return problem(status, code, detail, retry_after=retry_after)
+
+
 def install(app: FastAPI) -> None:
-    async def handled(request: Request, error: Exception) -> Response:
-        status, code, detail, retry_after = describe(error)
-        if status == 500:
-            return await unexpected(request, error)
-        return problem(status, code, detail, retry_after=retry_after)
+    async def answered(_: Request, error: Exception) -> Response:
+        return answer(error)
 
-    async def unexpected(_: Request, error: Exception) -> Response:
-        log.exception("unexpected error", exc_info=error)
-        return problem(500, *describe(error)[1:3])
-
-    async def invalid(_: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        # Where, not what: the values may be personal.
-        places = [
-            {"at": "/".join(str(part) for part in item["loc"]), "expected": item["type"]}
-            for item in error.errors()[:20]
-        ]
-        broken = any(item["expected"] == "json_invalid" for item in places)
-        status, code = (400, "request.malformed") if broken else (422, "request.invalid")
-        return problem(status, code, "the request does not have the expected form", errors=places)
-
-    async def http(_: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        code = HTTP_CODES.get(error.status_code, "http")
-        response = problem(error.status_code, code, str(error.detail))
-        for name, value in (error.headers or {}).items():
-            response.headers[name] = value
-        return response
-
-    for kind in HANDLED:
-        app.add_exception_handler(kind, handled)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unexpected)
+    for kind in (*HANDLED, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answered)

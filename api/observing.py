@@ -62,7 +62,10 @@ class Observed:
                 status = message["status"]
                 # A list of its own: an answer that is kept and sent again has the other one.
                 headers = [*message["headers"], (b"x-request-id", named), _NOT_SNIFFED]
-                if not any(name == b"cache-control" for name, _ in headers):
+                for name, _ in headers:
+                    if name == b"cache-control":
+                        break
+                else:
                     headers.append(_NOT_STORED)
                 if self._stopping():
                     headers.append((b"connection", b"close"))

@@ -159,7 +159,7 @@ class Connection(HttpToolsProtocol):
         self.owner: str | None = None
         self.state, self.since = State.HEAD, 0.0
         self.unsent, self._unsent_since = 0, 0.0
-        self._head = self._pieces = self._body = 0
+        self._late_head = self._body = 0
         self._whole = True
         self._refusal = (400, "request.malformed", "this is not an HTTP request")
 
@@ -178,33 +178,31 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.parser is None or self.transport.is_closing():
-            return
-        began = self.state is State.HEAD
-        super().data_received(data)
-        if self.state is State.HEAD and began:
+        for start in range(0, len(data), MAX_HEAD):
+            if self.parser is None or self.transport.is_closing():
+                return
+            piece = data[start : start + MAX_HEAD]
+            if self.state is State.HEAD:
+                self._late_head += len(piece)
+            super().data_received(piece)
             # Of a header that has not ended the parser tells nothing.
-            self._pieces += len(data)
-            if self._pieces > MAX_HEAD and not self.transport.is_closing():
+            endless = self.state is State.HEAD and self._late_head > MAX_HEAD
+            if endless and not self.transport.is_closing():
                 self._answer(*_LONG_HEAD)
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refuse(400, "request.malformed", "too many requests before their answers")
         super().on_message_begin()
-        self._head = self._pieces = self._body = 0
+        self._late_head = self._body = 0
         self._whole = False
         self._be(State.HEAD)
 
-    def on_url(self, url: bytes) -> None:
-        self._measure(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._measure(len(name) + len(value) + 4)
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
+        if self._late_head:  # or it came in one piece, which is none too long
+            lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if len(self.url) + lines > MAX_HEAD:
+                self._refuse(*_LONG_HEAD)
         self._be(State.BODY)
         super().on_headers_complete()
 
@@ -220,6 +218,7 @@ class Connection(HttpToolsProtocol):
         if self.state is State.ANSWERED:
             self.flow.resume_reading()  # it ended in what had been read already
         self._whole = True
+        self.scope["whole"] = self._body  # type: ignore[typeddict-unknown-key]
         self._be(State.IDLE if self.cycle.response_complete else State.AT_WORK)
         super().on_message_complete()
 
@@ -273,17 +272,12 @@ class Connection(HttpToolsProtocol):
     def _be(self, state: State) -> None:
         self.state, self.since = state, self.loop.time()
 
-    def _measure(self, size: int) -> None:
-        self._head += size
-        if self._head > MAX_HEAD:
-            self._refuse(*_LONG_HEAD)
-
     def _refuse(self, status: int, code: str, detail: str) -> None:
         self._refusal = status, code, detail
         raise _Refused(code)
 
     def _late(self, what: str) -> None:
-        if self.state is State.HEAD and self._head == self._pieces == 0:
+        if self.state is State.HEAD and self._whole:
             self.transport.close()  # nobody has asked anything
             return
         turned_away["late"] += 1

@@ -146,8 +146,8 @@ def test_nothing_personal_is_in_any_line(town: Any) -> None:
 
 def failing() -> Application:
     """An application whose only route fails, with something personal in hand."""
-    app = Application()
-    app.state.service = SimpleNamespace(stopping=False, settings=Settings(log_format="json"))
+    service: Any = SimpleNamespace(stopping=False, settings=Settings(log_format="json"))
+    app = Application(service)
     errors.install(app)
 
     @app.get("/fail/{who}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -134,3 +136,32 @@ def _taken(city: Any, part: bytes) -> bool:
     """Whether there is room again."""
     with sent(city, "POST /v1/grants", part + b"a" * 536) as wire:
         return status_of(wire) != 503
+
+
+def test_a_lookup_in_one_piece_is_answered_as_one_in_several(city: Any) -> None:
+    """The one goes past the framework."""
+    refused = city.east.lookup_statement(
+        {"grant_id": "0" * 32}, fields=["name"], service_item="hotel-check-in", business_number="B1"
+    )
+    bodies_sent = {
+        b"{": 400,
+        b'{"statement": 1}': 422,
+        b"{" + b'"a":1,' * 200 + b'"statement":"x"}': 422,
+        b'{"statement": "x"}': 400,
+        b'{"statement": "%s"}' % (b"x" * 17_000): 413,
+        json.dumps({"statement": refused}).encode(): 403,
+    }
+    for body, status in bodies_sent.items():
+        answers = []
+        for pieces in (1, 2):
+            head = f"Content-Length: {len(body)}\r\nX-Request-ID: asked\r\n\r\n".encode()
+            with sent(city, "POST /v1/lookups", head + (body if pieces == 1 else b"")) as wire:
+                if pieces == 2:
+                    time.sleep(0.1)
+                    wire.sendall(body)
+                said = http.client.HTTPResponse(wire, method="POST")
+                said.begin()
+                headers = {name: value for name, value in said.getheaders() if name != "date"}
+                answers.append((said.status, headers, said.read()))
+        assert answers[0] == answers[1]
+        assert answers[0][0] == status, body[:80]
