@@ -6,6 +6,7 @@ Codes and identifiers are filled in by `audit.report`; what the checks say is in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -15,9 +16,16 @@ from audit.words import LIMITS, WORDS
 from audit.words_zh import LIMITS as LIMITS_ZH
 from audit.words_zh import WORDS as WORDS_ZH
 from authz.reasons import REASONS
-from ledger.catalogue.fields import HIDING
 from ledger.certificates import CITY_TIME
 
+# What is put in place of what hides or turns other characters: controls, fillers, direction marks,
+# separators, variation selectors, noncharacters, tags. A list, and not the table of what may be
+# signed: also what nobody could sign is printed, whatever Unicode this Python has.
+_HIDING = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff"
+    "\ufdd0-\ufdef\ud800-\udfff\U000e0000-\U000e0fff]"
+)
 #: Characters of one text that are printed; the longest that people may write has 500.
 MAX_SHOWN = 600
 
@@ -540,5 +548,5 @@ def _clock(ms: int, zone: tzinfo) -> str:
 
 def plain(text: str) -> str:
     """A text of somebody else's, fit for print: one line, and nothing that hides or turns it."""
-    shown = HIDING.sub("\ufffd", " ".join(text[:MAX_SHOWN].split()))
+    shown = _HIDING.sub("\ufffd", " ".join(text[:MAX_SHOWN].split()))
     return shown + "…" if len(text) > MAX_SHOWN else shown

@@ -22,10 +22,11 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Final
+
+from ledger.texts import nfkc
 
 PREFIX: Final = "EZ1"
 CODE_LENGTH: Final = 51
@@ -117,7 +118,7 @@ def parse_code(text: str) -> Code:
     anything else raises `CodeError`."""
     if len(text) > _MAX_INPUT:
         raise CodeError("code is too long")
-    folded = unicodedata.normalize("NFKC", text)
+    folded = nfkc(text)
     found = _SHAPE.fullmatch(folded)
     if found is None:
         raise CodeError(
@@ -177,7 +178,7 @@ def parse_spoken(text: str) -> str:
     """What a clerk typed as eight ASCII digits; spaces, dashes and full-width digits are fine."""
     if len(text) > _MAX_INPUT:
         raise CodeError("spoken code is too long")
-    digits = _SPOKEN_SEPARATORS.sub("", unicodedata.normalize("NFKC", text))
+    digits = _SPOKEN_SEPARATORS.sub("", nfkc(text))
     if not _SPOKEN_SHAPE.fullmatch(digits):
         raise CodeError("a spoken code has eight digits")
     return digits

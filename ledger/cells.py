@@ -11,9 +11,9 @@ Not this module's job: what a field's format makes of the text (`ledger.intake`)
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from ledger.exports.rows import CHARACTERS_LOST, DIGITS_LOST, ERROR, NOT_CALCULATED, Doubt
+from ledger.texts import nfkc
 
 # Zero-width characters at the ends come with cells copied from web pages.
 STRAY = " \t\r\n\u3000\xa0\u200b\ufeff"
@@ -81,7 +81,7 @@ def said(text: str) -> str | Doubt:
     if len(text) <= _LONGEST_NOTHING and text.casefold() in _NOTHING:
         return ERROR
     if text[0] in "0123456789+-.," or "０" <= text[0] <= "９":
-        if _SCIENTIFIC.fullmatch(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+        if _SCIENTIFIC.fullmatch(nfkc(text)):
             return DIGITS_LOST
     elif text[0] in "eE错" and _ERROR_NUMBER.fullmatch(text):
         return ERROR
@@ -106,7 +106,7 @@ def _without_marks(text: str) -> str | Doubt:
     if text[0] == '"':
         return match[1] if (match := _QUOTED.fullmatch(text)) else text
     if text[0] in "#＃":
-        return ERROR if _ERROR.fullmatch(unicodedata.normalize("NFKC", text)) else text
+        return ERROR if _ERROR.fullmatch(nfkc(text)) else text
     if match := _APOSTROPHE.fullmatch(text):
         return match[1].strip(STRAY)
     return ERROR

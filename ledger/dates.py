@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from calendar import monthrange
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from ledger.catalogue import OPEN, is_month, split_period
 from ledger.exports.rows import Month
+from ledger.texts import nfkc
 
 _MAX_TEXT = 200
 _FOREVER = (
@@ -78,7 +78,7 @@ def _plain(text: str) -> str:
     """With digits, hyphens and blanks of ASCII for those that only look otherwise."""
     if text.isascii():
         return text.strip()
-    text = unicodedata.normalize("NFKC", text).translate(_SPELLINGS).strip()
+    text = nfkc(text).translate(_SPELLINGS).strip()
     return _IN_NUMERALS.sub(_in_digits, text) if "年" in text else text
 
 

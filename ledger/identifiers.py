@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import base64
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from operator import mul
+
+from ledger.texts import nfkc
 
 ROOT = "1.2.156.3005.2"
 MAX_IDENTIFIER = 128
@@ -83,7 +84,7 @@ def normalise(text: str) -> str:
     typed it. A holder's pseudonym and digest are of this."""
     if text.isascii() and text.isalnum():
         return text.upper()
-    plain = unicodedata.normalize("NFKC", text)
+    plain = nfkc(text)
     # Spreadsheet users put an apostrophe before a number to keep it text; exports keep it.
     return "".join(plain.translate(_DECORATION).split()).removeprefix("'").upper()
 
@@ -231,9 +232,7 @@ class CertificateIdentifier:
         """Read an identifier as a person may type it; raises IdentifierError."""
         if len(text) > MAX_IDENTIFIER:
             raise IdentifierError("identifier.form")
-        if not text.isascii():
-            text = unicodedata.normalize("NFKC", text)
-        parts = "".join(text.split()).upper().split(".")
+        parts = "".join(nfkc(text).split()).upper().split(".")
         if len(parts) != 10 or ".".join(parts[:5]) != ROOT:
             raise IdentifierError("identifier.form")
         identifier = cls(*parts[5:9])

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -72,6 +71,7 @@ from ledger.identifiers import (
     looks_like_credit_code,
     normalise,
 )
+from ledger.texts import nfc, nfkc
 
 ROW_UNREADABLE = "row.unreadable"
 FIELD_MISSING = "field.missing"
@@ -159,7 +159,7 @@ class _Invalid(Exception):
 def _squeeze(text: str) -> str:
     if len(text) > 200 or _PARTED.search(text):
         raise _Invalid(FIELD_INVALID)
-    return "".join(unicodedata.normalize("NFKC", text).split()).strip(STRAY)
+    return "".join(nfkc(text).split()).strip(STRAY)
 
 
 def _text_of(value: Plain) -> str:
@@ -195,11 +195,9 @@ def _reader(item: Field) -> Reader:
             raise _Invalid(DIGITS_LOST.code)
         if len(value) < 8 and _WAS_A_DAY.fullmatch(value):
             raise _Invalid(SHOWN_OTHERWISE.code)
-        plain = value
-        if len(plain) > _MAX_TEXT_CELL:
+        if len(value) > _MAX_TEXT_CELL:
             raise _Invalid(FIELD_INVALID)
-        if not plain.isascii():
-            plain = unicodedata.normalize("NFC", plain)
+        plain = nfc(value)
         if not is_plain_text(plain):
             # A line break inside a cell is layout; any other control character is not.
             plain = _INNER_BREAKS.sub(" ", plain)

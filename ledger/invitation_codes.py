@@ -10,10 +10,10 @@ Not this module's job: drawing the bits, knowing which codes were given out.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
 from ledger.encoding import b64url, sha256
+from ledger.texts import nfkc
 
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODE_BYTES: Final = 10
@@ -41,7 +41,7 @@ def grouped(code: str) -> str:
 
 def read_code(typed: str) -> str | None:
     """The code that somebody typed, without separators; None where it is none."""
-    folded = unicodedata.normalize("NFKC", typed[:MAX_TYPED])
+    folded = nfkc(typed[:MAX_TYPED])
     code = _SEPARATORS.sub("", folded).upper().translate(_READ_AS)
     return code if len(typed) <= MAX_TYPED and _SHAPE.fullmatch(code) else None
 

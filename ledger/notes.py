@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ledger.merkle import HASH_BYTES
 
-_SIGNATURE = re.compile(r"— (\S+) ([A-Za-z0-9+/]+={0,2})")
+# A name is without blanks. They are written out, because languages do not agree on which there are.
+_BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_SIGNATURE = re.compile(rf"— ([^{_BLANKS}]+) ([A-Za-z0-9+/]+={{0,2}})")
 
 
 class NoteError(ValueError):
@@ -118,7 +120,7 @@ def only_signed_by(note: str, key: NoteKey) -> str:
 def parse_checkpoint(body: str) -> Checkpoint:
     """The checkpoint in an unsigned note body; raises NoteError."""
     lines = body.split("\n")
-    if len(lines) < 4 or not lines[0] or not re.fullmatch(r"0|[1-9]\d{0,18}", lines[1]):
+    if len(lines) < 4 or not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
         raise NoteError("a checkpoint is origin, size and root, one a line")
     try:
         root = base64.b64decode(lines[2], validate=True)

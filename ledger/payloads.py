@@ -10,13 +10,13 @@ of payload has its own error class, whose codes are ``<kind>.<rule>``:
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterator
 from enum import StrEnum
 from functools import lru_cache
 from typing import ClassVar, Final, Self, TypeVar
 
 from ledger.statements import StatementError
+from ledger.texts import is_text
 
 MAX_FIELDS: Final = 64
 MAX_NAME: Final = 64
@@ -27,12 +27,6 @@ MAX_UNIX_SECONDS: Final = 253_402_300_799
 FIELD_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 #: How institutions, sites, terminals and the like are named.
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
-
-# Control, format (zero-width and direction characters), surrogate, line and paragraph separator.
-# Unassigned code points pass on purpose: what is unassigned depends on the Python version, and a
-# statement must not be valid on one node and broken on the next.
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -195,13 +189,7 @@ class Members:
 
 def check_text(value: str, at: str, limit: int, error: type[PayloadError]) -> None:
     """Refuse text that a person would not see as it is: the holder signs what the screen shows."""
-    if not 0 < len(value) <= limit:
-        raise error.of("text", at)
-    if value.isascii() and value.isprintable() and value[0] != " " and value[-1] != " ":
-        return
-    if value != value.strip() or not unicodedata.is_normalized("NFC", value):
-        raise error.of("text", at)
-    if any(unicodedata.category(character) in _HIDDEN for character in value):
+    if len(value) > limit or not is_text(value):
         raise error.of("text", at)
 
 

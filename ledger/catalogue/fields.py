@@ -9,7 +9,6 @@ signatures, who may issue what.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
@@ -32,17 +31,10 @@ from ledger.identifiers import (
     is_person_number,
     looks_like_credit_code,
 )
+from ledger.texts import is_text
 
-# C0, C1, soft hyphen, joiners, fillers, Arabic letter mark, zero-width and direction marks, line
-# separators, overrides and isolates, variation selectors, byte-order mark, annotation marks,
-# noncharacters, surrogates, tags: nothing a certificate needs, and each can make one text look like
-# another. A table and not what `unicodedata` says, which depends on the Python: a name in a block
-# that a newer Unicode added is a name, on every one of them.
-HIDING = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f"
-    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\uffff"
-    "\ufdd0-\ufdef\ud800-\udfff\U000e0000-\U000e0fff]"
-)
+# One text could look like another with them, or a word that a rule looks for not be found.
+_VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 # Marks that go over a letter: with none before them, the letter is lost.
 _BARE_MARK = re.compile(
     "[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f]"
@@ -65,15 +57,10 @@ class FieldError(ValueError):
 
 
 def is_plain_text(text: str) -> bool:
-    """NFC, trimmed, and free of characters that hide or reorder others."""
+    """A text (`ledger.texts`) that neither varies a character nor begins with a mark over none."""
     if text.isascii():
-        return text.isprintable() and text == text.strip()
-    return (
-        HIDING.search(text) is None
-        and _BARE_MARK.match(text) is None
-        and unicodedata.is_normalized("NFC", text)
-        and text == text.strip()
-    )
+        return is_text(text)
+    return is_text(text) and _VARIATION.search(text) is None and _BARE_MARK.match(text) is None
 
 
 @lru_cache(maxsize=65_536)

@@ -8,7 +8,7 @@ read by `ledger.catalogue.load`.
 Canonical forms (always a JSON string, integer or boolean):
 
 =================  ==========================================================================
-text, enum         NFC, trimmed, no control or direction-changing character
+text, enum         a text of `ledger.texts`, plain
 date               ``YYYY-MM-DD``
 month              ``YYYY-MM``
 date_or_month      either of the two: some registers know the month only
@@ -27,12 +27,13 @@ amount             yuan with two decimals, ``3200.00``
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
+
+from ledger.texts import nfkc
 
 OPEN = ".."
 """The open end of a period, as ISO 8601-2 writes it."""
@@ -168,12 +169,12 @@ _BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"\u200b\ufeff]+")
 
 def normalise_column(header: str) -> str:
     """One spelling for a column header: width, case, blanks and marks do not count."""
-    return _BLANK_OR_MARK.sub("", unicodedata.normalize("NFKC", header)).casefold()
+    return _BLANK_OR_MARK.sub("", nfkc(header)).casefold()
 
 
 @lru_cache(maxsize=512)
 def _normalise_name(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold().replace("_", "-")
+    return nfkc(name).strip().casefold().replace("_", "-")
 
 
 @dataclass(frozen=True, eq=False)

@@ -597,6 +597,12 @@ HOSTILE_TEXTS = {
     "long": "x" * 5_000,
     "long and wide": "宽" * 5_000,
     "a tag": "a\U000e0041b",
+    # Fine to one Unicode and not to another, or blank.
+    "a letter once, a control later": "a\U00013439b",
+    "a composition later": "\U000105d2\u0307",
+    "an ideographic space": "a\u3000b",
+    "unassigned": "a\u0378b",
+    "a filler": "a\u3164b",
 }
 NOT_TEXTS: tuple[Any, ...] = (None, True, 1, 1.5, 2**70, [], {}, ["a"], {"a": "b"})
 NOT_INTEGERS: tuple[Any, ...] = (None, True, "1", 1.5, 2**70, -(2**70), [], {}, -1)

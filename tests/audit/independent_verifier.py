@@ -14,7 +14,9 @@ import hashlib
 import json
 import re
 import sys
+import unicodedata
 from functools import cache
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -472,10 +474,34 @@ def posted(said):
     return said["institution"], said.get("terminal"), said.get("site")
 
 
+@cache
+def characters():
+    """The table of what a text may hold, which is a part of formats.md."""
+    table = Path(__file__).parents[2] / "ledger" / "characters.txt"
+    lines = [line for line in table.read_text("ascii").splitlines() if line[0] != "#"]
+    found = set()
+    for word in " ".join(lines).split():
+        first, last = (int(end, 16) for end in (word.split("-") * 2)[:2])
+        found.update(map(chr, range(first, last + 1)))
+    return found
+
+
+def is_text(value, limit):
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= limit
+        and characters().issuperset(value)
+        and " " not in (value[0], value[-1])
+        and unicodedata.is_normalized("NFC", value)
+    )
+
+
 def check_grant_form(said):
     when, limits = said["when"], said["limits"]
     ok = (
-        said["v"] == 1
+        all(is_text(name, 64) for name in [*said["grantee"].values(), *said["where"]["sites"]])
+        and is_text(said["purpose"].get("text", "none"), 200)
+        and said["v"] == 1
         and said["mode"] in ("direct", "scan", "request")
         and (said["mode"] == "request") == ("request_id" in said)
         and 0 < when["not_before"] < when["not_after"] <= when["not_before"] + 366 * 86400
@@ -489,8 +515,7 @@ def check_grant_form(said):
 
 def check_words(said, own):
     require(set(said) == {"v", "dispute_id", "text", "iat", "jti"} | own, "members")
-    text = said["text"]
-    require(said["v"] == 1 and isinstance(text, str) and 0 < len(text) <= 500, "text")
+    require(said["v"] == 1 and is_text(said["text"], 500), "text")
 
 
 def says_same(entry, typ, said):

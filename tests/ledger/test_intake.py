@@ -281,6 +281,13 @@ def card_row(**cells: object) -> Row:
     return Row(2, values | cells)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("blank", ["\u3000", "\xa0", "\t", "\n", " "])
+def test_any_blank_inside_a_text_is_issued_as_a_space(blank: str) -> None:
+    found = prepare(CARD, card_row(name=f"阿依{blank}古丽"), TODAY)
+    assert isinstance(found, Prepared)
+    assert found.fields["name"] == "阿依 古丽"
+
+
 @pytest.mark.parametrize(
     ("cells", "code", "field"),
     [
@@ -302,6 +309,7 @@ def card_row(**cells: object) -> Row:
         ({"name": "0"}, "field.missing", "name"),
         ({"name": "\u0301赵"}, "field.invalid", "name"),
         ({"name": "葛\U000e0100"}, "field.invalid", "name"),
+        ({"name": "葛\U000105d2\u0307"}, "field.invalid", "name"),
         ({"birth_date": "2030-01-01"}, "date.invalid", "birth_date"),
         ({"address": "true"}, "field.invalid", "address"),
         ({"address": True}, "field.invalid", "address"),

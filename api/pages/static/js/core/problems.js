@@ -36,6 +36,9 @@ export function explain(error) {
     return t("No connection. Nothing is lost: please try again when it is back.");
   }
   if (error instanceof Problem) {
+    if (!WORDS[error.code] && error.code.endsWith(".text")) {
+      return t("A text holds a character that cannot be recorded, or is too long. Please write it again.");
+    }
     return WORDS[error.code]?.() ?? t("That did not work ({code}). Please try again, or show this to the staff.", { code: error.code });
   }
   console.error(error);

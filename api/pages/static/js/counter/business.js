@@ -4,6 +4,7 @@
 import { field, h, icon, select, show } from "../core/dom.js";
 import { catalogue, fieldName, language, t, typeName } from "../core/i18n.js";
 import { serverNow } from "../core/api.js";
+import { oneLine } from "../core/texts.js";
 
 function stored(key) {
   try {
@@ -51,7 +52,7 @@ export class Business {
   }
 
   get number() {
-    return this.#number.value.normalize("NFC").trim();
+    return oneLine(this.#number.value);
   }
 
   get staff() {
@@ -59,7 +60,7 @@ export class Business {
   }
 
   set staff(account) {
-    sessionStorage.setItem("counter.staff", account.normalize("NFC").trim());
+    sessionStorage.setItem("counter.staff", oneLine(account));
   }
 
   /** What a lookup or a request says of the business, as it is now. */

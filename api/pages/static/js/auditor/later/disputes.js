@@ -7,6 +7,7 @@ import { evidenceButton } from "../../core/evidence.js";
 import { formatAgo, formatTime, itemName, t } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
+import { oneLine } from "../../core/texts.js";
 import { lineItem } from "../timeline.js";
 import { causeName, certificateName, departmentName, outcomeName, place } from "../words.js";
 
@@ -17,12 +18,7 @@ learnWords({
   "dispute.resolved": () => t("Somebody settled this dispute meanwhile. Please load the list again."),
   "dispute.unknown": () => t("This dispute is not there any more. Please load the list again."),
   "dispute.question_limit": () => t("There are as many questions about this dispute as there may be."),
-  "question.text": () => t("The question holds a character that cannot be shown, or is too long. Please write it again."),
-  "resolution.text": () => t("The grounds hold a character that cannot be shown, or are too long. Please write them again."),
 });
-
-/** One line, as signed texts are: no breaks, no blanks at the ends. */
-const folded = (text) => text.normalize("NFC").replace(/\s+/g, " ").trim();
 
 /** All open ones, the oldest first: they have waited longest. */
 async function openDisputes(api) {
@@ -126,7 +122,7 @@ export class Disputes {
     const button = h("button", { type: "submit" }, t("Sign the question"));
     const send = async () => {
       show(wrong);
-      await this.api.state(`/v1/disputes/${id}/questions`, Kind.question, { dispute_id: id, to: to.value, text: folded(text.value) });
+      await this.api.state(`/v1/disputes/${id}/questions`, Kind.question, { dispute_id: id, to: to.value, text: oneLine(text.value) });
       text.value = "";
       await this.refresh();
       toast(t("Recorded. The answer appears here by itself."));
@@ -175,7 +171,7 @@ export class Disputes {
       onsubmit: (event) => {
         event.preventDefault();
         const outcome = new FormData(event.currentTarget).get(`outcome-${id}`);
-        busy(button, () => this.#decide(id, outcome, folded(text.value)),
+        busy(button, () => this.#decide(id, outcome, oneLine(text.value)),
           (error) => show(wrong, h("p", { class: "notice bad" }, explain(error))));
       },
     },

@@ -6,6 +6,7 @@ import { t, typeName } from "../../core/i18n.js";
 import { explain, learnWords } from "../../core/problems.js";
 import { describeState } from "../../core/states.js";
 import { Kind } from "../../core/statements.js";
+import { oneLine } from "../../core/texts.js";
 import { readIdentifier } from "./identifiers.js";
 import { ACTIONS, GROUNDS, isFinal } from "./lifecycle.js";
 
@@ -83,10 +84,9 @@ export function change(api, certificate, action) {
 }
 
 function readReason(input) {
-  const reason = input.value.normalize("NFC").trim();
+  const reason = oneLine(input.value);
   if (!reason) throw new Mend(input, t("Give a reason: it is kept on record."));
-  // Hidden characters, which the service refuses, come with text pasted from elsewhere.
-  return reason.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "");
+  return reason;
 }
 
 /** Who takes the certificate's place. It is looked up; one not issued yet has to be confirmed. */

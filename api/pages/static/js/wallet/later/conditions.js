@@ -3,6 +3,7 @@
 import { serverNow } from "../../core/api.js";
 import { field, h, select, show } from "../../core/dom.js";
 import { catalogue, institutionName, siteName, t } from "../../core/i18n.js";
+import { oneLine } from "../../core/texts.js";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -52,7 +53,7 @@ export function conditionsStep(draft, next) {
   const named = (name, label, hint) => field(label, h("input", {
     type: "text", name, maxlength: "64", autocomplete: "off", value: draft[name] ?? "",
     oninput: (event) => {
-      draft[name] = event.target.value.normalize("NFC").trim() || undefined;
+      draft[name] = oneLine(event.target.value) || undefined;
     },
   }), { hint });
   const drawDirect = () => {

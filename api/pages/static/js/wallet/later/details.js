@@ -8,7 +8,8 @@ import { randomCrockford } from "../../core/bytes.js";
 import { evidenceButton, subjectOf } from "../../core/evidence.js";
 import { explain } from "../../core/problems.js";
 import { Kind } from "../../core/statements.js";
-import { askDispute, causeWords, oneLine } from "./dispute.js";
+import { oneLine } from "../../core/texts.js";
+import { askDispute, causeWords } from "./dispute.js";
 import { certificateName, typeOf } from "./lines.js";
 
 /** @param {Map<number, object>} disputes those that are known, by the line they are about */

@@ -3,12 +3,12 @@
 import { ask, field, h } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { learnWords } from "../../core/problems.js";
+import { oneLine } from "../../core/texts.js";
 
 learnWords({
   "dispute.exists": () => t("You have objected to this already. See the line for how it stands."),
   "dispute.not_disputable": () => t("Only a look at your certificate or a grant can be objected to."),
   "dispute.answered": () => t("This question is answered already."),
-  "answer.text": () => t("The answer holds a character that cannot be shown, or is too long. Please write it again."),
   "dispute.resolved": () => t("This objection is settled already."),
 });
 
@@ -20,9 +20,6 @@ const CAUSES = [
 ];
 
 export const causeWords = (cause) => CAUSES.find(([name]) => name === cause)[1]();
-
-/** One line of text, as the statement takes it. */
-export const oneLine = (text) => text.normalize("NFC").replace(/\s+/g, " ").trim();
 
 /** @returns {Promise<{cause: string, text?: string} | undefined>} undefined: thought better of it */
 export function askDispute(line) {

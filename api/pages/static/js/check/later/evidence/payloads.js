@@ -1,6 +1,7 @@
 // Signed payloads read strictly, as ledger/payloads.py, authz/grants.py and authz/disputes.py: what
 // was signed is exactly what is understood. Whatever is of another form is a FormError.
 
+import { ONLY_CHARACTERS } from "./characters.js";
 import { FormError } from "./faults.js";
 
 const ID = /^[0-9A-HJKMNP-TV-Z]{26}$/;
@@ -8,7 +9,6 @@ const JTI = /^[0-9A-Za-z_-]{16,64}$/;
 const CERTIFICATE = /^[0-9A-Za-z.]{1,128}$/;
 const ITEM = /^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/;
 const FIELD = /^[a-z][a-z0-9_]{0,63}$/;
-const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const MAX_NAME = 64;
 const MAX_TEXT = 200;
 const MAX_DISPUTE_TEXT = 500;
@@ -45,10 +45,10 @@ function matching(value, pattern) {
   return value;
 }
 
-/** Text that a person sees as it is. */
-function shown(value, limit) {
-  formed(typeof value === "string" && value !== "" && [...value].length <= limit);
-  formed(value === value.trim() && value === value.normalize("NFC") && !HIDDEN.test(value));
+/** Text that a person sees as it is, as ledger/texts.py. */
+export function shown(value, limit) {
+  formed(typeof value === "string" && [...value].length <= limit && ONLY_CHARACTERS.test(value));
+  formed(!value.startsWith(" ") && !value.endsWith(" ") && value === value.normalize("NFC"));
   return value;
 }
 

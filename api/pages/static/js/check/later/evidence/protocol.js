@@ -552,8 +552,8 @@ async function outcomeOf(number, name, step) {
   }
 }
 
-/** What a name in a signature line cannot have in it. */
-const SPACE = /[\s\x1c-\x1f\x85]/;
+/** What a name in a signature line cannot have in it, as ledger/notes.py. */
+const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
 /** null: this browser cannot tell, because it is from before Ed25519 in WebCrypto. */
 async function signedByEd25519(key, signature, message) {
