@@ -16,7 +16,7 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgresql serve soak kills screens messages characters lint style types imports contracts bench lock clean python
+.PHONY: help demo test test-postgresql serve soak kills screens messages characters formats lint style types imports contracts bench lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
@@ -31,6 +31,7 @@ help:
 	@echo "make screens    pictures of every page into build/screens, the README's into docs/images"
 	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make characters  the table of what a signed text may hold, made again (Python 3.11)"
+	@echo "make formats    write docs/schemas and the tables of docs/formats.md from ledger/kinds.py"
 	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
 	@echo "make clean      remove environments and caches; data stays"
 	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)"
@@ -138,6 +139,10 @@ messages: $(VENV)/.dev
 # The table of what a text may hold, from a Python of Unicode 14.0 (3.11): never another version's.
 characters: $(VENV)/.dev
 	@$(BIN)/python -m api.pages.characters
+
+# What follows from the declarations of statements; a test compares.
+formats: $(VENV)/.dev
+	@$(BIN)/python -m api.formats
 
 lint: style types imports
 

@@ -45,6 +45,7 @@ from api.routes import (
     lookups,
     retention,
     scans,
+    schemas,
     verify,
 )
 from api.routes import sample as sample_routes
@@ -54,6 +55,7 @@ from ledger.addresses import from_here, http_url
 from ledger.listening.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.listening.peers import Peers
 from ledger.listening.sockets import bound, refusal
+from ledger.schemas import components
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +122,7 @@ def create_app(service: Service) -> FastAPI:
         explorer,
         verify,
         scans,
+        schemas,
     ):
         app.include_router(module.router)
     if settings.sample:
@@ -163,6 +166,13 @@ class Application(FastAPI):
             stopping=lambda: service.stopping,
             access=service.settings.log_format == "json",
         )
+
+    def openapi(self) -> dict[str, Any]:
+        """With what may be signed: bodies hold statements, whose payloads these are."""
+        if self.openapi_schema is None:
+            found = super().openapi()
+            found.setdefault("components", {}).setdefault("schemas", {}).update(components())
+        return super().openapi()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self

@@ -18,6 +18,7 @@ KEPT = {
     "/assets/names.json": "no-cache",
     "/assets/messages/check.json": "no-cache",
     "/log/checkpoint": "no-cache",
+    "/v1/schemas": "public, max-age=3600",
     "/log/tile/0/000.p/1": "public, max-age=31536000, immutable",
 }
 NOT_KEPT = (

@@ -1,0 +1,26 @@
+"""What may be signed, for whoever writes another implementation: JSON Schema of every kind."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from api.replies import reply
+from ledger.schemas import name, schema
+from ledger.statements import Kind
+
+router = APIRouter(prefix="/v1", tags=["schemas"])
+_KEPT = {"Cache-Control": "public, max-age=3600"}
+
+
+@lru_cache(maxsize=1)
+def _all() -> dict[str, Any]:
+    return {name(kind): schema(kind) for kind in Kind}
+
+
+@router.get("/schemas")
+async def schemas() -> Response:
+    """By the name of the kind, the schema of its signed payload: `docs/formats.md`."""
+    return reply({"schemas": _all()}, headers=_KEPT)
