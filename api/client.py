@@ -680,10 +680,13 @@ class Client:
             if before is None:
                 return
 
-    def notices(self, after: int | None = None, *, wait: float | None = None) -> dict[str, Any]:
-        """The caller's released entries above ``after``, oldest first, and ``next_after`` to go on
-        from; with none, waits up to ``wait`` seconds. Without ``after``: where to begin."""
-        return _json(self.get("/v1/notices", after=after, wait=wait))
+    def notices(
+        self, after: int | None = None, *, wait: float | None = None, terminal: str | None = None
+    ) -> dict[str, Any]:
+        """Released entries above ``after`` that the caller may see (of one ``terminal``), oldest
+        first, and ``next_after`` to go on from; with none, waits up to ``wait`` seconds. Without
+        ``after``: where to begin."""
+        return _json(self.get("/v1/notices", after=after, wait=wait, terminal=terminal))
 
     def entry(self, seq: int) -> dict[str, Any]:
         """One entry with its statement, signer and receipt."""

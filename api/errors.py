@@ -38,7 +38,7 @@ STATUS = {
     "token.expired": 401,
     "actor.role": 403,
     "issuer.type": 403,
-    "history.not_yours": 403,
+    "history.holder": 403,
     "dispute.not_yours": 403,
     "certificate.unknown": 404,
     "grant.unknown": 404,

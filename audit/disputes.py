@@ -1,7 +1,8 @@
 """Disputes as they stand, newest first: what was disputed, why, what was asked, how it ended.
 
 Members come from the entries, words from the signed statements, which are read here and nowhere
-copied. Who may see what is decided by the caller, through ``Scope``.
+copied. A dispute is told to whoever may see the lookup that it is about (`audit.visibility`); one
+about a grant to its holder and to auditors.
 """
 
 from __future__ import annotations
@@ -10,24 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, false, func, select
 
+from audit.visibility import Reach, Sight
 from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
 from authz.questions import Answer, Asked, Question
 from authz.store import dispute_questions, disputes
-from ledger.entries import Entry
+from ledger.entries import Entry, EventKind
 from ledger.statements import payload_of
 from ledger.store import entries, entry_from_row, in_chunks, tokens_at
 
 MAX_PAGE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose disputes: a holder's own; those about a department's own lookups; all if empty."""
-
-    holder: str | None = None
-    department: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +66,14 @@ class Page:
 
 def list_disputes(
     connection: Connection,
-    scope: Scope,
+    sight: Sight,
     *,
     state: DisputeState | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> Page:
     """A page; the next continues from the number of its last dispute's entry."""
-    query = _visible(scope)
+    query = _visible(sight)
     if state is not None:
         query = query.where(disputes.c.state == state)
     counted = query.with_only_columns(func.count()).select_from(disputes)
@@ -91,19 +85,23 @@ def list_disputes(
     return Page(_told(connection, rows), rows[-1].seq if more else None, total)
 
 
-def find_dispute(connection: Connection, scope: Scope, dispute_id: str) -> Told | None:
-    """The dispute, None also for one that ``scope`` does not show."""
-    rows = connection.execute(_visible(scope).where(disputes.c.dispute_id == dispute_id)).all()
+def find_dispute(connection: Connection, sight: Sight, dispute_id: str) -> Told | None:
+    """The dispute, None also for one that the reader may not see."""
+    rows = connection.execute(_visible(sight).where(disputes.c.dispute_id == dispute_id)).all()
     return next(iter(_told(connection, rows)), None)
 
 
-def _visible(scope: Scope) -> Select[Any]:
-    query = select(disputes)
-    if scope.holder is not None:
-        query = query.where(disputes.c.holder == scope.holder)
-    if scope.department is not None:
-        query = query.where(disputes.c.department == scope.department)
-    return query
+def _visible(sight: Sight) -> Select[Any]:
+    query, reader = select(disputes), sight.reader
+    match sight.reach(EventKind.LOOKUP):
+        case Reach.ALL:
+            return query
+        case Reach.OWN if reader.holder is not None:
+            return query.where(disputes.c.holder == reader.holder)
+        case Reach.DEPARTMENT if reader.institution is not None:
+            return query.where(disputes.c.department == reader.institution)
+        case _:
+            return query.where(false())
 
 
 def _told(connection: Connection, rows: Collection[Row[Any]]) -> list[Told]:

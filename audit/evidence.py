@@ -1,10 +1,8 @@
 """Gathering an evidence bundle: what one party may have of one event, with every proof of it.
 
-Reads the database, the log and the chain that it is given, and changes nothing. Who may ask:
-
-* the holder: their own lookups, certificates, grants and disputes
-* a department: its own lookups, and as an issuer its certificates, without anybody's lookups
-* an auditor: everything, but no field
+Reads the database, the log and the chain that it is given, and changes nothing. Of a lookup, a
+certificate, a grant or a dispute whoever may see its entry may ask (`audit.visibility`); an auditor
+gets no field, and a certificate comes without anybody's lookups.
 
 A statement that its sender may still send again for its answer is withheld from everybody else:
 whoever had it could have the answer. A department that was refused does not get the grant that it
@@ -35,8 +33,10 @@ from audit.bundle import (
     Subject,
     Trust,
 )
+from audit.history import one
 from audit.state_proofs import Nodes, ProofFault, account_at, read_header, storage_at
 from audit.verification import pruned
+from audit.visibility import Reach, Sight
 from authz.grants import GrantMode
 from authz.questions import Asked
 from authz.store import dispute_questions, disputes, grants
@@ -309,15 +309,17 @@ def _unknown() -> StatementError:
     return StatementError("evidence.unknown", "there is nothing of this kind that concerns you")
 
 
+def _root(connection: Connection, seq: int | None, kind: EventKind, asker: Enrolled) -> Entry:
+    """The entry that the bundle is about; raises StatementError unless the asker may see it."""
+    found = None if seq is None else one(connection, Sight(asker), seq)
+    if found is None or found[0].kind is not kind:
+        raise _unknown()
+    return found[0]
+
+
 def _lookup(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
-    found = store.entry_at(connection, int(name))
-    if found is None or found[0].kind is not EventKind.LOOKUP:
-        raise _unknown()
-    entry = found[0]
-    party = asker.role is Role.AUDITOR or _is_holder(asker, entry.holder)
-    own = asker.institution is not None and asker.institution == entry.department
-    if not party and not own:
-        raise _unknown()
+    entry = _root(connection, int(name), EventKind.LOOKUP, asker)
+    party = Sight(asker).reach(EventKind.LOOKUP) in (Reach.ALL, Reach.OWN)
     if entry.decision is Decision.REFUSED and not party:
         return [entry.seq]
     return [entry.seq, *_under(connection, entry)]
@@ -337,18 +339,15 @@ def _under(connection: Connection, entry: Entry) -> list[int]:
 
 def _issued(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
     row = _certificate(connection, str(name))
-    if row is None:
-        raise _unknown()
-    issuer = asker.role is Role.ISSUER and asker.institution == row.issuer
-    if not (asker.role is Role.AUDITOR or issuer or _is_holder(asker, row.holder)):
-        raise _unknown()
+    _root(connection, None if row is None else row.seq, EventKind.ISSUE, asker)
+    assert row is not None
     return [row.seq, *_changes(connection, row.certificate_id)]
 
 
 def _granted(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
     row = connection.execute(select(grants).where(grants.c.grant_id == name)).one_or_none()
-    if row is None or not (asker.role is Role.AUDITOR or _is_holder(asker, row.holder)):
-        raise _unknown()
+    _root(connection, None if row is None else row.seq, EventKind.GRANT, asker)
+    assert row is not None
     entries = store.entries
     revoked = select(entries.c.seq).where(
         entries.c.grant == row.grant_id, entries.c.kind == EventKind.REVOCATION
@@ -358,8 +357,8 @@ def _granted(connection: Connection, name: str | int, asker: Enrolled) -> list[i
 
 def _disputed(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
     row = connection.execute(select(disputes).where(disputes.c.dispute_id == name)).one_or_none()
-    if row is None or not (asker.role is Role.AUDITOR or _is_holder(asker, row.holder)):
-        raise _unknown()
+    _root(connection, None if row is None else row.seq, EventKind.DISPUTE, asker)
+    assert row is not None
     seqs = [row.seq, row.disputed_seq]
     if row.resolved_seq is not None:
         seqs.append(row.resolved_seq)
@@ -373,10 +372,6 @@ def _disputed(connection: Connection, name: str | int, asker: Enrolled) -> list[
 
 
 _SEQS = {"lookup": _lookup, "certificate": _issued, "grant": _granted, "dispute": _disputed}
-
-
-def _is_holder(asker: Enrolled, holder: str | None) -> bool:
-    return asker.role is Role.HOLDER and holder is not None and asker.holder == holder
 
 
 def _certificate(connection: Connection, certificate_id: str | None) -> Row[Any] | None:

@@ -1,7 +1,7 @@
 """History: the entries about a certificate, holder, grant, terminal, staff member or item.
 
 Newest first, in pages that continue from a sequence number, so that new lookups do not shift
-them. Who may see what is decided by the caller, through ``Scope``.
+them. Who may see what is `audit.visibility`'s to say.
 
 A time window becomes a range of sequence numbers by binary search over the primary key: an entry's
 time is at most a minute before any earlier entry's (clocks are set; `audit.integrity` reports a
@@ -12,53 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, func, select
 
-from authz.questions import Asked
-from ledger.entries import Entry, EventKind
-from ledger.store import IS_RARE, RARE_KINDS, TRACEABLE, entries, entry_from_row
+from audit.visibility import Sight
+from ledger.entries import Entry
+from ledger.store import (
+    IS_RARE,
+    RARE_KINDS,
+    TRACEABLE,
+    entries,
+    entry_from_row,
+    statements,
+)
 
 MAX_PAGE = 500
 #: How far the time of an entry may lie before that of an earlier one.
 CLOCK_STEP_MS = 60_000
-_DEPARTMENT = Asked.DEPARTMENT.value
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What every line must satisfy for this reader: empty for an auditor."""
-
-    holder: str | None = None
-    department: str | None = None
-    terminal: str | None = None
-    kinds: tuple[str, ...] = ()
-    asked: bool = False
-    """With ``kinds``: also what an auditor asks the department."""
-
-    def narrow(self, query: Select[Any]) -> Select[Any]:
-        for name in ("holder", "department", "terminal"):
-            value = getattr(self, name)
-            if value is not None:
-                query = query.where(entries.c[name] == value)
-        if not self.kinds:
-            return query
-        of_kind = entries.c.kind.in_(self.kinds)
-        if not self.asked:
-            return query.where(of_kind)
-        question = (entries.c.kind == EventKind.QUESTION) & (entries.c.reason == _DEPARTMENT)
-        return query.where(of_kind | question)
-
-    def covers(self, entry: Entry) -> bool:
-        """Whether this reader may see the entry; the same rule as `narrow`."""
-        for name in ("holder", "department", "terminal"):
-            wanted = getattr(self, name)
-            if wanted is not None and getattr(entry, name) != wanted:
-                return False
-        if self.asked and (entry.kind, entry.reason) == (EventKind.QUESTION, _DEPARTMENT):
-            return True
-        return not self.kinds or entry.kind in self.kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +40,7 @@ class Page:
 def history(
     connection: Connection,
     filters: Mapping[str, str],
-    scope: Scope,
+    sight: Sight,
     *,
     before: int | None = None,
     limit: int = 50,
@@ -88,10 +58,10 @@ def history(
         if name not in TRACEABLE:
             raise KeyError(name)
         query = query.where(entries.c[name] == value)
-    query = scope.narrow(query)
+    query = query.where(sight.condition())
     if kind is not None:
         query = query.where(entries.c.kind == kind)
-        if kind in RARE_KINDS and not filters and scope == Scope():
+        if kind in RARE_KINDS and not filters and sight.is_everything:
             query = query.where(IS_RARE)
     if decision is not None:
         query = query.where(entries.c.decision == decision)
@@ -110,12 +80,35 @@ def history(
 
 
 def news(
-    connection: Connection, scope: Scope, *, after: int, below: int, limit: int
+    connection: Connection,
+    sight: Sight,
+    *,
+    after: int,
+    below: int,
+    limit: int,
+    terminal: str | None = None,
 ) -> list[Entry]:
-    """Entries of ``scope`` after one sequence number and below another, oldest first."""
-    query = select(entries).where(entries.c.seq > after, entries.c.seq < below)
-    query = scope.narrow(query).order_by(entries.c.seq).limit(limit)
-    return [entry_from_row(row) for row in connection.execute(query)]
+    """Entries after one sequence number and below another, oldest first; of one terminal alone
+    where that is named."""
+    query = select(entries).where(entries.c.seq > after, entries.c.seq < below, sight.condition())
+    if terminal is not None:
+        query = query.where(entries.c.terminal == terminal)
+    return [
+        entry_from_row(row)
+        for row in connection.execute(query.order_by(entries.c.seq).limit(limit))
+    ]
+
+
+def one(connection: Connection, sight: Sight, seq: int) -> tuple[Entry, str] | None:
+    """An entry with its statement's token. None is also one that the reader may not see: it is not
+    even found."""
+    query = (
+        select(entries, statements.c.token)
+        .join(statements, statements.c.seq == entries.c.seq)
+        .where(entries.c.seq == seq, sight.condition())
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (entry_from_row(row), row.token)
 
 
 def _first_from(connection: Connection, time_ms: int) -> int:

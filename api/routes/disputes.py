@@ -1,10 +1,10 @@
 """Disputes: a holder disputes a line of their history, an auditor asks about it and settles it,
 the parties read.
 
-Who reads what: a holder their own; an auditor all; an institution those about its own lookups, to
-find the case and mend what went wrong. An institution gets no word that a holder wrote or was
-asked, and nothing that says who the holder is: what it sees names the certificate no more than its
-own lookup did.
+Who reads what: whoever may see the disputed line (`audit.visibility`), so an institution those
+about its own lookups, to find the case and mend what went wrong. It gets no word that a holder
+wrote or was asked, and nothing that says who the holder is: what it sees names the certificate no
+more than its own lookup did.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from api.replies import (
     reply,
     status_of,
 )
-from audit.disputes import MAX_PAGE, Scope, Told, ToldQuestion, find_dispute, list_disputes
+from audit.disputes import MAX_PAGE, Told, ToldQuestion, find_dispute, list_disputes
+from audit.visibility import READERS, Sight
 from authz.disputes import MAY, DisputeState, Party
 from authz.questions import Asked
 from ledger.batch import Request
@@ -32,9 +33,7 @@ from ledger.statements import Kind, StatementError
 
 router = APIRouter(prefix="/v1", tags=["disputes"])
 
-Concerned = Annotated[
-    Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
-]
+Concerned = Annotated[Enrolled, Depends(Reader(*READERS))]
 
 
 @router.post("/disputes", status_code=201, openapi_extra=body_schema(Signed))
@@ -92,7 +91,7 @@ def disputes(
 ) -> Response:
     """Holders see their own, auditors all, institutions those about their own lookups."""
     with service.database.read() as connection:
-        page = list_disputes(connection, _scope(reader), state=state, before=before, limit=limit)
+        page = list_disputes(connection, Sight(reader), state=state, before=before, limit=limit)
     return reply(
         {
             "disputes": [_show(told, reader) for told in page.disputes],
@@ -106,20 +105,10 @@ def disputes(
 def read_dispute(dispute_id: str, service: ServiceDep, reader: Concerned) -> Response:
     """One dispute as this reader may see it."""
     with service.database.read() as connection:
-        told = find_dispute(connection, _scope(reader), dispute_id)
+        told = find_dispute(connection, Sight(reader), dispute_id)
     if told is None:
         raise StatementError("dispute.unknown", "no such dispute, or not to be seen with this key")
     return reply(_show(told, reader))
-
-
-def _scope(reader: Enrolled) -> Scope:
-    if reader.role is Role.AUDITOR:
-        return Scope()
-    if reader.role is Role.HOLDER:
-        return Scope(holder=reader.holder)
-    if reader.institution is None:
-        raise StatementError("history.not_yours", "the key belongs to no institution")
-    return Scope(department=reader.institution)
 
 
 def _show(told: Told, reader: Enrolled) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Row, select
 from api.auth import FRESH_SECONDS, RESEND_SECONDS
 from api.replies import Reader, ServiceDep, reply
 from api.routes.log import show_lines
-from audit.history import Scope
+from audit.history import one
+from audit.visibility import READERS, Sight
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url_decode
@@ -30,8 +31,6 @@ from ledger.statements import StatementError
 
 router = APIRouter(prefix="/v1", tags=["entries"])
 
-#: What institutions may see of their own department.
-_KINDS = ("lookup", "request", "issue", "status", "import")
 _CODES = ("code", "spoken")
 
 
@@ -39,18 +38,14 @@ _CODES = ("code", "spoken")
 def read_entry(
     seq: Annotated[int, Path(ge=0, le=2**53)],
     service: ServiceDep,
-    reader: Annotated[
-        Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
-    ],
+    reader: Annotated[Enrolled, Depends(Reader(*READERS))],
 ) -> Response:
-    """The entry with its statement, signer and receipt: auditors any, holders their own,
-    institutions their department's. What is not the reader's is not told from what is not there."""
-    unknown = StatementError("entry.unknown", "no such entry that concerns you")
-    scope = _scope(reader)
+    """The entry with its statement, signer and receipt, to whoever may see it
+    (`audit.visibility`). What is not the reader's is not told from what is not there."""
     with service.database.read() as connection:
-        found = store.entry_at(connection, seq)
-        if scope is None or found is None or not scope.covers(found[0]):
-            raise unknown
+        found = one(connection, Sight(reader), seq)
+        if found is None:
+            raise StatementError("entry.unknown", "no such entry that concerns you")
         entry, token = found
         actor = _actor(connection, entry.actor)
     (line,) = show_lines(service, [entry], receipts=True)
@@ -64,18 +59,6 @@ def read_entry(
             "actor": actor,
         }
     )
-
-
-def _scope(reader: Enrolled) -> Scope | None:
-    match reader:
-        case Enrolled(role=Role.AUDITOR):
-            return Scope()
-        case Enrolled(role=Role.HOLDER, holder=str(holder)):
-            return Scope(holder=holder)
-        case Enrolled(institution=str(department)):
-            return Scope(department=department, kinds=_KINDS)
-        case _:
-            return None
 
 
 def show_statement(entry: Entry, token: str, reader: Enrolled, *, now: float) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.evidence import EvidenceDesk
 from api.replies import Reader, body_of, body_schema, reply
 from audit.bundle import SUBJECTS, Subject
-from ledger.directory import Enrolled, Role
+from audit.visibility import READERS
+from ledger.directory import Enrolled
 
 router = APIRouter(prefix="/v1", tags=["evidence"])
 
@@ -62,9 +63,7 @@ DeskDep = Annotated[EvidenceDesk, Depends(_desk)]
 async def evidence(
     body: Annotated[Wanted, body_of(Wanted)],
     desk: DeskDep,
-    reader: Annotated[
-        Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
-    ],
+    reader: Annotated[Enrolled, Depends(Reader(*READERS))],
 ) -> Response:
     """A self-contained bundle (docs/evidence.md) of what concerns the asker. ``withheld`` names
     the entries whose statement is left out, and until when (Unix seconds)."""

@@ -13,7 +13,8 @@ from api.errors import problem
 from api.metrics import render
 from api.replies import AuthDep, Reader, ServiceDep, reply
 from api.service import Service
-from audit.history import MAX_PAGE, Scope, history
+from audit.history import MAX_PAGE, history
+from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
 from ledger import store
 from ledger.committer import NotServing
 from ledger.directory import Enrolled, Role
@@ -97,9 +98,7 @@ def _base64(hashes: list[bytes]) -> list[str]:
 @router.get("/v1/history")
 def read_history(
     service: ServiceDep,
-    reader: Annotated[
-        Enrolled, Depends(Reader(Role.HOLDER, Role.AUDITOR, Role.ISSUER, Role.TERMINAL))
-    ],
+    reader: Annotated[Enrolled, Depends(Reader(*READERS))],
     certificate: Name = None,
     grant: Name = None,
     holder: Name = None,
@@ -116,8 +115,10 @@ def read_history(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     receipts: bool = False,
 ) -> Response:
-    """Every use and refusal, newest first: holders see their own, auditors all, institutions
-    their own lookups. ``receipts`` adds to each line what proves it."""
+    """Every use and refusal that the reader may see (`audit.visibility`), newest first.
+    ``receipts`` adds to each line what proves it."""
+    if holder is not None and reader.role not in TOLD_PSEUDONYMS:
+        raise StatementError("history.holder", "only auditors and holders may ask by holder")
     filters = {
         "certificate": certificate,
         "grant": grant,
@@ -132,7 +133,7 @@ def read_history(
         page = history(
             connection,
             {name: value for name, value in filters.items() if value is not None},
-            _scope(reader),
+            Sight(reader),
             before=before,
             limit=limit,
             kind=kind,
@@ -148,16 +149,6 @@ def read_history(
             "as_of_ms": time.time_ns() // 1_000_000,
         }
     )
-
-
-def _scope(reader: Enrolled) -> Scope:
-    if reader.role is Role.AUDITOR:
-        return Scope()
-    if reader.role is Role.HOLDER:
-        return Scope(holder=reader.holder)
-    if reader.institution is None:
-        raise StatementError("history.not_yours", "the key belongs to no institution")
-    return Scope(department=reader.institution, kinds=("lookup", "request"))
 
 
 def show_lines(

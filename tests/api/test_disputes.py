@@ -511,7 +511,7 @@ def test_a_question_sent_again_is_asked_once(city: Any, used: Used) -> None:
 
 def test_whoever_is_asked_is_told(city: Any, used: Used) -> None:
     id_ = used.dispute()
-    readers = (used.person.device, city.east, city.west)
+    readers = (used.person.device, city.east, city.west, city.police)
     cursors = [reader.notices()["next_after"] for reader in readers]
     city.auditor.ask_dispute(id_, "department", "x")
     city.auditor.ask_dispute(id_, "holder", "y")
@@ -523,7 +523,7 @@ def test_whoever_is_asked_is_told(city: Any, used: Used) -> None:
         ]
         for reader, cursor in zip(readers, cursors, strict=True)
     ]
-    assert told == [["department", "holder"], ["department"], []]
+    assert told == [["department", "holder"], ["department"], ["department"], []]
 
 
 def test_history_shows_dispute_and_resolution_to_holder_and_auditor(city: Any, used: Used) -> None:

@@ -90,12 +90,16 @@ def test_a_lookup_is_told_at_once_to_its_holder_terminal_and_auditor(city: Any) 
 def test_nobody_else_is_told(city: Any) -> None:
     one, other = city.person(), city.person()
     granted = city.grant(one, mode="direct")
-    clients = (other.device, city.west, city.police)
-    starts = [client.notices()["next_after"] for client in clients]
+    clients: tuple[tuple[Client, dict[str, str]], ...] = (
+        (other.device, {}),
+        (city.west, {"terminal": "counter-west-1"}),
+        (city.police, {}),
+    )
+    starts = [client.notices()["next_after"] for client, _ in clients]
     with ThreadPoolExecutor() as pool:
         waiting = [
-            pool.submit(client.notices, start, wait=1.5)
-            for client, start in zip(clients, starts, strict=True)
+            pool.submit(client.notices, start, wait=1.5, **asked)
+            for (client, asked), start in zip(clients, starts, strict=True)
         ]
         time.sleep(0.3)
         seq = city.look({"grant_id": granted["grant_id"]}).receipt["entry"]["seq"]

@@ -9,12 +9,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert
 
-from audit.disputes import Scope, find_dispute, list_disputes
+from audit.disputes import find_dispute, list_disputes
+from audit.visibility import Sight
 from authz.disputes import DisputeState
 from ledger import store
+from ledger.directory import Enrolled, Role
 from tests import engines
 
-AUDITOR, HOLDER, DEPARTMENT = Scope(), Scope(holder="H1"), Scope(department="D1")
+AUDITOR = Sight(Enrolled(kid="a", role=Role.AUDITOR))
+HOLDER = Sight(Enrolled(kid="h", role=Role.HOLDER, holder="H1"))
+DEPARTMENT = Sight(Enrolled(kid="d", role=Role.TERMINAL, institution="D1"))
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
     database.close()
 
 
-def plans(connection: Connection, scope: Scope, **asked: Any) -> list[str]:
+def plans(connection: Connection, sight: Sight, **asked: Any) -> list[str]:
     """How SQLite means to read a page, step by step."""
     made: list[tuple[str, Any]] = []
 
@@ -34,7 +38,7 @@ def plans(connection: Connection, scope: Scope, **asked: Any) -> list[str]:
 
     event.listen(connection, "before_cursor_execute", note)
     try:
-        list_disputes(connection, scope, **asked)
+        list_disputes(connection, sight, **asked)
     finally:
         event.remove(connection, "before_cursor_execute", note)
     statement, parameters = made[-1]
@@ -45,7 +49,7 @@ def plans(connection: Connection, scope: Scope, **asked: Any) -> list[str]:
 @pytest.mark.sqlite_only("reads how SQLite means to go about a query")
 @pytest.mark.parametrize("before", [None, 9])
 @pytest.mark.parametrize(
-    ("scope", "state", "index", "by"),
+    ("sight", "state", "index", "by"),
     [
         (AUDITOR, None, "disputes_seq", ""),
         (AUDITOR, DisputeState.OPEN, "disputes_state", "state=?"),
@@ -62,13 +66,13 @@ def plans(connection: Connection, scope: Scope, **asked: Any) -> list[str]:
 )
 def test_a_page_is_read_off_one_index_in_its_order(
     connection: Connection,
-    scope: Scope,
+    sight: Sight,
     state: DisputeState | None,
     index: str,
     by: str,
     before: int | None,
 ) -> None:
-    (step,) = plans(connection, scope, state=state, before=before)
+    (step,) = plans(connection, sight, state=state, before=before)
     terms = " AND ".join(term for term in (by, "seq<?" if before else "") if term)
     way = f"SEARCH disputes USING INDEX {index} ({terms})"
     assert step == (way if terms else f"SCAN disputes USING INDEX {index}")

@@ -14,10 +14,17 @@ from sqlalchemy import Connection, event, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex
 
-from audit.history import CLOCK_STEP_MS, Scope, history, news
+from audit.history import CLOCK_STEP_MS, history, news
+from audit.visibility import Sight
 from ledger import store
 from ledger.database import Database
+from ledger.directory import Enrolled, Role
 from tests import engines
+
+AUDITOR = Sight(Enrolled(kid="a", role=Role.AUDITOR))
+HOLDER = Sight(Enrolled(kid="h", role=Role.HOLDER, holder="h1"))
+COUNTER = Sight(Enrolled(kid="c", role=Role.TERMINAL, institution="d", terminal="t1"))
+COUNTER_ELSEWHERE = Sight(Enrolled(kid="e", role=Role.TERMINAL, institution="e", terminal="t1"))
 
 
 def fill(connection: Connection, times: list[int]) -> None:
@@ -74,7 +81,7 @@ def test_a_window_misses_nothing(
     refilled(database, times)
     begin, end = 10**12 + since, 10**12 + since + length
     with database.read() as connection:
-        page = history(connection, {}, Scope(), limit=100, since_ms=begin, until_ms=end)
+        page = history(connection, {}, AUDITOR, limit=100, since_ms=begin, until_ms=end)
     expected = [seq for seq, at in enumerate(times) if begin <= at < end]
     assert [line.seq for line in page.lines] == expected[::-1]
 
@@ -84,7 +91,7 @@ def test_filters_work_together(database: Database) -> None:
     with database.read() as connection:
 
         def found(filters: dict[str, str], **more: Any) -> list[int]:
-            page = history(connection, filters, Scope(), limit=100, **more)
+            page = history(connection, filters, AUDITOR, limit=100, **more)
             return [line.seq for line in page.lines][::-1]
 
         lookups = [seq for seq in range(60) if seq % 3]
@@ -116,7 +123,7 @@ def test_a_window_reads_no_more_than_it_holds(database: Database) -> None:
             page = history(
                 connection,
                 {},
-                Scope(),
+                AUDITOR,
                 limit=10,
                 kind="status",
                 since_ms=10**12 + 5_000_000,
@@ -132,7 +139,7 @@ def test_a_window_reads_no_more_than_it_holds(database: Database) -> None:
 RARE = ("dispute", "resolution", "question", "answer", "invitation", "enrolment", "import")
 
 
-def plan(connection: Connection, filters: dict[str, str], scope: Scope, **asked: Any) -> str:
+def plan(connection: Connection, filters: dict[str, str], sight: Sight, **asked: Any) -> str:
     """How SQLite means to read a page."""
     made: list[tuple[str, Any]] = []
 
@@ -141,7 +148,7 @@ def plan(connection: Connection, filters: dict[str, str], scope: Scope, **asked:
 
     event.listen(connection, "before_cursor_execute", note)
     try:
-        history(connection, filters, scope, **asked)
+        history(connection, filters, sight, **asked)
     finally:
         event.remove(connection, "before_cursor_execute", note)
     statement, parameters = made[-1]
@@ -154,11 +161,11 @@ def plan(connection: Connection, filters: dict[str, str], scope: Scope, **asked:
 def test_a_rare_kind_is_found_by_its_index(database: Database, kind: str) -> None:
     index = "SEARCH entries USING INDEX entries_rare_kind"
     with database.read() as connection:
-        assert plan(connection, {}, Scope(), kind=kind) == f"{index} (kind=?)"
-        assert plan(connection, {}, Scope(), kind=kind, decision="refused") == f"{index} (kind=?)"
-        page = plan(connection, {}, Scope(), kind=kind, before=9)
+        assert plan(connection, {}, AUDITOR, kind=kind) == f"{index} (kind=?)"
+        assert plan(connection, {}, AUDITOR, kind=kind, decision="refused") == f"{index} (kind=?)"
+        page = plan(connection, {}, AUDITOR, kind=kind, before=9)
         assert page == f"{index} (kind=? AND seq<?)"
-        window = plan(connection, {}, Scope(), kind=kind, since_ms=1, until_ms=2)
+        window = plan(connection, {}, AUDITOR, kind=kind, since_ms=1, until_ms=2)
         assert window == f"{index} (kind=? AND seq>? AND seq<?)"
 
 
@@ -166,9 +173,9 @@ def test_a_rare_kind_is_found_by_its_index(database: Database, kind: str) -> Non
 @pytest.mark.parametrize("kind", RARE)
 def test_what_somebody_did_is_found_by_them_not_by_its_kind(database: Database, kind: str) -> None:
     with database.read() as connection:
-        own = plan(connection, {}, Scope(holder="h1"), kind=kind)
+        own = plan(connection, {}, HOLDER, kind=kind)
         assert own == "SEARCH entries USING INDEX entries_holder (holder=?)"
-        about = plan(connection, {"certificate": "c"}, Scope(), kind=kind)
+        about = plan(connection, {"certificate": "c"}, AUDITOR, kind=kind)
         assert about == "SEARCH entries USING INDEX entries_certificate (certificate=?)"
 
 
@@ -193,25 +200,22 @@ def test_rare_kinds_are_found_among_others_page_by_page(database: Database) -> N
     with database.read() as connection:
         for kind in RARE:
             expected = [seq for seq in reversed(told) if told[seq] == kind]
-            first = history(connection, {}, Scope(), kind=kind, limit=1)
-            rest = history(connection, {}, Scope(), kind=kind, before=first.next_before)
+            first = history(connection, {}, AUDITOR, kind=kind, limit=1)
+            rest = history(connection, {}, AUDITOR, kind=kind, before=first.next_before)
             assert [line.seq for line in (*first.lines, *rest.lines)] == expected
-            held = history(connection, {}, Scope(holder="h1"), kind=kind)
+            held = history(connection, {}, HOLDER, kind=kind)
             assert [line.seq for line in held.lines] == [seq for seq in expected if seq % 2]
-            assert history(connection, {}, Scope(kinds=("lookup",)), kind=kind).lines == []
+            assert history(connection, {}, COUNTER_ELSEWHERE, kind=kind).lines == []
 
 
 def test_news_are_in_order_bounded_and_the_readers_own(database: Database) -> None:
     refilled(database, [10**12 + seq for seq in range(60)])
     with database.read() as connection:
-        mine = news(connection, Scope(holder="h1"), after=10, below=50, limit=100)
+        mine = news(connection, HOLDER, after=10, below=50, limit=100)
         assert [entry.seq for entry in mine] == list(range(11, 50, 2))
-        scope = Scope(department="d", terminal="t2", kinds=("lookup",))
-        some = news(connection, scope, after=-1, below=60, limit=3)
+        some = news(connection, COUNTER, after=-1, below=60, limit=3, terminal="t2")
         assert [entry.seq for entry in some] == [2, 7, 17]
-        assert all(scope.covers(entry) for entry in some)
-        everything = news(connection, Scope(), after=-1, below=60, limit=100)
-        hidden = [entry.seq for entry in everything if not scope.covers(entry)]
-        assert 12 in hidden
-        assert 3 in hidden
-        assert not {2, 7, 17} & set(hidden)
+        assert all(COUNTER.sees(entry) for entry in some)
+        everything = news(connection, AUDITOR, after=-1, below=60, limit=100)
+        hidden = [entry.seq for entry in everything if not COUNTER.sees(entry)]
+        assert hidden == list(range(0, 60, 3))

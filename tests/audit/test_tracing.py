@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.settings import Settings
 from api.tracing import check_lines
-from audit.history import Scope, history
+from audit.history import history
 from audit.tracing import PENDING, PROVEN, VERIFIED, AnchoredRoot, check_line
+from audit.visibility import Sight
 from ledger.chain import ChainUnavailable
 from ledger.database import Database
+from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url
 from ledger.log import Log, pending
 from ledger.node.inprocess import handle
@@ -42,7 +44,8 @@ def lines(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
     log.load()
     log.take_over_anchored()
     with database.read() as connection:
-        found = history(connection, {"grant": ledger.names["direct"]}, Scope()).lines
+        auditor = Sight(Enrolled(kid="a", role=Role.AUDITOR))
+        found = history(connection, {"grant": ledger.names["direct"]}, auditor).lines
     shown = [{**r.entry.to_json(), "receipt": r.to_json()} for r in log.receipts(found)]
     waiting = {**found[0].to_json(), "receipt": pending(found[0]).to_json()}
     database.close()

@@ -1,0 +1,147 @@
+"""Who may see which entry: one table, role by kind, behind everything that shows an entry.
+
+History, notices, one entry with its statement, evidence and disputes ask this and nothing else, so
+none of them shows what another withholds. What somebody may not see is answered as what is not
+there. A pseudonym is no member of any entry; it is told to its holder and to auditors alone, who
+therefore are the only ones that may ask by one.
+
+Two things are shown beside the table. Who makes an entry gets its receipt, and so the entry. And
+whoever has a certificate's identifier is told its state, with the receipts of its issue and its
+last change: that is what it is for.
+
+Not this module's job: what of a statement is shown (`api.routes.entries`), which other entries an
+evidence bundle needs for its proofs (`audit.evidence`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, false, or_, true
+
+from authz.questions import Asked
+from ledger.directory import Enrolled, Role
+from ledger.entries import Entry, EventKind
+from ledger.store import entries
+
+
+class Reach(StrEnum):
+    """Which entries of a kind a role may see."""
+
+    NONE = "-"
+    OWN = "own"
+    """Of the holder who reads: about them, their certificates, grants and devices."""
+    DEPARTMENT = "department's"
+    """About the department that the reading key belongs to."""
+    ASKED = "department's, if it was asked"
+    """Of those, questions to the department and its answers; what the holder is asked is not its
+    business."""
+    ALL = "all"
+
+
+_ROLES: Final = (
+    Role.HOLDER,
+    Role.TERMINAL,
+    Role.ISSUER,
+    Role.AUDITOR,
+    Role.OPERATOR,
+    Role.SEQUENCER,
+)
+_NONE, _OWN, _DEPT, _ASKED, _ALL = Reach
+_ROWS: Final[Mapping[EventKind, tuple[Reach, ...]]] = {
+    EventKind.ENROLMENT: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.INVITATION: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.ISSUE: (_OWN, _NONE, _DEPT, _ALL, _NONE, _NONE),
+    EventKind.STATUS: (_OWN, _NONE, _DEPT, _ALL, _NONE, _NONE),
+    EventKind.IMPORT: (_OWN, _NONE, _DEPT, _ALL, _NONE, _NONE),
+    EventKind.GRANT: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.REVOCATION: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.REQUEST: (_OWN, _DEPT, _DEPT, _ALL, _NONE, _NONE),
+    EventKind.REFUSAL: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.LOOKUP: (_OWN, _DEPT, _DEPT, _ALL, _NONE, _NONE),
+    EventKind.DISPUTE: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.RESOLUTION: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.QUESTION: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
+    EventKind.ANSWER: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
+}
+#: Total: a kind without a row fails here, when the module is read.
+REACH: Final[Mapping[Role, Mapping[EventKind, Reach]]] = {
+    role: {kind: _ROWS[kind][_ROLES.index(role)] for kind in EventKind} for role in Role
+}
+#: Roles that may see something.
+READERS: Final = tuple(role for role in Role if set(REACH[role].values()) != {Reach.NONE})
+#: Roles that are told pseudonyms, and may ask by them; of a holder, their own.
+TOLD_PSEUDONYMS: Final = frozenset({Role.HOLDER, Role.AUDITOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one enrolled key may see. Raises nothing: a key that belongs to nobody sees nothing."""
+
+    reader: Enrolled
+
+    def reach(self, kind: EventKind) -> Reach:
+        return REACH[self.reader.role][kind]
+
+    @property
+    def is_everything(self) -> bool:
+        return set(REACH[self.reader.role].values()) == {Reach.ALL}
+
+    def sees(self, entry: Entry) -> bool:
+        """Whether the reader may see this entry; the same rule as `condition`."""
+        reader = self.reader
+        department = reader.institution is not None and entry.department == reader.institution
+        match self.reach(entry.kind):
+            case Reach.ALL:
+                return True
+            case Reach.OWN:
+                return reader.holder is not None and entry.holder == reader.holder
+            case Reach.DEPARTMENT:
+                return department
+            case Reach.ASKED:
+                return department and entry.reason == Asked.DEPARTMENT
+            case Reach.NONE:
+                return False
+
+    def condition(self) -> ColumnElement[bool]:
+        """Of the rows of ``entries`` that the reader may see."""
+        kinds: dict[Reach, list[EventKind]] = {}
+        for kind, reach in REACH[self.reader.role].items():
+            kinds.setdefault(reach, []).append(kind)
+        parts = [
+            self._of(reach) if len(kinds) == 1 else and_(self._of(reach), _among(of_kind))
+            for reach, of_kind in kinds.items()
+            if reach is not Reach.NONE
+        ]
+        return or_(false(), *parts)
+
+    def _of(self, reach: Reach) -> ColumnElement[bool]:
+        reader, columns = self.reader, entries.c
+        department = (
+            false() if reader.institution is None else columns.department == reader.institution
+        )
+        match reach:
+            case Reach.ALL:
+                return true()
+            case Reach.OWN:
+                return false() if reader.holder is None else columns.holder == reader.holder
+            case Reach.DEPARTMENT:
+                return department
+            case Reach.ASKED:
+                return and_(department, columns.reason == Asked.DEPARTMENT)
+            case Reach.NONE:
+                return false()
+
+
+def _among(kinds: list[EventKind]) -> ColumnElement[bool]:
+    return entries.c.kind.in_([kind.value for kind in kinds])
+
+
+def as_table() -> str:
+    """`REACH` in Markdown, as docs/formats.md shows it."""
+    lines = [("", *(role.value for role in _ROLES)), ("---",) * (len(_ROLES) + 1)]
+    lines += [(f"`{kind}`", *reaches) for kind, reaches in _ROWS.items()]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

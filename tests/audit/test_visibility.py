@@ -1,0 +1,95 @@
+"""The table of who may see what: total, the same in SQL as on an entry, and what the docs say."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import product
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from audit.visibility import REACH, READERS, Reach, Sight, as_table
+from authz.questions import Asked
+from ledger import store
+from ledger.directory import Enrolled, Role
+from ledger.entries import EventKind
+from tests import engines
+
+PROJECT = Path(__file__).parents[2]
+#: Keys of each role, those that belong to nobody included.
+READING = [
+    *(
+        Enrolled(kid=f"{role}{of}", role=role, institution=of, terminal="t", site="s")
+        for role in Role
+        for of in ("D1", "D2", None)
+        if role is not Role.HOLDER
+    ),
+    *(Enrolled(kid=f"h{of}", role=Role.HOLDER, holder=of) for of in ("H1", "H2", None)),
+]
+
+
+def test_every_role_has_a_word_on_every_kind() -> None:
+    assert set(REACH) == set(Role)
+    assert all(set(row) == set(EventKind) for row in REACH.values())
+    assert set(READERS) == {Role.HOLDER, Role.TERMINAL, Role.ISSUER, Role.AUDITOR}
+
+
+def test_the_docs_show_the_table() -> None:
+    shown = (PROJECT / "docs" / "formats.md").read_text("utf-8")
+    begun = shown.partition("<!-- audit.visibility.as_table() -->\n")[2]
+    assert begun.partition("<!-- end -->")[0] == as_table()
+
+
+@pytest.fixture(scope="module")
+def every_entry(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """One of each kind, holder, department and word on who was asked, those without included."""
+    path = tmp_path_factory.mktemp("visibility") / "l.db"
+    some = product(EventKind, ("H1", "H2", None), ("D1", "D2", None), (*Asked, None))
+    rows = [
+        {
+            "seq": seq,
+            "time_ms": 10**12,
+            "kind": kind,
+            "actor": "a" * 43,
+            "statement_digest": bytes(32),
+            "salt": bytes(16),
+            "request_key": seq.to_bytes(16, "big"),
+            "holder": holder,
+            "department": department,
+            "reason": reason,
+        }
+        for seq, (kind, holder, department, reason) in enumerate(some)
+    ]
+    with closing(engines.new_database(path)) as database:
+        with database.write() as connection:
+            connection.execute(insert(store.entries), rows)
+        with database.read() as connection:
+            yield connection
+
+
+@pytest.mark.parametrize("reader", READING, ids=lambda reader: reader.kid)
+def test_the_database_finds_what_an_entry_by_itself_says(
+    every_entry: object, reader: Enrolled
+) -> None:
+    sight, rows = Sight(reader), every_entry.execute(select(store.entries)).all()  # type: ignore[attr-defined]
+    seen = {row.seq for row in rows if sight.sees(store.entry_from_row(row))}
+    query = select(store.entries.c.seq).where(sight.condition())
+    assert set(every_entry.execute(query).scalars()) == seen  # type: ignore[attr-defined]
+    nobody = reader.role is not Role.AUDITOR and (reader.institution or reader.holder) is None
+    if nobody or reader.role not in READERS:
+        assert not seen
+
+
+def test_no_institution_sees_what_is_between_holders_and_auditors() -> None:
+    private = {
+        EventKind.ENROLMENT,
+        EventKind.INVITATION,
+        EventKind.GRANT,
+        EventKind.REVOCATION,
+        EventKind.REFUSAL,
+        EventKind.DISPUTE,
+        EventKind.RESOLUTION,
+    }
+    for role in (Role.TERMINAL, Role.ISSUER, Role.OPERATOR, Role.SEQUENCER):
+        assert all(REACH[role][kind] is Reach.NONE for kind in private)
