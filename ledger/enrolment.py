@@ -76,7 +76,7 @@ class EnrolmentHandler:
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
-        return {"subject": entry.subject, **({"holder": entry.holder} if entry.holder else {})}
+        return {"subject": entry.subject}
 
     def _enrol(self, batch: Batch, request: Request) -> Recorded:
         payload = request.statement.payload
@@ -206,7 +206,8 @@ class EnrolmentHandler:
         person = proven_person(self._master, request.extra, subject)
         if request.actor.role is Role.ISSUER:
             require_own_holder(batch.connection, request, person.holder)
-        result = {"subject": key.thumbprint(), "holder": person.holder}
+        # The pseudonym is its holder's and auditors' to know, not theirs who know the number too.
+        result = {"subject": key.thumbprint()}
         return enrol_device(batch, request, self._master, key, person, result)
 
     _KINDS: ClassVar[dict[str, Any]] = {

@@ -241,7 +241,7 @@ def enrol_holder(
     public = public_key(key)
     with client_of(url, operator_key(operator)) as client:
         answer = client.enrol_holder(public, identity_number)
-    show(answer, as_json, f"enrolled: {answer['holder']} (entry {entry_number(answer)})")
+    show(answer, as_json, f"enrolled: {answer['subject']} (entry {entry_number(answer)})")
 
 
 def _invited(answer: dict[str, Any], as_json: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from api.replies import AuthDep, Reader, ServiceDep, Signed, body_of, body_schema, reply, status_of
 from api.service import Service
+from audit.visibility import TOLD_PSEUDONYMS
 from ledger import invitations, store
 from ledger.admission import proven_person
 from ledger.batch import Request
@@ -39,7 +40,7 @@ class Enrolment(Signed):
         """What the handlers take beside a statement about a holder.
 
         Proven here already, because a statement that is sent again is answered without them: who
-        found one, in a file of evidence say, must not learn the holder's pseudonym by it.
+        found one, in a file of evidence say, must not learn by it whether it is recorded.
         """
         if statement.payload.get("what") != "holder":
             return None
@@ -115,7 +116,7 @@ def read_keys(
         {
             "keys": [
                 {
-                    **_shown(each.key),
+                    **_shown(each.key, _of_key(reader)),
                     "state": each.key.state_at(now),
                     "seq": each.seq,
                     "since_ms": each.since_ms,
@@ -127,6 +128,12 @@ def read_keys(
             "next_before": found[limit - 1].seq if len(found) > limit else None,
         }
     )
+
+
+def _of_key(reader: Enrolled) -> list[str]:
+    """What a reader is told of others' keys."""
+    names = [each.name for each in fields(Enrolled)]
+    return names if reader.role in TOLD_PSEUDONYMS else [n for n in names if n != "holder"]
 
 
 def _shown(key: Enrolled, names: Sequence[str] | None = None) -> dict[str, Any]:

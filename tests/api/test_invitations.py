@@ -347,17 +347,17 @@ def test_codes_are_nowhere_in_plain(city: Any, browser: Any) -> None:
 
 
 def test_an_enrolment_that_somebody_found_tells_them_nothing_when_sent_again(city: Any) -> None:
-    """Its statement stands in evidence; the holder's pseudonym is in the answer."""
+    """Its statement stands in evidence."""
     number, salt = city.number(), os.urandom(32)
     operator, key = city.city.operator, new_signing_key()
     subject = subject_digest(number, salt)
     members = {"what": "holder", "jwk": public_jwk(key), "subject": subject}
     statement = operator.statement(Kind.ENROLMENT, members)
     whole = {"statement": statement, "identity_number": number, "salt": b64url(salt)}
-    first = operator.post("/v1/enrolments", whole).json()
-    assert operator.post("/v1/enrolments", whole).json()["holder"] == first["holder"]
+    entry = operator.post("/v1/enrolments", whole).json()["receipt"]["entry"]
+    assert operator.post("/v1/enrolments", whole).json()["receipt"]["entry"] == entry
     for body in ({"statement": statement}, {**whole, "salt": b64url(bytes(32))}):
         refused = httpx.post(f"{city.url}/v1/enrolments", json=body, trust_env=False)
         assert refused.status_code == 400
         assert refused.json()["code"] == "holder.subject"
-        assert first["holder"] not in refused.text
+        assert str(entry["seq"]) not in refused.text

@@ -263,3 +263,28 @@ def test_a_pseudonym_is_asked_by_nobody_but_holders_and_auditors(
             problem(lambda reader=reader: list(reader.history(holder=holder)), code, 403)
     for name in ("auditor", "issuer", "holder", "terminal at the place"):
         assert holder not in str(list(lines(readers[name], told.first)))
+
+
+def test_whoever_enrols_or_invites_is_told_no_pseudonym(city: Any) -> None:
+    """They know the number: with the pseudonym they could find its lookups among all others."""
+    person = city.person()
+    pseudonym = person.device.whoami()["holder"]
+    key, another = new_signing_key(), new_signing_key()
+    for by in (city.police, city.city.operator):
+        device = by.enrol_holder(key if by is city.police else another, person.number)
+        invited = by.invite_holder(person.number)
+        lost = by.enrol_holder(new_signing_key(), person.number)["subject"]
+        answers = [device, invited, lost, by.whoami()]
+        if by is not city.police:  # an issuer may not
+            answers.append(by.revoke_key(lost))
+        else:
+            answers.append([by.entry(seq) for seq in issued_to(city, person)])
+        listed = list(by.enrolled_keys())
+        assert device["subject"] in {each["kid"] for each in listed}
+        assert pseudonym not in str([answers, listed])
+        assert not any("holder" in each for each in listed)
+    assert all(each["holder"] == pseudonym for each in person.device.enrolled_keys())
+
+
+def issued_to(city: Any, person: Any) -> list[int]:
+    return [line["seq"] for line in city.police.history(certificate=person.card, kind="issue")]
