@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 #: HTTP status of a StatementError by its code; what is not here is 400 (form).
 STATUS = {
+    "storage.altered": 503,
     "statement.signature": 401,
     "statement.stale": 401,
     "statement.too_large": 413,

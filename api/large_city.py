@@ -55,6 +55,7 @@ from ledger.identifiers import (
 )
 from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler
+from ledger.row_macs import put_all
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, Statement, request_key, sign, verify
 
@@ -264,7 +265,7 @@ class _Writer:
                     "seq": _record(batch, made.statement, draft),
                 }
             )
-        batch.connection.execute(insert(store.keys), rows)
+        put_all(batch.connection, store.keys, rows)
 
     def _store_certificates(self, batch: Batch, certificates: Sequence[Packed]) -> None:
         requests = []
@@ -293,13 +294,14 @@ class _Writer:
                     "grant_id": made.grant_id,
                     "seq": _record(batch, made.statement, draft),
                     "holder": made.holder,
+                    "digest": sha256(made.statement[3].encode("ascii")),
                     "handle": made.handle,
                     "uses_left": 0,  # each is used up before the log ends
                     "frozen": False,
                 }
             )
             pairs.append({"grant_id": made.grant_id, "certificate_id": made.certificate})
-        batch.connection.execute(insert(authz_store.grants), rows)
+        put_all(batch.connection, authz_store.grants, rows)
         batch.connection.execute(insert(authz_store.grant_certificates), pairs)
 
     @staticmethod

@@ -70,6 +70,7 @@ from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.notes import NoteKey
 from ledger.outbox import DirectoryEntry
+from ledger.row_macs import RowMacs, checked
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Kind, sign, verify
 
@@ -115,7 +116,8 @@ class Service:
         self.master = MasterKey(load_or_create_secret(settings.keys / "master.key"))
         self.catalogue = load_catalogue()
         self.items = load_service_items()
-        self.database = Database(settings.database_url)
+        self.log_id = log_id_of(settings.origin)
+        self.database = Database(settings.database_url, RowMacs(self.master, self.log_id))
         self.scrubber = Scrubber(self.database)
         self.ring = KeyRing(self.database)
         self.node: EmbeddedNode | None = None
@@ -132,7 +134,6 @@ class Service:
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
         self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
-        self.log_id = log_id_of(settings.origin)
         self.grants = Grants()
         self.checker = Checker(self.catalogue, self.master)
         self.bulk_checker = BulkChecker(self.checker, settings.keys / "master.key")
@@ -337,15 +338,15 @@ class Service:
     def kept_key(self, connection: Connection, department: str) -> Any:
         """The key the service keeps for a department: its thumbprint, and what to enrol if new."""
         keys = store.keys
-        kid = connection.execute(
-            select(keys.c.kid).where(
+        kept = connection.execute(
+            select(keys).where(
                 keys.c.institution == department,
                 keys.c.sealed.is_not(None),
                 keys.c.revoked_ms.is_(None),
             )
-        ).scalar()
-        if kid is not None:
-            return kid, None
+        ).first()
+        if kept is not None:
+            return checked(connection, keys, kept).kid, None
         key = new_signing_key()
         kid = key.thumbprint()
         sealed = self.master.seal(orjson.dumps(key.as_dict(private=True)), kid.encode())

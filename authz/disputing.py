@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select
 
 from authz import store
 from authz.disputes import (
@@ -43,6 +43,7 @@ from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.directory import Enrolled, Role
 from ledger.entries import Entry
+from ledger.row_macs import change, checked, put
 from ledger.statements import Statement, StatementError
 
 _PARTY = {Role.HOLDER: Party.HOLDER, Role.AUDITOR: Party.AUDITOR}
@@ -79,8 +80,9 @@ class DisputeHandler:
         ).first():
             raise StatementError("dispute.exists", "the line is disputed already, or the id taken")
         done = batch.record(request, opened_entry(dispute, disputed))
-        batch.connection.execute(
-            insert(table),
+        put(
+            batch.connection,
+            table,
             {
                 "dispute_id": dispute.dispute_id,
                 "seq": done.entry.seq,
@@ -113,17 +115,10 @@ class ResolutionHandler:
         case = case_of(row).resolve(resolution.outcome, party, actor.holder)
         opened = entry_of(batch, row.seq)
         done = batch.record(request, resolved_entry(resolution.outcome, opened))
-        connection.execute(
-            update(table)
-            .where(table.c.dispute_id == case.dispute_id)
-            .values(state=case.state, resolved_seq=done.entry.seq)
-        )
-        held = connection.execute(
-            select(table.c.dispute_id)
-            .where(table.c.grant_id == case.grant_id, table.c.state.in_(HOLDING))
-            .limit(1)
-        ).first()
-        store.set_frozen(connection, case.grant_id, frozen=held is not None)
+        change(connection, table, row, {"state": case.state, "resolved_seq": done.entry.seq})
+        others = connection.execute(select(table).where(table.c.grant_id == case.grant_id)).all()
+        held = any(checked(connection, table, other).state in HOLDING for other in others)
+        store.set_frozen(connection, case.grant_id, frozen=held)
         return Recorded(done.entry, _resolved(done.entry))
 
 
@@ -145,8 +140,9 @@ class QuestionHandler:
         asked = select(func.count()).where(table.c.dispute_id == row.dispute_id)
         require_question(case_of(row), question.to, connection.execute(asked).scalar_one())
         done = batch.record(request, question_entry(question.to, entry_of(batch, row.seq)))
-        connection.execute(
-            insert(table),
+        put(
+            connection,
+            table,
             {"seq": done.entry.seq, "dispute_id": row.dispute_id, "asked": question.to},
         )
         return Recorded(done.entry, _said(done.entry))
@@ -169,10 +165,11 @@ class AnswerHandler:
         row = _row_of(connection, answer.dispute_id)
         of_question = table.c.seq == answer.seq
         found = connection.execute(select(table).where(of_question)).one_or_none()
+        checked(connection, table, found)
         question = None if found is None else asking_of(found)
         require_answer(case_of(row), question, by, name)
         done = batch.record(request, answer_entry(by, entry_of(batch, row.seq)))
-        connection.execute(update(table).where(of_question).values(answer_seq=done.entry.seq))
+        change(connection, table, found, {"answer_seq": done.entry.seq})
         return Recorded(done.entry, _said(done.entry))
 
 
@@ -197,7 +194,7 @@ def _row_of(connection: Connection, dispute_id: str) -> Row[Any]:
     row = connection.execute(select(table).where(table.c.dispute_id == dispute_id)).one_or_none()
     if row is None:
         raise StatementError("dispute.unknown", "no such dispute")
-    return row
+    return checked(connection, table, row)
 
 
 def asking_of(row: Row[Any]) -> Asking:

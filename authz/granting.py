@@ -12,7 +12,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select
 
 from authz import store
 from authz.codes import matching_number
@@ -23,8 +23,10 @@ from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.catalogue import Catalogue
 from ledger.directory import Role
+from ledger.encoding import sha256
 from ledger.entries import Draft, Entry, EventKind
 from ledger.payloads import Members, PayloadError
+from ledger.row_macs import RowForged, change, checked, put, sound
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError, payload_of
 
@@ -50,19 +52,20 @@ class Grants:
     def load(
         self,
         connection: Connection,
-        seqs: Mapping[str, int],
+        rows: Mapping[str, Row[Any]],
         uncommitted: Mapping[int, str] = MappingProxyType({}),
     ) -> dict[str, Grant]:
-        """Grants by id, for ids with the sequence number of their entry; ``uncommitted`` are the
-        tokens of the batch that is being made."""
+        """Grants by id, for rows of ``grants`` by id; ``uncommitted`` are the tokens of the batch
+        that is being made. A row that was altered, or whose statement was, has none."""
         known = self._known
-        found = {id_: known[id_] for id_ in seqs if id_ in known}
-        missing = {id_: seq for id_, seq in seqs.items() if id_ not in found}
+        rows = sound(connection, store.grants, rows)
+        found = {id_: known[id_] for id_ in rows if id_ in known}
+        missing = {id_: row.seq for id_, row in rows.items() if id_ not in found}
         tokens = ledger_store.tokens_at(connection, missing.values()) if missing else {}
         read = {
             id_: Grant.parse(payload_of(tokens[seq]))
             for id_, seq in missing.items()
-            if seq in tokens
+            if seq in tokens and sha256(tokens[seq].encode("ascii")) == rows[id_].digest
         }
         # What this very batch records may yet be rolled back, so it is not kept.
         new = {
@@ -75,6 +78,13 @@ class Grants:
                 room = len(self._known) + len(read) <= self._keep
                 self._known = {**(self._known if room else found), **read}
         return found | read | new
+
+    def load_one(self, connection: Connection, row: Row[Any]) -> Grant:
+        """The grant of a row; raises RowForged."""
+        found = self.load(connection, {row.grant_id: row}).get(row.grant_id)
+        if found is None:
+            raise RowForged(store.grants.name)
+        return found
 
 
 def require_holder(request: Request) -> str:
@@ -136,12 +146,14 @@ class GrantHandler:
             ),
             {"grant_id": grant.grant_id},
         )
-        batch.connection.execute(
-            insert(table),
+        put(
+            batch.connection,
+            table,
             {
                 "grant_id": grant.grant_id,
                 "seq": done.entry.seq,
                 "holder": holder,
+                "digest": request.statement.digest,
                 "handle": code_handle(self._master, "grant", grant.grant_id),
                 "uses_left": grant.max_uses,
                 "frozen": False,
@@ -183,7 +195,7 @@ class GrantHandler:
         table = ledger_store.certificates
         rows = ledger_store.rows_by(connection, table, "certificate_id", grant.fields_of)
         for certificate_id, fields in grant.fields_of.items():
-            row = rows.get(certificate_id)
+            row = checked(connection, table, rows.get(certificate_id))
             if row is None or row.holder != holder:
                 # One answer for both: whether a certificate exists is not the asker's business.
                 raise GrantError.of("unknown_certificate", "certificates.certificate_id")
@@ -222,7 +234,7 @@ class RevocationHandler:
         row = batch.connection.execute(
             select(table).where(table.c.grant_id == grant_id)
         ).one_or_none()
-        if row is None or row.holder != holder:
+        if row is None or checked(batch.connection, table, row).holder != holder:
             raise StatementError("grant.unknown", "no such grant of this holder")
         if row.revoked_ms is not None:
             raise StatementError("grant.revoked", "the grant is revoked already")
@@ -231,9 +243,7 @@ class RevocationHandler:
             Draft(kind=EventKind.REVOCATION, grant=row.grant_id, holder=holder, state="revoked"),
             {"grant_id": row.grant_id, "state": "revoked"},
         )
-        batch.connection.execute(
-            update(table).where(table.c.grant_id == row.grant_id).values(revoked_ms=batch.now_ms)
-        )
+        change(batch.connection, table, row, {"revoked_ms": batch.now_ms})
         return done
 
 
@@ -275,8 +285,9 @@ class RequestHandler:
             ),
             {"request_id": asked.request_id},
         )
-        batch.connection.execute(
-            insert(table),
+        put(
+            batch.connection,
+            table,
             {
                 "request_id": asked.request_id,
                 "seq": done.entry.seq,
@@ -334,6 +345,8 @@ def load_requests(
 ) -> dict[str, OpenRequest]:
     """Requests by id; ``uncommitted`` as in `Grants.load`."""
     rows = ledger_store.rows_by(connection, store.access_requests, "request_id", request_ids)
+    for row in rows.values():
+        checked(connection, store.access_requests, row)
     tokens = {
         **uncommitted,
         **ledger_store.tokens_at(connection, [row.seq for row in rows.values()]),
@@ -354,8 +367,8 @@ def load_requests(
 
 def set_request_state(connection: Connection, opened: OpenRequest) -> None:
     table = store.access_requests
-    connection.execute(
-        update(table)
-        .where(table.c.request_id == opened.request.request_id)
-        .values(state=opened.state, grant_id=opened.grant_id)
-    )
+    row = connection.execute(
+        select(table).where(table.c.request_id == opened.request.request_id)
+    ).one()
+    checked(connection, table, row)
+    change(connection, table, row, {"state": opened.state, "grant_id": opened.grant_id})

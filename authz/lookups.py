@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, select
 
 from authz import store
 from authz.codes import (
@@ -28,7 +28,7 @@ from authz.codes import (
     parse_spoken,
 )
 from authz.granting import Grants, code_secret
-from authz.grants import GrantMode
+from authz.grants import Grant, GrantMode
 from authz.policy import (
     CERTIFICATE_UNREADABLE,
     CertificateFacts,
@@ -45,13 +45,14 @@ from authz.policy import (
 from authz.requests import RequestState
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
-from ledger.batch import Batch, Outcome, Recorded, Request
+from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.certificates import FieldValue, disclosed_value, present, unpack_disclosures
 from ledger.database import among, upsert
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.lifecycle import State
 from ledger.payloads import NAME_PATTERN, Members, check_pattern
+from ledger.row_macs import MAC, RowForged, change, checked, with_mac
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Statement, StatementError
 
@@ -139,7 +140,7 @@ class LookupHandler:
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         shelf = _Shelf(self._master, self._grants, batch, [request.extra for request in requests])
-        outcomes = [self._look_up(batch, request, shelf) for request in requests]
+        outcomes = one_by_one(requests, lambda request: self._look_up(batch, request, shelf))
         shelf.save()
         return outcomes
 
@@ -147,10 +148,11 @@ class LookupHandler:
         lookup: Lookup = request.extra
         asked = lookup.request
         grant_id, code = shelf.resolve(lookup)
-        grant = shelf.grants.get(grant_id) if grant_id else None
+        grant = shelf.grant(grant_id) if grant_id else None
         facts = certificate = None
         if grant is not None:
             certificate = shelf.certificates.get(certificate_of(asked, grant) or "")
+            checked(batch.connection, ledger_store.certificates, certificate)
             row = shelf.grant_rows[grant.grant_id]
             facts = Facts(
                 uses_left=shelf.uses_left[grant.grant_id],
@@ -209,8 +211,9 @@ class LookupHandler:
         )
         asked = read_lookup(statement.payload, terminal).request
         row = ledger_store.rows_by(connection, store.grants, "grant_id", [entry.grant])[entry.grant]
-        grant = self._grants.load(connection, {entry.grant: row.seq})[entry.grant]
+        grant = self._grants.load_one(connection, row)
         certificate = load_certificates(connection, [entry.certificate])[entry.certificate]
+        checked(connection, ledger_store.certificates, certificate)
         facts = Facts(
             # The use and the code are its own.
             uses_left=1,
@@ -264,9 +267,7 @@ class _Shelf:
             *by[Presented.NOTHING],
         }
         self.grant_rows = ledger_store.rows_by(connection, table, "grant_id", wanted)
-        self.grants = grants.load(
-            connection, {id_: row.seq for id_, row in self.grant_rows.items()}, batch.tokens
-        )
+        self.grants = grants.load(connection, self.grant_rows, batch.tokens)
         self.uses_left = {id_: row.uses_left for id_, row in self.grant_rows.items()}
         self.certificates = load_certificates(
             connection,
@@ -278,6 +279,13 @@ class _Shelf:
         self._new_codes: set[tuple[bytes, int]] = set()
         self._touched: set[str] = set()
 
+    def grant(self, grant_id: str) -> Grant | None:
+        """None where there is none; raises RowForged."""
+        found = self.grants.get(grant_id)
+        if found is None and grant_id in self.grant_rows:
+            raise RowForged(store.grants.name)
+        return found
+
     def resolve(self, lookup: Lookup) -> tuple[str | None, CodeCheck | None]:
         """The grant that was shown, and what is to be said of the code."""
         shown, presented = lookup.shown, lookup.request.presented
@@ -286,11 +294,11 @@ class _Shelf:
         if presented is Presented.SPOKEN_CODE:
             return self._resolve_spoken(lookup)
         if presented is Presented.REQUEST:
-            row = self._requests.get(shown)
+            row = checked(self._connection, store.access_requests, self._requests.get(shown))
             if row is None or row.state != RequestState.APPROVED:
                 return None, None
             return row.grant_id, None
-        grant = self.grants.get(shown)
+        grant = self.grant(shown)
         # A request's grant is shown by its request only, so that the kiosk which asked is the one.
         if grant is not None and grant.mode is GrantMode.REQUEST:
             return None, None
@@ -309,9 +317,10 @@ class _Shelf:
     def _resolve_spoken(self, lookup: Lookup) -> tuple[str | None, CodeCheck | None]:
         asked = lookup.request
         row = self._spoken.get((asked.site, str(lookup.shown)))
-        tries = _spoken_tries(self._connection, asked.terminal, self._batch.now_ms)
+        checked(self._connection, store.spoken_codes, row)
+        tries, since_ms = _spoken_tries(self._connection, asked.terminal, self._batch.now_ms)
         if row is None or tries >= SPOKEN_TRIES:
-            _count_wrong(self._connection, asked.terminal, self._batch.now_ms)
+            _count_wrong(self._connection, asked.terminal, tries, since_ms)
             return None, None
         if row.tries >= SPOKEN_TRIES or self._batch.now_ms >= row.expires_ms:
             return row.grant_id, CodeCheck.STALE
@@ -334,17 +343,16 @@ class _Shelf:
             table = store.spoken_codes
             where = (table.c.site == key[0]) & (table.c.digits == key[1])
             row = self._spoken[key]
-            self._connection.execute(
-                update(table)
-                .where(where)
-                .values(tries=row.tries + (not released), used=row.used or released)
-            )
+            new = {"tries": row.tries + (not released), "used": row.used or released}
+            change(self._connection, table, row, new)
             self._spoken[key] = self._connection.execute(select(table).where(where)).one()
 
     def save(self) -> None:
         if self._touched:
             store.set_uses_left(
-                self._connection, {id_: self.uses_left[id_] for id_ in self._touched}
+                self._connection,
+                self.grant_rows,
+                {id_: self.uses_left[id_] for id_ in self._touched},
             )
         if self._new_codes:
             store.remember_codes(self._connection, self._new_codes)
@@ -400,22 +408,22 @@ def _release(master: MasterKey, row: Row[Any], fields: Sequence[str]) -> Release
     )
 
 
-def _spoken_tries(connection: Connection, terminal: str, now_ms: int) -> int:
+def _spoken_tries(connection: Connection, terminal: str, now_ms: int) -> tuple[int, int]:
+    """How often a terminal was wrong, and since when."""
     table = store.spoken_tries
     row = connection.execute(select(table).where(table.c.terminal == terminal)).one_or_none()
+    checked(connection, table, row)
     if row is None or now_ms - row.since_ms >= SPOKEN_LIFETIME_MS:
-        return 0
-    wrong: int = row.wrong
-    return wrong
+        return 0, now_ms
+    return row.wrong, row.since_ms
 
 
-def _count_wrong(connection: Connection, terminal: str, now_ms: int) -> None:
+def _count_wrong(connection: Connection, terminal: str, wrong: int, since_ms: int) -> None:
     """Eight digits can be guessed, so a terminal may be wrong only so often."""
-    wrong = _spoken_tries(connection, terminal, now_ms)
     table = store.spoken_tries
-    values: dict[str, Any] = {"terminal": terminal, "wrong": wrong + 1}
-    changed = ["wrong"]
-    if wrong == 0:
-        changed.append("since_ms")
-    values["since_ms"] = now_ms
-    connection.execute(upsert(connection, table, keys=["terminal"], values=changed), values)
+    values = {"terminal": terminal, "wrong": wrong + 1, "since_ms": since_ms}
+    changed = ["wrong", "since_ms", MAC]
+    connection.execute(
+        upsert(connection, table, keys=["terminal"], values=changed),
+        with_mac(connection, table, values),
+    )

@@ -15,11 +15,11 @@ from sqlalchemy import (
     String,
     Table,
     select,
-    update,
 )
 
-from ledger.database import Int64, among, insert_ignoring_conflicts, metadata
+from ledger.database import Int64, among, insert_ignoring_conflicts, metadata, set_each
 from ledger.engines import engine_of
+from ledger.row_macs import MAC, change, changed_mac, checked, mac_column, with_mac
 from ledger.store import in_chunks
 
 grants = Table(
@@ -28,10 +28,13 @@ grants = Table(
     Column("grant_id", String, primary_key=True),
     Column("seq", Int64, nullable=False),
     Column("holder", String, nullable=False),
+    # Of its statement: what the holder signed is read there, whoever may write in that table.
+    Column("digest", LargeBinary, nullable=False),
     Column("handle", LargeBinary, nullable=False, unique=True),
     Column("uses_left", Int64, nullable=False),
     Column("revoked_ms", Int64),
     Column("frozen", Boolean, nullable=False),
+    mac_column(),
     Index("grants_holder", "holder"),
 )
 
@@ -58,6 +61,7 @@ spoken_codes = Table(
     Column("expires_ms", Int64, nullable=False),
     Column("tries", Int64, nullable=False),
     Column("used", Boolean, nullable=False),
+    mac_column(),
 )
 
 spoken_tries = Table(
@@ -66,6 +70,7 @@ spoken_tries = Table(
     Column("terminal", String, primary_key=True),
     Column("since_ms", Int64, nullable=False),
     Column("wrong", Int64, nullable=False),
+    mac_column(),
 )
 
 access_requests = Table(
@@ -81,6 +86,7 @@ access_requests = Table(
     Column("grant_id", String),
     Column("handle", LargeBinary, nullable=False, unique=True),
     Column("matching_number", String, nullable=False),
+    mac_column(),
 )
 
 # What was said is in the statements; here is what a dispute is found by, and how it stands.
@@ -96,6 +102,7 @@ disputes = Table(
     Column("department", String),
     Column("state", String, nullable=False),
     Column("resolved_seq", Int64),
+    mac_column(),
     Index("disputes_seq", "seq"),
     Index("disputes_line", "disputed_seq"),
     Index("disputes_grant", "grant_id"),
@@ -116,6 +123,7 @@ dispute_questions = Table(
     Column("dispute_id", String, nullable=False),
     Column("asked", String, nullable=False),
     Column("answer_seq", Int64),
+    mac_column(),
     Index("dispute_questions_dispute", "dispute_id", "seq"),
 )
 
@@ -140,12 +148,25 @@ def remember_codes(connection: Connection, codes: Collection[tuple[bytes, int]])
     )
 
 
-def set_uses_left(connection: Connection, uses_left: Mapping[str, int]) -> None:
-    engine_of(connection).set_each(connection, grants.c.grant_id, grants.c.uses_left, uses_left)
+def set_uses_left(
+    connection: Connection, rows: Mapping[str, Row[Any]], uses_left: Mapping[str, int]
+) -> None:
+    """``rows`` are the grants as they were read and checked."""
+    changed = {
+        id_: changed_mac(connection, grants, rows[id_], {"uses_left": left})
+        for id_, left in uses_left.items()
+    }
+    set_each(
+        connection,
+        grants.c.grant_id,
+        (grants.c.uses_left, grants.c[MAC]),
+        {id_: (left, changed[id_]) for id_, left in uses_left.items()},
+    )
 
 
 def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
-    connection.execute(update(grants).where(grants.c.grant_id == grant_id).values(frozen=frozen))
+    row = connection.execute(select(grants).where(grants.c.grant_id == grant_id)).one()
+    change(connection, grants, checked(connection, grants, row), {"frozen": frozen})
 
 
 def live_spoken_codes(
@@ -169,7 +190,8 @@ def live_spoken_codes(
 def keep_spoken_code(connection: Connection, row: Mapping[str, Any]) -> bool:
     """False where these digits are another's at this site."""
     insert = insert_ignoring_conflicts(connection, spoken_codes).returning(spoken_codes.c.site)
-    return connection.execute(insert, row).first() is not None
+    new = with_mac(connection, spoken_codes, row)
+    return connection.execute(insert, new).first() is not None
 
 
 def forget_old_codes(connection: Connection, now_ms: int, step: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from ledger import store
 from ledger.batch import Batch, Recorded, Request
@@ -23,6 +23,7 @@ from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.outbox import DirectoryEntry
 from ledger.payloads import Members, PayloadError
+from ledger.row_macs import checked, put
 from ledger.sealing import MasterKey
 from ledger.statements import StatementError
 
@@ -70,8 +71,8 @@ def require_post(connection: Connection, post: Post) -> None:
     require_institution(connection, post.institution)
     if post.site is not None:
         sites = store.sites
-        query = select(sites.c.department).where(sites.c.site == post.site)
-        if connection.execute(query).scalar() != post.institution:
+        row = connection.execute(select(sites).where(sites.c.site == post.site)).one_or_none()
+        if row is None or checked(connection, sites, row).department != post.institution:
             raise StatementError("site.unknown", "the site is not enrolled for this department")
 
 
@@ -96,11 +97,13 @@ def proven_person(master: MasterKey, extra: Any, subject: str) -> Person:
 def require_own_holder(connection: Connection, request: Request, holder: str) -> None:
     """A department speaks for those who hold a certificate of its own, and nobody else."""
     table = store.certificates
-    query = select(table.c.certificate_id).where(
+    query = select(table).where(
         table.c.holder == holder, table.c.issuer == request.actor.institution
     )
-    if connection.execute(query.limit(1)).first() is None:
+    row = connection.execute(query.limit(1)).first()
+    if row is None:
         raise StatementError("actor.role", "the department has issued nothing to this holder")
+    checked(connection, table, row)
 
 
 def enrol_key(
@@ -124,8 +127,9 @@ def enrol_key(
         site=post.site,
     )
     done = batch.record(request, draft, result)
-    batch.connection.execute(
-        insert(store.keys),
+    put(
+        batch.connection,
+        store.keys,
         {
             "kid": kid,
             "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
@@ -165,8 +169,9 @@ def enrol_device(
     sealed = master.seal(person.proof, kid.encode())
     draft = Draft(kind=EventKind.ENROLMENT, subject=kid, holder=person.holder)
     done = batch.record(request, draft, result)
-    batch.connection.execute(
-        insert(store.keys),
+    put(
+        batch.connection,
+        store.keys,
         {
             "kid": kid,
             "jwk": orjson.dumps(key.as_dict(private=False)).decode(),

@@ -55,6 +55,7 @@ from ledger.log import LedgerBehindChain, Log
 from ledger.measures import Spread
 from ledger.outbox import ChainAction, DirectoryEntry, KeyRevocation, StatusChange
 from ledger.receipts import Published, Receipt
+from ledger.row_macs import RowForged
 from ledger.statements import payload_of
 
 logger = logging.getLogger(__name__)
@@ -481,7 +482,11 @@ class Committer:
                     # A key that is revoked or has expired gets no recorded answer.
                     item.outcome = Rejected(not_valid())
                 else:
-                    result = self._handlers[item.handler].recall(connection, entry, statement)
+                    try:
+                        result = self._handlers[item.handler].recall(connection, entry, statement)
+                    except RowForged as error:
+                        item.outcome = Rejected(error)
+                        continue
                     item.outcome = Recorded(entry, result)
             elif key not in seen:
                 seen.add(key)

@@ -28,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from ledger.engines import engine_of, engine_url
+from ledger.row_macs import OPTION, RowMacs
 
 metadata = MetaData()
 
@@ -44,13 +45,15 @@ class Occupied(Exception):
 class Database:
     """An engine and its transactions."""
 
-    def __init__(self, url: str | URL) -> None:
-        """Connects to nothing yet. Raises UnsupportedDatabase."""
+    def __init__(self, url: str | URL, macs: RowMacs | None = None) -> None:
+        """Connects to nothing yet. ``macs`` are those of the rows that decisions act on: without
+        them none can be made. Raises UnsupportedDatabase."""
         parsed = engine_url(url)
         self.url = url
         self._name = secrets.token_hex(8)  # by which its own notices are told from others'
         self._kind = engine_of(parsed)
         self.engine: Engine = self._kind.create(parsed)
+        self.engine.update_execution_options(**{OPTION: macs})
         self._readers = self._kind.readers(self.engine)
         self._writers = self._kind.writers(self.engine)
         self._writing = threading.Lock() if self._kind.one_writer else nullcontext()
@@ -150,6 +153,16 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def set_each(
+    connection: Connection,
+    key: Column[Any],
+    columns: Sequence[Column[Any]],
+    by: Mapping[Any, Sequence[Any]],
+) -> None:
+    """Other values in ``columns`` for each ``key``, the fastest way that the engine has."""
+    engine_of(connection).set_each(connection, key, columns, by)
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, func, select
 from ledger import store
 from ledger.database import Database
 from ledger.layout import institution_id as institution_id
+from ledger.row_macs import checked
 from ledger.statements import StatementError, load_public_key
 
 #: No end: far beyond any key's life, and still a safe integer everywhere.
@@ -187,6 +188,7 @@ class KeyRing:
             row = connection.execute(
                 select(store.keys).where(store.keys.c.kid == kid)
             ).one_or_none()
+            checked(connection, store.keys, row)
         if row is None:
             return None
         found = enrolled_from_row(row), load_public_key(orjson.loads(row.jwk))

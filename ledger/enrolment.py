@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from ledger import store
 from ledger.admission import (
@@ -44,6 +44,7 @@ from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import is_issuer_code
 from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
+from ledger.row_macs import MAC, change, checked, with_mac
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError, load_public_key
 
@@ -110,15 +111,19 @@ class EnrolmentHandler:
                 batch.connection,
                 store.institutions,
                 keys=["code"],
-                values=["name_zh", "name_en", "types", "seq"],
+                values=["name_zh", "name_en", "types", "seq", MAC],
             ),
-            {
-                "code": code,
-                "name_zh": name,
-                "name_en": name_en,
-                "types": orjson.dumps(types).decode(),
-                "seq": done.entry.seq,
-            },
+            with_mac(
+                batch.connection,
+                store.institutions,
+                {
+                    "code": code,
+                    "name_zh": name,
+                    "name_en": name_en,
+                    "types": orjson.dumps(types).decode(),
+                    "seq": done.entry.seq,
+                },
+            ),
         )
         return done
 
@@ -138,15 +143,19 @@ class EnrolmentHandler:
                 batch.connection,
                 store.sites,
                 keys=["site"],
-                values=["department", "name_zh", "name_en", "seq"],
+                values=["department", "name_zh", "name_en", "seq", MAC],
             ),
-            {
-                "site": site,
-                "department": department,
-                "name_zh": name,
-                "name_en": name_en,
-                "seq": done.entry.seq,
-            },
+            with_mac(
+                batch.connection,
+                store.sites,
+                {
+                    "site": site,
+                    "department": department,
+                    "name_zh": name,
+                    "name_en": name_en,
+                    "seq": done.entry.seq,
+                },
+            ),
         )
         return done
 
@@ -182,6 +191,7 @@ class EnrolmentHandler:
         ).one_or_none()
         if row is None:
             raise StatementError("key.unknown", "no such key is enrolled")
+        checked(batch.connection, store.keys, row)
         if row.kid == request.actor.kid:
             raise StatementError("key.own", "a key cannot revoke itself: sign with another")
         if not may_revoke(request.actor, enrolled_from_row(row)):
@@ -193,9 +203,7 @@ class EnrolmentHandler:
             Draft(kind=EventKind.ENROLMENT, subject=row.kid, state="revoked", holder=row.holder),
             {"subject": row.kid},
         )
-        batch.connection.execute(
-            update(store.keys).where(store.keys.c.kid == row.kid).values(revoked_ms=batch.now_ms)
-        )
+        change(batch.connection, store.keys, row, {"revoked_ms": batch.now_ms})
         if row.role != Role.HOLDER:
             batch.to_chain(done, KeyRevocation(b64url_decode(row.kid), batch.now_ms // 1000))
         return done

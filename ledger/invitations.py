@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any, Final
 
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, select
 
 from ledger import store
 from ledger.admission import (
@@ -41,6 +41,7 @@ from ledger.directory import Role
 from ledger.entries import Draft, Entry, EventKind
 from ledger.invitation_codes import code_digest, read_code
 from ledger.payloads import Members, PayloadError, check_pattern
+from ledger.row_macs import change, checked, put
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Statement, StatementError, load_public_key
 
@@ -125,7 +126,7 @@ def find(connection: Connection, invitation: str) -> Row[Any]:
     row = connection.execute(query).one_or_none()
     if row is None:
         raise StatementError("invitation.unknown", "no invitation has this code")
-    return row
+    return checked(connection, table, row)
 
 
 class InvitationHandler:
@@ -178,8 +179,9 @@ class InvitationHandler:
         if batch.connection.execute(select(table.c.seq).where(table.c.invitation == name)).first():
             raise StatementError("invitation.exists", "this code was given out before")
         done = batch.record(request, draft, _invited(invitation))
-        batch.connection.execute(
-            insert(table),
+        put(
+            batch.connection,
+            table,
             {
                 "invitation": name,
                 "inviter": request.statement.kid,
@@ -223,10 +225,7 @@ class ClaimHandler:
             post = Post(Role(row.role), row.institution, row.terminal, row.site)
             require_post(batch.connection, post)
             done = enrol_key(batch, request, claim.key, post, result)
-        table = store.invitations
-        batch.connection.execute(
-            update(table).where(table.c.invitation == claim.invitation).values(kid=kid)
-        )
+        change(batch.connection, store.invitations, row, {"kid": kid})
         return done
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select
 from sqlalchemy import or_ as any_of
 
 from ledger import store
@@ -32,6 +32,7 @@ from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, Stat
 from ledger.outbox import StatusChange
 from ledger.payloads import Members, PayloadError
 from ledger.retention import Ground, ended_ms, require_erasable
+from ledger.row_macs import change, checked, put, sound, with_mac
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError
 
@@ -80,7 +81,9 @@ class IssueHandler:
             outcomes.append(done)
             rows.append(_certificate_row(issuance, done.entry.seq))
         if rows:
-            insert_many(batch.connection, store.certificates, rows)
+            table = store.certificates
+            rows = [with_mac(batch.connection, table, row) for row in rows]
+            insert_many(batch.connection, table, rows)
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Issued:
@@ -163,7 +166,8 @@ class _Known:
 
 
 def _types_allowed(connection: Connection, issuers: set[str]) -> dict[str, set[str]]:
-    rows = store.rows_by(connection, store.institutions, "code", issuers)
+    table = store.institutions
+    rows = sound(connection, table, store.rows_by(connection, table, "code", issuers))
     return {code: set(orjson.loads(row.types)) for code, row in rows.items()}
 
 
@@ -241,6 +245,7 @@ class StatusHandler:
             raise StatementError("certificate.unknown", "no such certificate")
         if actor.role is not Role.ISSUER or actor.institution != row.issuer:
             raise StatementError("actor.role", "only the issuing department may do this")
+        checked(batch.connection, table, row)
         state = State(row.state)
         try:
             new = after(state, action)
@@ -277,11 +282,9 @@ class StatusHandler:
             values = {"state": new, "state_seq": done.entry.seq, "successor": successor}
             if new in FINAL:
                 values["uniqueness"] = None
-            change = StatusChange(row.commitment, CHAIN_STATE[new], request.statement.digest)
-            batch.to_chain(done, change)
-        batch.connection.execute(
-            update(table).where(table.c.certificate_id == row.certificate_id).values(**values)
-        )
+            on_chain = StatusChange(row.commitment, CHAIN_STATE[new], request.statement.digest)
+            batch.to_chain(done, on_chain)
+        change(batch.connection, table, row, values)
         return done
 
     @staticmethod
@@ -357,7 +360,7 @@ class ImportHandler:
             )
             if new is not None:
                 row, action = new
-                batch.connection.execute(insert(store.keys), {**row, "seq": done.entry.seq})
+                put(batch.connection, store.keys, {**row, "seq": done.entry.seq})
                 batch.to_chain(done, action)
             sealed = self._master.seal(export.proof(), import_name(done.entry.seq))
             batch.connection.execute(

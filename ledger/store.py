@@ -39,6 +39,7 @@ from ledger.database import (
 )
 from ledger.entries import OPTIONAL, Decision, Entry, EventKind
 from ledger.merkle import HASH_BYTES
+from ledger.row_macs import mac_column
 
 log_head = Table(
     "log_head",
@@ -157,6 +158,7 @@ institutions = Table(
     Column("name_en", String, nullable=False),
     Column("types", Text, nullable=False),  # JSON array of type codes it may issue
     Column("seq", Int64, nullable=False),
+    mac_column(),
 )
 
 sites = Table(
@@ -167,6 +169,7 @@ sites = Table(
     Column("name_zh", String, nullable=False),
     Column("name_en", String, nullable=False),
     Column("seq", Int64, nullable=False),
+    mac_column(),
 )
 
 keys = Table(
@@ -186,6 +189,7 @@ keys = Table(
     Column("sealed", LargeBinary),
     Column("wrapped_key", LargeBinary),
     Column("seq", Int64, nullable=False),
+    mac_column(),
     Index("keys_holder", "holder"),
 )
 
@@ -205,6 +209,7 @@ invitations = Table(
     Column("wrapped_key", LargeBinary),
     Column("kid", String),  # the key that claimed it
     Column("seq", Int64, nullable=False),
+    mac_column(),
     Index("invitations_kid", "kid", unique=True),
 )
 
@@ -240,6 +245,7 @@ certificates = Table(
     Column("source", LargeBinary, unique=True),
     Column("wrapped_key", LargeBinary),
     Column("content", LargeBinary),
+    mac_column(),
     Index("certificates_holder", "holder"),
     # Whose retention is over; those whose state is final are found by their empty `uniqueness`.
     Index("certificates_until", "issuer", "type", "valid_until_ms"),

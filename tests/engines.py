@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from ledger.database import Database
+    from ledger.row_macs import RowMacs
 
 SERVER = "CERTLEDGER_TEST_DATABASE"
 #: Names this run's databases, so that runs side by side do not meet.
@@ -86,12 +87,14 @@ def url(path: Path) -> str:
     return made.render_as_string(hide_password=False)
 
 
-def new_database(path: Path) -> Database:
-    """With the schema in it."""
+def new_database(path: Path, macs: RowMacs | None = None) -> Database:
+    """With the schema in it, and MACs of some ledger's rows."""
     from api.migrating import prepare
     from ledger.database import Database
+    from ledger.row_macs import RowMacs
+    from ledger.sealing import MasterKey
 
-    database = Database(url(path))
+    database = Database(url(path), macs or RowMacs(MasterKey(bytes(32)), b""))
     prepare(database)
     return database
 

@@ -102,8 +102,8 @@ def grants(
         query = query.where(table.c.seq < before)
     with service.database.read() as connection:
         rows = connection.execute(query).all()
-        parsed = service.grants.load(connection, {row.grant_id: row.seq for row in rows})
-    shown = [_show_grant(parsed[row.grant_id], row) for row in rows]
+        parsed = service.grants.load(connection, {row.grant_id: row for row in rows})
+    shown = [_show_grant(parsed[row.grant_id], row) for row in rows if row.grant_id in parsed]
     return reply({"grants": shown, "next_before": rows[-1].seq if len(rows) == limit else None})
 
 
@@ -135,7 +135,7 @@ def code(
     """The code to show now: JSON with what the device needs to renew it, or the QR itself."""
     row = _own_grant(service, reader, grant_id)
     with service.database.read() as connection:
-        parsed = service.grants.load(connection, {grant_id: row.seq})[grant_id]
+        parsed = service.grants.load_one(connection, row)
     if parsed.mode is not GrantMode.SCAN:
         raise StatementError("grant.no_code", "only a grant by scan has a code to show")
     handle = code_handle(service.master, "grant", grant_id)
@@ -176,7 +176,7 @@ def spoken(
     granted = _own_grant(service, reader, grant_id)
     now = now_ms()
     with service.database.write() as connection:
-        parsed = service.grants.load(connection, {grant_id: granted.seq})[grant_id]
+        parsed = service.grants.load_one(connection, granted)
         if parsed.mode is not GrantMode.SCAN or body.site not in parsed.site_set:
             raise StatementError("grant.no_code", "the grant has no code for this site")
         store.forget_old_codes(connection, now, now // STEP_MS - 10)
@@ -279,10 +279,10 @@ def _show_granted(service: Service, grant_id: str) -> list[dict[str, Any]]:
     """What the holder gave of what was asked: less is fine, so the terminal that asked must be
     told what it may look up. Which certificates there are else, it is not told."""
     with service.database.read() as connection:
-        seq = connection.execute(
-            select(store.grants.c.seq).where(store.grants.c.grant_id == grant_id)
-        ).scalar_one()
-        parsed = service.grants.load(connection, {grant_id: seq})[grant_id]
+        row = connection.execute(
+            select(store.grants).where(store.grants.c.grant_id == grant_id)
+        ).one()
+        parsed = service.grants.load_one(connection, row)
         rows = ledger_store.rows_by(
             connection, ledger_store.certificates, "certificate_id", parsed.fields_of
         )

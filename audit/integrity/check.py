@@ -17,6 +17,7 @@ from audit.integrity.checkpoints import Checkpoints
 from audit.integrity.contracts import Contracts
 from audit.integrity.engine import engine_check
 from audit.integrity.extent import check_added, check_orphans, check_outside, log_size
+from audit.integrity.macs import check_macs
 from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
 from audit.integrity.report import Findings, IntegrityReport
@@ -26,6 +27,7 @@ from ledger.catalogue import Catalogue
 from ledger.database import Database
 from ledger.engines import engine_of
 from ledger.notes import NoteKey
+from ledger.row_macs import RowMacs
 from ledger.sealing import MasterKey
 
 
@@ -71,6 +73,7 @@ def check_ledger(
                     "chain.head",
                 )
             replay.finish()
+            check_macs(connection, findings, RowMacs(master, log_id))
             if anchored > size:
                 lost = find_lost(
                     connection,

@@ -149,7 +149,7 @@ class Grants:
             raise AgainstRules("its time was over")
         if grant.mode is GrantMode.REQUEST:
             self._approve(grant, types, record.entry.time_ms)
-        self._check_row(grant, record.seq, holder)
+        self._check_row(grant, record.seq, holder, record.digest)
         self._new_pairs += [(item.certificate_id, id_) for item in grant.certificates]
         single = len(grant.certificates) == 1
         return Draft(
@@ -179,7 +179,7 @@ class Grants:
         opened.approve(grant.grant_id, now_ms)
         self._requests.approved(grant.request_id, grant.grant_id)
 
-    def _check_row(self, grant: Grant, seq: int, holder: str) -> None:
+    def _check_row(self, grant: Grant, seq: int, holder: str, digest: bytes) -> None:
         id_, where = grant.grant_id, f"grants {grant.grant_id}"
         row = self._row(id_)
         if row is None:
@@ -188,6 +188,7 @@ class Grants:
         expected = {
             "seq": seq,
             "holder": holder,
+            "digest": digest,
             "handle": code_handle(self._master, "grant", id_),
         }
         self._findings.compare(where, row, expected, "granted", "grant.differs")

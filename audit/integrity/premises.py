@@ -64,7 +64,7 @@ from ledger.statements import Kind, payload_of, request_key, segments
 
 _GRANTS_KEPT = 2_000
 _OF_PAIR = ("certificate_id", "grant_id")
-_OF_GRANT = ("grant_id", "seq", "holder", "handle")
+_OF_GRANT = ("grant_id", "seq", "holder", "digest", "handle")
 _OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
 #: Of a key that a holder's device has. Whether it was revoked is for the replay.
 _OF_DEVICE = (
@@ -240,7 +240,7 @@ class Judge:
                 self._keep(row, Grant.parse(payload_of(tokens[row[1]])))
 
     def _keep(self, row: Row, grant: Grant) -> None:
-        id_, seq, holder, _ = row
+        id_, seq, holder, *_ = row
         handle = code_handle(self._master, "grant", id_)
         self._grants[id_] = _Granted(grant, seq, holder, handle)
 
@@ -306,8 +306,8 @@ class Judge:
         found = self._grants.get(id_)
         if found is None or found.seq != seq or grant.not_after_ms <= time_ms:
             return None
-        _, _, holder, handle = self._rows[id_]
-        if handle != found.handle:
+        _, _, holder, digest, handle = self._rows[id_]
+        if handle != found.handle or digest != signed.digest:
             return None
         for certificate_id in grant.fields_of:
             fact = self._facts.get(certificate_id)

@@ -100,9 +100,13 @@ class DatabaseEngine(Protocol):
         """Whether a column's value is one of these."""
 
     def set_each(
-        self, connection: Connection, key: Column[Any], column: Column[Any], by: Mapping[Any, Any]
+        self,
+        connection: Connection,
+        key: Column[Any],
+        columns: Sequence[Column[Any]],
+        by: Mapping[Any, Sequence[Any]],
     ) -> None:
-        """Another value in ``column`` for each ``key``."""
+        """Other values in ``columns`` for each ``key``."""
 
     # --- for who examines a database that somebody may have altered
 

@@ -306,13 +306,23 @@ class Postgresql:
         return column == any_(array)
 
     def set_each(
-        self, connection: Connection, key: Column[Any], column: Column[Any], by: Mapping[Any, Any]
+        self,
+        connection: Connection,
+        key: Column[Any],
+        columns: Sequence[Column[Any]],
+        by: Mapping[Any, Sequence[Any]],
     ) -> None:
         keys = bindparam("keys", list(by), type_=ARRAY(key.type))
-        values = bindparam("values", list(by.values()), type_=ARRAY(column.type))
-        given = func.unnest(keys, values).table_valued("of_key", "value").render_derived()
-        statement = update(key.table).where(key == given.c.of_key)
-        connection.execute(statement.values({column: given.c.value}))
+        names = [f"new_{column.name}" for column in columns]
+        arrays = [
+            bindparam(name, list(values), type_=ARRAY(column.type))
+            for name, column, values in zip(
+                names, columns, zip(*by.values(), strict=True), strict=True
+            )
+        ]
+        given = func.unnest(keys, *arrays).table_valued("of_key", *names).render_derived()
+        new = {column: given.c[name] for column, name in zip(columns, names, strict=True)}
+        connection.execute(update(key.table).where(key == given.c.of_key).values(new))
 
     @contextmanager
     def examining(self, connection: Connection) -> Iterator[None]:

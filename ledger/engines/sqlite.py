@@ -140,12 +140,22 @@ class Sqlite:
         return column.in_(values)
 
     def set_each(
-        self, connection: Connection, key: Column[Any], column: Column[Any], by: Mapping[Any, Any]
+        self,
+        connection: Connection,
+        key: Column[Any],
+        columns: Sequence[Column[Any]],
+        by: Mapping[Any, Sequence[Any]],
     ) -> None:
-        statement = update(key.table).where(key == bindparam("of_key"))
+        names = [f"new_{column.name}" for column in columns]
+        new: dict[Any, Any] = {
+            column: bindparam(name) for column, name in zip(columns, names, strict=True)
+        }
         connection.execute(
-            statement.values({column: bindparam("value")}),
-            [{"of_key": of_key, "value": value} for of_key, value in by.items()],
+            update(key.table).where(key == bindparam("of_key")).values(new),
+            [
+                {"of_key": of_key, **dict(zip(names, values, strict=True))}
+                for of_key, values in by.items()
+            ],
         )
 
     @contextmanager

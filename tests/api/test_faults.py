@@ -59,6 +59,7 @@ from ledger.node import inprocess, rpc
 from ledger.node.node import Node
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
+from ledger.row_macs import RowMacs
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, sign, verify
 from tests import engines
@@ -128,7 +129,7 @@ class Ledger:
         deployment = None
         if known.exists():
             deployment = Deployment.from_json(orjson.loads(known.read_bytes()))
-        self.database = engines.new_database(folder / "ledger.db")
+        self.database = engines.new_database(folder / "ledger.db", RowMacs(MASTER, LOG_ID))
         if instrument is not None:
             instrument.watch_database(self.database.engine)
             instrument.watch_provider(self.provider)

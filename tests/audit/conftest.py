@@ -56,6 +56,7 @@ from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
 from ledger.notes import NoteKey
 from ledger.outbox import DirectoryEntry
+from ledger.row_macs import RowMacs
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, sign, verify
 from tests import engines
@@ -131,7 +132,9 @@ class Builder:
             MasterKey(b"\x07" * 32),
             Ed25519PrivateKey.from_private_bytes(b"\x09" * 32),
         )
-        self.database = engines.new_database(self.built.path)
+        self.database = engines.new_database(
+            self.built.path, RowMacs(self.built.master, self.built.log_id)
+        )
         chain.open_log(self.built.log_id)
         self.ring = KeyRing(self.database)
         self.keys: dict[str, ECKey] = {}
@@ -164,15 +167,18 @@ class Builder:
 
     # Sending
 
-    def send_all(self, handler: str, requests: Sequence[Request]) -> list[Any]:
+    def answers(self, handler: str, requests: Sequence[Request]) -> list[Any]:
         async def run() -> list[Any]:
-            answers = await self.committer.submit(handler, requests, wait=30)
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-            return [answer.result for answer in answers if isinstance(answer, Answer)]
+            return list(await self.committer.submit(handler, requests, wait=30))
 
         return asyncio.run(run())
+
+    def send_all(self, handler: str, requests: Sequence[Request]) -> list[Any]:
+        answers = self.answers(handler, requests)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return [answer.result for answer in answers if isinstance(answer, Answer)]
 
     def send(self, handler: str, request: Request) -> Any:
         (result,) = self.send_all(handler, [request])
@@ -379,6 +385,8 @@ class Builder:
         return {"code": make_code(CodeKind.GRANT, handle, secret, time.time_ns() // 1_000_000)}
 
     def kept_key(self, connection: Any, department: str) -> Any:
+        if "kept" in self.built.names:
+            return self.built.names["kept"], None
         key = ECKey.generate_key("P-256", private=True)
         kid = key.thumbprint()
         self.built.names["kept"] = kid
@@ -486,15 +494,13 @@ def tell_the_story(builder: Builder) -> None:
         "refusal",
         builder.statement("holder", Kind.REFUSAL, v=1, request_id=names["denied"]),
     )
-    request = builder.statement(
-        "issuer",
-        Kind.IMPORT,
-        v=1,
-        type=CARD,
-        file_commitment=salted_digest(bytes(32), bytes(32)),
-    )
-    export = Export(bytes(32), bytes(32), builder.kept_key)
-    builder.send("import", Request(request.statement, request.actor, export))
+    for file in (bytes(32), bytes(31) + b"2"):
+        commitment = salted_digest(file, file)
+        request = builder.statement(
+            "issuer", Kind.IMPORT, v=1, type=CARD, file_commitment=commitment
+        )
+        export = Export(file, file, builder.kept_key)
+        builder.send("import", Request(request.statement, request.actor, export))
     builder.enrol("operator", what="key_revocation", kid=names["terminal-2"])
     tell_of_invitations(builder, numbers)
     for outcome in ("open", "upheld", "rejected", "withdrawn"):

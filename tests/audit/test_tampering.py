@@ -79,9 +79,7 @@ class Change:
             return [names_of(self.table, row) for row in self.before or self.after]
         pairs = zip(self.before, self.after, strict=True)
         return [
-            names_of(self.table, before) | names_of(self.table, after)
-            for before, after in pairs
-            if not (self.column and unprovable(self.table, self.column, before))
+            names_of(self.table, before) | names_of(self.table, after) for before, after in pairs
         ]
 
     def apply(self, database: engines.Hand, *, back: bool = False) -> None:
@@ -127,12 +125,6 @@ def names_of(table: Table, row: Mapping[str, Any]) -> set[str]:
     if "seq" in table.columns and not table.columns["seq"].primary_key:
         names.add(f"entries {row['seq']}")
     return names
-
-
-def unprovable(table: Table, column: str, row: Mapping[str, Any]) -> bool:
-    """Made with the content of a certificate, which was erased: nothing is left to hold it
-    against, nor anything that it still decides but whether another may be issued."""
-    return (table.name, column) == ("certificates", "uniqueness") and row["content"] is None
 
 
 def others_than(value: Any, column: Column[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from authz import store
 from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
@@ -17,6 +17,7 @@ from ledger.batch import Batch, Recorded, Rejected, Request
 from ledger.directory import Enrolled, Role
 from ledger.encoding import sha256
 from ledger.entries import Decision, Entry, EventKind
+from ledger.row_macs import put
 from ledger.statements import Kind, Statement
 from tests import engines
 
@@ -48,12 +49,14 @@ def batch(tmp_path: Path) -> Iterator[Batch]:
         ledger_store.create_head(connection, LOG)
         used = [(entry(seq), bytes([seq] * 16), "a.b.c") for seq in (0, 1)]
         ledger_store.append_entries(connection, LOG, used, {(0, 0): bytes(64)})
-        connection.execute(
-            insert(store.grants),
+        put(
+            connection,
+            store.grants,
             {
                 "grant_id": GRANT,
                 "seq": 0,
                 "holder": HOLDER,
+                "digest": bytes(32),
                 "handle": bytes(16),
                 "uses_left": 1,
                 "frozen": False,

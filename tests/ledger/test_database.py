@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -21,6 +21,7 @@ from authz import store as authz_store
 from ledger import store
 from ledger.database import Database, Occupied
 from ledger.engines import UnsupportedDatabase, engine_of, engine_url
+from ledger.row_macs import put, put_all
 from tests import engines
 
 LOG = b"log"
@@ -151,7 +152,7 @@ def test_old_codes_are_cleared_away_and_live_ones_not(database: Database) -> Non
         for n in (1, 9)
     ]
     with database.write() as connection:
-        connection.execute(insert(authz_store.spoken_codes), rows)
+        put_all(connection, authz_store.spoken_codes, rows)
         authz_store.remember_codes(connection, [(b"h", 1), (b"h", 9)])
         authz_store.forget_old_codes(connection, 5, 5)
     codes, uses = authz_store.spoken_codes, authz_store.code_uses
@@ -164,7 +165,7 @@ def test_old_codes_are_cleared_away_and_live_ones_not(database: Database) -> Non
 def test_a_code_that_is_being_tried_is_not_cleared_away(database: Database) -> None:
     row = {"site": "s", "digits": "1", "grant_id": "g", "expires_ms": 1, "tries": 0, "used": False}
     with database.write() as connection:
-        connection.execute(insert(authz_store.spoken_codes), row)
+        put(connection, authz_store.spoken_codes, row)
     with database.write() as trying:
         assert authz_store.live_spoken_codes(trying, [("s", "1")])
         with database.write() as clearing:

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from joserfc.jwk import ECKey
-from sqlalchemy import insert, update
+from sqlalchemy import select
 
 from ledger import store
 from ledger.database import Database
 from ledger.directory import NEVER, KeyRing, Role
+from ledger.row_macs import change, put
 from tests import engines
 
 
@@ -18,15 +19,14 @@ def enrolled_key(database: Database) -> str:
     jwk = "{" + ",".join(f'"{name}":"{public[name]}"' for name in ("kty", "crv", "x", "y")) + "}"
     row = {"kid": key.thumbprint(), "jwk": jwk, "role": Role.AUDITOR, "institution": "operator"}
     with database.write() as connection:
-        connection.execute(
-            insert(store.keys), {**row, "not_before": 0, "not_after": NEVER, "seq": 0}
-        )
+        put(connection, store.keys, {**row, "not_before": 0, "not_after": NEVER, "seq": 0})
     return str(key.thumbprint())
 
 
 def revoke(database: Database, kid: str) -> None:
     with database.write() as connection:
-        connection.execute(update(store.keys).where(store.keys.c.kid == kid).values(revoked_ms=1))
+        row = connection.execute(select(store.keys).where(store.keys.c.kid == kid)).one()
+        change(connection, store.keys, row, {"revoked_ms": 1})
 
 
 def made(tmp_path: Path) -> tuple[Database, KeyRing, str]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from ledger import store
 from ledger.batch import Batch, Rejected, Request
 from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import sha256
 from ledger.enrolment import EnrolmentHandler
+from ledger.row_macs import put_all
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, Statement
 from tests import engines
@@ -32,8 +33,9 @@ def batch(tmp_path: Path, keys: list[Enrolled]) -> Iterator[Batch]:
     database = engines.new_database(tmp_path / "ledger.db")
     with database.write() as connection:
         store.create_head(connection, b"log")
-        connection.execute(
-            insert(store.keys),
+        put_all(
+            connection,
+            store.keys,
             [
                 {
                     "kid": key.kid,

@@ -47,6 +47,7 @@ sa.Table(
     sa.Column("grant_id", sa.String(), nullable=True),
     sa.Column("handle", sa.LargeBinary(), nullable=False),
     sa.Column("matching_number", sa.String(), nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("request_id"),
     sa.UniqueConstraint("handle"),
 )
@@ -69,6 +70,7 @@ sa.Table(
     sa.Column("source", sa.LargeBinary(), nullable=True),
     sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
     sa.Column("content", sa.LargeBinary(), nullable=True),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("certificate_id"),
     sa.UniqueConstraint("uniqueness"),
     sa.UniqueConstraint("source"),
@@ -111,6 +113,7 @@ sa.Table(
     sa.Column("dispute_id", sa.String(), nullable=False),
     sa.Column("asked", sa.String(), nullable=False),
     sa.Column("answer_seq", Int64, nullable=True),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("seq"),
 )
 _index("dispute_questions_dispute", "dispute_questions", ["dispute_id", "seq"])
@@ -125,6 +128,7 @@ sa.Table(
     sa.Column("department", sa.String(), nullable=True),
     sa.Column("state", sa.String(), nullable=False),
     sa.Column("resolved_seq", Int64, nullable=True),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("dispute_id"),
 )
 _index("disputes_department", "disputes", ["department", "seq"])
@@ -188,10 +192,12 @@ sa.Table(
     sa.Column("grant_id", sa.String(), nullable=False),
     sa.Column("seq", Int64, nullable=False),
     sa.Column("holder", sa.String(), nullable=False),
+    sa.Column("digest", sa.LargeBinary(), nullable=False),
     sa.Column("handle", sa.LargeBinary(), nullable=False),
     sa.Column("uses_left", Int64, nullable=False),
     sa.Column("revoked_ms", Int64, nullable=True),
     sa.Column("frozen", sa.Boolean(), nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("grant_id"),
     sa.UniqueConstraint("handle"),
 )
@@ -212,6 +218,7 @@ sa.Table(
     sa.Column("name_en", sa.String(), nullable=False),
     sa.Column("types", sa.Text(), nullable=False),
     sa.Column("seq", Int64, nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("code"),
 )
 sa.Table(
@@ -229,6 +236,7 @@ sa.Table(
     sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
     sa.Column("kid", sa.String(), nullable=True),
     sa.Column("seq", Int64, nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("invitation"),
 )
 _index("invitations_kid", "invitations", ["kid"], unique=True)
@@ -248,6 +256,7 @@ sa.Table(
     sa.Column("sealed", sa.LargeBinary(), nullable=True),
     sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
     sa.Column("seq", Int64, nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("kid"),
 )
 _index("keys_holder", "keys", ["holder"])
@@ -266,6 +275,7 @@ sa.Table(
     sa.Column("name_zh", sa.String(), nullable=False),
     sa.Column("name_en", sa.String(), nullable=False),
     sa.Column("seq", Int64, nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("site"),
 )
 sa.Table(
@@ -277,6 +287,7 @@ sa.Table(
     sa.Column("expires_ms", Int64, nullable=False),
     sa.Column("tries", Int64, nullable=False),
     sa.Column("used", sa.Boolean(), nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("site", "digits"),
 )
 sa.Table(
@@ -285,6 +296,7 @@ sa.Table(
     sa.Column("terminal", sa.String(), nullable=False),
     sa.Column("since_ms", Int64, nullable=False),
     sa.Column("wrong", Int64, nullable=False),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("terminal"),
 )
 sa.Table(
