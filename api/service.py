@@ -65,7 +65,12 @@ from ledger.database import Database, Occupied
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode
 from ledger.enrolment import OPERATOR_INSTITUTION, EnrolmentHandler
-from ledger.invitations import ClaimHandler, InvitationHandler
+from ledger.invitations import (
+    ClaimHandler,
+    InvitationHandler,
+    erase_lapsed,
+    has_lapsed,
+)
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.notes import NoteKey
@@ -237,6 +242,12 @@ class Service:
 
     def _clear_away(self) -> None:
         """What a process that was killed left of what is erased, or was only passing through."""
+        now_ms = time.time_ns() // 1_000_000
+        with self.database.read() as connection:
+            lapsed = has_lapsed(connection, now_ms)
+        if lapsed:
+            with self.database.write() as connection:
+                erase_lapsed(connection, now_ms)
         self.scrubber.erased()
         clear_away(self.settings.uploads)
 
@@ -269,8 +280,8 @@ class Service:
         forget = self.ring.forget
         return {
             "enrolment": EnrolmentHandler(self.master, forget),
-            "invitation": InvitationHandler(self.master),
-            "claim": ClaimHandler(self.master),
+            "invitation": InvitationHandler(self.master, self.scrubber.erased),
+            "claim": ClaimHandler(self.master, self.scrubber.erased),
             "import": ImportHandler(self.master, forget),
             "status": StatusHandler(self.catalogue, self.scrubber.erased),
             "issue": IssueHandler(),

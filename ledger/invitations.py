@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from ledger import store
 from ledger.admission import (
@@ -129,13 +129,41 @@ def find(connection: Connection, invitation: str) -> Row[Any]:
     return checked(connection, table, row)
 
 
-class InvitationHandler:
-    """`Request.extra` is the identity number and salt of a holder, as with an enrolment."""
+def erase_lapsed(connection: Connection, now_ms: int) -> int:
+    """Whom an invitation was for is of no use once it is over: the sealed number is destroyed. How
+    many there were."""
+    over = _lapsed(now_ms)
+    return connection.execute(update(store.invitations).where(over).values(ERASED)).rowcount
 
-    def __init__(self, master: MasterKey) -> None:
-        self._master = master
+
+def has_lapsed(connection: Connection, now_ms: int) -> bool:
+    """Whether `erase_lapsed` has something to do."""
+    query = select(store.invitations.c.invitation).where(_lapsed(now_ms)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _lapsed(now_ms: int) -> ColumnElement[bool]:
+    table = store.invitations
+    return table.c.wrapped_key.is_not(None) & (table.c.not_after <= now_ms // 1000)
+
+
+#: What becomes of the number that is sealed with an invitation. A device that claimed it has its
+#: own copy, under its own name.
+ERASED: Final[Mapping[str, None]] = {"sealed": None, "wrapped_key": None}
+
+
+class InvitationHandler:
+    """`Request.extra` is the identity number and salt of a holder, as with an enrolment.
+
+    ``on_erased`` as with `ledger.issuing.StatusHandler`.
+    """
+
+    def __init__(self, master: MasterKey, on_erased: Callable[[], None]) -> None:
+        self._master, self._on_erased = master, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        if erase_lapsed(batch.connection, batch.now_ms):
+            batch.after_commit.append(self._on_erased)
         return one_by_one(requests, partial(self._invite, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
@@ -195,12 +223,14 @@ class InvitationHandler:
 
 class ClaimHandler:
     """`Request.extra` is a `Claim` whose code was right. The actor's role is what the invitation
-    says: until this is recorded, the key is nobody's."""
+    says: until this is recorded, the key is nobody's. ``on_erased`` as with an invitation."""
 
-    def __init__(self, master: MasterKey) -> None:
-        self._master = master
+    def __init__(self, master: MasterKey, on_erased: Callable[[], None]) -> None:
+        self._master, self._on_erased = master, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
+        erase_lapsed(batch.connection, batch.now_ms)
+        batch.after_commit.append(self._on_erased)
         return one_by_one(requests, partial(self._claim, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
@@ -225,7 +255,7 @@ class ClaimHandler:
             post = Post(Role(row.role), row.institution, row.terminal, row.site)
             require_post(batch.connection, post)
             done = enrol_key(batch, request, claim.key, post, result)
-        change(batch.connection, store.invitations, row, {"kid": kid})
+        change(batch.connection, store.invitations, row, {"kid": kid, **ERASED})
         return done
 
 

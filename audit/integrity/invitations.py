@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from audit.integrity.rereading import AgainstRules, Signed
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
-from ledger.invitations import Claim, Invitation
+from ledger.invitations import ERASED, Claim, Invitation
 
 
 @dataclass(slots=True)
@@ -28,6 +29,10 @@ class Given:
     holder: str | None
     seq: int
     kid: str | None = None
+
+
+def _erased(row: Any) -> bool:
+    return row.sealed is None and row.wrapped_key is None
 
 
 class Invitations:
@@ -58,7 +63,7 @@ class Invitations:
         holder = None
         if post is None:
             row = self._rows.get(name)
-            if row is not None:  # named at the end
+            if row is not None and not _erased(row):  # what is not right is named at the end
                 where = f"invitations {name}"
                 holder = self._enrolments.holder_of(
                     where, "invitation.differs", name, row, given.subject
@@ -128,8 +133,12 @@ class Invitations:
                 "kid": given.kid,
                 "seq": given.seq,
             }
-            if post is not None:
-                expected |= {"sealed": None, "wrapped_key": None}
+            used, over = given.kid is not None, given.invitation.not_after <= time.time()
+            if post is not None or used:
+                expected |= ERASED
+            elif _erased(row) and not over:
+                self._findings.altered(where, "sealed not as given out", "invitation.differs")
+                continue
             self._findings.compare(where, row, expected, "given out", "invitation.differs")
         for name in sorted(missing):
             self._findings.missing(f"invitations {name}")

@@ -147,8 +147,8 @@ class Builder:
             self.log,
             {
                 "enrolment": EnrolmentHandler(master, self.ring.forget),
-                "invitation": InvitationHandler(master),
-                "claim": ClaimHandler(master),
+                "invitation": InvitationHandler(master, self.database.scrub),
+                "claim": ClaimHandler(master, self.database.scrub),
                 "import": ImportHandler(master, self.ring.forget),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
