@@ -41,6 +41,8 @@ FETCH_SECONDS, MAX_UNSENT = 30.0, 64 << 20
 #: A body that is answered already is heard out for so long, or its sender would not see the answer;
 #: of one that is longer no more is read, and its sender has as long to look up.
 LINGER_SECONDS, LINGER_BYTES = 2.0, 64 << 20
+#: Connections for which there was no place that are heard out so; more are closed at once.
+LINGERING = 64
 #: Files that are not connections from outside: the database's, the node's, uploads, logs.
 RESERVED_FILES = 256
 #: However many files there may be: each connection costs some kilobytes.
@@ -78,6 +80,7 @@ class Connections:
         self.peers = peers
         self.places = Budget(most, max(1, most // 2))
         self._open: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._said = float("-inf")
 
     def protocol(self, **given: Any) -> Connection:
@@ -100,7 +103,13 @@ class Connections:
         self._open.add(arrived)
         return True
 
+    def may_linger(self, answered: Connection) -> bool:
+        if answered not in self._open and len(self._turned_away) < LINGERING:
+            self._turned_away.add(answered)
+        return answered in self._open or answered in self._turned_away
+
     def leave(self, gone: Connection) -> None:
+        self._turned_away.discard(gone)
         if gone in self._open:
             self._open.discard(gone)
             self.places.give(gone.owner, 1)
@@ -132,7 +141,7 @@ class Connections:
             await asyncio.sleep(LOOK_SECONDS)
             now = asyncio.get_running_loop().time()
             unsent = 0
-            for item in list(self._open):
+            for item in [*self._open, *self._turned_away]:
                 unsent += item.look(now)
             if unsent > MAX_UNSENT:
                 self._end_fullest(unsent - MAX_UNSENT)
@@ -160,7 +169,7 @@ class Connection(HttpToolsProtocol):
         self.state, self.since = State.HEAD, 0.0
         self.unsent, self._unsent_since = 0, 0.0
         self._late_head = self._body = 0
-        self._whole = True
+        self._whole, self._said_last = True, False
         self._refusal = (400, "request.malformed", "this is not an HTTP request")
 
     # --- uvicorn's callbacks, in the order of a request ------------------------------------------
@@ -179,6 +188,9 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         for start in range(0, len(data), MAX_HEAD):
+            if self._said_last:
+                self._hear_out(len(data) - start)
+                return
             if self.parser is None or self.transport.is_closing():
                 return
             piece = data[start : start + MAX_HEAD]
@@ -207,11 +219,10 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._body += len(body)
-        if self.state is State.ANSWERED and self._body > LINGER_BYTES:
-            # Closed now, what is unread would make it a reset, and the answer be lost.
-            self.flow.pause_reading()
+        if self.state is State.ANSWERED:
+            self._hear_out(len(body))
             return
+        self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -238,7 +249,9 @@ class Connection(HttpToolsProtocol):
 
     @property
     def may_be_closed(self) -> bool:
-        if self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
+        if not self._said_last and (
+            self.pipeline or (self.cycle is not None and not self.cycle.response_complete)
+        ):
             # A body that is coming, of somebody who has not shown who they are.
             return self.state is State.BODY and "admitted" not in self.scope
         return True
@@ -283,11 +296,30 @@ class Connection(HttpToolsProtocol):
         turned_away["late"] += 1
         self._answer(408, "request.late", f"{what} took too long to come in")
 
+    def _hear_out(self, size: int) -> None:
+        """Closed now, what is unread would make it a reset, and the answer be lost."""
+        self._body += size
+        if self._body > LINGER_BYTES:
+            self.flow.pause_reading()
+
     def _answer(self, status: int, code: str, detail: str) -> None:
         """Without the application, and the last word of this connection."""
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(_raw(status, code, detail))
-        self.transport.close()
+        cycle = self.cycle
+        if cycle is not None and cycle.response_started and not cycle.response_complete:
+            self.transport.close()
+            return
+        self._said_last = True
+        self.transport.write(_raw(status, code, detail))
+        if not self._connections.may_linger(self):
+            self.transport.close()
+            return
+        if cycle is not None:  # the application is not to wait for what nobody reads
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._body = 0
+        self._be(State.ANSWERED)
 
 
 _LONG_HEAD = (431, "head.too_large", f"a request's line and headers are at most {MAX_HEAD} bytes")

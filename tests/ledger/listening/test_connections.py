@@ -228,6 +228,47 @@ def test_whoever_sends_a_body_that_is_answered_already_can_read_the_answer(
         until(lambda: house.open == 0)
 
 
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\na", 408),
+        (b"GET / HTTP/1.1\r\nHost", 408),
+    ],
+)
+def test_whoever_goes_on_sending_can_read_why_it_is_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch, start: bytes, status: int
+) -> None:
+    """No reset: all that is sent after the answer is taken in, and then the answer is there."""
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(bounds, "BODY_SECONDS", 0.3)
+    with wires(house) as (wire,):
+        wire.sendall(start)
+        answered = bounds.State.ANSWERED
+        until(lambda: [item.state for item in list(house.connections._open)] == [answered])
+        wire.sendall(b"x" * (8 << 20))
+        assert answer_of(wire).startswith(b"HTTP/1.1 %d " % status)
+    until(lambda: house.open == 0)
+
+
+def test_whoever_has_no_place_can_read_so_and_few_are_heard_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "LINGERING", 2)
+    with House(2) as house, wires(house, 1) as (first,):
+        first.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: [item.state for item in list(house.connections._open)] == [4])
+        with wires(house, 2) as late:
+            for wire in late:
+                wire.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n")
+                wire.sendall(b"x" * (4 << 20))
+                assert answer_of(wire).startswith(b"HTTP/1.1 503 ")
+            assert len(house.connections._turned_away) <= 2
+        until(lambda: not house.connections._turned_away)
+        assert asked(first, b"").startswith(b"HTTP/1.1 200")
+
+
 def test_a_body_that_ends_beyond_what_is_heard_out_keeps_its_connection(house: House) -> None:
     over = bounds.LINGER_BYTES + 1
     with wires(house) as (wire,):
