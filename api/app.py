@@ -21,9 +21,10 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from api import errors, logs, sample
+from api import errors, logs, pictures, sample
 from api.admission.bodies import Bodies, Bound
 from api.admission.paths import RefuseNul
+from api.admission.places import SCANS_AT_ONCE, AllPlaces
 from api.auth import Authenticator
 from api.chain_view import ChainView
 from api.evidence import EvidenceDesk
@@ -52,6 +53,7 @@ from api.routes import sample as sample_routes
 from api.service import Service
 from api.settings import Settings
 from ledger.addresses import from_here, http_url
+from ledger.confined import Children
 from ledger.listening.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.listening.peers import Peers
 from ledger.listening.sockets import bound, refusal
@@ -72,14 +74,14 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.authenticator = Authenticator(service.ring, service.database)
+        app.state.pictures = Children("api.pictures:told", pictures.BOUNDS, SCANS_AT_ONCE)
+        places = app.state.places = AllPlaces()
+        app.state.authenticator = Authenticator(service.ring, service.database, places.keys)
         app.state.imports = ImportJobs(service.database)
         app.state.importing = set()
-        app.state.scans = set()
-        app.state.verifications = set()
         app.state.growth = Growth(service.database)
-        app.state.chain_view = ChainView(service.chain, service.log_id)
-        app.state.evidence = EvidenceDesk(service)
+        app.state.chain_view = ChainView(service.chain, service.log_id, places.chain)
+        app.state.evidence = EvidenceDesk(service, places.evidence)
         try:
             service.notices.open(service.committer.released)
             # What was loaded so far stays; without this, collections walk it under load and every
@@ -93,8 +95,8 @@ def create_app(service: Service) -> FastAPI:
             if app.state.importing:
                 # Each ends with the chunk at hand; it must still be written down how far it came.
                 await asyncio.wait(app.state.importing, timeout=_IMPORTS_SECONDS)
-            app.state.chain_view.close()
-            app.state.authenticator.close()
+            places.close()
+            app.state.pictures.close()
             await asyncio.to_thread(service.stop)
 
     app = Application(
@@ -107,6 +109,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # they would lead wherever the caller's Host says
     )
+    peers = app.state.peers = Peers(settings.proxies)
     errors.install(app)
     for module in (
         enrolments,
@@ -138,7 +141,7 @@ def create_app(service: Service) -> FastAPI:
             verify.PATH: Bound(verify.MAX_BODY),
             verify.REPORT_PATH: Bound(verify.MAX_BODY),
         },
-        peers=Peers(settings.proxies),
+        peers=peers,
     )
     app.add_middleware(RefuseNul)
     return app

@@ -16,7 +16,8 @@ import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.aside import Aside
+from api.admission.callers import known
+from api.admission.places import Places
 from ledger import store
 from ledger.committer import Busy
 from ledger.database import Database
@@ -40,13 +41,9 @@ TOKEN_SECONDS = 300
 
 
 class Authenticator:
-    def __init__(self, ring: KeyRing, database: Database) -> None:
-        self._ring, self._database = ring, database
-        self._aside = Aside("authentication", threads=2, places=256)
+    def __init__(self, ring: KeyRing, database: Database, places: Places) -> None:
+        self._ring, self._database, self._places = ring, database, places
         self._looking: asyncio.Task[None] | None = None
-
-    def close(self) -> None:
-        self._aside.close()
 
     async def statement(
         self, token: str, kinds: Collection[Kind], *, arrived: float | None = None
@@ -94,7 +91,7 @@ class Authenticator:
     async def _find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
         kept = self._ring.kept(kid)
         if kept is None:
-            return await self._aside.run(lambda: self._ring.find(kid))
+            return await self._places.run(self._ring.find, kid)
         if self._ring.wants_look and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
         return kept
@@ -102,14 +99,14 @@ class Authenticator:
     async def _look(self) -> None:
         # What hinders it, whoever needs it next is told.
         with contextlib.suppress(Busy, SQLAlchemyError):
-            await self._aside.run(self._ring.look)
+            await self._places.run(self._ring.look)
 
     async def require_fresh(self, statement: Statement, arrived: float | None = None) -> None:
         """Raises StatementError unless the statement is fresh, or recorded already."""
         age = abs((time.time() if arrived is None else arrived) - statement.issued_at)
         if age <= FRESH_SECONDS:
             return
-        if age > RESEND_SECONDS or not await self._aside.run(lambda: self._recorded(statement)):
+        if age > RESEND_SECONDS or not await self._places.run(self._recorded, statement):
             raise StatementError(
                 "statement.stale", f"iat must be within {FRESH_SECONDS} s of the server's time"
             )
@@ -151,4 +148,5 @@ class Authenticator:
                 f"a key of role {enrolled.role} may not read this; these may: "
                 + ", ".join(sorted(roles)),
             )
+        known(enrolled)
         return enrolled

@@ -13,16 +13,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from api.admission.places import Places
 from ledger.chain import Block, ChainClient, ChainError, ChainUnavailable, MinedTransaction
-from ledger.committer import Busy
 
 #: Seconds that an answer which may change is kept.
 KEEP_SECONDS = 1.0
 MAX_KEPT = 4_096
-MAX_WAITING = 64
 
 T = TypeVar("T")
 
@@ -30,15 +28,12 @@ T = TypeVar("T")
 class ChainView:
     """All on one event loop. Methods raise ChainError (for a second after it, too) and Busy."""
 
-    def __init__(self, chain: ChainClient, log_id: bytes) -> None:
+    def __init__(self, chain: ChainClient, log_id: bytes, places: Places) -> None:
         self._chain, self._log_id = chain, log_id
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="chain-view")
+        self._places = places
         self._kept: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
         self._asking: dict[Hashable, asyncio.Task[Any]] = {}
         self._down: tuple[float, str] = (0.0, "")
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def head_number(self) -> int:
         return await self._ask("head", self._chain.head_number, _for_a_moment)
@@ -90,8 +85,6 @@ class ChainView:
             return value
         task = self._asking.get(key)
         if task is None:
-            if len(self._asking) >= MAX_WAITING:
-                raise Busy(f"{len(self._asking)} questions to the chain are waiting")
             task = asyncio.create_task(self._answer(key, call, keep))
             self._asking[key] = task
             task.add_done_callback(lambda done: self._settle(key, done))
@@ -114,7 +107,7 @@ class ChainView:
                 self._down = time.monotonic() + KEEP_SECONDS, str(error)
                 raise
 
-        value = await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        value = await self._places.run(read)
         self._keep(key, value, keep(value))
         return value
 

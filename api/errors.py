@@ -238,7 +238,8 @@ def describe(error: Exception) -> tuple[int, str, str, int | None]:
         case Replayed():
             return 409, "statement.replayed", str(error), None
         case Busy():
-            return 503, "busy", "too many requests are waiting; send it again shortly", 1
+            detail = "too many requests are waiting; send it again shortly"
+            return 503, "busy", detail, error.retry_after
         case AnchorPending():
             detail = "recorded, not yet anchored; send the same request again for its answer"
             return 503, "anchor.pending", detail, 2

@@ -6,18 +6,15 @@ waits. Not its job: who may have what (`audit.evidence`).
 
 from __future__ import annotations
 
-import asyncio
 import time
 
+from api.admission.places import Places
 from api.auth import FRESH_SECONDS, RESEND_SECONDS
 from api.service import Service
 from audit.bundle import Subject, Trust
 from audit.evidence import Gathered, Gatherer, Live, trust_of
-from ledger.committer import Busy
 from ledger.directory import Enrolled
 
-AT_ONCE = 2
-MAX_WAITING = 32
 #: `iat` may be ahead of the clock as it may be behind.
 LIVE = Live(lookup=RESEND_SECONDS + FRESH_SECONDS, grant=2 * FRESH_SECONDS)
 
@@ -25,18 +22,15 @@ LIVE = Live(lookup=RESEND_SECONDS + FRESH_SECONDS, grant=2 * FRESH_SECONDS)
 class EvidenceDesk:
     """All on one event loop."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+    def __init__(self, service: Service, places: Places) -> None:
+        self._service, self._places = service, places
         self._trust: Trust | None = None
 
     async def trust(self) -> Trust:
         """What others need to trust, as this service tells it; raises ChainError, Busy."""
         if self._trust is None:
             service = self._service
-            async with _Turn(self):
-                self._trust = await asyncio.to_thread(trust_of, service.chain, service.log_verifier)
+            self._trust = await self._places.run(trust_of, service.chain, service.log_verifier)
         return self._trust
 
     async def gather(self, subject: Subject, asker: Enrolled, *, fields: bool) -> Gathered:
@@ -48,25 +42,4 @@ class EvidenceDesk:
             with service.database.read() as connection:
                 return gatherer.gather(connection, subject, asker, now=time.time(), fields=fields)
 
-        async with _Turn(self):
-            return await asyncio.to_thread(work)
-
-    async def _enter(self) -> None:
-        if self._waiting >= MAX_WAITING:
-            raise Busy(f"{self._waiting} requests for evidence are waiting")
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-
-
-class _Turn:
-    def __init__(self, desk: EvidenceDesk) -> None:
-        self._desk = desk
-
-    async def __aenter__(self) -> None:
-        await self._desk._enter()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._desk._turns.release()
+        return await self._places.run(work)

@@ -15,7 +15,7 @@ import uuid
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
@@ -25,18 +25,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api import store
 from api.importing import ImportOutcome, Progress
-from ledger.committer import Busy
 from ledger.database import Database
-from ledger.listening.budgets import Budget
 from ledger.statements import StatementError
 
 #: Seconds between two notes of how far an import is; one that is silent for long has been cut off.
 _NOTED, _SILENT = 1.0, 60.0
 _KEPT_MS = 90 * 86_400_000
 _IN_MEMORY, _BLOCK = 64 << 10, 64 << 10
-#: Imports that are taken and not over, in all and of one department: each has a file on the disk
-#: and a thread, and may wait for long.
-IMPORTS, IMPORTS_OF_ONE = 32, 8
 
 RUNNING, DONE, FAILED = "running", "done", "failed"
 _CUT_OFF = {
@@ -102,17 +97,6 @@ class ImportJobs:
         self._database = database
         self.turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         """By department: one import of each at a time, so that none takes all the places."""
-        self._places = Budget(IMPORTS, IMPORTS_OF_ONE)
-
-    @contextmanager
-    def place(self, issuer: str) -> Iterator[None]:
-        """Until the import is over; raises Busy. On the event loop."""
-        if not self._places.take(issuer, 1):
-            raise Busy("too many imports wait: send this one again when another is over")
-        try:
-            yield
-        finally:
-            self._places.give(issuer, 1)
 
     def start(self, issuer: str) -> ImportJob:
         """Raises SQLAlchemyError."""

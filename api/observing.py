@@ -20,6 +20,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logs, metrics
+from api.admission.callers import asked
 
 logger = logging.getLogger("api.access")
 
@@ -51,6 +52,7 @@ class Observed:
             return
         began = time.perf_counter()
         scope["arrived"] = time.time()
+        asked.set(scope)
         named = _request_id(scope)
         # Of the task that the server made for this request, so nobody need put it back.
         logs.request_id.set(named.decode())

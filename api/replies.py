@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.admission.bodies import SMALL
+from api.admission.places import all_places
 from api.auth import Authenticator
 from api.service import Service
 from ledger.directory import Enrolled, Role
@@ -72,7 +72,7 @@ async def read_body(request: Request, model: type[Body], *, members: int = MEMBE
     who have not shown yet who they are. No text in these bodies has the characters counted."""
     body = await request.body()
     if len(body) > SMALL:
-        return await asyncio.to_thread(parse_body, body, model, members)
+        return await all_places().uploads.run(parse_body, body, model, members)
     return parse_body(body, model, members)
 
 

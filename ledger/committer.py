@@ -75,7 +75,11 @@ OnRelease = Callable[[int, Sequence[Released], ReadReleased], None]
 
 
 class Busy(Exception):
-    """The queue is full; try again shortly."""
+    """No place now; try again in ``retry_after`` seconds."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotServing(Exception):

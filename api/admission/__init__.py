@@ -10,8 +10,10 @@ before it is known who asks, and every bound is on something that is counted her
 - *bodies* (`bodies`): each path says how long a body may be, and from which length on its sender
   must show an access token first: the token is in the head, so it is checked before a byte of the
   body is read. What strangers have sent of unfinished bodies is counted, in all and per address.
-- *work*: what is parsed on the event loop is at most 64 KB and has few members (`api.replies`),
-  keys are read aside (`api.auth`), documents are examined in few places (`api.routes.verify`).
+- *work*: what is parsed on the event loop is at most 64 KB and has few members (`api.replies`).
+  Wherever else the work of unequal callers meets, it has places (`places`): so many at once, so
+  many of one key or address, some kept for terminals, and a time within which each hears. Nothing
+  that waits for the database, the node or a file is done outside of one.
 
 An address is the peer's own, or what a proxy says that the operator has named. It is counted by,
 and kept nowhere else.

@@ -6,8 +6,8 @@ Not its job: what is in a body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import HANDLED, describe, problem
-from ledger.committer import Busy
+from api.admission.places import all_places
+from api.errors import HANDLED, answer, problem
 from ledger.directory import Role
 from ledger.listening.budgets import Budget
 from ledger.listening.peers import Peers
@@ -26,8 +26,6 @@ from ledger.listening.peers import Peers
 SMALL = 64 << 10
 #: Bytes of unfinished bodies of strangers, in all and per address.
 STRANGERS, STRANGER = 32 << 20, 8 << 20
-#: Long bodies of those who have shown a token, under way at once: in all, and of one key.
-LONG_BODIES, LONG_BODIES_OF_ONE = 24, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,6 @@ class Bodies:
     def __init__(self, app: ASGIApp, *, by_path: Mapping[str, Bound], peers: Peers) -> None:
         self._app, self._by_path, self._peers = app, by_path, peers
         self._strangers = Budget(STRANGERS, STRANGER)
-        self._long = Budget(LONG_BODIES, LONG_BODIES_OF_ONE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
@@ -83,23 +80,12 @@ class Bodies:
         with ExitStack() as place:
             try:
                 kid = await _known(scope, authorization, bound)
-                place.enter_context(self._place(kid))
+                place.enter_context(all_places().bodies.hold(kid))
             except HANDLED as error:
-                status, code, detail, retry = describe(error)
-                refused = problem(status, code, detail, retry_after=retry)
-                await refused(scope, receive, send)
+                await answer(error)(scope, receive, send)
                 return
             scope["admitted"] = True  # so that the connection is not taken for a stranger's
             await self._read(scope, receive, send, bound, bound.signed)
-
-    @contextmanager
-    def _place(self, kid: str) -> Iterator[None]:
-        if not self._long.take(kid, 1):
-            raise Busy("too many long bodies are under way")
-        try:
-            yield
-        finally:
-            self._long.give(kid, 1)
 
     async def _read(
         self, scope: Scope, receive: Receive, send: Send, bound: Bound, limit: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import hashlib
 import re
@@ -23,6 +22,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from api.admission.places import PlacedRoute, aside
 from api.errors import problem
 from api.pages.i18n import LANGUAGES, Translations, negotiate
 from api.pages.offline import offline_page
@@ -119,7 +119,7 @@ class Assets(StaticFiles):
         if not (path.endswith(".js") and isinstance(response, FileResponse)):
             return response
         stat = response.stat_result
-        script = await asyncio.to_thread(_script, str(response.path), stat and stat.st_mtime_ns)
+        script = await aside(lambda: _script(str(response.path), stat and stat.st_mtime_ns))
         return _kept(Request(scope), script)
 
 
@@ -154,7 +154,7 @@ def install(app: FastAPI) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    router = APIRouter(include_in_schema=False)
+    router = APIRouter(route_class=PlacedRoute, include_in_schema=False)
     # What anybody may ask for is built once, by whoever comes first, and again when an institution
     # or site is enrolled.
     made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
@@ -266,7 +266,7 @@ def install(app: FastAPI) -> None:
             **HTML_HEADERS,
             "Content-Disposition": 'attachment; filename="certledger-check.html"',
         }
-        return HTMLResponse(await asyncio.to_thread(page), headers=headers)
+        return HTMLResponse(await aside(page), headers=headers)
 
     def offline_now(service: Service, language: str, trust: Trust) -> bytes:
         kept: dict[str, Any] = {}

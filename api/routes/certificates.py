@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 
+from api.admission.places import PlacedRoute, all_places, aside
 from api.auth import Authenticator
 from api.bulk import check_one
 from api.errors import describe
@@ -53,7 +54,7 @@ from ledger.statements import Kind, StatementError
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(prefix="/v1", tags=["certificates"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["certificates"])
 
 PATH = "/v1/certificates"
 IMPORTS_PATH = "/v1/imports"
@@ -314,28 +315,30 @@ async def start_import(
     except EncodingError:
         raise StatementError("import.digest", "salt must be base64url") from None
     jobs: ImportJobs = request.app.state.imports
-    assert actor.institution is not None
+    department = actor.institution
+    assert department is not None
     with ExitStack() as undo:
-        undo.enter_context(jobs.place(actor.institution))
+        undo.enter_context(all_places().imports.hold(department))
         upload = Upload(service.settings.uploads)
         undo.callback(upload.remove)
-        await asyncio.to_thread(upload.receive, file.file)
-        digest = await asyncio.to_thread(file_sha256, upload.path)
+        uploads = all_places().uploads
+        await uploads.run(upload.receive, file.file)
+        digest = await uploads.run(file_sha256, upload.path)
         export = Export(digest, salt_bytes, service.kept_key)
         answer = await service.record("import", Request(signed, actor, export))
-        key = await asyncio.to_thread(service.open_kept_key, answer.result["kid"])
-        job = await asyncio.to_thread(jobs.start, actor.institution)
+        key = await aside(service.open_kept_key, answer.result["kid"])
+        job = await aside(jobs.start, department)
         held = undo.pop_all()
-    signer = Signer(key, actor.institution, kind)
+    signer = Signer(key, department, kind)
     name = Path(file.filename or "export").name
     tasks: set[asyncio.Task[None]] = request.app.state.importing
-    turn = jobs.turns[actor.institution]
+    turn = jobs.turns[department]
     task = asyncio.create_task(
         _run_import(service, auth, job, upload.path, name, signer, turn, held)
     )
     tasks.add(task)
     task.add_done_callback(tasks.discard)
-    shown = await asyncio.to_thread(jobs.find, job.import_id, actor.institution)
+    shown = await aside(jobs.find, job.import_id, department)
     return reply(
         {**shown, "receipt": answer.receipt.to_json()},
         202,
@@ -400,8 +403,10 @@ async def _run_import(
             )
         except (ExportError, KeyRefused) as error:
             job.failed(error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - the job is where it is told
-            _, code, detail, _ = describe(error)
+        except Exception as error:
+            status, code, detail, _ = describe(error)
+            if status == 500:
+                logger.error("an import met an unexpected error", exc_info=error)
             job.failed(code, detail)
         else:
             job.done(outcome)

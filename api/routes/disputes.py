@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.admission.places import PlacedRoute
 from api.replies import (
     AuthDep,
     Reader,
@@ -31,7 +32,7 @@ from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.statements import Kind, StatementError
 
-router = APIRouter(prefix="/v1", tags=["disputes"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["disputes"])
 
 Concerned = Annotated[Enrolled, Depends(Reader(*READERS))]
 

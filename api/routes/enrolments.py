@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 from sqlalchemy import select
 
+from api.admission.places import PlacedRoute, aside
 from api.replies import AuthDep, Reader, ServiceDep, Signed, body_of, body_schema, reply, status_of
 from api.service import Service
 from audit.visibility import TOLD_PSEUDONYMS
@@ -26,7 +26,7 @@ from ledger.invitation_codes import MAX_TYPED
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, Statement, StatementError
 
-router = APIRouter(prefix="/v1", tags=["enrolment"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["enrolment"])
 
 
 class Enrolment(Signed):
@@ -89,7 +89,7 @@ async def claim(
     statement = await auth.own_statement(body.statement, Kind.CLAIM)
     claimed = invitations.read_claim(statement, body.code)
     # Before the committer: who guesses codes must not get in the way of its batches.
-    role = await asyncio.to_thread(_invited_role, service, claimed.invitation)
+    role = await aside(_invited_role, service, claimed.invitation)
     actor = Enrolled(kid=statement.kid, role=role)
     return _recorded(await service.record("claim", Request(statement, actor, claimed)))
 

@@ -18,6 +18,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy import Connection, Row, select
 
+from api.admission.places import PlacedRoute
 from api.auth import FRESH_SECONDS, RESEND_SECONDS
 from api.replies import Reader, ServiceDep, reply
 from api.routes.log import show_lines
@@ -29,7 +30,7 @@ from ledger.encoding import b64url_decode
 from ledger.entries import Entry, EventKind
 from ledger.statements import StatementError
 
-router = APIRouter(prefix="/v1", tags=["entries"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["entries"])
 
 _CODES = ("code", "spoken")
 

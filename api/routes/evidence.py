@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.admission.places import PlacedRoute
 from api.evidence import EvidenceDesk
 from api.replies import Reader, body_of, body_schema, reply
 from audit.bundle import SUBJECTS, Subject
 from audit.visibility import READERS
 from ledger.directory import Enrolled
 
-router = APIRouter(prefix="/v1", tags=["evidence"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["evidence"])
 
 
 class _About(BaseModel):

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Row, select
 
+from api.admission.places import PlacedRoute, aside
 from api.chain_view import ChainView
 from api.growth import MAX_POINTS, Growth
 from api.replies import ServiceDep, reply
@@ -21,7 +22,7 @@ from ledger import store
 from ledger.chain import Block
 from ledger.statements import StatementError
 
-router = APIRouter(prefix="/v1", tags=["explorer"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["explorer"])
 
 MAX_CHECKPOINTS = 200
 MAX_BLOCKS = 50
@@ -70,7 +71,7 @@ def checkpoints(
 @router.get("/checkpoints/{size}")
 async def checkpoint(size: Number, service: ServiceDep, chain: ChainDep) -> Response:
     """One checkpoint: its note, and what the chain has at this size, in which block."""
-    row, time_ms = await asyncio.to_thread(_read_checkpoint, service, size)
+    row, time_ms = await aside(_read_checkpoint, service, size)
     if row is None:
         raise StatementError("checkpoint.unknown", "no anchored checkpoint has this size")
     root, block, transaction = await asyncio.gather(
@@ -128,7 +129,7 @@ async def blocks(
     head = await chain.head_number()
     newest = head if before is None else min(head, before - 1)
     if anchored:
-        numbers = await asyncio.to_thread(_anchoring, service, newest, limit)
+        numbers = await aside(_anchoring, service, newest, limit)
         more = len(numbers) == limit
     else:
         numbers = list(range(newest, max(-1, newest - limit), -1))
@@ -174,7 +175,7 @@ async def growth(
     """How long the anchored log was when, and how many lookups it holds; the latter is null while
     they are still being counted."""
     size = service.log.anchored
-    return reply(await asyncio.to_thread(growth.show, size, points), headers=_FRESH)
+    return reply(await aside(growth.show, size, points), headers=_FRESH)
 
 
 def _hex(value: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+from api.admission.places import PlacedRoute, aside
 from api.auth import FRESH_SECONDS
 from api.notices import MAX_WAIT
 from api.replies import (
@@ -50,7 +50,7 @@ from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url
 from ledger.statements import Kind, StatementError
 
-router = APIRouter(prefix="/v1", tags=["grants"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["grants"])
 
 Holder = Annotated[Enrolled, Depends(Reader(Role.HOLDER))]
 HolderOrTerminal = Annotated[Enrolled, Depends(Reader(Role.HOLDER, Role.TERMINAL))]
@@ -230,7 +230,7 @@ async def open_request(body: SignedBody, service: ServiceDep, auth: AuthDep) -> 
     request_id = answer.result["request_id"]
     return reply(
         {
-            **await asyncio.to_thread(_show_request, service, request_id, with_code=True),
+            **await aside(_show_request, service, request_id, with_code=True),
             "receipt": answer.receipt.to_json(),
         },
         status_of(answer.receipt, 201),
@@ -249,13 +249,13 @@ async def read_request(
     """State of a request: for the terminal that asked, and for a holder who has its id. With
     ``wait``, once it is no longer in ``state`` or after that many seconds. The terminal reads
     what was ``granted`` once it is approved."""
-    shown = await asyncio.to_thread(_read_request, service, reader, request_id)
+    shown = await aside(_read_request, service, reader, request_id)
     if wait == 0 or shown["state"] != state:
         return reply(shown)
     deadline = time.monotonic() + wait
     with service.notices.watch([("request", request_id)], request, reader.kid) as waiter:
         while True:
-            shown = await asyncio.to_thread(_read_request, service, reader, request_id)
+            shown = await aside(_read_request, service, reader, request_id)
             left = deadline - time.monotonic()
             if shown["state"] != state or left <= 0 or waiter.ended:
                 return reply(shown)

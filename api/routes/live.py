@@ -6,12 +6,12 @@ over a restart of the service. And what time it is here, which pages date their 
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from api.admission.places import PlacedRoute, aside
 from api.notices import EVERYTHING, MAX_WAIT, Key
 from api.replies import Reader, ServiceDep, reply
 from api.routes.log import show_lines
@@ -20,7 +20,7 @@ from audit.history import news
 from audit.visibility import READERS, Sight
 from ledger.directory import Enrolled, Role
 
-router = APIRouter(prefix="/v1", tags=["notices"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["notices"])
 
 PAGE = 100
 
@@ -51,9 +51,7 @@ async def notices(
     with service.notices.watch([_key(reader, terminal)], request, reader.kid) as waiter:
         while True:
             below = service.committer.released
-            lines = await asyncio.to_thread(
-                _news, service, Sight(reader), terminal, after=after, below=below
-            )
+            lines = await aside(_news, service, Sight(reader), terminal, after=after, below=below)
             left = deadline - time.monotonic()
             if lines or left <= 0 or waiter.ended:
                 break

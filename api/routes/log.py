@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from starlette.responses import PlainTextResponse
 
+from api.admission.places import PlacedRoute
 from api.errors import problem
 from api.metrics import render
 from api.replies import AuthDep, Reader, ServiceDep, reply
@@ -23,7 +24,7 @@ from ledger.merkle import HASH_BYTES, ProofError, inclusion_proof
 from ledger.statements import StatementError
 from ledger.tiles import NodeReader, parse_tile_path
 
-router = APIRouter(tags=["log"])
+router = APIRouter(route_class=PlacedRoute, tags=["log"])
 
 WATCH_TROUBLE = "the watch found records that are not as they must be; the service's log names them"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 
+from api.admission.places import PlacedRoute
 from api.errors import problem
 from api.replies import (
     Signed,
@@ -21,7 +22,7 @@ from authz.reasons import REASONS
 from ledger.batch import Request
 from ledger.statements import Kind
 
-router = APIRouter(prefix="/v1", tags=["lookups"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["lookups"])
 
 PATH = "/v1/lookups"
 #: Bytes; a lookup has one or two thousand.

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from api.admission.places import PlacedRoute
 from api.replies import Reader, ServiceDep, reply
 from audit.retention import MAX_PAGE, retention_over
 from ledger.directory import Enrolled, Role
 
-router = APIRouter(prefix="/v1", tags=["certificates"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["certificates"])
 
 
 @router.get("/retention")

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import sample
+from api.admission.places import PlacedRoute
 from api.replies import ServiceDep, body_of, body_schema, reply
 
-router = APIRouter(prefix="/sample", tags=["sample city"])
+router = APIRouter(route_class=PlacedRoute, prefix="/sample", tags=["sample city"])
 
 
 class Chosen(BaseModel):

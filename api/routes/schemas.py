@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from api.admission.places import PlacedRoute
 from api.replies import reply
 from ledger.schemas import name, schema
 from ledger.statements import Kind
 
-router = APIRouter(prefix="/v1", tags=["schemas"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["schemas"])
 _KEPT = {"Cache-Control": "public, max-age=3600"}
 
 

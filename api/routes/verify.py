@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import asdict
 from time import time_ns
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
 
+from api.admission.places import PlacedRoute, all_places
 from api.chain_view import ChainView
 from api.replies import ServiceDep, body_schema, parse_body, reply, require_few
 from api.report import Read, names_of, report_pdf
@@ -38,17 +37,13 @@ from ledger.merkle import HASH_BYTES
 from ledger.receipts import AnchorReference
 from ledger.statements import StatementError
 
-router = APIRouter(prefix="/v1", tags=["verification"])
+router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["verification"])
 
 PATH = "/v1/verify"
 REPORT_PATH = "/v1/verify/report"
 MAX_BODY = 1 << 20
 #: Members and items of a document; those of a bundle have some forty bytes each.
 MAX_MEMBERS = MAX_BODY // 16
-#: Documents of strangers that are worked on at once, so that lookups keep the processor.
-MAX_AT_ONCE = 2
-
-T = TypeVar("T")
 
 
 class Evidence(BaseModel):
@@ -71,17 +66,15 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     """What of a receipt or of an evidence bundle holds, check by check. The names of checks and
     details are in `audit.receipt_checks` and, for bundles, `audit.verification`, which needs
     neither the log nor the chain: here it is run with this service's own trust file."""
-    content = await request.body()
-    body = await _at_most_two(request, lambda: parse_body(content, Evidence, MAX_MEMBERS))
+    content, documents = await request.body(), all_places().documents
+    body = await documents.run(parse_body, content, Evidence, MAX_MEMBERS)
     if body.bundle is not None:
         trust = await desk.trust()
-        return reply(await _at_most_two(request, lambda: _examine(content, trust)))
-    parts, log_says, own = await _at_most_two(
-        request, lambda: _read_and_ask_log(service, body.receipt or {})
-    )
+        return reply(await documents.run(_examine, content, trust))
+    parts, log_says, own = await documents.run(_read_and_ask_log, service, body.receipt or {})
     chain_says, time = await _ask_chain(chain, parts)
     key = service.log_verifier
-    checks = await _at_most_two(request, lambda: examine(parts, key, log_says, chain_says, own))
+    checks = await documents.run(examine, parts, key, log_says, chain_says, own)
     anchor = None
     if parts.anchor is not None and parts.checkpoint is not None:
         anchor = {
@@ -136,7 +129,7 @@ async def report(
         )
         return file, drawn.pdf
 
-    file, pdf = await _at_most_two(request, work)
+    file, pdf = await all_places().documents.run(work)
     name = f"certledger-report-{file.digest[:8]}.pdf"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(pdf, headers=headers, media_type="application/pdf")
@@ -154,18 +147,6 @@ def _names(service: Service, language: str) -> tuple[dict[str, str], dict[str, s
             )
         )
         return institutions, sites
-
-
-async def _at_most_two(request: Request, work: Callable[[], T]) -> T:
-    """Run it off the event loop; raises Busy when others' documents are being worked on."""
-    running: set[object] = request.app.state.verifications
-    if len(running) >= MAX_AT_ONCE:
-        raise Busy(f"{len(running)} documents are being verified")
-    # A place is taken until the thread is done, not until the client has lost patience.
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    running.add(working)
-    working.add_done_callback(running.discard)
-    return await asyncio.shield(working)
 
 
 def _examine(content: bytes, trust: Trust) -> dict[str, Any]:

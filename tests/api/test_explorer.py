@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from api.chain_view import MAX_WAITING, ChainView
-from api.routes.verify import MAX_AT_ONCE, _at_most_two
+from api.admission.places import AllPlaces
+from api.chain_view import ChainView
 from audit.receipt_checks import Anchoring, ChainSays, Mined, examine, read_parts
 from ledger.chain import Block, ChainClient, ChainUnavailable
 from ledger.committer import Busy
@@ -401,29 +401,6 @@ def test_an_anchor_without_record_is_of_the_logs_own_contract(city: Any, lived: 
         assert found["transaction"].ok is ok, home
 
 
-def test_few_documents_are_verified_at_once() -> None:
-    class Here:
-        def __init__(self) -> None:
-            self.app = self.state = self
-            self.verifications: set[Any] = set()
-
-    async def run() -> None:
-        here: Any = Here()
-        may = threading.Event()
-        slow = [asyncio.create_task(_at_most_two(here, may.wait)) for _ in range(MAX_AT_ONCE)]
-        await asyncio.sleep(0.05)
-        slow[0].cancel()  # whoever goes away leaves the work behind
-        await asyncio.sleep(0)
-        with pytest.raises(Busy):
-            await _at_most_two(here, lambda: 1)
-        may.set()
-        assert await slow[1]
-        await asyncio.sleep(0.05)
-        assert await _at_most_two(here, lambda: 1) == 1
-
-    asyncio.run(run())
-
-
 def test_numbers_beyond_all_bounds_are_examined_too(city: Any, lived: Any) -> None:
     for at, name in (("entry", "seq"), ("anchor", "chain_id"), ("anchor", "block_number")):
         receipt = json.loads(json.dumps(lived[1].receipt))
@@ -476,14 +453,15 @@ class SlowChain(ChainClient):
 
 def with_chain(run: Callable[[ChainView, SlowChain], Any]) -> None:
     chain = SlowChain()
-    view = ChainView(chain, bytes(32))
 
     async def all_of_it() -> None:
+        places = AllPlaces()
+        view = ChainView(chain, bytes(32), places.chain)
         try:
             await run(view, chain)
         finally:
             chain.may.set()
-            view.close()
+            places.close()
 
     asyncio.run(all_of_it())
 
@@ -510,7 +488,7 @@ def test_one_question_is_asked_once_however_many_ask_it() -> None:
 
 def test_more_questions_than_the_chain_can_bear_are_turned_away() -> None:
     async def run(view: ChainView, chain: SlowChain) -> None:
-        asked = [asyncio.create_task(view.block(number)) for number in range(MAX_WAITING)]
+        asked = [asyncio.create_task(view.block(number)) for number in range(64)]
         await asyncio.sleep(0.05)
         with pytest.raises(Busy):
             await view.block(1_000)

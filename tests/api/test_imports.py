@@ -7,30 +7,30 @@ from pathlib import Path
 
 import pytest
 
+from api.admission.places import AllPlaces
+from api.errors import describe
 from api.importing import Signer, import_export
-from api.imports import IMPORTS, IMPORTS_OF_ONE, ImportJobs
 from api.keyfiles import new_signing_key
 from ledger.catalogue import load_catalogue
 from ledger.committer import Busy
 from ledger.exports.rows import MAX_NAME
-from tests import engines
 
 
-def test_imports_that_wait_are_bounded_in_all_and_of_one_department(tmp_path: Path) -> None:
-    database = engines.new_database(tmp_path / "ledger.db")
-    jobs = ImportJobs(database)
+def test_imports_that_wait_are_bounded_in_all_and_of_one_department() -> None:
+    places = AllPlaces()
     with ExitStack() as taken:
-        for number in range(IMPORTS):
-            issuer = f"D{number // IMPORTS_OF_ONE}"
-            taken.enter_context(jobs.place(issuer))
-            if number == IMPORTS_OF_ONE - 1:
+        for number in range(32):
+            taken.enter_context(places.imports.hold(f"D{number // 8}"))
+            if number == 7:
                 with pytest.raises(Busy):
-                    taken.enter_context(jobs.place(issuer))
-        with pytest.raises(Busy):
-            taken.enter_context(jobs.place("another"))
-    with jobs.place("another"):
+                    taken.enter_context(places.imports.hold("D0"))
+        with pytest.raises(Busy) as caught:
+            taken.enter_context(places.imports.hold("another"))
+        # They take minutes.
+        assert describe(caught.value)[::3] == (503, 60)
+    with places.imports.hold("another"):
         pass
-    database.close()
+    places.close()
 
 
 def test_a_report_shows_one_printable_line_of_the_file_s_name(tmp_path: Path) -> None:

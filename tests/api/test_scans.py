@@ -6,6 +6,7 @@ import contextlib
 import io
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,9 @@ import httpx
 import pytest
 from PIL import Image, ImageOps
 
-from api.routes.scans import MAX_IMAGE, read_codes
+from api.pictures import PictureError, read_codes
+from api.routes.scans import MAX_IMAGE
 from authz.qr import qr_png
-from ledger.statements import StatementError
 
 CODE = "EZ1AEA5FEGZMPQN6DS5FOCGGB7NR4KFAA4RE6BBEVYDV2KTX74C"
 
@@ -170,6 +171,53 @@ def test_more_pictures_at_once_than_may_be_are_turned_away(city: Any) -> None:
     assert city.east.scan(encoded(picture())) == [CODE]
 
 
+def slow_to_read() -> bytes:
+    """Some kilobytes of nothing but finder patterns: the reader tries every three of them."""
+    pattern = Image.new("1", (8, 8), 1)
+    for y in range(7):
+        for x in range(7):
+            if max(abs(x - 3), abs(y - 3)) in (0, 1, 3):
+                pattern.putpixel((x, y), 0)
+    frame = Image.new("1", (3840, 2160), 1)
+    for top in range(0, 2160, 8):
+        for left in range(0, 3840, 8):
+            frame.paste(pattern, (left, top))
+    return encoded(frame, "PNG")
+
+
+def test_a_picture_that_takes_the_reader_long_costs_its_sender_alone(
+    city: Any, holders: Any
+) -> None:
+    """One person sends them all the time; a counter's scans go on, and each soon."""
+    slow, good, over = slow_to_read(), encoded(picture()), threading.Event()
+    assert len(slow) < 20_000
+    mischief = holders[0].device
+
+    def again_and_again() -> list[tuple[int, str]]:
+        answers = []
+        while not over.is_set():
+            answer = send(city, mischief, slow, "image/png")
+            answers.append((answer.status_code, answer.json()["code"]))
+        return answers
+
+    city.east.scan(good)
+    with ThreadPoolExecutor(4) as pool:
+        hostile = [pool.submit(again_and_again) for _ in range(4)]
+        times = []
+        try:
+            time.sleep(0.5)
+            for _ in range(30):
+                began = time.monotonic()
+                assert city.east.scan(good) == [CODE]
+                times.append(time.monotonic() - began)
+        finally:
+            over.set()
+        answers = {answer for each in hostile for answer in each.result()}
+    assert answers <= {(400, "scan.image"), (503, "busy")}
+    assert (400, "scan.image") in answers
+    assert sorted(times)[15] < 1, times  # some 0.05 where nobody else is at work
+
+
 def test_a_decoder_raises_nothing_but_our_error() -> None:
     import random
 
@@ -179,5 +227,5 @@ def test_a_decoder_raises_nothing_but_our_error() -> None:
         spoilt = bytearray(good)
         for _ in range(chance.randrange(1, 20)):
             spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
-        with contextlib.suppress(StatementError):
+        with contextlib.suppress(PictureError):
             assert isinstance(read_codes(bytes(spoilt), "JPEG"), list)

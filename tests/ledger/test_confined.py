@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger.catalogue import load_catalogue
-from ledger.confined import Bounds, Confined, Exceeded
+from ledger.confined import Bounds, Children, Confined, Exceeded, Failed, Kept
 from ledger.exports import ExportError, export, open_export
 from tests.ledger.books import Book, Sheet, text
 
@@ -35,15 +37,62 @@ def test_values_come_as_the_function_gives_them() -> None:
         ("builtins:bytearray", 2 << 30, BOUNDS, "more than 512 MB"),
         ("itertools:count", 0, Bounds(512 << 20, 1, 30), "more than 1 s"),
         ("time:sleep", 60, Bounds(512 << 20, 30, 0.2), "nothing came of it"),
-        ("json:loads", "no JSON", BOUNDS, "ended"),
         ("os:_exit", 3, BOUNDS, "ended"),
         ("signal:raise_signal", 6, BOUNDS, "ended"),
-        ("nowhere:nothing", 0, BOUNDS, "ended"),
     ],
 )
 def test_each_bound_ends_it(function: str, argument: Any, bounds: Bounds, words: str) -> None:
     with pytest.raises(Exceeded, match=words):
         all_of(function, argument, bounds=bounds)
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "words"),
+    [
+        ("json:loads", "nothing: 440301", "^JSONDecodeError at "),
+        ("nowhere:none", 0, "^ModuleNotFound"),
+    ],
+)
+def test_a_fault_of_ours_is_none_of_the_inputs(function: str, argument: Any, words: str) -> None:
+    """And tells where it is, not what was read."""
+    with pytest.raises(Failed, match=words) as caught:
+        all_of(function, argument)
+    assert "440301" not in str(caught.value)
+
+
+def test_a_child_that_stays_does_one_piece_after_the_other() -> None:
+    kept = Kept("zlib:compress", BOUNDS)
+    try:
+        first = kept._process
+        for size in (0, 1, 300_000, 5):
+            data = os.urandom(size)
+            assert zlib.decompress(kept.run(data, 1)) == data
+            assert kept._process is (first := first or kept._process)
+    finally:
+        kept.close()
+
+
+@pytest.mark.parametrize(
+    ("function", "data", "arguments", "bounds", "error"),
+    [
+        ("tests.ledger.confined_work:grows", b"", (), BOUNDS, Exceeded),
+        ("tests.ledger.confined_work:loops", b"", (), Bounds(512 << 20, 1, 30), Exceeded),
+        ("tests.ledger.confined_work:sleeps", b"", (), Bounds(512 << 20, 30, 0.3), Exceeded),
+        ("tests.ledger.confined_work:crashes", b"", (), BOUNDS, Exceeded),
+        ("tests.ledger.confined_work:raises", b"", (), BOUNDS, Failed),
+    ],
+)
+def test_a_piece_that_breaks_a_child_costs_the_next_one_nothing(
+    function: str, data: bytes, arguments: Any, bounds: Bounds, error: type[Exception]
+) -> None:
+    children = Children(function, bounds, 1)
+    try:
+        for _ in range(2):
+            with pytest.raises(error):
+                children.run(b"broken", *arguments)
+            assert children.run(b"good", *arguments) == b"good"
+    finally:
+        children.close()
 
 
 def test_closing_ends_a_child_at_work() -> None:

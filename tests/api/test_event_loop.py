@@ -1,0 +1,114 @@
+"""Nothing that may wait is done in the event loop's thread, whatever is asked."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.city import found_city
+from api.client import Client
+from api.keyfiles import new_signing_key
+from api.process import ServiceProcess
+from ledger import lifeline
+from ledger.samples import CARDS, write_samples
+from tests import engines
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def watched(tmp_path: Path, town_type: Callable[..., Any]) -> Any:
+    service = ServiceProcess(tmp_path / "service")
+    told = tmp_path / "told"
+    service._command = [
+        sys.executable, "-m", "tests.api.watched_serve", str(told), "serve", lifeline.OPTION
+    ]  # fmt: skip
+    with service:
+        city = found_city(service.url, service.operator_key())
+        town = town_type(service, city, city.operator.log_key())
+        yield town, told
+        town.close()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.skipif(engines.on_postgresql(), reason="its drivers connect in ways of their own")
+def test_nothing_that_may_wait_is_done_on_the_event_loop(watched: Any, tmp_path: Path) -> None:
+    town, told = watched
+    live(town, tmp_path)
+    asked = read_everything(town)
+    assert asked > 100
+    found = {
+        line
+        for line in told.read_text("utf-8").splitlines()
+        if not re.search(r"\.(pyc?|so)\b", line)
+    }
+    assert not found, "\n".join(sorted(found))
+
+
+def live(town: Any, folder: Path) -> None:
+    """One of each that a service does."""
+    person = town.person()
+    granted = town.grant(person, max_uses=9)
+    assert town.look(town.scanned(granted), "name").released
+    direct = town.grant(person, mode="direct", max_uses=9)
+    answer = town.look({"grant_id": direct["grant_id"]})
+    town.west.lookup(
+        {"grant_id": direct["grant_id"]},
+        fields=["name"],
+        service_item="hotel-check-in",
+        business_number="1",
+    )
+    spoken = person.device.spoken_code(granted["grant_id"], "hall-east")["spoken"]
+    town.look({"spoken": spoken})
+    opened = town.east.open_request("hotel-check-in", "B", {"resident-identity-card": ["name"]})
+    person.device.find_request(opened["code"])
+    receipt, seq = answer.receipt, answer.receipt["entry"]["seq"]
+    bundle = person.device.evidence("lookup", seq)["bundle"]
+    for path, body in (
+        ("/v1/verify", {"receipt": receipt}),
+        ("/v1/verify", {"bundle": bundle}),
+        ("/v1/verify/report", bundle),
+    ):
+        answered = httpx.post(f"{town.url}{path}", json=body, trust_env=False, timeout=60)
+        assert answered.status_code == 200, answered.text
+    with Client(town.url, new_signing_key()) as stranger:
+        statement = stranger.lookup_statement(
+            {"grant_id": "0" * 26}, fields=["name"], service_item="x", business_number="1"
+        )
+        unknown = {"statement": statement}
+        assert httpx.post(f"{town.url}/v1/lookups", json=unknown, trust_env=False).is_client_error
+    write_samples(folder / "samples", cards=12, licences=10, drivers=10)
+    town.police.upload_import(folder / "samples" / CARDS, "resident-identity-card")
+    town.police.change_status(person.card, "suspend", "x")
+    person.device.revoke_grant(granted["grant_id"])
+
+
+def read_everything(town: Any) -> int:
+    """Every path that answers GET, for everybody; how many were asked."""
+    paths = httpx.get(f"{town.url}/openapi.json", trust_env=False).json()["paths"]
+    reads = [path for path, methods in paths.items() if "get" in methods]
+    reads += ["/", "/wallet", "/counter", "/kiosk", "/check", "/explorer", "/assets/names.json"]
+    reads += ["/check/offline.html", "/wallet-worker.js", "/assets/css/base.css", "/assets/none.js"]
+    reads += ["/assets/js/page.js", "/log/tile/0/000.p/1", "/nowhere"]
+    asked = 0
+    person = town.person()
+    for client in (None, person.device, town.auditor, town.police, town.east):
+        headers = {} if client is None else client.authorization()
+        for path in reads:
+            one = re.sub(r"\{(\w+)[^}]*\}", lambda found: "1", path)
+            answer = httpx.get(
+                f"{town.url}{one}",
+                params={"seq": 0, "first": 1, "second": 2, "size": 2} if "proofs" in one else {},
+                headers=headers,
+                trust_env=False,
+                timeout=60,
+            )
+            assert answer.status_code < 500, (path, answer.text)
+            asked += 1
+    return asked
