@@ -1,4 +1,5 @@
-"""The evidence bundle and the trust file, version 1: what is in them, and reading them strictly.
+"""The evidence bundle, version 2, and the trust file, version 1: what is in them, and
+reading them strictly.
 
 Pure. Written down in docs/evidence.md for whoever writes another verifier. A bundle holds nothing
 that no check covers: unknown members, second spellings of the same bytes and parts that nothing
@@ -27,7 +28,7 @@ from ledger.merkle import HASH_BYTES
 from ledger.notes import NoteError, NoteKey
 from ledger.statements import StatementError, load_public_key
 
-VERSION = 1
+VERSION, TRUST_VERSION = 2, 1
 KIND = "certledger-evidence"
 TRUST_KIND = "certledger-trust"
 #: Bytes of a bundle that anybody may hand in.
@@ -73,7 +74,7 @@ _SCHEME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 
 
 class BundleError(ValueError):
-    """Not a bundle, or not a trust file, of version 1: nothing was verified."""
+    """Not a bundle, or not a trust file, of these versions: nothing was verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class SealedBlock:
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """``blocks``: the one at which everything is proven, and the first that had the newest of the
-    entries, when that is another."""
+    entries, when that is another; ``before``: the header of the block before that one, in RLP."""
 
     subject: Subject
     lines: tuple[Line, ...]
@@ -126,6 +127,7 @@ class Bundle:
     disclosures: tuple[str, ...]
     checkpoint: str
     blocks: tuple[SealedBlock, ...]
+    before: bytes
     nodes: tuple[bytes, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -138,6 +140,7 @@ class Bundle:
             "disclosures": list(self.disclosures),
             "checkpoint": self.checkpoint,
             "blocks": [block.to_json() for block in self.blocks],
+            "before": _base64(self.before),
             "nodes": [_base64(node) for node in self.nodes],
         }
 
@@ -173,7 +176,7 @@ class Trust:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "v": VERSION,
+            "v": TRUST_VERSION,
             "kind": TRUST_KIND,
             "chain": {
                 "id": self.chain_id,
@@ -212,9 +215,10 @@ def read_bundle(value: object) -> Bundle:
         "disclosures",
         "checkpoint",
         "blocks",
+        "before",
         "nodes",
     )
-    _require(top["v"] == VERSION and type(top["v"]) is int, "v must be 1")
+    _require(top["v"] == VERSION and type(top["v"]) is int, f"v must be {VERSION}")
     _require(top["kind"] == KIND, f"kind must be {KIND}")
     lines = tuple(_line(item) for item in _list(top["entries"], "entries", MAX_ENTRIES))
     _require(bool(lines), "entries must not be empty")
@@ -234,6 +238,7 @@ def read_bundle(value: object) -> Bundle:
         disclosures=tuple(_text(item, "disclosures") for item in disclosures),
         checkpoint=checkpoint,
         blocks=blocks,
+        before=_bytes(top["before"], "before", MAX_HEADER),
         nodes=tuple(_bytes(item, "nodes", MAX_NODE) for item in nodes),
     )
 
@@ -241,7 +246,7 @@ def read_bundle(value: object) -> Bundle:
 def read_trust(value: object) -> Trust:
     """The trust file in parsed JSON; raises BundleError."""
     top = _members(value, "trust", "v", "kind", "chain", "contracts", "log")
-    _require(top["v"] == VERSION and type(top["v"]) is int, "v must be 1")
+    _require(top["v"] == TRUST_VERSION and type(top["v"]) is int, f"v must be {TRUST_VERSION}")
     _require(top["kind"] == TRUST_KIND, f"kind must be {TRUST_KIND}")
     chain = _members(top["chain"], "chain", "id", "genesis", "seal", "sealers")
     _require(type(chain["id"]) is int and 0 < chain["id"] < 2**53, "chain.id must be a number")

@@ -34,7 +34,7 @@ from audit.bundle import (
     Trust,
 )
 from audit.history import one
-from audit.state_proofs import Nodes, ProofFault, account_at, read_header, storage_at
+from audit.state_proofs import Nodes, ProofFault, account_at, read_header
 from audit.verification import pruned
 from audit.visibility import Reach, Sight
 from authz.grants import GrantMode
@@ -105,13 +105,13 @@ class Gatherer:
         _bounded(found)
         about = found[seqs[0]][0]
         blocks = self._blocks(connection, published, max(found))
-        proofs = self._proofs(found, blocks)
         if subject.kind == "lookup":
-            changes = self._changes_by(connection, about, found, blocks[-1], proofs)
-            found |= changes
+            size, _ = blocks[-1]
+            found |= _changes_until(connection, about, found, size)
             _bounded(found)
-            if changes:  # whoever signed them must be shown in the directory
-                proofs |= self._proofs(changes, blocks)
+        proofs = self._proofs(found, blocks)
+        before, nodes = self._before(blocks[-1][1])
+        proofs |= nodes
         withheld = {
             entry.seq: until
             for entry, token in found.values()
@@ -126,6 +126,7 @@ class Gatherer:
             else (),
             checkpoint=published.note,
             blocks=tuple(block for _, block in blocks),
+            before=before,
             nodes=tuple(proofs),
         )
         return Gathered(pruned(bundle, self._trust), withheld)
@@ -186,29 +187,6 @@ class Gatherer:
         asked = payload_of(found[about.seq][1])["fields"]
         return tuple(known[name] for name in dict.fromkeys(asked) if name in known)
 
-    def _changes_by(
-        self,
-        connection: Connection,
-        about: Entry,
-        found: dict[int, tuple[Entry, str]],
-        first: tuple[int, SealedBlock],
-        proofs: Iterable[bytes],
-    ) -> dict[int, tuple[Entry, str]]:
-        """The changes of status that the registry had by the block that anchored a released lookup:
-        they show whether the last of them came before the lookup or after it."""
-        issued = [entry for entry, _ in found.values() if entry.kind is EventKind.ISSUE]
-        if about.decision is not Decision.RELEASED or not issued or not first[1].header:
-            return {}
-        size, block = first
-        contract, header = self._trust.status_registry, read_header(block.header)
-        nodes = Nodes(proofs)
-        account = account_at(nodes, header.state_root, contract.address)
-        slot = layout.status_slots(issued[0].statement_digest).digest
-        if account is None or not storage_at(nodes, account.storage_root, slot):
-            return {}
-        changes = _changes(connection, about.certificate)
-        return _read(connection, [seq for seq in changes if seq < size])
-
     # --- chain --------------------------------------------------------------------------------
 
     def _blocks(
@@ -236,6 +214,15 @@ class Gatherer:
         return SealedBlock(
             found.header if self._is_readable(found.header, number) else b"", UNKNOWN_SEAL, b""
         )
+
+    def _before(self, block: SealedBlock) -> tuple[bytes, dict[bytes, None]]:
+        """The header of the block before, and what proves how long the log was by it."""
+        if not block.header:
+            return b"", {}
+        number = read_header(block.header).number - 1
+        address = "0x" + self._trust.checkpoint_log.address.hex()
+        proof = self._chain.state_proof(address, [layout.head_slot(self._log.log_id)], number)
+        return self._chain.sealed_header(number).header, dict.fromkeys(proof.nodes)
 
     def _is_readable(self, header: bytes, number: int) -> bool:
         """Whether the state of another engine's block is proven as Ethereum's is."""
@@ -386,6 +373,17 @@ def _changes(connection: Connection, certificate_id: str | None) -> list[int]:
         entries.c.certificate == certificate_id, entries.c.kind == EventKind.STATUS
     )
     return sorted(connection.execute(query).scalars())
+
+
+def _changes_until(
+    connection: Connection, about: Entry, found: dict[int, tuple[Entry, str]], size: int
+) -> dict[int, tuple[Entry, str]]:
+    """The changes of status that were recorded with the lookup or before it: the first ``size``
+    entries were. Where the certificate is not shown, none."""
+    if not any(entry.kind is EventKind.ISSUE for entry, _ in found.values()):
+        return {}
+    changes = _changes(connection, about.certificate)
+    return _read(connection, [seq for seq in changes if seq < size])
 
 
 def _read(connection: Connection, seqs: Iterable[int]) -> dict[int, tuple[Entry, str]]:

@@ -236,7 +236,8 @@ class Story:
             told += [f"{self._say.time(line.entry.time_ms)}  {self._what(line.entry)}"]
             told += self._details(line)
         yield "course", tuple(told)
-        yield "outcome", self._say.state(course[-1].entry.state)
+        settled = self._first_or_none(EventKind.RESOLUTION)
+        yield "outcome", self._say.state("open" if settled is None else settled.state)
 
     # --- the timeline -------------------------------------------------------------------------
 

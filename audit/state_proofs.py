@@ -36,6 +36,7 @@ class Header:
     """What is needed of a block header. ``time`` is Unix seconds."""
 
     hash: bytes
+    parent: bytes
     coinbase: bytes
     state_root: bytes
     number: int
@@ -81,12 +82,19 @@ def read_header(encoded: bytes) -> Header:
     fields = _listed(decode_rlp(encoded))
     if len(fields) < _HEADER_FIELDS:
         raise ProofFault("header.malformed")
-    coinbase, state_root, number, time = (fields[at] for at in (2, 3, 8, 11))
-    if not isinstance(coinbase, bytes) or not isinstance(state_root, bytes):
+    parent, coinbase, state_root = (_sized(fields[at], size) for at, size in _SIZES)
+    number, time = (_integer(fields[at]) for at in (8, 11))
+    return Header(keccak(encoded), parent, coinbase, state_root, number, time)
+
+
+#: Bytes of the hash of the block before, of who sealed and of the state's root.
+_SIZES = ((0, 32), (2, 20), (3, 32))
+
+
+def _sized(item: Rlp, size: int) -> bytes:
+    if not isinstance(item, bytes) or len(item) != size:
         raise ProofFault("header.malformed")
-    if len(coinbase) != 20 or len(state_root) != 32:
-        raise ProofFault("header.malformed")
-    return Header(keccak(encoded), coinbase, state_root, _integer(number), _integer(time))
+    return item
 
 
 def account_at(nodes: Nodes, state_root: bytes, address: bytes) -> Account | None:

@@ -8,7 +8,7 @@ file: no server, no database, no chain, no clock.
  5. ``inclusion``: each entry is in the tree of the checkpoint
  6. ``seal``: each block is sealed by a trusted sealer of the trusted chain
  7. ``anchor``: the contract, by its storage, holds the checkpoint's root at its size
- 8. ``recorded``: by which block all these entries were on the chain
+ 8. ``recorded``: in which block they were first on the chain, and that no time is off from that
  9. ``keys``: each institution's key is in the directory contract: role, institution, valid then
 10. ``enrolments``: each holder's device and terminal was enrolled, as what it acted, before
 11. ``order``: what must come first came first, and times do not run backwards
@@ -74,6 +74,7 @@ GAPS = frozenset({"statement.withheld", "seal.unknown_scheme", "block.unsealed",
 #: Facts that are read from a block.
 _OF_BLOCKS = ("block", "recorded_by", "status")
 _SECP256K1_HALF = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+_NEVER_CHANGED = (State.ACTIVE, 0)
 _STATES = {number: state for state, number in CHAIN_STATE.items()}
 
 
@@ -177,11 +178,13 @@ class _Protocol:
         #: not proven by it.
         self.unsealed = False
         self.read_block = False
+        self.failed = False
 
     def run(self) -> Report:
-        checks = tuple(
-            _outcome(number, name, self._conditional, run) for number, name, run in self._steps()
-        )
+        checks: tuple[Check, ...] = ()
+        for number, name, run in self._steps():
+            checks += (_outcome(number, name, self._conditional, run),)
+            self.failed = self.failed or checks[-1].outcome == FAILED
         if self.unsealed:
             self.facts = {k: v for k, v in self.facts.items() if k not in _OF_BLOCKS}
         return Report(self.bundle.subject.to_json(), checks, self.facts)
@@ -287,9 +290,11 @@ class _Protocol:
         faults: list[Fault] = []
         for line in self.lines:
             statement = self.statements.get(line.entry.seq)
-            if statement is None:
-                continue
             try:
+                if not line.entry.closed:
+                    raise Fault("entry.members", line.entry.seq)
+                if statement is None:
+                    continue
                 claims.agrees(line.entry, statement)
                 self.agreed.add(line.entry.seq)
             except Fault as fault:
@@ -370,9 +375,29 @@ class _Protocol:
         for line in self.lines:
             if line.entry.time_ms > 1000 * then.time + 999 + CLOCK_STEP_MS:
                 raise Fault("recorded.time", line.entry.seq)
+        self._not_before(then)
         self.facts["recorded_by"] = _block_shown(then)
         told = {"entry_time": _utc(self._about().entry.time_ms // 1000)}
         return _Proven("recorded.by", {"block": then.number, "time": _utc(then.time), **told})
+
+    def _not_before(self, then: Header) -> None:
+        """The block before did not have what this one recorded, which bounds its time from below:
+        nobody had a reason to keep it for longer than the clocks may be off."""
+        before = read_header(self.bundle.before)
+        follows = before.number == then.number - 1
+        # Engines that hash their headers in another way have no seal that is known here either.
+        if not follows or not (self.unsealed or before.hash == then.parent):
+            raise Fault("recorded.order")
+        head = self._word(before, self.trust.checkpoint_log, layout.head_slot(self._log_id()))
+        size, _ = layout.split_head(head)
+        about = self._about().entry
+        first = about if about.kind is EventKind.LOOKUP else self.lines[-1].entry
+        if size > first.seq:
+            raise Fault("recorded.earlier", first.seq)
+        for line in self.lines:
+            entry = line.entry
+            if entry.seq >= size and entry.time_ms < 1000 * before.time - CLOCK_STEP_MS:
+                raise Fault("recorded.backdated", entry.seq)
 
     # --- 9 to 11: who and when ----------------------------------------------------------------
 
@@ -480,60 +505,65 @@ class _Protocol:
         for entry in changes:
             if (entry.certificate, entry.department) != (issued.certificate, issued.department):
                 raise Fault("status.other_issuer", entry.seq)
-        now = self._registered(self._now(), issued)
         shown, last = claims.replay(changes)
         if self.bundle.subject.kind == "certificate":
-            return self._status_as_shown(now, shown, last, changes)
-        return self._status_then(now, issued)
+            return self._status_as_shown(issued, (shown, _digest(last)), changes)
+        if self.bundle.subject.kind == "dispute":
+            return self._status_of_dispute(issued)
+        return self._status_then(issued, (shown, _digest(last)), changes)
 
     def _status_as_shown(
-        self, now: tuple[State, int], shown: State, last: Entry | None, changes: list[Entry]
+        self, issued: Entry, shown: tuple[State, int], changes: list[Entry]
     ) -> _Proven:
-        digest = 0 if last is None else int.from_bytes(last.statement_digest, "big")
-        if now != (shown, digest):
-            raise Fault("status.not_as_shown")
         header = self._now()
+        if self._registered(header, issued) != shown:
+            raise Fault("status.not_as_shown")
+        state, _ = shown
         told: dict[str, Any] = {
-            "state": shown.value,
+            "state": state.value,
             "block": header.number,
             "time": _utc(header.time),
         }
-        self.facts["status"] = {"state": shown.value, **_block_shown(header)}
+        self.facts["status"] = {"state": state.value, **_block_shown(header)}
         erased = [entry for entry in changes if entry.state == "erased"]
         if erased:
             self.facts["erased"] = {"seq": erased[0].seq, "time_ms": erased[0].time_ms}
             return _Proven("status.erased", {**told, "seq": erased[0].seq})
         return _Proven("status.as_shown" if changes else "status.never_changed", told)
 
-    def _status_then(self, now: tuple[State, int], issued: Entry) -> _Proven:
-        header, first = self._now(), self._then()
-        if now == (State.ACTIVE, 0):
-            self.facts["status"] = {"state": State.ACTIVE.value, **_block_shown(header)}
-            told = {"block": header.number, "time": _utc(header.time)}
-            return _Proven("status.never_changed", told)
-        about, (state, digest) = self._about().entry, self._registered(first, issued)
-        as_of = {"state": state.value, "block": first.number, "time": _utc(first.time)}
-        if self.bundle.subject.kind == "dispute":
-            raise _Gap("status.later", **as_of)
-        if about.decision is Decision.RELEASED and state is not State.ACTIVE:
-            for line in self._of(EventKind.STATUS):
-                change = int.from_bytes(line.entry.statement_digest, "big")
-                if change == digest and line.entry.seq > about.seq:
-                    raise _Gap("status.changed_at_once", **as_of)
+    def _status_of_dispute(self, issued: Entry) -> _Proven:
+        """Its bundle ends with the dispute: what the state was at the lookup is not shown."""
+        now = self._now()
+        if self._registered(now, issued) == _NEVER_CHANGED:
+            return self._never_changed(now)
+        then = self._then()
+        state, _ = self._registered(then, issued)
+        raise _Gap("status.later", state=state.value, block=then.number, time=_utc(then.time))
+
+    def _status_then(
+        self, issued: Entry, shown: tuple[State, int], changes: list[Entry]
+    ) -> _Proven:
+        """All changes that the block which recorded the lookup had are shown; those before the
+        lookup must have left the certificate one to release from."""
+        about, now, then = self._about().entry, self._now(), self._then()
+        latest = self._registered(now, issued)
+        if (latest if latest == _NEVER_CHANGED else self._registered(then, issued)) != shown:
+            raise Fault("status.not_as_shown")
+        earlier = [entry for entry in changes if entry.seq < about.seq]
+        state, _ = claims.replay(earlier)
+        erased = any(entry.state == "erased" for entry in earlier)
+        if about.decision is Decision.RELEASED and (state is not State.ACTIVE or erased):
             raise Fault("status.not_active", about.seq)
-        if (
-            about.decision is Decision.RELEASED
-            and digest
-            and not any(
-                int.from_bytes(line.entry.statement_digest, "big") == digest
-                and line.entry.seq < about.seq
-                for line in self._of(EventKind.STATUS)
-            )
-        ):
-            # Restored since, perhaps: active then says nothing of the lookup.
-            raise _Gap("status.changed_at_once", **as_of)
-        self.facts["status"] = {"state": state.value, **_block_shown(first)}
-        return _Proven("status.as_of", {**as_of, "now": header.number, "state_now": now[0].value})
+        if latest == _NEVER_CHANGED:
+            return self._never_changed(now)
+        self.facts["status"] = {"state": state.value, **_block_shown(then)}
+        told = {"state": state.value, "block": then.number, "time": _utc(then.time)}
+        return _Proven("status.as_of", {**told, "now": now.number, "state_now": latest[0].value})
+
+    def _never_changed(self, now: Header) -> _Proven:
+        self.facts["status"] = {"state": State.ACTIVE.value, **_block_shown(now)}
+        told = {"block": now.number, "time": _utc(now.time)}
+        return _Proven("status.never_changed", told)
 
     def _disclosures(self) -> _Proven:
         lookup, issues = self._about(), self._of(EventKind.ISSUE)
@@ -566,16 +596,20 @@ class _Protocol:
             dispute, said, disputed.entry, later if resolved is None else [*later, resolved]
         )
         answered = claims.of_questions(questions, answers, disputed.entry, resolved)
-        state = (resolved or dispute.entry).state
         self.facts["dispute"] = {
             "disputed": _shown(disputed.entry),
-            "state": state,
             "questions": [_asked(entry, answered.get(entry.seq)) for entry in questions],
         }
-        return _Proven("dispute.agrees", {"seq": disputed.entry.seq, "state": state})
+        seq = disputed.entry.seq
+        if resolved is None:  # or left out: that it is open still, nothing here shows
+            return _Proven("dispute.resolution_not_shown", {"seq": seq})
+        outcome = {"seq": resolved.seq, "outcome": resolved.state, "time_ms": resolved.time_ms}
+        self.facts["dispute"]["resolution"] = outcome
+        return _Proven("dispute.agrees", {"seq": seq, "state": resolved.state})
 
     def _complete(self) -> _Proven:
-        if not self.headers or self.nodes is None or len(self.statements) < len(self._signed()):
+        # What a check that failed would have needed is not known.
+        if self.failed or not self.headers or self.nodes is None:
             raise _Gap("earlier.failed")
         if len(self.bundle.keys) != len(self.keys_used) or not self.nodes.all_needed:
             raise Fault("complete.superfluous")
@@ -585,9 +619,6 @@ class _Protocol:
         return _Proven("complete.needed")
 
     # --- what the chain says ------------------------------------------------------------------
-
-    def _signed(self) -> list[Line]:
-        return [line for line in self.lines if line.statement is not None]
 
     def _log_id(self) -> bytes:
         return layout.log_id(self.trust.log.name)
@@ -773,11 +804,19 @@ def _is_one_signature(text: str, name: str) -> bool:
 
 
 def _shown(entry: Entry) -> dict[str, Any]:
-    """The entry without what only proves it."""
+    """The entry without what only proves it; of a dispute without its state, which may be another
+    by now."""
     members = entry.to_json()
     for name in ("v", "salt", "statement"):
         del members[name]
+    if entry.kind is EventKind.DISPUTE:
+        del members["state"]
     return members
+
+
+def _digest(change: Entry | None) -> int:
+    """As the status registry has it."""
+    return 0 if change is None else int.from_bytes(change.statement_digest, "big")
 
 
 def _asked(question: Entry, answer: Entry | None) -> dict[str, Any]:

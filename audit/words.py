@@ -23,6 +23,7 @@ WORDS: Final[Mapping[str, str]] = {
     "entry.agrees": "each entry is the record of its statement and says what that says",
     "entry.other_statement": "the statement is not the one whose digest is in the entry",
     "entry.other_actor_or_kind": "the entry names another signer or kind than its statement",
+    "entry.members": "the entry has other members than those of its kind",
     "entry.says_otherwise": "the entry says something else than its statement",
     "entry.time_of_signing": "the entry's time is too far from when the statement was signed",
     "statement.form": "a statement is not of the form of its kind",
@@ -46,10 +47,14 @@ WORDS: Final[Mapping[str, str]] = {
     "anchor.other_root": "the contract does not hold the checkpoint's root at its size",
     "contract.missing": "there is no contract at the trusted address",
     "contract.other_code": "the contract at the trusted address has other code",
-    "recorded.by": "all of these entries were on the chain by block {block}, sealed at {time} UTC; "
-    "the entry itself says {entry_time} UTC",
+    "recorded.by": "all of these entries were on the chain by block {block}, sealed at {time} UTC, "
+    "and not by the block before it; the entry itself says {entry_time} UTC",
     "recorded.later": "by the block that should show it, the entries were not on the chain",
     "recorded.time": "the block's time lies before an entry that it is to have recorded",
+    "recorded.earlier": "the block before the one that is shown as the first with these entries "
+    "had them already",
+    "recorded.backdated": "an entry says a time of more than a minute before a block that did not "
+    "have it yet",
     "recorded.order": "the blocks are not in order",
     "proof.missing": "a proof of the chain's state has a gap: a part of it is missing or altered",
     "proof.repeated": "a part of a proof of the chain's state is there twice",
@@ -105,20 +110,18 @@ WORDS: Final[Mapping[str, str]] = {
     # 13 status
     "status.never_changed": "by the status registry, the certificate was never suspended, revoked "
     "or superseded up to block {block} ({time} UTC)",
-    "status.as_of": "by the status registry, the certificate was {state} as of block {block} "
-    "({time} UTC); as of block {now} it is {state_now}",
+    "status.as_of": "by the changes that are shown, the last of which is the one that the "
+    "status registry has as of block {block} ({time} UTC), the certificate was {state} at the "
+    "lookup; as of block {now} it is {state_now}",
     "status.as_shown": "by the status registry, the certificate is {state} as of block {block} "
-    "({time} UTC), by the last change that is shown; whether a suspension that was lifted is left "
-    "out, this does not show",
+    "({time} UTC), by the last change that is shown; whether a suspension that was lifted, or an "
+    "erasure of the content, is left out, this does not show",
     "status.erased": "the content was erased, recorded in entry {seq}; by the status registry, "
     "the certificate is {state} as of block {block} ({time} UTC)",
-    "status.changed_at_once": "as of block {block} ({time} UTC) the certificate was {state}, by a "
-    "change that is not shown to have come before the lookup; what it was at the lookup, the "
-    "registry does not show there",
     "status.later": "by the status registry, the certificate was {state} as of block {block} "
     "({time} UTC), later than the lookup: a bundle of the lookup itself shows it as of then",
-    "status.not_active": "by the status registry, the certificate was not active when it was "
-    "released",
+    "status.not_active": "by the changes that are shown, the certificate was not active, or its "
+    "content erased, when it was released",
     "status.not_as_shown": "the status registry holds another state or another last change than "
     "is shown",
     "status.illegal": "a change of status is not one of the life cycle",
@@ -131,8 +134,10 @@ WORDS: Final[Mapping[str, str]] = {
     "disclosure.not_released": "a disclosed field was not released by this lookup",
     "disclosure.repeated": "a field is disclosed twice",
     # 15 dispute
-    "dispute.agrees": "the dispute is of entry {seq}, signed by a holder's device; it is {state} "
-    "by what is shown here",
+    "dispute.agrees": "the dispute is of entry {seq}, signed by a holder's device; its "
+    "resolution is shown: {state}",
+    "dispute.resolution_not_shown": "the dispute is of entry {seq}, signed by a holder's device; "
+    "no resolution is shown here, which does not say that there is none",
     "dispute.other_entry": "the dispute is of another entry, or what followed it of another "
     "dispute",
     "dispute.question": "a question or an answer came after the resolution, or the answer is of "
@@ -150,13 +155,14 @@ LIMITS: Final[Mapping[str, str]] = {
     "its withdrawal are of one person, and of the one whom the certificate is about: the ledger "
     "checked it and its operator can prove it, but showing it here would take the person's number",
     "absence": "that something was not recorded: that the grant had not been revoked or frozen, "
-    "the holder's device not revoked, the code not used before, the uses not exhausted, "
-    "no other question asked",
+    "the holder's device not revoked, the code not used before, the uses not exhausted, the "
+    "content not erased, the dispute not resolved, no other question asked",
     "allowance": "that the service item may ask for these fields at all: that is in the public "
     "catalogue",
     "validity": "that the certificate was within its own dates, where the issuer's statement does "
     "not have them in the clear: the ledger held the lookup against them before it released "
     "anything, and its full check does so again; showing them here would tell what was not granted",
-    "time": "the very moment: an entry's time is the log's word, bounded from above by the time "
-    "of the block that the report names",
+    "time": "the very moment: an entry's time is the log's word, bounded by the block that "
+    "recorded it and by the one before that, with a minute each for clocks; where that one "
+    "is much older, because the chain was idle, it bounds little",
 }

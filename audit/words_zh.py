@@ -23,6 +23,7 @@ WORDS: Final[Mapping[str, str]] = {
     "entry.agrees": "每条记录都对应其签名声明，内容一致",
     "entry.other_statement": "声明与记录中的摘要不符",
     "entry.other_actor_or_kind": "记录所写的签名人或种类与声明不同",
+    "entry.members": "记录含有同类记录不应有的项目，或者缺少应有的项目",
     "entry.says_otherwise": "记录与声明的内容不一致",
     "entry.time_of_signing": "记录时间与声明的签名时间相差过大",
     "statement.form": "有一份声明不符合其种类应有的格式",
@@ -45,10 +46,12 @@ WORDS: Final[Mapping[str, str]] = {
     "anchor.other_root": "合约在该条数下存有的不是这个检查点的根",
     "contract.missing": "受信任的地址上没有合约",
     "contract.other_code": "受信任的地址上的合约代码不同",
-    "recorded.by": "这些记录在区块 {block} 出块（{time} UTC）时均已上链；记录自身写明的时间是 "
-    "{entry_time} UTC",
+    "recorded.by": "这些记录在区块 {block} 出块（{time} UTC）时均已上链，在前一个区块时则尚未；"
+    "记录自身写明的时间是 {entry_time} UTC",
     "recorded.later": "按应当证明上链的区块，这些记录当时尚未上链",
     "recorded.time": "区块时间早于它所应当证明的记录",
+    "recorded.earlier": "所示的首个区块之前的那个区块已有这些记录",
+    "recorded.backdated": "有一条记录写明的时间，比尚无该记录的一个区块早一分钟以上",
     "recorded.order": "区块先后顺序有误",
     "proof.missing": "链上状态的证明有缺口：有一部分缺失或被改动",
     "proof.repeated": "链上状态的证明有一部分重复出现",
@@ -100,17 +103,15 @@ WORDS: Final[Mapping[str, str]] = {
     # 13 status
     "status.never_changed": "按状态登记合约，截至区块 {block}（{time} UTC），该证照从未被暂停、撤"
     "销或换发",
-    "status.as_of": "按状态登记合约，该证照在区块 {block}（{time} UTC）时为“{state}”；在区块 "
-    "{now} 时为“{state_now}”",
+    "status.as_of": "按所示的各次变更（其最后一次即状态登记合约在区块 {block}（{time} UTC）时所"
+    "载），查询时该证照为“{state}”；在区块 {now} 时为“{state_now}”",
     "status.as_shown": "按状态登记合约，该证照在区块 {block}（{time} UTC）时为“{state}”，与所示的"
-    "最后一次变更一致；是否略去了曾经暂停又恢复的情况，这里不能证明",
+    "最后一次变更一致；是否略去了曾经暂停又恢复、或者内容已删除的情况，这里不能证明",
     "status.erased": "内容已删除，见第 {seq} 条记录；按状态登记合约，该证照在区块 {block}（{time} "
     "UTC）时为“{state}”",
-    "status.changed_at_once": "在区块 {block}（{time} UTC）时该证照为“{state}”，而所示材料不能说明"
-    "这一变更早于本次查询；查询当时的状态，登记合约在此不能证明",
     "status.later": "按状态登记合约，该证照在区块 {block}（{time} UTC）时为“{state}”，晚于查询；查"
     "询当时的状态请见该次查询自己的证据包",
-    "status.not_active": "按状态登记合约，提供内容时该证照不是有效状态",
+    "status.not_active": "按所示的各次变更，提供内容时该证照不是有效状态，或者内容已删除",
     "status.not_as_shown": "状态登记合约中的状态或最后一次变更与所示不同",
     "status.illegal": "有一次状态变更不符合证照的状态规则",
     "status.no_certificate": "证据包中没有该证照的签发记录",
@@ -122,7 +123,9 @@ WORDS: Final[Mapping[str, str]] = {
     "disclosure.not_released": "有一项所附内容不是本次查询提供的",
     "disclosure.repeated": "有一项内容重复附上",
     # 15 dispute
-    "dispute.agrees": "异议针对第 {seq} 条记录，由持证人设备签名；按所示材料，异议状态为“{state}”",
+    "dispute.agrees": "异议针对第 {seq} 条记录，由持证人设备签名；处理结论已出示：“{state}”",
+    "dispute.resolution_not_shown": "异议针对第 {seq} 条记录，由持证人设备签名；这里没有出示处理结"
+    "论，这并不说明没有结论",
     "dispute.other_entry": "异议针对的是另一条记录，或者其后的记录属于另一项异议",
     "dispute.question": "有提问或答复晚于处理结论，或者答复的是别的问题、重复答复、不是被问者答复",
     # 16 complete
@@ -136,9 +139,10 @@ LIMITS: Final[Mapping[str, str]] = {
     "holder": "签署授权、撤回、异议、答复或撤回异议的设备属于同一个人，并且就是证照所载的人：账本"
     "当时已核对，运营方能够证明，但在这里证明就要写出其证件号码",
     "absence": "某件事没有发生：授权没有被撤回或冻结，持证人的设备没有被注销，授权码没有用过，次数"
-    "没有用完，没有其他提问",
+    "没有用完，内容没有删除，异议没有处理结论，没有其他提问",
     "allowance": "该事项是否可以查询这些内容：这写在公开的事项目录里",
     "validity": "查询当时证照在其有效期内（签发声明已载明有效期的证照除外）：账本在提供内容之前已核"
     "对，全面检查时会再次核对；在这里写出有效期，就泄露了未授权的内容",
-    "time": "确切的时刻：记录时间由账本写明，所示区块的时间是它的上限",
+    "time": "确切的时刻：记录时间由账本写明，以记载它的区块和前一个区块为界，时钟误差各容一分钟；"
+    "链上空闲时前一个区块可能早得多，下限就宽",
 }

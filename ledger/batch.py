@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from ledger.directory import Enrolled
-from ledger.entries import SALT_BYTES, Draft, Entry
+from ledger.entries import SALT_BYTES, Draft, Entry, is_closed
 from ledger.outbox import ChainAction
 from ledger.statements import Statement, StatementError
 
@@ -92,7 +92,14 @@ class Batch:
         self.after_commit: list[Callable[[], None]] = []
 
     def record(self, request: Request, draft: Draft, result: Any = None) -> Recorded:
-        """Give the event its place in the log."""
+        """Give the event its place in the log. Raises ValueError for members that are not those of
+        its kind: whoever reads the entry would take them as recorded."""
+        if not is_closed(draft):
+            raise ValueError(f"an entry of kind {draft.kind} has other members")
+        return self.place(request, draft, result)
+
+    def place(self, request: Request, draft: Draft, result: Any) -> Recorded:
+        """`record`, whatever the draft says."""
         statement = request.statement
         entry = Entry(
             seq=self._next,

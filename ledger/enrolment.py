@@ -46,7 +46,7 @@ from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
 from ledger.row_macs import MAC, change, checked, with_mac
 from ledger.sealing import MasterKey
-from ledger.statements import Statement, StatementError, load_public_key
+from ledger.statements import Statement, StatementError, read_signed_key
 
 #: The institution that runs the service: it is there before anybody can be enrolled.
 OPERATOR_INSTITUTION = "operator"
@@ -165,7 +165,7 @@ class EnrolmentHandler:
             ("jwk", "role", "institution"),
             ("terminal", "site", "not_before", "not_after"),
         )
-        key = load_public_key(payload["jwk"])
+        key = read_signed_key(payload["jwk"])
         post = read_post(top, EnrolmentError)
         require_post(batch.connection, post)
         not_before = top.seconds("not_before") if "not_before" in top else 0
@@ -210,7 +210,7 @@ class EnrolmentHandler:
 
     def _holder(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
         subject = _read(payload, ("jwk", "subject")).text("subject")
-        key = load_public_key(payload["jwk"])
+        key = read_signed_key(payload["jwk"])
         person = proven_person(self._master, request.extra, subject)
         if request.actor.role is Role.ISSUER:
             require_own_holder(batch.connection, request, person.holder)

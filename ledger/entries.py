@@ -1,9 +1,12 @@
 """Entries: what the log keeps of one event, and the bytes that are hashed into the tree.
 
-Version 1, RFC 8785 canonical JSON, absent members left out:
+Version 2, RFC 8785 canonical JSON, absent members left out:
 
 ``{v, seq, time, kind, actor, statement, salt, certificate?, grant?, terminal?, site?, department?,
 service_item?, staff?, subject?, state?, decision?, reason?}``
+
+Which of the optional ones an entry has, and what may stand in ``state``, follows from its kind
+(`FORMS`): a member that its kind has no use for would be read as recorded, and nobody signed it.
 
 ``time`` is Unix milliseconds, ``actor`` the key thumbprint of the signer, ``statement`` the
 base64url SHA-256 of the signed statement, ``salt`` 16 random bytes that keep the leaf hash from
@@ -14,15 +17,16 @@ the same person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
 from ledger.encoding import b64url, b64url_decode, canonical_json
 from ledger.merkle import leaf_hash
 
-VERSION = 1
+VERSION = 2
 SALT_BYTES = 16
 OPTIONAL = (
     "certificate",
@@ -61,6 +65,52 @@ class EventKind(StrEnum):
     INVITATION = "invitation"
     QUESTION = "question"
     ANSWER = "answer"
+
+
+#: Where and for what something was looked up; what follows a dispute repeats it.
+_LOOKED_UP = "grant terminal site department service_item certificate? staff?"
+_GRANTED = "grant department service_item certificate?"
+
+#: The optional members of each kind of entry: one of these forms, `?` where a member may be left
+#: out. The one declaration of it; docs/formats.md shows it.
+FORMS: Mapping[EventKind, tuple[str, ...]] = {
+    EventKind.ENROLMENT: (
+        "subject",  # a holder's device
+        "subject department",  # an institution, or a key of it
+        "subject department site",  # a site
+        "subject department site terminal",  # a terminal's key
+        "subject state",  # a key's revocation
+    ),
+    EventKind.INVITATION: ("subject", "subject department", "subject department site terminal"),
+    EventKind.IMPORT: ("subject department",),
+    EventKind.ISSUE: ("certificate department state",),
+    EventKind.STATUS: ("certificate department state reason",),
+    EventKind.GRANT: (_GRANTED,),
+    EventKind.REVOCATION: ("grant state",),
+    EventKind.REQUEST: ("subject terminal site department service_item staff?",),
+    EventKind.REFUSAL: ("subject terminal site department service_item state",),
+    EventKind.LOOKUP: (
+        "terminal site department service_item staff? decision=released certificate grant",
+        "terminal site department service_item staff? decision=refused reason certificate? grant?",
+    ),
+    EventKind.DISPUTE: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
+    EventKind.QUESTION: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
+    EventKind.ANSWER: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
+    EventKind.RESOLUTION: (f"subject state {_LOOKED_UP}", f"subject state {_GRANTED}"),
+}
+#: What stands in `state`, of the kinds that have it.
+STATES: Mapping[EventKind, frozenset[str | None]] = {
+    EventKind.ENROLMENT: frozenset({None, "revoked"}),
+    EventKind.ISSUE: frozenset({"active"}),
+    EventKind.STATUS: frozenset({"active", "suspended", "revoked", "superseded", "erased"}),
+    EventKind.REVOCATION: frozenset({"revoked"}),
+    EventKind.REFUSAL: frozenset({"denied"}),
+    EventKind.DISPUTE: frozenset({"open"}),
+    EventKind.QUESTION: frozenset({"open"}),
+    EventKind.ANSWER: frozenset({"open"}),
+    EventKind.RESOLUTION: frozenset({"upheld", "rejected", "withdrawn"}),
+}
+_ANY: frozenset[str | None] = frozenset({None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +158,10 @@ class Entry(Draft):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Entry:
-        """The entry in a receipt; raises ValueError when it is not one of version 1."""
+        """The entry in a receipt; raises ValueError when it is not one of this version."""
         members = dict(value)
         if members.pop("v", None) != VERSION:
-            raise ValueError("not an entry of version 1")
+            raise ValueError(f"not an entry of version {VERSION}")
         try:
             entry = cls(
                 time_ms=members.pop("time"),
@@ -133,8 +183,55 @@ class Entry(Draft):
             raise ValueError("not an entry in its one form")
         return entry
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has exactly the members of its kind."""
+        return is_closed(self)
+
     def canonical(self) -> bytes:
         return canonical_json(self.to_json())
 
     def leaf_hash(self) -> bytes:
         return leaf_hash(self.canonical())
+
+
+def _presences(kind: EventKind) -> Iterator[tuple[bool | Decision, ...]]:
+    """What `_presence` may be of an entry of the kind."""
+    for form in FORMS[kind]:
+        required: dict[str, bool | Decision] = {}
+        optional: list[str] = []
+        for word in form.split():
+            name, _, value = word.rstrip("?").partition("=")
+            if word.endswith("?"):
+                optional.append(name)
+            else:
+                required[name] = Decision(value) if value else True
+        for chosen in product((False, True), repeat=len(optional)):
+            there = required | dict(zip(optional, chosen, strict=True))
+            yield tuple(there.get(name, False) for name in OPTIONAL)
+
+
+def _presence(draft: Draft) -> tuple[bool | Decision, ...]:
+    return (
+        draft.certificate is not None,
+        draft.grant is not None,
+        draft.terminal is not None,
+        draft.site is not None,
+        draft.department is not None,
+        draft.service_item is not None,
+        draft.staff is not None,
+        draft.subject is not None,
+        draft.state is not None,
+        draft.decision or False,
+        draft.reason is not None,
+    )
+
+
+_PRESENCES = {kind: frozenset(_presences(kind)) for kind in EventKind}
+
+
+def is_closed(draft: Draft) -> bool:
+    """Whether it has exactly the members of its kind (`FORMS`, `STATES`)."""
+    return _presence(draft) in _PRESENCES[draft.kind] and (
+        draft.state in STATES.get(draft.kind, _ANY)
+    )

@@ -43,7 +43,7 @@ from ledger.invitation_codes import code_digest, read_code
 from ledger.payloads import Members, PayloadError, check_pattern
 from ledger.row_macs import change, checked, put
 from ledger.sealing import MasterKey, Sealed
-from ledger.statements import Statement, StatementError, load_public_key
+from ledger.statements import Statement, StatementError, read_signed_key
 
 MAX_SECONDS: Final = 7 * 86_400
 _DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -107,7 +107,7 @@ class Claim:
         top.version_1()
         invitation = top.text("invitation")
         check_pattern(invitation, "invitation", _DIGEST, ClaimError)
-        return cls(load_public_key(payload["jwk"]), invitation)
+        return cls(read_signed_key(payload["jwk"]), invitation)
 
 
 def read_claim(statement: Statement, typed: str) -> Claim:

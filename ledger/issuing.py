@@ -237,6 +237,8 @@ class StatusHandler:
                 raise StatementError(
                     "certificate.successor", "superseding names the successor's identifier"
                 ) from None
+        elif "successor" in top:
+            raise StatusError.of("member_unknown", "successor")
         ground = ground_of(top, action)
         row = batch.connection.execute(
             select(table).where(table.c.certificate_id == top.text("certificate_id"))

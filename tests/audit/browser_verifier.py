@@ -39,7 +39,7 @@ class BrowserVerifier:
     def agrees(self, bundle: bytes, trust: bytes, report: Report | None) -> None:
         """``report`` is what ours said, None where it refused the files."""
         kind = outcome(report.to_json()) if report is not None else "broken"
-        if self.seen[kind] >= (OF_A_KIND if report is not None else BROKEN) or not self._start():
+        if self.seen[kind] >= (OF_A_KIND if report is not None else BROKEN) or not self.start():
             return
         self.seen[kind] += 1
         answer = self.ask(bundle, trust)
@@ -63,7 +63,7 @@ class BrowserVerifier:
         process.stdin.flush()
         return json.loads(process.stdout.readline())
 
-    def _start(self) -> bool:
+    def start(self) -> bool:
         if self._process is not None:
             return True
         program = shutil.which("node")

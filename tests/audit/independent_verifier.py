@@ -37,6 +37,32 @@ OPTIONAL = [
     "decision",
     "reason",
 ]
+#: The optional members of each kind of entry: one of these; those with ? may be left out.
+LOOKED_UP = "grant terminal site department service_item certificate? staff?"
+GRANTED = "grant department service_item certificate?"
+ABOUT_A_DISPUTE = [f"subject state reason {LOOKED_UP}", f"subject state reason {GRANTED}"]
+ENTRIES = {
+    "enrolment": [
+        "subject",
+        "subject department",
+        "subject department site",
+        "subject department site terminal",
+        "subject state",
+    ],
+    "invitation": ["subject", "subject department", "subject department site terminal"],
+    "issue": ["certificate department state"],
+    "status": ["certificate department state reason"],
+    "grant": [GRANTED],
+    "revocation": ["grant state"],
+    "lookup": [
+        "terminal site department service_item staff? decision certificate grant",
+        "terminal site department service_item staff? decision reason certificate? grant?",
+    ],
+    "dispute": ABOUT_A_DISPUTE,
+    "question": ABOUT_A_DISPUTE,
+    "answer": ABOUT_A_DISPUTE,
+    "resolution": [f"subject state {LOOKED_UP}", f"subject state {GRANTED}"],
+}
 TYPES = {
     "issue": ["dc+sd-jwt"],
     "status": ["certledger-status+jwt"],
@@ -75,7 +101,7 @@ OPERATOR, ISSUER, TERMINAL, AUDITOR = 1, 2, 3, 4
 
 
 class Broken(Exception):
-    """Not a bundle or trust file of version 1."""
+    """Not a bundle of version 2, or not a trust file of version 1."""
 
 
 class No(Exception):
@@ -374,9 +400,20 @@ LIMITS = {"entries": 200, "keys": 100, "disclosures": 64, "blocks": 2, "nodes": 
 def read_bundle(value):
     members(
         value,
-        ["v", "kind", "subject", "entries", "keys", "disclosures", "checkpoint", "blocks", "nodes"],
+        [
+            "v",
+            "kind",
+            "subject",
+            "entries",
+            "keys",
+            "disclosures",
+            "checkpoint",
+            "blocks",
+            "before",
+            "nodes",
+        ],
     )
-    formed(value["v"] == 1 and value["v"] is not True, "version")
+    formed(type(value["v"]) is int and value["v"] == 2, "version")
     formed(value["kind"] == "certledger-evidence", "kind")
     subject = value["subject"]
     formed(isinstance(subject, dict) and isinstance(subject.get("kind"), str), "subject")
@@ -392,7 +429,7 @@ def read_bundle(value):
         entry = members(
             line["entry"], ["v", "seq", "time", "kind", "actor", "statement", "salt"], OPTIONAL
         )
-        formed(entry["v"] == 1 and type(entry["v"]) is int, "entry version")
+        formed(entry["v"] == 2 and type(entry["v"]) is int, "entry version")
         formed(integer(entry["seq"]) and integer(entry["time"]), "entry numbers")
         texts = [item for key, item in entry.items() if key not in ("v", "seq", "time")]
         formed(all(isinstance(item, str) for item in texts), "entry texts")
@@ -424,6 +461,7 @@ def read_bundle(value):
         formed(isinstance(block["seal"]["scheme"], str), "seal")
         formed(len(unb64(block["header"])) <= 16_384, "header")
         unb64(block["seal"]["signature"])
+    formed(len(unb64(value["before"])) <= 16_384, "header")
     for node in value["nodes"]:
         formed(len(unb64(node)) <= 1_024, "node")
     return value
@@ -454,7 +492,7 @@ def open_statement(token, keys):
             ec.ECDSA(SHA256()),
         )
         payload = json.loads(unb64url(body))
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, ValueError, TypeError, RecursionError):
         raise No("signature") from None
     require(isinstance(payload, dict), "payload")
     require(
@@ -496,26 +534,234 @@ def is_text(value, limit):
     )
 
 
-def check_grant_form(said):
-    when, limits = said["when"], said["limits"]
-    ok = (
-        all(is_text(name, 64) for name in [*said["grantee"].values(), *said["where"]["sites"]])
-        and is_text(said["purpose"].get("text", "none"), 200)
-        and said["v"] == 1
-        and said["mode"] in ("direct", "scan", "request")
-        and (said["mode"] == "request") == ("request_id" in said)
-        and 0 < when["not_before"] < when["not_after"] <= when["not_before"] + 366 * 86400
-        and 1 <= limits["max_uses"] <= 10000
-        and said["certificates"]
-        and said["where"]["sites"]
-        and all(item["fields"] for item in said["certificates"])
+ID, NAME, DIGEST = r"[0-9A-HJKMNP-TV-Z]{26}", r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", r"[\w-]{43}"
+CERTIFICATE, FIELD, ITEM = (
+    r"[0-9A-Za-z.]{1,128}",
+    r"[a-z][a-z0-9_]{0,63}",
+    r"[0-9A-Za-z][\w.-]{0,63}",
+)
+LAST_SECOND = 253_402_300_799
+GROUNDS = ["retention_over", "unlawful", "court_order", "issued_in_error"]
+
+
+def matches(value, pattern=None):
+    return isinstance(value, str) and (
+        pattern is None or re.fullmatch(pattern, value, re.ASCII) is not None
     )
-    require(ok, "form of the grant")
 
 
-def check_words(said, own):
-    require(set(said) == {"v", "dispute_id", "text", "iat", "jti"} | own, "members")
-    require(said["v"] == 1 and is_text(said["text"], 500), "text")
+def is_list(value, most, item):
+    return isinstance(value, list) and 0 < len(value) <= most and all(map(item, value))
+
+
+def whole(value, least, most):
+    return type(value) is int and least <= value <= most
+
+
+def has(value, required, optional=()):
+    """An object with these members and no others."""
+    require(isinstance(value, dict), "object")
+    require(set(required) <= set(value) <= {*required, *optional}, f"members {sorted(value)}")
+
+
+def check_members(said, required, optional=()):
+    has(said, ["v", "iat", "jti", *required], optional)
+    require(type(said["v"]) is int and said["v"] == 1, "version")
+
+
+def check_all(*holds):
+    require(all(holds), "form of a statement")
+
+
+def optional_is(said, name, test):
+    return name not in said or test(said[name])
+
+
+def check_jwk(key):
+    has(key, ["kty", "crv", "x", "y"])
+    check_all((key["kty"], key["crv"]) == ("EC", "P-256"))
+    point = [unb64url(key[name]) for name in "xy"]
+    check_all(all(len(item) == 32 for item in point))
+    try:
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + b"".join(point))
+    except ValueError:
+        raise No("not a point") from None
+
+
+def check_post(said):
+    at = said["role"] == "terminal"
+    check_all(
+        said["what"] == "key",
+        said["role"] in ("operator", "issuer", "terminal", "auditor"),
+        matches(said["institution"], NAME),
+        *(("x" if name in said else "") == ("x" if at else "") for name in ("terminal", "site")),
+        *(optional_is(said, name, lambda x: matches(x, NAME)) for name in ("terminal", "site")),
+    )
+
+
+def check_certificate(said):
+    own = ["iss", "vct", "certificate_id", "iat", "jti", "_sd_alg", "_sd"]
+    has(said, own, ["nbf", "exp"])
+    digests = said["_sd"]
+    check_all(
+        matches(said["iss"]) and said["iss"].startswith("urn:certledger:department:"),
+        matches(said["vct"]) and said["vct"].startswith("urn:certledger:type:"),
+        matches(said["certificate_id"], CERTIFICATE),
+        *(optional_is(said, at, lambda x: whole(x, -(10**11), 10**11)) for at in ("nbf", "exp")),
+        said["_sd_alg"] == "sha-256" and isinstance(digests, list),
+    )
+    check_all(all(map(matches, digests)), len(set(digests)) == len(digests))
+
+
+def check_status(said):
+    check_members(said, ["certificate_id", "action", "reason"], ["successor", "ground"])
+    check_all(
+        matches(said["certificate_id"], CERTIFICATE),
+        matches(said["action"]) and said["action"] in AFTER,
+        is_text(said["reason"], 200),
+        ("successor" in said) == (said["action"] == "supersede"),
+        ("ground" in said) == (said["action"] == "erase"),
+        optional_is(said, "successor", lambda x: matches(x, CERTIFICATE)),
+        optional_is(said, "ground", lambda x: matches(x) and x in GROUNDS),
+    )
+
+
+def check_revocation(said):
+    check_members(said, ["grant_id"])
+    check_all(matches(said["grant_id"], ID))
+
+
+def check_lookup(said):
+    own = ["presented", "fields", "service_item", "business_number"]
+    check_members(said, own, ["certificate_id", "staff"])
+    require(isinstance(said["presented"], dict) and len(said["presented"]) == 1, "presented")
+    ((how, what),) = said["presented"].items()
+    check_all(
+        how in ("code", "spoken") or (how in ("grant_id", "request_id") and matches(what, NAME)),
+        matches(what),
+        is_list(said["fields"], 64, matches),
+        matches(said["service_item"]) and matches(said["business_number"]),
+        *(optional_is(said, name, matches) for name in ("certificate_id", "staff")),
+    )
+
+
+def check_enrolment(said):
+    if said.get("what") == "holder":
+        check_members(said, ["what", "jwk", "subject"])
+        check_all(matches(said["subject"], DIGEST))
+    else:
+        times = ["not_before", "not_after"]
+        check_members(said, ["what", "jwk", "role", "institution"], ["terminal", "site", *times])
+        check_post(said)
+        check_all(*(optional_is(said, at, lambda x: whole(x, 0, LAST_SECOND)) for at in times))
+        check_all(not set(times) <= set(said) or said["not_before"] < said["not_after"])
+    check_jwk(said["jwk"])
+
+
+def check_claim(said):
+    check_members(said, ["jwk", "invitation"])
+    check_all(matches(said["invitation"], DIGEST))
+    check_jwk(said["jwk"])
+
+
+def check_invitation(said):
+    if said.get("what") == "holder":
+        check_members(said, ["what", "code_sha256", "not_after", "subject"])
+        check_all(matches(said["subject"], DIGEST))
+    else:
+        own = ["what", "code_sha256", "not_after", "role", "institution"]
+        check_members(said, own, ["terminal", "site"])
+        check_post(said)
+    check_all(
+        matches(said["code_sha256"], DIGEST),
+        whole(said["not_after"], 0, LAST_SECOND) and said["not_after"] <= said["iat"] + 7 * 86400,
+    )
+
+
+def check_grant(said):
+    own = ["grant_id", "mode", "certificates", "grantee", "purpose", "when", "where", "limits"]
+    check_members(said, own, ["request_id"])
+    has(said["grantee"], ["department"], ["terminal", "staff"])
+    has(said["purpose"], ["service_item"], ["text"])
+    has(said["when"], ["not_before", "not_after"])
+    has(said["where"], ["sites"])
+    has(said["limits"], ["max_uses"])
+    check_all(is_list(said["certificates"], 20, lambda x: isinstance(x, dict)))
+    for item in said["certificates"]:
+        has(item, ["certificate_id", "fields"])
+        check_all(
+            matches(item["certificate_id"], CERTIFICATE),
+            is_list(item["fields"], 64, lambda x: matches(x, FIELD)),
+            len(set(item["fields"])) == len(item["fields"]),
+        )
+    named = [item["certificate_id"] for item in said["certificates"]]
+    begin, end = said["when"]["not_before"], said["when"]["not_after"]
+    sites = said["where"]["sites"]
+    check_all(
+        matches(said["grant_id"], ID),
+        said["mode"] in ("direct", "scan", "request"),
+        (said["mode"] == "request") == ("request_id" in said),
+        optional_is(said, "request_id", lambda x: matches(x, ID)),
+        len(set(named)) == len(named),
+        all(is_text(x, 64) for x in said["grantee"].values()),
+        matches(said["purpose"]["service_item"], ITEM),
+        optional_is(said["purpose"], "text", lambda x: is_text(x, 200)),
+        whole(begin, 1, LAST_SECOND) and whole(end, 1, LAST_SECOND),
+        is_list(sites, 50, lambda x: is_text(x, 64)),
+        whole(said["limits"]["max_uses"], 1, 10_000),
+        whole(said["iat"], 1, LAST_SECOND),
+    )
+    check_all(0 < end - begin <= 366 * 86400, len(set(sites)) == len(sites))
+
+
+def check_words(own, optional=()):
+    """A dispute, or what follows it."""
+
+    def check(said):
+        check_members(said, ["dispute_id", *own], optional)
+        check_all(
+            matches(said["dispute_id"], ID),
+            optional_is(said, "text", lambda x: is_text(x, 500)),
+            optional_is(said, "seq", integer),
+            optional_is(said, "to", lambda x: x in ("holder", "department")),
+            optional_is(
+                said, "cause", lambda x: x in ("not_me", "wrong_fields", "wrong_purpose", "other")
+            ),
+            optional_is(said, "outcome", lambda x: x in ("upheld", "rejected", "withdrawn")),
+            # Who decides over somebody else says why.
+            said.get("outcome") in (None, "withdrawn") or "text" in said,
+            whole(said["iat"], 1, LAST_SECOND),
+        )
+
+    return check
+
+
+FORMS = {
+    "dc+sd-jwt": check_certificate,
+    "certledger-status+jwt": check_status,
+    "certledger-grant+jwt": check_grant,
+    "certledger-revocation+jwt": check_revocation,
+    "certledger-lookup+jwt": check_lookup,
+    "certledger-enrolment+jwt": check_enrolment,
+    "certledger-claim+jwt": check_claim,
+    "certledger-invitation+jwt": check_invitation,
+    "certledger-dispute+jwt": check_words(["seq", "cause"], ["text"]),
+    "certledger-question+jwt": check_words(["to", "text"]),
+    "certledger-answer+jwt": check_words(["seq", "text"]),
+    "certledger-resolution+jwt": check_words(["outcome"], ["text"]),
+}
+
+
+def is_closed(entry):
+    """The members of its kind and no others."""
+    present = set(entry) & set(OPTIONAL)
+    for form in ENTRIES[entry["kind"]]:
+        required = {word for word in form.split() if not word.endswith("?")}
+        if required <= present <= {word.rstrip("?") for word in form.split()}:
+            return "decision" not in entry or (entry["decision"] == "refused") == (
+                "reason" in required
+            )
+    return False
 
 
 def says_same(entry, typ, said):
@@ -533,30 +779,25 @@ def says_same(entry, typ, said):
             and entry.get("state") == AFTER[said["action"]]
         )
     if kind == "grant":
-        check_grant_form(said)
         mine = said["grant_id"], said["grantee"]["department"], said["purpose"]["service_item"]
-        return mine == tuple(entry.get(x) for x in ("grant", "department", "service_item"))
+        (first, *others) = [item["certificate_id"] for item in said["certificates"]]
+        return (*mine, None if others else first) == tuple(
+            entry.get(x) for x in ("grant", "department", "service_item", "certificate")
+        )
     if kind == "revocation":
         return said["grant_id"] == entry.get("grant") and entry.get("state") == "revoked"
     if kind == "lookup":
         ((how, what),) = said["presented"].items()
-        require(how in ("code", "spoken", "grant_id", "request_id"), "presented")
-        require(isinstance(said["fields"], list), "fields")
-        named = said.get("certificate_id")
+        named = [x for x in (said.get("certificate_id"), entry.get("certificate")) if x is not None]
         return (
             said["service_item"] == entry.get("service_item")
             and said.get("staff") == entry.get("staff")
-            and isinstance(said["business_number"], str)
-            and all(isinstance(item, str) for item in said["fields"])
             and (how != "grant_id" or entry.get("grant") in (None, what))
-            and (named is None or isinstance(named, str))
-            and (named is None or entry.get("certificate") in (None, named))
-            and "decision" in entry
-            and (entry["decision"] == "refused") == ("reason" in entry)
+            and len(set(named)) < 2
         )
     if kind == "enrolment":
         kid = thumbprint(said["jwk"])
-        if kid != entry.get("subject"):
+        if kid != entry.get("subject") or "state" in entry:
             return False
         if "invitation" in said:
             return kid == entry["actor"]
@@ -574,14 +815,11 @@ def says_same(entry, typ, said):
             entry.get("subject"),
             entry.get("reason"),
             entry.get("state"),
-        ) and integer(said["seq"])
+        )
     if kind in ("question", "answer"):
-        check_words(said, {"to"} if kind == "question" else {"seq"})
-        if kind == "question" and said["to"] != entry.get("reason"):
-            return False
-        require(said.get("to") in (None, "holder", "department"), "asked")
-        require(integer(said.get("seq", 0)), "seq")
-        return (said["dispute_id"], "open") == (entry.get("subject"), entry.get("state"))
+        return (said["dispute_id"], "open") == (entry.get("subject"), entry.get("state")) and (
+            said.get("to", entry.get("reason")) == entry.get("reason")
+        )
     return (said["dispute_id"], said["outcome"]) == (entry.get("subject"), entry.get("state"))
 
 
@@ -642,6 +880,7 @@ class Verifier:
         used = set()
         for line in self.lines:
             entry, token = line["entry"], line.get("statement")
+            require(is_closed(entry), "members of the entry")
             if token is None:
                 continue
             typ, kid, said = open_statement(token, keys)
@@ -650,6 +889,7 @@ class Verifier:
             require(kid == entry["actor"] and typ in TYPES[entry["kind"]], "actor or kind")
             require(abs(entry["time"] - 1000 * said["iat"]) <= 900_000, "time of signing")
             try:
+                FORMS[typ](said)
                 require(says_same(entry, typ, said), "entry says otherwise")
             except (KeyError, TypeError, ValueError, AttributeError):
                 raise No("form of a statement") from None
@@ -720,7 +960,8 @@ class Verifier:
         require(isinstance(fields, list) and len(fields) >= 15, "header")
         require(isinstance(fields[2], bytes) and isinstance(fields[3], bytes), "header")
         require(len(fields[2]) == 20 and len(fields[3]) == 32, "header")
-        return number_of(fields[8]), number_of(fields[11]), fields[3]
+        require(isinstance(fields[0], bytes) and len(fields[0]) == 32, "header")
+        return number_of(fields[8]), number_of(fields[11]), fields[3], fields[0]
 
     def word(self, header, contract, slot):
         trusted = self.trust["contracts"][contract]
@@ -750,6 +991,18 @@ class Verifier:
         require(head >> 64 > self.entries[-1]["seq"], "not yet recorded by that block")
         latest = 1000 * then[1] + 999 + 60_000
         require(all(entry["time"] <= latest for entry in self.entries), "block before entry")
+        encoded = unb64(self.bundle["before"])
+        before = self.header(unrlp(encoded))
+        require(before[0] == then[0] - 1, "not the block before")
+        sealed = self.trust["chain"]["seal"] == "certledger-seal-1"
+        require(not sealed or keccak(encoded) == then[3], "not the block before")
+        size = self.word(before, "checkpoint_log", self.mapped(3, self.log_id)) >> 64
+        is_lookup = self.about["kind"] == "lookup"
+        first = self.about["seq"] if is_lookup else self.entries[-1]["seq"]
+        require(size <= first, "recorded earlier")
+        for entry in self.entries:
+            timely = entry["time"] >= 1000 * before[1] - 60_000
+            require(entry["seq"] < size or timely, "dated back")
 
     def keys(self):
         if not self.headers:
@@ -879,6 +1132,8 @@ class Verifier:
                 "field_not_granted": not set(said["fields"]) <= set(fields),
             }
             if not released:
+                require(how != "request_id" or what == grant.get("request_id"), "another grant")
+                require(how != "grant_id" or what == grant["grant_id"], "another grant")
                 require(objections.get(entry["reason"], True), "refused wrongly")
                 continue
             require(not any(objections.values()), f"not covered: {objections}")
@@ -893,7 +1148,6 @@ class Verifier:
             if self.known(issued):
                 dates = self.said[issued["seq"]]
                 nbf, exp = dates.get("nbf"), dates.get("exp")
-                require(all(at is None or type(at) is int for at in (nbf, exp)), "dates")
                 require(nbf is None or entry["time"] >= 1000 * nbf, "not yet valid")
                 require(exp is None or entry["time"] < 1000 * exp, "expired")
 
@@ -906,6 +1160,28 @@ class Verifier:
         for entry in changes:
             for name in ("certificate", "department"):
                 require(entry.get(name) == issued.get(name), "another's change of status")
+        shown = self.replayed(changes)
+        if not self.headers:
+            return
+        now = self.registered(self.headers[0], issued)
+        subject = self.bundle["subject"]["kind"]
+        if subject == "certificate":
+            require(now == shown, "the registry holds something else")
+            return
+        then = now if now == ("active", 0) else self.registered(self.headers[-1], issued)
+        if subject == "dispute":
+            if now != ("active", 0):
+                self.unproven.append("status")
+            return
+        require(then == shown, "the registry holds something else")
+        if self.about["decision"] == "released":
+            earlier = [x for x in changes if x["seq"] < self.about["seq"]]
+            require(self.replayed(earlier)[0] == "active", "released while not active")
+            require(all(x["reason"] != "erase" for x in earlier), "released after erasing")
+
+    @staticmethod
+    def replayed(changes):
+        """State and last digest, as the registry would have them."""
         state, last = "active", 0
         for entry in changes:
             action = entry.get("reason")
@@ -921,28 +1197,7 @@ class Verifier:
             if action != "erase":
                 state = AFTER[action]
                 last = int.from_bytes(unb64url(entry["statement"]), "big")
-        if not self.headers:
-            return
-        now = self.registered(self.headers[0], issued)
-        subject = self.bundle["subject"]["kind"]
-        if subject == "certificate":
-            require(now == (state, last), "the registry holds something else")
-            return
-        if now == ("active", 0):
-            return
-        then, digest = self.registered(self.headers[-1], issued)
-        if subject == "lookup" and self.about["decision"] == "released" and then != "active":
-            later = [x for x in changes if x["seq"] > self.about["seq"]]
-            digests = [int.from_bytes(unb64url(x["statement"]), "big") for x in later]
-            require(digest in digests, "released while not active")
-            self.unproven.append("status")
-        elif subject == "lookup" and self.about["decision"] == "released" and digest:
-            earlier = [x for x in changes if x["seq"] < self.about["seq"]]
-            digests = [int.from_bytes(unb64url(x["statement"]), "big") for x in earlier]
-            if digest not in digests:
-                self.unproven.append("status")
-        elif subject == "dispute":
-            self.unproven.append("status")
+        return state, last
 
     def registered(self, header, issued):
         base = self.mapped(3, unb64url(issued["statement"]))

@@ -161,7 +161,7 @@ class Evil:
     """What a dishonest operator would record: whatever it is told, decided by nobody."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
-        return [batch.record(request, request.extra, None) for request in requests]
+        return [batch.place(request, request.extra, None) for request in requests]
 
     def recall(self, *_: Any) -> None:
         return None
@@ -342,7 +342,8 @@ def test_dispute_is_proven_with_what_is_disputed(scene: Scene) -> None:
         assert report is not None
         assert report.verdict == "verified"
         told = report.facts["dispute"]
-        assert (told["disputed"]["kind"], told["state"]) == (kind, state)
+        assert (told["disputed"]["kind"], told["resolution"]["outcome"]) == (kind, state)
+        assert "state" not in report.facts["entry"]
         asked = [(question["to"], "answer" in question) for question in told["questions"]]
         expected = [("department", True), ("holder", True), ("department", False)]
         assert asked == (expected if kind == "lookup" else [])
@@ -787,8 +788,8 @@ def released(scene: Scene, fields: Sequence[str] = ("name",), **changes: Any) ->
         ({"staff": "staff-2"}, "entry.says_otherwise"),
         ({"staff": None}, "entry.says_otherwise"),
         ({"card": "spare"}, "grant.certificate_not_in_grant"),
-        ({"decision": None}, "entry.says_otherwise"),
-        ({"reason": "wrong_site"}, "entry.says_otherwise"),
+        ({"decision": None}, "entry.members"),
+        ({"reason": "wrong_site"}, "entry.members"),
         ({"decision": Decision.REFUSED, "reason": "wrong_site"}, "grant.refused_wrongly"),
         ({"decision": Decision.REFUSED, "reason": "grant_expired"}, "grant.refused_wrongly"),
     ],
@@ -1002,12 +1003,7 @@ def test_active_after_restoring_says_nothing_of_the_time_before(scene: Scene) ->
     report = examined(scene.bundle("lookup", seq, "auditor"), scene.trust)
     assert failed(report) == {"status.not_active"}
     late = scene.bundle("lookup", seq, "auditor", by=Late)
-    report = examined(late, scene.trust)
-    assert checks(report)["status"] == ("not_proven", "status.changed_at_once")
-    assert report is not None
-    assert "status" not in report.facts
-    other = INDEPENDENT.verify(written(late), written(scene.trust.to_json()))
-    assert other == ("verified", "status")
+    assert failed(examined(late, scene.trust)) == {"recorded.earlier", "status.not_active"}
 
 
 def test_release_after_restoring_is_proven_by_the_change_before_it(scene: Scene) -> None:
@@ -1016,11 +1012,11 @@ def test_release_after_restoring_is_proven_by_the_change_before_it(scene: Scene)
     scene.builder.status(names["restored"], "restore")
     shown = {"grant_id": names["grant-restored"]}
     seq = released(scene, shown=shown, card="restored", grant=names["grant-restored"])
-    for by in (Gatherer, Late):
-        bundle = scene.bundle("lookup", seq, "auditor", by=by)
-        report = examined(bundle, scene.trust)
-        assert checks(report)["status"] == ("proven", "status.as_of")
-        assert INDEPENDENT.verify(written(bundle), written(scene.trust.to_json()))[1] == ""
+    report = examined(scene.bundle("lookup", seq, "auditor"), scene.trust)
+    assert checks(report)["status"] == ("proven", "status.as_of")
+    released(scene)  # so that there is a newer anchor
+    late = scene.bundle("lookup", seq, "auditor", by=Late)
+    assert failed(examined(late, scene.trust)) == {"recorded.earlier"}
 
 
 def test_key_that_enrolled_itself_is_found(scene: Scene) -> None:

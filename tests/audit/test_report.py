@@ -241,7 +241,7 @@ def test_codes_without_a_name_stand_for_themselves() -> None:
         ("certificate", "suspended", "时为“暂停使用”", "the certificate is suspended"),
         ("grant", "withdrawn", "撤回该授权。", "withdrew the grant on"),
         ("grant", "direct", "证据中没有撤回记录。", "holds no withdrawal."),
-        ("dispute", "dispute-open", "异议尚未办结。", "the dispute is open."),
+        ("dispute", "dispute-open", "没有出示处理结论", "No resolution is shown here"),
         ("dispute", "dispute-upheld", "审计员认定异议成立。", "found for the holder."),
         ("dispute", "dispute-withdrawn", "持证人撤回异议。", "took the dispute back."),
         (

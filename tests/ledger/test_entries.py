@@ -8,11 +8,15 @@ from typing import Any
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc.jwk import ECKey
 
-from ledger.entries import Decision, Entry, EventKind
+from ledger.batch import Batch, Request
+from ledger.directory import Enrolled, Role
+from ledger.entries import FORMS, OPTIONAL, STATES, Decision, Draft, Entry, EventKind
 from ledger.merkle import leaf_hash, node_hash
 from ledger.notes import Checkpoint, NoteKey, sign_checkpoint
 from ledger.receipts import AnchorReference, Published, Receipt, ReceiptError, verify_receipt
+from ledger.statements import Kind, sign, verify
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "entries.json").read_text("utf-8"))
 LOG = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -28,6 +32,9 @@ def entry(**changes: Any) -> Entry:
         "statement_digest": bytes(range(32)),
         "salt": bytes(16),
         "terminal": "counter-1",
+        "site": "hall-east",
+        "department": "D1",
+        "service_item": "hotel-check-in",
         "decision": Decision.REFUSED,
         "reason": "wrong_site",
         "holder": "H1",
@@ -50,7 +57,7 @@ def test_the_holder_is_beside_the_entry_and_not_in_it() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"v": 2},
+        {"v": 1},
         {"kind": "party"},
         {"seq": None},
         {"extra": 1},
@@ -105,3 +112,38 @@ def test_a_receipt_with_anything_changed_proves_nothing() -> None:
         verify_receipt({}, VERIFIER)
     with pytest.raises(ReceiptError):
         verify_receipt(good, NoteKey("other.example", VERIFIER.public))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decision": None},
+        {"reason": None},
+        {"site": None},
+        {"subject": "whoever"},
+        {"state": "active"},
+        {"decision": Decision.RELEASED, "reason": None},
+        {"kind": EventKind.GRANT},
+    ],
+)
+def test_an_entry_with_members_of_another_kind_is_not_made(changes: dict[str, Any]) -> None:
+    assert entry().closed
+    other = entry(**changes)
+    assert not other.closed
+    key = ECKey.generate_key("P-256", private=True)
+    token = sign(Kind.LOOKUP, {"iat": 1, "jti": "j" * 16}, key, key.thumbprint())
+    actor = Enrolled(kid=key.thumbprint(), role=Role.TERMINAL)
+    names = list(Draft.__dataclass_fields__)
+    draft = Draft(**{name: getattr(other, name) for name in names})
+    batch: Any = Batch(None, 0, 0)  # type: ignore[arg-type]  # nothing gets as far as the database
+    with pytest.raises(ValueError, match="other members"):
+        batch.record(Request(verify(token, key), actor), draft)
+    assert batch.appended == []
+
+
+def test_every_kind_has_its_forms() -> None:
+    assert set(FORMS) == set(EventKind)
+    for kind, forms in FORMS.items():
+        for form in forms:
+            assert {word.partition("=")[0].rstrip("?") for word in form.split()} <= set(OPTIONAL)
+            assert (" state" in f" {form}") is any(STATES.get(kind, [])) or kind == "enrolment"

@@ -95,7 +95,7 @@ function provenPanel({ facts: { entry, status, erased, fields, dispute, recorded
     })],
     [t("Content erased"), erased && `${cityTime(erased.time_ms)} (${inEntry(erased.seq)})`],
     [t("Grant number"), entry.grant && mono(entry.grant)],
-    [t("Dispute"), dispute && `${disputeState(dispute.state)} (${inEntry(dispute.disputed.seq)}: ${eventName(dispute.disputed)})`],
+    [t("Dispute"), dispute && `${disputeState(dispute.resolution?.outcome)} (${inEntry(dispute.disputed.seq)}: ${eventName(dispute.disputed)})`],
     [t("Questions about it"), dispute?.questions.map(asked)],
     [t("Entry number"), formatNumber(entry.seq)],
     ...Object.entries(fields ?? {}).map(([name, value]) => [

@@ -27,13 +27,13 @@ const NAMES = {
 export const checkName = (name) => NAMES[name]();
 
 const DISPUTES = {
-  open: () => t("not settled yet"),
   upheld: () => t("upheld"),
   rejected: () => t("rejected"),
   withdrawn: () => t("withdrawn by the holder"),
 };
 
-export const disputeState = (state) => DISPUTES[state]?.() ?? state;
+/** Without an outcome: none is shown, which does not say that there is none. */
+export const disputeState = (outcome) => DISPUTES[outcome]?.() ?? t("no resolution is shown");
 
 /** A time as the city's clock has it, and that it is; `at` is Unix milliseconds, in a number or more. */
 export const cityTime = (at) => t("{time} UTC+8", { time: formatTime(Number(at)) });
@@ -73,6 +73,7 @@ const WORDS = {
   "entry.agrees": () => t("each entry is the record of its statement and says what that says"),
   "entry.other_statement": () => t("the statement is not the one whose digest is in the entry"),
   "entry.other_actor_or_kind": () => t("the entry names another signer or kind than its statement"),
+  "entry.members": () => t("the entry has other members than those of its kind"),
   "entry.says_otherwise": () => t("the entry says something else than its statement"),
   "entry.time_of_signing": () => t("the entry's time is too far from when the statement was signed"),
   "statement.form": () => t("a statement is not of the form of its kind"),
@@ -91,9 +92,11 @@ const WORDS = {
   "anchor.other_root": () => t("the contract does not hold the checkpoint's root at its size"),
   "contract.missing": () => t("there is no contract at the trusted address"),
   "contract.other_code": () => t("the contract at the trusted address has other code"),
-  "recorded.by": (v) => t("all of these entries were on the chain by block {block}, sealed at {time}; the entry itself says {entry_time}", v),
+  "recorded.by": (v) => t("all of these entries were on the chain by block {block}, sealed at {time}, and not by the block before it; the entry itself says {entry_time}", v),
   "recorded.later": () => t("by the block that should show it, the entries were not on the chain"),
   "recorded.time": () => t("the block's time lies before an entry that it is to have recorded"),
+  "recorded.earlier": () => t("the block before the one that is shown as the first with these entries had them already"),
+  "recorded.backdated": () => t("an entry says a time of more than a minute before a block that did not have it yet"),
   "recorded.order": () => t("the blocks are not in order"),
   "proof.missing": () => t("a proof of the chain's state has a gap: a part of it is missing or altered"),
   "proof.repeated": () => t("a part of a proof of the chain's state is there twice"),
@@ -136,12 +139,11 @@ const WORDS = {
   "grant.certificate_not_yet_valid": () => t("released before the certificate was valid"),
   "grant.certificate_expired": () => t("released after the certificate had expired"),
   "status.never_changed": (v) => t("by the status registry, the certificate was never suspended, revoked or replaced up to block {block} ({time})", v),
-  "status.as_of": (v) => t("by the status registry, as of block {block} ({time}) the certificate was: {state}; as of block {now}: {state_now}", v),
-  "status.as_shown": (v) => t("by the status registry, as of block {block} ({time}) the certificate is: {state}, by the last change that is shown; whether a suspension that was lifted is left out, this does not show", v),
+  "status.as_of": (v) => t("by the changes that are shown, the last of which is the one that the status registry has as of block {block} ({time}), at the lookup the certificate was: {state}; as of block {now}: {state_now}", v),
+  "status.as_shown": (v) => t("by the status registry, as of block {block} ({time}) the certificate is: {state}, by the last change that is shown; whether a suspension that was lifted, or an erasure of the content, is left out, this does not show", v),
   "status.erased": (v) => t("the content was erased, recorded in entry {seq}; by the status registry, as of block {block} ({time}) the certificate is: {state}", v),
-  "status.changed_at_once": (v) => t("as of block {block} ({time}) the certificate was: {state}, by a change that is not shown to have come before the lookup; what it was at the lookup, the registry does not show there", v),
   "status.later": (v) => t("by the status registry, as of block {block} ({time}), later than the lookup, the certificate was: {state}; evidence of the lookup itself shows it as of then", v),
-  "status.not_active": () => t("by the status registry, the certificate was not active when it was released"),
+  "status.not_active": () => t("by the changes that are shown, the certificate was not active, or its content erased, when it was released"),
   "status.not_as_shown": () => t("the status registry holds another state or another last change than is shown"),
   "status.illegal": () => t("a change of status is not one of the life cycle"),
   "status.no_certificate": () => t("the certificate's issue is not in the file"),
@@ -151,7 +153,8 @@ const WORDS = {
   "disclosure.not_issued": () => t("a disclosed field is not the one that the issuer signed"),
   "disclosure.not_released": () => t("a disclosed field was not released by this lookup"),
   "disclosure.repeated": () => t("a field is disclosed twice"),
-  "dispute.agrees": (v) => t("the dispute is of entry {seq}, signed by a holder's device; as far as is shown here it is: {state}", v),
+  "dispute.agrees": (v) => t("the dispute is of entry {seq}, signed by a holder's device; its resolution is shown: {state}", v),
+  "dispute.resolution_not_shown": (v) => t("the dispute is of entry {seq}, signed by a holder's device; no resolution is shown here, which does not say that there is none", v),
   "dispute.other_entry": () => t("the dispute is of another entry, or what followed it of another dispute"),
   "dispute.question": () => t("a question or an answer came after the resolution, or the answer is of another question, a second one or not by who was asked"),
   "complete.needed": () => t("every key and every proof in the file was needed"),
@@ -162,10 +165,10 @@ const WORDS = {
 
 const LIMITS = {
   holder: () => t("that the devices which signed the grant, its revocation, the dispute, an answer or its withdrawal are of one person, and of the one whom the certificate is about: the ledger checked it and its operator can prove it, but showing it here would take the person's number"),
-  absence: () => t("that something was not recorded: that the grant had not been revoked or frozen, the holder's device not revoked, the code not used before, the uses not exhausted, no other question asked"),
+  absence: () => t("that something was not recorded: that the grant had not been revoked or frozen, the holder's device not revoked, the code not used before, the uses not exhausted, the content not erased, the dispute not resolved, no other question asked"),
   allowance: () => t("that the service item may ask for these fields at all: that is in the public catalogue"),
   validity: () => t("that the certificate was within its own dates, where the issuer's statement does not have them in the clear: the ledger held the lookup against them before it released anything, and its full check does so again; showing them here would tell what was not granted"),
-  time: () => t("the very moment: an entry's time is the log's word, bounded from above by the time of the block that is named above"),
+  time: () => t("the very moment: an entry's time is the log's word, bounded by the block that recorded it and by the one before that, with a minute each for clocks; where that one is much older, because the chain was idle, it bounds little"),
 };
 
 export const limitWords = (name) => LIMITS[name]();

@@ -1,4 +1,4 @@
-// The evidence bundle and the trust file, version 1: reading them strictly, as audit/bundle.py.
+// The evidence bundle, version 2, and the trust file, version 1: reading them strictly, as audit/bundle.py.
 //
 // Written down in docs/evidence.md. Unknown members, second spellings of the same bytes and parts
 // beyond their bounds are broken input. Whether anything in it is true is for protocol.js.
@@ -23,10 +23,10 @@ const KINDS = ["issue", "status", "grant", "revocation", "lookup", "dispute", "q
 /** Entries whose statement, sent again, may still have an answer worth having. */
 const MAY_WITHHOLD = ["lookup", "grant"];
 const REQUIRED = ["v", "seq", "time", "kind", "actor", "statement", "salt"];
-const OPTIONAL = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff", "subject",
+export const OPTIONAL = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff", "subject",
   "state", "decision", "reason"];
 
-/** Not a bundle, or not a trust file, of version 1: nothing was verified. */
+/** Not a bundle, or not a trust file, of these versions: nothing was verified. */
 export class BundleError extends Error {}
 
 function require(holds, message) {
@@ -51,8 +51,8 @@ function load(bytes) {
 /** The bundle in a file's bytes; throws BundleError. */
 export function readBundle(bytes) {
   const top = members(load(bytes), "bundle",
-    ["v", "kind", "subject", "entries", "keys", "disclosures", "checkpoint", "blocks", "nodes"]);
-  require(top.v === 1, "v must be 1");
+    ["v", "kind", "subject", "entries", "keys", "disclosures", "checkpoint", "blocks", "before", "nodes"]);
+  require(top.v === 2, "v must be 2");
   require(top.kind === "certledger-evidence", "kind must be certledger-evidence");
   const lines = list(top.entries, "entries").map(readLine);
   require(lines.length, "entries must not be empty");
@@ -68,6 +68,7 @@ export function readBundle(bytes) {
     disclosures: list(top.disclosures, "disclosures").map((item) => text(item, "disclosures")),
     checkpoint: top.checkpoint,
     blocks,
+    before: bytesOf(top.before, "before", MAX_HEADER),
     nodes: list(top.nodes, "nodes").map((item) => bytesOf(item, "nodes", MAX_NODE)),
   };
 }
@@ -130,7 +131,7 @@ function readLine(value) {
 
 function readEntry(value) {
   const top = members(value, "entry", REQUIRED, OPTIONAL);
-  require(top.v === 1, "not an entry of version 1");
+  require(top.v === 2, "not an entry of version 2");
   require(isCount(top.seq) && isCount(top.time), "entry: a number is not one");
   for (const name of Object.keys(top)) {
     require(["v", "seq", "time"].includes(name) || typeof top[name] === "string", `entry: ${name} must be a text`);

@@ -3,19 +3,58 @@
 // that an honest ledger records.
 
 import { base64url, fromBase64, sameBytes, sha256, utf8 } from "../../../core/bytes.js";
-import { isKey } from "./bundle.js";
+import { OPTIONAL } from "./bundle.js";
+import { toNumber } from "./curves.js";
 import { Failed, FormError } from "./faults.js";
 import { JsonError, readJson } from "./json.js";
-import { formed, isObject, readAnswer, readDispute, readGrant, readQuestion, readResolution } from "./payloads.js";
+import {
+  formed, isObject, readAnswer, readCertificate, readClaim, readDispute, readEnrolment, readGrant, readInvitation,
+  readLookup, readQuestion, readResolution, readRevocation, readStatus,
+} from "./payloads.js";
 
 /** Seconds between `iat` and the entry. */
 const MAX_AGE = 900;
 
-const STATEMENTS = {
-  issue: ["dc+sd-jwt"],
-  enrolment: ["certledger-enrolment+jwt", "certledger-claim+jwt"],
+const CLAIM = "certledger-claim+jwt";
+const STATEMENTS = { issue: ["dc+sd-jwt"], enrolment: ["certledger-enrolment+jwt", CLAIM] };
+export const isClaim = (statement) => statement.kind === CLAIM;
+
+const LOOKED_UP = "grant terminal site department service_item certificate? staff?";
+const GRANTED = "grant department service_item certificate?";
+const ABOUT_A_DISPUTE = [`subject state reason ${LOOKED_UP}`, `subject state reason ${GRANTED}`];
+/** The optional members of each kind of entry: one of these forms. As ledger/entries.py. */
+const ENTRIES = {
+  enrolment: ["subject", "subject department", "subject department site", "subject department site terminal",
+    "subject state"],
+  invitation: ["subject", "subject department", "subject department site terminal"],
+  issue: ["certificate department state"],
+  status: ["certificate department state reason"],
+  grant: [GRANTED],
+  revocation: ["grant state"],
+  lookup: ["terminal site department service_item staff? decision=released certificate grant",
+    "terminal site department service_item staff? decision=refused reason certificate? grant?"],
+  dispute: ABOUT_A_DISPUTE,
+  question: ABOUT_A_DISPUTE,
+  answer: ABOUT_A_DISPUTE,
+  resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
 };
-export const isClaim = (statement) => statement.kind === STATEMENTS.enrolment[1];
+const STATES = {
+  enrolment: [null, "revoked"], issue: ["active"], status: ["active", "suspended", "revoked", "superseded", "erased"],
+  revocation: ["revoked"], dispute: ["open"], question: ["open"], answer: ["open"],
+  resolution: ["upheld", "rejected", "withdrawn"],
+};
+
+/** Whether it has exactly the members of its kind. */
+export function isClosed(entry) {
+  const present = OPTIONAL.filter((name) => entry[name] !== null);
+  const fits = ENTRIES[entry.kind].some((form) => {
+    const words = form.split(" ").map((word) => /^(\w+)(?:=(\w+))?(\?)?$/.exec(word).slice(1));
+    const known = words.map(([name]) => name);
+    return present.every((name) => known.includes(name)) && words.every(([name, value, optional]) =>
+      (optional || present.includes(name)) && (!value || entry[name] === value));
+  });
+  return fits && (STATES[entry.kind] ?? [null]).includes(entry.state);
+}
 
 const AFTER = { suspend: "suspended", restore: "active", revoke: "revoked", supersede: "superseded", erase: "erased" };
 const MAY = { suspend: ["active"], restore: ["suspended"], revoke: ["active", "suspended"], supersede: ["active"] };
@@ -43,7 +82,7 @@ export async function agrees(entry, statement) {
     throw new Failed("entry.time_of_signing", seq);
   }
   try {
-    if (await AGREE[kind](entry, statement.payload)) return;
+    if (await AGREE[kind](entry, statement.payload, statement.kind)) return;
   } catch (error) {
     throw error instanceof FormError ? new Failed("statement.form", seq) : error;
   }
@@ -51,43 +90,39 @@ export async function agrees(entry, statement) {
 }
 
 const AGREE = {
-  issue: (entry, payload) => need(payload, "certificate_id") === entry.certificate
-    && need(payload, "iss") === `urn:certledger:department:${entry.department ?? ""}`
-    && entry.state === "active",
+  issue(entry, payload) {
+    const { certificate_id: certificate, iss } = readCertificate(payload);
+    return same([certificate, iss, "active"],
+      [entry.certificate, `urn:certledger:department:${entry.department ?? ""}`, entry.state]);
+  },
   status(entry, payload) {
-    const action = need(payload, "action");
-    formed(typeof action === "string" && Object.hasOwn(AFTER, action));
-    return need(payload, "certificate_id") === entry.certificate && action === entry.reason
-      && entry.state === AFTER[action];
+    const { certificate_id: certificate, action } = readStatus(payload);
+    return same([certificate, action, AFTER[action]], [entry.certificate, entry.reason, entry.state]);
   },
   grant(entry, payload) {
     const grant = readGrant(payload);
-    return same([grant.grantId, grant.department, grant.serviceItem],
-      [entry.grant, entry.department, entry.service_item]);
+    const [first, ...others] = grant.fields.keys();
+    return same([grant.grantId, grant.department, grant.serviceItem, others.length ? null : first],
+      [entry.grant, entry.department, entry.service_item, entry.certificate]);
   },
-  revocation: (entry, payload) => need(payload, "grant_id") === entry.grant && entry.state === "revoked",
+  revocation: (entry, payload) => same([readRevocation(payload).grant_id, "revoked"], [entry.grant, entry.state]),
   lookup(entry, payload) {
-    const [shown, name] = presented(payload);
-    const certificate = given(payload, "certificate_id");
-    return need(payload, "service_item") === entry.service_item
-      && given(payload, "staff") === entry.staff
-      && typeof need(payload, "business_number") === "string"
-      && texts(need(payload, "fields"))
-      && ["code", "spoken", "grant_id", "request_id"].includes(shown)
+    const asked = readLookup(payload);
+    const [shown, name] = presented(asked);
+    const certificate = given(asked, "certificate_id");
+    return asked.service_item === entry.service_item
+      && given(asked, "staff") === entry.staff
       && (shown !== "grant_id" || entry.grant === null || entry.grant === name)
-      && (certificate === null || (typeof certificate === "string" && [null, certificate].includes(entry.certificate)))
-      && entry.decision !== null
-      && (entry.decision === "refused") === (entry.reason !== null);
+      && (certificate === null || [null, certificate].includes(entry.certificate));
   },
-  async enrolment(entry, payload) {
-    const jwk = need(payload, "jwk");
-    formed(isObject(jwk) && isKey(jwk));
+  async enrolment(entry, payload, kind) {
+    const { jwk } = kind === CLAIM ? readClaim(payload) : readEnrolment(payload);
     const kid = await thumbprint(jwk);
-    if (kid !== entry.subject) return false;
+    if (kid !== entry.subject || entry.state !== null) return false;
     // What a claim makes of its key, the invitation says.
-    return "invitation" in payload ? kid === entry.actor : isPost(entry, payload);
+    return kind === CLAIM ? kid === entry.actor : isPost(entry, payload);
   },
-  invitation: (entry, payload) => need(payload, "code_sha256") === entry.subject && isPost(entry, payload),
+  invitation: (entry, payload) => readInvitation(payload).code_sha256 === entry.subject && isPost(entry, payload),
   dispute(entry, payload) {
     const dispute = readDispute(payload);
     return same([dispute.dispute_id, dispute.cause, "open"], [entry.subject, entry.reason, entry.state]);
@@ -104,23 +139,13 @@ const AGREE = {
 };
 
 /** How a lookup showed its grant, and what it showed. */
-function presented(payload) {
-  const shown = need(payload, "presented");
-  formed(isObject(shown) && Object.keys(shown).length === 1);
-  return Object.entries(shown)[0];
-}
-
-function texts(value) {
-  formed(Array.isArray(value));
-  return value.every((item) => typeof item === "string");
-}
+const presented = ({ presented: shown }) => Object.entries(shown)[0];
 
 const postOf = (entry) => [entry.department, entry.terminal, entry.site];
 
 function isPost(entry, payload) {
-  if (need(payload, "what") === "holder") return same(postOf(entry), [null, null, null]);
-  const post = [need(payload, "institution") ?? null, given(payload, "terminal"), given(payload, "site")];
-  return payload.what === "key" && same(postOf(entry), post);
+  if (payload.what === "holder") return same(postOf(entry), [null, null, null]);
+  return same(postOf(entry), [payload.institution, given(payload, "terminal"), given(payload, "site")]);
 }
 
 /** RFC 7638. */
@@ -183,6 +208,7 @@ export function covers(grant, lookup, payload) {
 /** Whether the reason of a refusal follows from the statements; false where they cannot tell. */
 export function refusedRightly(grant, lookup, payload) {
   const found = new Map(Object.entries(rules(grant, lookup, payload))).get(lookup.reason);
+  if (!wasShown(grant, payload, true)) throw new Failed("grant.grant_unknown", lookup.seq);
   if (found === false) throw new Failed("grant.refused_wrongly", lookup.seq);
   return found === true;
 }
@@ -193,9 +219,9 @@ function meant(grant, payload) {
   return grant.fields.size === 1 ? [...grant.fields.keys()][0] : null;
 }
 
-function wasShown(grant, payload) {
+function wasShown(grant, payload, refused = false) {
   const [shown, name] = presented(payload);
-  if (shown === "grant_id") return name === grant.grantId && grant.mode === "direct";
+  if (shown === "grant_id") return name === grant.grantId && (refused || grant.mode === "direct");
   if (shown === "request_id") return (name ?? null) === grant.requestId;
   return true; // a code: only who has its secret can tell whose it is
 }
@@ -203,9 +229,6 @@ function wasShown(grant, payload) {
 /** The certificate's own dates allow a release at the time of the lookup. */
 export function validThen(certificate, lookup) {
   const [nbf, exp] = [given(certificate, "nbf"), given(certificate, "exp")];
-  for (const instant of [nbf, exp]) {
-    if (instant !== null && !["number", "bigint"].includes(typeof instant)) throw new Failed("statement.form");
-  }
   const time = BigInt(lookup.time);
   if (nbf !== null && time < 1000n * BigInt(nbf)) throw new Failed("grant.certificate_not_yet_valid", lookup.seq);
   if (exp !== null && time >= 1000n * BigInt(exp)) throw new Failed("grant.certificate_expired", lookup.seq);
@@ -243,7 +266,7 @@ function openDisclosure(encoded) {
   }
 }
 
-/** `{state, last}` that changes of status, in order, lead to, and the last that changed it. */
+/** `{state, digest}` that changes of status, in order, lead to, as the registry has them: the digest of the last. */
 export function replay(changes) {
   let [state, last] = ["active", null];
   for (const entry of changes) {
@@ -252,7 +275,7 @@ export function replay(changes) {
     if (!legal || entry.state !== AFTER[action]) throw new Failed("status.illegal", entry.seq);
     if (action !== "erase") [state, last] = [AFTER[action], entry];
   }
-  return { state, last };
+  return { state, digest: last ? toNumber(last.digest) : 0n };
 }
 
 const PLACE = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff"];

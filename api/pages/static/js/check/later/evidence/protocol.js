@@ -26,6 +26,7 @@ const GAPS = [
 const OF_BLOCKS = ["block", "recorded_by", "status"];
 /** What no bundle shows, whatever its checks say. */
 export const LIMITS = ["holder", "absence", "allowance", "validity", "time"];
+const NEVER_CHANGED = { state: "active", digest: 0n };
 const STATES = ["active", "suspended", "revoked", "superseded"];
 
 const ABOUT = {
@@ -59,7 +60,7 @@ const NEEDS = {
 
 /**
  * Run the protocol on the bytes of both files; throws BundleError for what is no bundle, or no trust
- * file, of version 1.
+ * file, of the versions that this verifier knows.
  * @returns {Promise<Report>}
  */
 export async function verifyEvidence(bundle, trust) {
@@ -79,6 +80,7 @@ class Protocol {
   /** Of an engine whose seal this version does not know: what its blocks say is checked, not proven. */
   unsealed = false;
   readBlock = false;
+  failed = false;
 
   constructor(bundle, trust) {
     this.bundle = bundle;
@@ -88,16 +90,18 @@ class Protocol {
 
   async run() {
     const checks = [];
-    for (const [number, name, step] of this.steps()) checks.push(await outcomeOf(number, name, () => this.conditional(step)));
+    for (const [number, name, step] of this.steps()) {
+      checks.push(await outcomeOf(number, name, () => this.conditional(step)));
+      this.failed ||= checks.at(-1).outcome === "failed";
+    }
     if (this.unsealed) for (const name of OF_BLOCKS) delete this.facts[name];
-    const failed = checks.some(({ outcome }) => outcome === "failed");
     const open = checks.some(({ outcome, code }) => outcome === "not_proven" && GAPS.includes(code));
     return {
       subject: { kind: this.bundle.subject.kind, [SUBJECTS[this.bundle.subject.kind]]: this.bundle.subject.name },
-      verdict: failed ? "failed" : open ? "incomplete" : "verified",
+      verdict: this.failed ? "failed" : open ? "incomplete" : "verified",
       checks,
       // Nothing of a forged bundle may be read as if it were a result.
-      facts: failed ? {} : this.facts,
+      facts: this.failed ? {} : this.facts,
     };
   }
 
@@ -198,8 +202,9 @@ class Protocol {
     const faults = [];
     for (const { entry } of this.lines) {
       const statement = this.statements.get(entry.seq);
-      if (!statement) continue;
       try {
+        if (!claims.isClosed(entry)) throw new Failed("entry.members", entry.seq);
+        if (!statement) continue;
         await claims.agrees(entry, statement);
         this.agreed.add(entry.seq);
       } catch (error) {
@@ -283,8 +288,28 @@ class Protocol {
     if (sizeInHead(head) <= newest) throw new Failed("recorded.later", newest);
     const latest = 1000n * then.time + 999n + BigInt(CLOCK_STEP);
     for (const { entry } of this.lines) if (entry.time > latest) throw new Failed("recorded.time", entry.seq);
+    await this.notBefore(then);
     this.facts.recorded_by = blockShown(then);
     return ["recorded.by", { block: toSafe(then.number), time: toSafe(then.time), entry_time_ms: this.about().time }];
+  }
+
+  /**
+   * The block before did not have what this one recorded, which bounds its time from below: nobody had a
+   * reason to keep it for longer than the clocks may be off.
+   */
+  async notBefore(then) {
+    const before = readHeader(this.bundle.before);
+    const follows = before.number === then.number - 1n;
+    // Engines that hash their headers in another way have no seal that is known here either.
+    if (!follows || !(this.unsealed || sameBytes(before.hash, then.parent))) throw new Failed("recorded.order");
+    const size = sizeInHead(this.word(before, this.trust.checkpointLog, headSlot(await this.logId())));
+    const about = this.about();
+    const first = about.kind === "lookup" ? about : this.lines.at(-1).entry;
+    if (size > first.seq) throw new Failed("recorded.earlier", first.seq);
+    const earliest = 1000n * before.time - BigInt(CLOCK_STEP);
+    for (const { entry: { seq, time } } of this.lines) {
+      if (seq >= size && time < earliest) throw new Failed("recorded.backdated", seq);
+    }
   }
 
   // --- 9 to 11: who and when ---------------------------------------------------------------------------
@@ -389,17 +414,15 @@ class Protocol {
         throw new Failed("status.other_issuer", seq);
       }
     }
-    const now = this.registered(this.now(), issued);
-    const replayed = claims.replay(changes);
-    return this.bundle.subject.kind === "certificate"
-      ? this.statusAsShown(now, replayed, changes) : this.statusThen(now, issued, changes);
+    const shown = claims.replay(changes);
+    if (this.bundle.subject.kind === "certificate") return this.statusAsShown(issued, shown, changes);
+    if (this.bundle.subject.kind === "dispute") return this.statusOfDispute(issued);
+    return this.statusThen(issued, shown, changes);
   }
 
-  statusAsShown(now, { state, last }, changes) {
-    if (now.state !== state || now.digest !== (last ? toNumber(last.digest) : 0n)) {
-      throw new Failed("status.not_as_shown");
-    }
-    const told = this.statusFact(state, this.now());
+  statusAsShown(issued, shown, changes) {
+    if (!isSame(this.registered(this.now(), issued), shown)) throw new Failed("status.not_as_shown");
+    const told = this.statusFact(shown.state, this.now());
     const erased = changes.find((entry) => entry.state === "erased");
     if (erased) {
       this.facts.erased = { seq: erased.seq, time_ms: erased.time };
@@ -408,24 +431,35 @@ class Protocol {
     return [changes.length ? "status.as_shown" : "status.never_changed", told];
   }
 
-  statusThen(now, issued, changes) {
-    if (now.state === "active" && now.digest === 0n) {
-      return ["status.never_changed", this.statusFact("active", this.now())];
-    }
-    const [about, then] = [this.about(), this.then()];
-    const { state, digest } = this.registered(then, issued);
-    const asOf = { state, block: toSafe(then.number), time: toSafe(then.time) };
-    if (this.bundle.subject.kind === "dispute") throw new Gap("status.later", asOf);
-    const released = about.decision === "released";
-    const setBy = (fits) => changes.some((entry) => toNumber(entry.digest) === digest && fits(entry));
-    if (released && state !== "active") {
-      if (setBy(({ seq }) => seq > about.seq)) throw new Gap("status.changed_at_once", asOf);
+  /** Its bundle ends with the dispute: what the state was at the lookup is not shown. */
+  statusOfDispute(issued) {
+    if (isSame(this.registered(this.now(), issued), NEVER_CHANGED)) return this.neverChanged();
+    const then = this.then();
+    const { state } = this.registered(then, issued);
+    throw new Gap("status.later", { state, block: toSafe(then.number), time: toSafe(then.time) });
+  }
+
+  /**
+   * All changes that the block which recorded the lookup had are shown; those before the lookup must have
+   * left the certificate one to release from.
+   */
+  statusThen(issued, shown, changes) {
+    const [about, then, now] = [this.about(), this.then(), this.registered(this.now(), issued)];
+    const unchanged = isSame(now, NEVER_CHANGED);
+    if (!isSame(unchanged ? now : this.registered(then, issued), shown)) throw new Failed("status.not_as_shown");
+    const earlier = changes.filter(({ seq }) => seq < about.seq);
+    const { state } = claims.replay(earlier);
+    const erased = earlier.some((entry) => entry.state === "erased");
+    if (about.decision === "released" && (state !== "active" || erased)) {
       throw new Failed("status.not_active", about.seq);
     }
-    // Restored since, perhaps: active then says nothing of the lookup.
-    if (released && digest && !setBy(({ seq }) => seq < about.seq)) throw new Gap("status.changed_at_once", asOf);
-    this.statusFact(state, then);
-    return ["status.as_of", { ...asOf, now: toSafe(this.now().number), state_now: now.state }];
+    if (unchanged) return this.neverChanged();
+    const told = this.statusFact(state, then);
+    return ["status.as_of", { ...told, now: toSafe(this.now().number), state_now: now.state }];
+  }
+
+  neverChanged() {
+    return ["status.never_changed", this.statusFact("active", this.now())];
   }
 
   statusFact(state, header) {
@@ -462,14 +496,18 @@ class Protocol {
     const followed = [...asked, ...answers.map(({ entry }) => entry), ...(resolved ? [resolved] : [])];
     claims.ofDispute(dispute, said, disputed, followed);
     const questions = claims.ofQuestions(asked, answers, disputed, resolved);
-    const { state } = resolved ?? dispute;
-    this.facts.dispute = { disputed: shown(disputed), state, questions };
-    return ["dispute.agrees", { seq: disputed.seq, state }];
+    this.facts.dispute = { disputed: shown(disputed), questions };
+    const { seq } = disputed;
+    // Or left out: that it is open still, nothing here shows.
+    if (!resolved) return ["dispute.resolution_not_shown", { seq }];
+    const { state } = resolved;
+    this.facts.dispute.resolution = { seq: resolved.seq, outcome: state, time_ms: resolved.time };
+    return ["dispute.agrees", { seq, state }];
   }
 
   complete() {
-    const signed = this.lines.filter(({ statement }) => statement !== null);
-    if (!this.headers.length || !this.nodes || this.statements.size < signed.length) throw new Gap("earlier.failed");
+    // What a check that failed would have needed is not known.
+    if (this.failed || !this.headers.length || !this.nodes) throw new Gap("earlier.failed");
     if (this.bundle.keys.length !== this.keysUsed.size || !this.nodes.allNeeded) {
       throw new Failed("complete.superfluous");
     }
@@ -614,10 +652,13 @@ function institutional(entry) {
   return null;
 }
 
-/** The entry without what only proves it. */
-function shown({ written: { v, salt, statement, ...members } }) {
+/** The entry without what only proves it; of a dispute without its state, which may be another by now. */
+function shown({ kind, written: { v, salt, statement, ...members } }) {
+  if (kind === "dispute") delete members.state;
   return members;
 }
+
+const isSame = (one, other) => one.state === other.state && one.digest === other.digest;
 
 /** A number as such where that is exact. */
 const toSafe = (number) => (number <= Number.MAX_SAFE_INTEGER ? Number(number) : number);

@@ -41,15 +41,17 @@ export class Nodes {
   }
 }
 
-/** @returns {{hash, coinbase, stateRoot: Uint8Array, number: bigint, time: bigint}} time in Unix seconds */
+/** @returns {{hash, parent, coinbase, stateRoot: Uint8Array, number: bigint, time: bigint}} time in Unix seconds */
 export function readHeader(encoded) {
   const fields = listed(decodeRlp(encoded));
   if (fields.length < HEADER_FIELDS) fail("header.malformed");
-  const [coinbase, stateRoot, number, time] = [fields[2], fields[3], fields[8], fields[11]];
-  if (!isBytes(coinbase) || !isBytes(stateRoot) || coinbase.length !== 20 || stateRoot.length !== 32) {
-    fail("header.malformed");
-  }
-  return { hash: keccak(encoded), coinbase, stateRoot, number: integer(number), time: integer(time) };
+  const [parent, coinbase, stateRoot] = [[0, 32], [2, 20], [3, 32]].map(([at, size]) => {
+    if (!isBytes(fields[at]) || fields[at].length !== size) fail("header.malformed");
+    return fields[at];
+  });
+  return {
+    hash: keccak(encoded), parent, coinbase, stateRoot, number: integer(fields[8]), time: integer(fields[11]),
+  };
 }
 
 /** `{storageRoot, codeHash}`, null when the state has no account there. */
