@@ -41,6 +41,7 @@ from authz.policy import (
     certificate_of,
     decide,
     names_certificate,
+    names_grant,
 )
 from authz.requests import RequestState
 from authz.service_items import ServiceItems
@@ -173,7 +174,8 @@ class LookupHandler:
         else:
             result = verdict
         released = isinstance(result, Release)
-        if isinstance(result, Refusal) and not names_certificate(result.code):
+        code_of = result.code if isinstance(result, Refusal) else None
+        if grant is not None and not names_certificate(asked, grant, code_of):
             certificate = None
         shelf.settle(lookup, grant_id, code, released=released)
         return batch.record(
@@ -181,7 +183,7 @@ class LookupHandler:
             Draft(
                 kind=EventKind.LOOKUP,
                 certificate=None if certificate is None else certificate.certificate_id,
-                grant=None if grant is None else grant.grant_id,
+                grant=grant.grant_id if grant is not None and names_grant(asked, grant) else None,
                 holder=None if grant is None else shelf.grant_rows[grant.grant_id].holder,
                 terminal=asked.terminal,
                 site=asked.site,
@@ -189,7 +191,7 @@ class LookupHandler:
                 service_item=asked.service_item,
                 staff=asked.staff,
                 decision=Decision.RELEASED if released else Decision.REFUSED,
-                reason=result.code if isinstance(result, Refusal) else None,
+                reason=code_of,
             ),
             result,
         )
@@ -319,7 +321,10 @@ class _Shelf:
         row = self._spoken.get((asked.site, str(lookup.shown)))
         checked(self._connection, store.spoken_codes, row)
         tries, since_ms = _spoken_tries(self._connection, asked.terminal, self._batch.now_ms)
-        if row is None or tries >= SPOKEN_TRIES:
+        granted = None if row is None else self.grants.get(row.grant_id)
+        # Digits are good at one site, which may have become another department's meanwhile.
+        foreign = granted is None or granted.department != asked.department
+        if row is None or foreign or tries >= SPOKEN_TRIES:
             _count_wrong(self._connection, asked.terminal, tries, since_ms)
             return None, None
         if row.tries >= SPOKEN_TRIES or self._batch.now_ms >= row.expires_ms:
@@ -358,6 +363,20 @@ class _Shelf:
             store.remember_codes(self._connection, self._new_codes)
             now_ms = self._batch.now_ms
             store.forget_old_codes(self._connection, now_ms, now_ms // STEP_MS - 10)
+
+
+def grant_shown(connection: Connection, presented: Mapping[str, str]) -> str | None:
+    """The grant behind what was ``presented`` in a lookup whose entry does not name it: for its
+    holder, and for auditors. None where there is none, and for digits, which are forgotten."""
+    (kind, value), table = next(iter(presented.items())), store.grants
+    if kind == "code":
+        rows = ledger_store.rows_by(connection, table, "handle", [parse_code(value).handle])
+    elif kind == "request_id":
+        requests = ledger_store.rows_by(connection, store.access_requests, kind, [value])
+        rows = {row.grant_id: row for row in requests.values() if row.grant_id}
+    else:
+        return None
+    return next((str(row.grant_id) for row in rows.values()), None)
 
 
 def _by_presented(lookups: Sequence[Lookup]) -> dict[Presented, list[str]]:

@@ -281,10 +281,16 @@ CODES: Final[tuple[str, ...]] = (
 )
 
 
-def names_certificate(code: str) -> bool:
-    """Whether a refusal's entry, and so its receipt, names the certificate. Who guesses at a code
-    must not learn from the refusal what kind of certificate is behind it."""
-    return code != "code_invalid"
+def names_grant(request: LookupRequest, grant: Grant) -> bool:
+    """Whether a lookup's entry, and so its receipt, names the grant that was shown: to another
+    department than the grantee only where it named that itself. The holder is told all the same."""
+    return request.department == grant.department or request.presented is Presented.NOTHING
+
+
+def names_certificate(request: LookupRequest, grant: Grant, code: str | None) -> bool:
+    """As `names_grant`, of the certificate; ``code`` is the refusal's. Who guesses at a code, or is
+    another department, must not learn what is behind it."""
+    return request.department == grant.department and code != "code_invalid"
 
 
 def decide(

@@ -23,12 +23,13 @@ from api.auth import FRESH_SECONDS, RESEND_SECONDS
 from api.replies import Reader, ServiceDep, reply
 from api.routes.log import show_lines
 from audit.history import one
-from audit.visibility import READERS, Sight
+from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
+from authz.lookups import grant_shown
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Entry, EventKind
-from ledger.statements import StatementError
+from ledger.statements import StatementError, payload_of
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["entries"])
 
@@ -49,6 +50,7 @@ def read_entry(
             raise StatementError("entry.unknown", "no such entry that concerns you")
         entry, token = found
         actor = _actor(connection, entry.actor)
+        shown = _grant_shown(connection, entry, token, reader)
     (line,) = show_lines(service, [entry], receipts=True)
     receipt, proof_state = line.pop("receipt"), line.pop("proof_state")
     return reply(
@@ -58,8 +60,18 @@ def read_entry(
             "statement": show_statement(entry, token, reader, now=time.time()),
             "receipt": receipt,
             "actor": actor,
+            **({} if shown is None else {"grant_shown": shown}),
         }
     )
+
+
+def _grant_shown(connection: Connection, entry: Entry, token: str, reader: Enrolled) -> str | None:
+    """Whose code another department tried: the entry does not name the grant, for its receipt is
+    that department's."""
+    another = entry.kind is EventKind.LOOKUP and entry.grant is None and entry.holder is not None
+    if not another or reader.role not in TOLD_PSEUDONYMS:
+        return None
+    return grant_shown(connection, payload_of(token)["presented"])
 
 
 def show_statement(entry: Entry, token: str, reader: Enrolled, *, now: float) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from authz.policy import (
     certificate_of,
     decide,
     names_certificate,
+    names_grant,
 )
 from authz.service_items import ServiceItem
 from ledger.directory import Enrolled, Role
@@ -67,8 +68,14 @@ class Lookups:
             raise AgainstRules("it neither releases nor refuses with a known reason")
         return Draft(
             kind=EventKind.LOOKUP,
-            certificate=id_ if row is not None and names_certificate(entry.reason or "") else None,
-            grant=None if grant is None else grant.grant_id,
+            certificate=(
+                id_
+                if grant is not None
+                and row is not None
+                and names_certificate(asked, grant, entry.reason)
+                else None
+            ),
+            grant=grant.grant_id if grant is not None and names_grant(asked, grant) else None,
             holder=None if found is None else found[1],
             terminal=asked.terminal,
             site=asked.site,

@@ -51,6 +51,7 @@ from authz.policy import (
     certificate_of,
     decide,
     names_certificate,
+    names_grant,
 )
 from ledger import store
 from ledger.catalogue import Catalogue
@@ -376,8 +377,10 @@ class Judge:
         elif decision != _REFUSED or reason not in CODES:
             return None
         expected = _members(
-            certificate=id_ if fact is not None and names_certificate(reason or "") else None,
-            grant=grant.grant_id,
+            certificate=(
+                id_ if fact is not None and names_certificate(asked, grant, reason) else None
+            ),
+            grant=grant.grant_id if names_grant(asked, grant) else None,
             terminal=asked.terminal,
             site=asked.site,
             department=asked.department,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from typing import Any
 
 import pytest
 
-from api.client import ServiceError, new_identifier
+from api.client import ServiceError, device_code, new_identifier
+from authz.codes import STEP_MS
 from ledger.statements import Kind
+
+CARD = "resident-identity-card"
 
 
 def code_of(call: Any) -> str:
@@ -117,6 +121,65 @@ def test_a_department_enrols_devices_of_its_own_holders_only(city: Any) -> None:
     person = city.person()
     key = new_signing_key()
     assert city.police.enrol_holder(key, person.number)["subject"] == key.thumbprint()
+
+
+def test_another_department_learns_nothing_from_a_code_that_is_not_for_it(city: Any) -> None:
+    """Neither from the answer, nor from what it reads later; the holder sees who tried."""
+    person = city.person()
+    where = new_hall(city)
+    stale = time.time_ns() // 1_000_000 - 3 * STEP_MS
+    for shown in ("fresh", "stale", "withdrawn", "spoken", "request", "direct"):
+        direct = shown == "direct"
+        granted = city.grant(person, mode="direct" if direct else "scan", max_uses=3)
+        presented = city.scanned(granted) if not direct else {"grant_id": granted["grant_id"]}
+        code, tried = "wrong_department", granted["grant_id"]
+        if shown == "stale":
+            presented, code = {"code": device_code(granted["code"], stale)}, "code_stale"
+        elif shown == "withdrawn":
+            person.device.revoke_grant(granted["grant_id"])
+            code = "grant_revoked"
+        elif shown == "spoken":
+            spoken = person.device.spoken_code(granted["grant_id"], "hall-east")["spoken"]
+            presented = {"spoken": spoken}
+        elif shown == "request":
+            asked = city.east.open_request("hotel-check-in", "B-7", {CARD: ["name"]})
+            found = city.person().device.find_request(asked["code"])
+            approved = person.device.approve_request(found, {person.card: ["name"]})
+            presented, tried = {"request_id": asked["request_id"]}, approved["grant_id"]
+        answer = city.look(presented, by=where)
+        if shown == "spoken":  # not that site's
+            city.refused(answer, "grant_unknown")
+            continue
+        city.refused(answer, code)
+        seq = answer.receipt["entry"]["seq"]
+        told = [answer.body, where.entry(seq), evidence_of(where, seq), list(where.history())]
+        for secret in (person.card, *(() if direct else (tried,))):
+            assert secret not in json.dumps(told), shown
+        # The department whose it is does not hear of it; the holder and an auditor of everything.
+        assert seq not in {line["seq"] for line in city.east.history(limit=50)}
+        for reader in (person.device, city.auditor):
+            line = reader.entry(seq)
+            assert line["entry"] == answer.receipt["entry"]
+            assert line["entry"].get("grant", line.get("grant_shown")) == tried
+            assert seq in {line["seq"] for line in reader.history(kind="lookup", limit=500)}
+            if not direct:
+                assert evidence_of(reader, seq)["subject"] == {"kind": "lookup", "seq": seq}
+
+
+def evidence_of(reader: Any, seq: int) -> dict[str, Any]:
+    about = {"subject": {"kind": "lookup", "seq": seq}}
+    bundle: dict[str, Any] = reader.post("/v1/evidence", about, token=True).json()["bundle"]
+    return bundle
+
+
+def new_hall(city: Any) -> Any:
+    """The counter of another department."""
+    from api.city import credit_code
+
+    code = credit_code(88)
+    city.city.operator.enrol("institution", code=code, name_zh="另一局")
+    city.city.operator.enrol("site", site="hall-88", department=code, name_zh="大厅")
+    return city.new_key("terminal", code, terminal="counter-88", site="hall-88")[1]
 
 
 def test_a_guessed_code_does_not_tell_what_is_behind_it(city: Any) -> None:

@@ -535,6 +535,13 @@ def tell_of_another_department(builder: Builder) -> None:
     post = {"institution": REGISTRY, "terminal": "desk", "site": "desk-1"}
     builder.enrol("operator", what="key", role="terminal", jwk=jwk, **post)
     names["asked-elsewhere"] = builder.ask("registrar")
+    # Whoever is not the grantee is told neither grant nor certificate.
+    for shown in (
+        builder.screen_code(names["scan"]),
+        {"request_id": names["approved"]},
+        {"grant_id": names["direct"]},
+    ):
+        assert builder.look_up(shown, who="registrar").code == "wrong_department"
 
 
 def fill_a_tile(builder: Builder) -> None:
