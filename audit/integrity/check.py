@@ -22,6 +22,7 @@ from audit.integrity.records import records_of
 from audit.integrity.replay import Replay
 from audit.integrity.report import Findings, IntegrityReport
 from audit.integrity.rereading import Chunk
+from audit.integrity.times import Times
 from audit.integrity.tree import TreeCheck
 from ledger.catalogue import Catalogue
 from ledger.database import Database
@@ -60,10 +61,11 @@ def check_ledger(
                 checkpoints = Checkpoints(
                     connection, findings, chain.anchors(log_id), head, origin, log_key
                 )
-                replay = Replay(connection, findings, master, catalogue)
+                times = Times(findings, chain.block_time)
+                replay = Replay(connection, findings, master, catalogue, times.waiting)
                 with engine_check(database) as engine:
                     tree = _check_log(
-                        connection, findings, size, chunks, replay, checkpoints, progress
+                        connection, findings, size, chunks, replay, checkpoints, times, progress
                     )
                     engine.tell(connection, findings)
             if anchored <= size and tree.right_until < anchored and not tree.diverged:
@@ -103,6 +105,7 @@ def _check_log(
     chunks: Iterable[Chunk],
     replay: Replay,
     checkpoints: Checkpoints,
+    times: Times,
     progress: Callable[[int, int], None],
 ) -> TreeCheck:
     """Entries and statements, the tree they make, and what is anchored of it, chunk by chunk."""
@@ -113,6 +116,7 @@ def _check_log(
         replay.chunk(start, end, records_of(findings, chunk, tiles), chunk.premises)
         check_orphans(connection, findings, chunk.missing)
         anchors, rows = checkpoints.anchors_until(end), checkpoints.rows(start, end)
+        times.settle(anchors.values())
         for at in tree.grow(start, chunk.leaves, tiles, anchors.keys() | rows.keys()):
             anchor = anchors.get(at)
             if anchor is not None:

@@ -53,7 +53,9 @@ class Replay:
         findings: Findings,
         master: MasterKey,
         catalogue: Catalogue,
+        times: list[tuple[int, int]],
     ) -> None:
+        """``times``: where sequence number and time of every entry are put, in order."""
         self._connection, self._findings = connection, findings
         self._rereader = Rereader(connection, master, catalogue)
         self.enrolments = enrolments = Enrolments(connection, findings, master)
@@ -89,7 +91,7 @@ class Replay:
             EventKind.GRANT.value: grants.confirm,
             EventKind.LOOKUP.value: lookups.confirm,
         }
-        self._time_ms = 0
+        self._time_ms, self._times = 0, times
 
     def chunk(
         self, start: int, end: int, records: Sequence[Record], premises: Sequence[Premises]
@@ -124,6 +126,7 @@ class Replay:
             and self._confirms[kind](premises)
         ):
             self._time_ms = max(self._time_ms, time_ms)
+            self._times.append((seq, time_ms))
             return
         # Its hash and statement were held against each other already: no tile is needed.
         for record in records_of(self._findings, self._rereader.read(seq, seq + 1), {}):
@@ -151,6 +154,7 @@ class Replay:
                     record.where, "its time is over a minute before an earlier entry's", "time"
                 )
             self._time_ms = max(self._time_ms, entry.time_ms)
+            self._times.append((entry.seq, entry.time_ms))
         if statement is None:
             return
         # An altered statement is named already; what would follow from it names the innocent.

@@ -6,7 +6,7 @@ Not its job: what a checkpoint means (`ledger.log`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eth_hash.auto import keccak
@@ -44,6 +44,8 @@ class Anchor:
     tx_hash: bytes
     block_number: int
     block_hash: bytes
+    #: Of the block, Unix seconds, where the engine says it with the event.
+    time: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -244,4 +246,5 @@ class Checkpoints(Connection):
                     tx_hash=unhexed(log["transactionHash"]),
                     block_number=int(log["blockNumber"], 16),
                     block_hash=unhexed(log["blockHash"]),
+                    time=int(log["blockTimestamp"], 16) if log.get("blockTimestamp") else None,
                 )
