@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from audit.bundle import (
     UNKNOWN_SEAL,
@@ -44,7 +44,7 @@ from audit.evidence import Gathered, Gatherer, Live, trust_of
 from audit.verification import Report, pruned, verify_bundle
 from audit.words import LIMITS, WORDS
 from authz.store import dispute_questions, disputes
-from ledger import layout, store
+from ledger import layout, row_macs, store
 from ledger.batch import Batch, Outcome, Request
 from ledger.chain import StateProof
 from ledger.committer import AnchorPending
@@ -832,11 +832,13 @@ def said_in(scene: Scene, id_: str, who: str, kind: Kind, **changes: Any) -> int
         table = dispute_questions
         if question:
             row = {"seq": seq, "dispute_id": id_, "asked": changes.get("reason", "department")}
-            connection.execute(table.insert(), row)
+            row_macs.put(connection, table, row)
         else:
             free = table.c.answer_seq.is_(None) & (table.c.dispute_id == id_)
-            first = connection.execute(select(func.min(table.c.seq)).where(free)).scalar()
-            connection.execute(table.update().where(table.c.seq == first).values(answer_seq=seq))
+            query = select(table).where(free).order_by(table.c.seq).limit(1)
+            first = connection.execute(query).one_or_none()
+            if first is not None:
+                row_macs.change(connection, table, first, {"answer_seq": seq})
     return seq
 
 
@@ -863,7 +865,8 @@ def test_answer_that_nobody_was_asked_for_is_found(scene: Scene) -> None:
 
     # The line's first dispute was upheld; this one is recorded beside it all the same.
     with builder.database.write() as connection:
-        connection.execute(disputes.update().values(state="rejected"))
+        for row in connection.execute(select(disputes)).all():
+            row_macs.change(connection, disputes, row, {"state": "rejected"})
     question, answer = Kind.QUESTION, Kind.ANSWER
     assert told(("terminal", answer, {})) == set()
     assert told(("issuer", answer, {})) == {"key.institution"}
@@ -1044,19 +1047,18 @@ def test_key_that_enrolled_itself_is_found(scene: Scene) -> None:
     )
     seq = builder.log.size - 1
     with builder.database.write() as connection:
-        connection.execute(
-            store.keys.insert().values(
-                kid=request.statement.kid,
-                jwk=json.dumps(jwk),
-                role=Role.TERMINAL,
-                institution="114403990000009209",
-                terminal="impostor",
-                site="hotel-1",
-                not_before=0,
-                not_after=2**40,
-                seq=seq,
-            )
-        )
+        row = {
+            "kid": request.statement.kid,
+            "jwk": json.dumps(jwk),
+            "role": Role.TERMINAL,
+            "institution": "114403990000009209",
+            "terminal": "impostor",
+            "site": "hotel-1",
+            "not_before": 0,
+            "not_after": 2**40,
+            "seq": seq,
+        }
+        row_macs.put(connection, store.keys, row)
     builder.ring.forget()
     lookup = released(scene, who="impostor", terminal="impostor", site="hotel-1")
     report = examined(scene.bundle("lookup", lookup, "auditor"), scene.trust)
