@@ -255,6 +255,10 @@ class Client:
         own devices."""
         return self.enrol("key_revocation", kid=kid)
 
+    def erase_proof(self, seq: int, ground: str) -> dict[str, Any]:
+        """Destroy what is sealed with entry ``seq``: whose device it is, which file it was."""
+        return self.enrol("proof_erasure", seq=seq, ground=ground)
+
     def enrol_holder(self, key: ECKey, identity_number: str) -> dict[str, Any]:
         """A holder's device; the number is checked and kept sealed."""
         salt, number = os.urandom(32), _holder_number(identity_number)

@@ -50,6 +50,7 @@ STATUS = {
     "import.running": 409,
     "import.unknown": 404,
     "person.unknown": 404,
+    "proof.unknown": 404,
     "entry.unknown": 404,
     "evidence.unknown": 404,
     "evidence.too_large": 422,
@@ -176,7 +177,7 @@ RULES = {
 _NAME = "1 to 64 letters, digits, '.', '_', ':' or '-', beginning with a letter or digit"
 #: What a malformed member should have been, by its name.
 FORMS = {
-    "what": "institution, site, key, key_revocation or holder",
+    "what": "institution, site, key, key_revocation, proof_erasure or holder",
     "role": "issuer, terminal, auditor or operator",
     "mode": "direct, scan or request",
     "code": _NAME,

@@ -279,7 +279,7 @@ class Service:
         """In the order they run in a batch: what forbids comes before what it forbids."""
         forget = self.ring.forget
         return {
-            "enrolment": EnrolmentHandler(self.master, forget),
+            "enrolment": EnrolmentHandler(self.master, forget, self.scrubber.erased),
             "invitation": InvitationHandler(self.master, self.scrubber.erased),
             "claim": ClaimHandler(self.master, self.scrubber.erased),
             "import": ImportHandler(self.master, forget),

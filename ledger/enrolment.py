@@ -6,6 +6,8 @@ Payloads, by ``what``:
 * ``site``: site, department, name_zh, name_en?
 * ``key``: jwk, role, institution, terminal?, site?, not_before?, not_after?
 * ``key_revocation``: kid
+* ``proof_erasure``: seq, ground: what was sealed with that entry, to prove whose device it is, whom
+  an invitation is for or which file an import was of, is destroyed
 * ``holder``: jwk, subject (salted digest of the identity number, which travels beside the
   statement; both are kept sealed, so that fsck can prove whose device it is)
 
@@ -23,7 +25,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from ledger import store
 from ledger.admission import (
@@ -38,14 +40,15 @@ from ledger.admission import (
 )
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.database import upsert
-from ledger.directory import NEVER, Role, enrolled_from_row, may_revoke, not_valid
+from ledger.directory import NEVER, Enrolled, Role, enrolled_from_row, may_revoke, not_valid
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import is_issuer_code
 from ledger.outbox import KeyRevocation
 from ledger.payloads import Members, PayloadError
+from ledger.retention import Ground
 from ledger.row_macs import MAC, change, checked, with_mac
-from ledger.sealing import MasterKey
+from ledger.sealing import ERASED, MasterKey
 from ledger.statements import Statement, StatementError, read_signed_key
 
 #: The institution that runs the service: it is there before anybody can be enrolled.
@@ -54,6 +57,21 @@ OPERATOR_INSTITUTION = "operator"
 
 class EnrolmentError(PayloadError):
     kind = "enrolment"
+
+
+def may_erase_proof(actor: Enrolled, entry: Entry | None) -> bool:
+    """The operator any, a department that of a file which it imported."""
+    if actor.role is Role.ISSUER:
+        own = entry is not None and entry.department == actor.institution
+        return own and entry is not None and entry.kind is EventKind.IMPORT
+    return actor.role is Role.OPERATOR
+
+
+def erased_proof(entry: Entry) -> Draft:
+    """What is recorded when the proof that is sealed with ``entry`` is destroyed."""
+    return Draft(
+        kind=EventKind.ENROLMENT, subject=entry.subject, holder=entry.holder, state="erased"
+    )
 
 
 def _read(
@@ -66,9 +84,16 @@ def _read(
 
 
 class EnrolmentHandler:
-    def __init__(self, master: MasterKey, on_change: Callable[[], None]) -> None:
+    """``on_erased`` as with `ledger.issuing.StatusHandler`."""
+
+    def __init__(
+        self,
+        master: MasterKey,
+        on_change: Callable[[], None],
+        on_erased: Callable[[], None],
+    ) -> None:
         self._master = master
-        self._on_change = on_change
+        self._on_change, self._on_erased = on_change, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         outcomes = one_by_one(requests, partial(self._enrol, batch))
@@ -87,7 +112,7 @@ class EnrolmentHandler:
         # The one before it in this batch may have revoked its key.
         if store.revoked_keys(batch.connection, [request.actor.kid]):
             raise not_valid()
-        if what != "key_revocation":  # that depends on the key
+        if what not in ("key_revocation", "proof_erasure"):  # those depend on what they are about
             require_may_enrol(request.actor.role, what)
         recorded: Recorded = self._KINDS[what](self, batch, request, payload)
         return recorded
@@ -208,6 +233,29 @@ class EnrolmentHandler:
             batch.to_chain(done, KeyRevocation(b64url_decode(row.kid), batch.now_ms // 1000))
         return done
 
+    def _proof_erasure(
+        self, batch: Batch, request: Request, payload: Mapping[str, Any]
+    ) -> Recorded:
+        top, actor, connection = _read(payload, ("seq", "ground")), request.actor, batch.connection
+        seq = top.integer("seq")
+        top.one_of("ground", Ground)
+        found = store.entry_at(connection, seq)
+        if not may_erase_proof(actor, None if found is None else found[0]):
+            raise StatementError("actor.role", "the operator erases this, or who imported the file")
+        for table in (store.keys, store.invitations, store.import_files):
+            of_entry = (table.c.seq == seq) & table.c.wrapped_key.is_not(None)
+            if table is store.keys:  # a kept key is no proof
+                of_entry &= table.c.role == Role.HOLDER
+            row = connection.execute(select(table).where(of_entry)).one_or_none()
+            if row is not None:
+                break
+        if row is None or found is None:
+            raise StatementError("proof.unknown", "nothing is sealed with this entry")
+        done = batch.record(request, erased_proof(found[0]), {"subject": found[0].subject})
+        connection.execute(update(table).where(of_entry).values(ERASED))
+        batch.after_commit.append(self._on_erased)
+        return done
+
     def _holder(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
         subject = _read(payload, ("jwk", "subject")).text("subject")
         key = read_signed_key(payload["jwk"])
@@ -223,5 +271,6 @@ class EnrolmentHandler:
         "site": _site,
         "key": _key,
         "key_revocation": _key_revocation,
+        "proof_erasure": _proof_erasure,
         "holder": _holder,
     }

@@ -42,7 +42,7 @@ from ledger.entries import Draft, Entry, EventKind
 from ledger.invitation_codes import code_digest, read_code
 from ledger.payloads import Members, PayloadError, check_pattern
 from ledger.row_macs import change, checked, put
-from ledger.sealing import MasterKey, Sealed
+from ledger.sealing import ERASED, MasterKey, Sealed
 from ledger.statements import Statement, StatementError, read_signed_key
 
 MAX_SECONDS: Final = 7 * 86_400
@@ -145,11 +145,6 @@ def has_lapsed(connection: Connection, now_ms: int) -> bool:
 def _lapsed(now_ms: int) -> ColumnElement[bool]:
     table = store.invitations
     return table.c.wrapped_key.is_not(None) & (table.c.not_after <= now_ms // 1000)
-
-
-#: What becomes of the number that is sealed with an invitation. A device that claimed it has its
-#: own copy, under its own name.
-ERASED: Final[Mapping[str, None]] = {"sealed": None, "wrapped_key": None}
 
 
 class InvitationHandler:
@@ -255,6 +250,7 @@ class ClaimHandler:
             post = Post(Role(row.role), row.institution, row.terminal, row.site)
             require_post(batch.connection, post)
             done = enrol_key(batch, request, claim.key, post, result)
+        # The device has its own copy, under its own name.
         change(batch.connection, store.invitations, row, {"kid": kid, **ERASED})
         return done
 

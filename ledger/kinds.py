@@ -199,6 +199,13 @@ class KeyRevocation(Enrolment, frozen=True, kw_only=True, tag="key_revocation"):
     kid: Digest
 
 
+class ProofErasure(Enrolment, frozen=True, kw_only=True, tag="proof_erasure"):
+    """Of what is sealed with an entry to open the salted digest in its statement."""
+
+    seq: Seq
+    ground: Ground
+
+
 class Holder(Enrolment, frozen=True, kw_only=True, tag="holder"):
     jwk: Jwk
     subject: Digest

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,6 +21,10 @@ _NONCE_BYTES = 12
 _BLOCK_BYTES = 64  # of SHA-256
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
+
+
+#: The columns of what is sealed in a row, once it is destroyed.
+ERASED: Final[Mapping[str, None]] = {"sealed": None, "wrapped_key": None}
 
 
 class SealError(Exception):

@@ -151,6 +151,23 @@ def keys_revoke(kid: Kid, key: ActingKey = None, url: Url = "", as_json: Json = 
     show(answer, as_json, f"revoked: {kid} (entry {entry_number(answer)})")
 
 
+@keys_app.command("erase-number")
+def keys_erase_number(
+    entry: Annotated[int, typer.Option(help="The entry that let the device in.")],
+    ground: Annotated[
+        str, typer.Option(help="unlawful, court_order, issued_in_error or retention_over.")
+    ],
+    key: ActingKey = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Destroy the identity number that is sealed with a device, an invitation or (the digest of
+    the file) an import, named by its entry. What was recorded still verifies."""
+    with client_of(url, operator_key(key)) as client:
+        answer = client.erase_proof(entry, ground)
+        show(answer, as_json, f"erased: {entry} (entry {entry_number(answer)})")
+
+
 def _enrolled(answer: dict[str, Any], as_json: bool) -> None:
     show(answer, as_json, f"enrolled: {answer['subject']} (entry {entry_number(answer)})")
 

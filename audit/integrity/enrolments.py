@@ -22,10 +22,12 @@ from audit.integrity.rereading import AgainstRules, Premises, Signed, thumbprint
 from ledger import store
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id, may_revoke
 from ledger.encoding import b64url, b64url_decode
+from ledger.enrolment import erased_proof, may_erase_proof
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, salted_digest, subject_digest
 from ledger.issuing import import_name
 from ledger.outbox import DirectoryEntry, KeyRevocation
+from ledger.retention import Ground
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Kind
 
@@ -57,6 +59,8 @@ class Enrolments:
         self.sites: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, Key] = {}
         self.terminals: set[str] = set()
+        self.erased: set[int] = set()
+        """Entries of which the sealed proof was destroyed."""
         self._imports: dict[int, str] = {}  # the commitment to each file
         self._early: list[tuple[int, Signed]] = []  # signed before any key was enrolled
         self._rows: dict[str, Any] = {}  # of the keys that the chunk at hand may enrol
@@ -119,6 +123,8 @@ class Enrolments:
         what = payload["what"]
         if what == "key_revocation":
             return self._key_revocation(record, payload, actor)
+        if what == "proof_erasure":
+            return self._proof_erasure(record, payload, actor)
         self.require_may_enrol(actor, what)
         if what == "institution":
             return self._institution(record, payload)
@@ -211,7 +217,7 @@ class Enrolments:
         """The device of the person whom the signed ``subject`` is a digest of."""
         kid, point = self._new_key(jwk)
         row, holder = self._row(kid), None
-        if row is not None:  # named at the end
+        if row is not None and not is_erased(row):  # what is not right is named at the end
             holder = self.holder_of(f"keys {kid}", "key.differs", kid, row, subject)
         if holder is None:
             holder = record.entry.holder  # what proves it is named already
@@ -249,6 +255,17 @@ class Enrolments:
         return Draft(
             kind=EventKind.ENROLMENT, subject=kid, state="revoked", holder=key.enrolled.holder
         )
+
+    def _proof_erasure(self, record: Record, payload: Mapping[str, Any], actor: Enrolled) -> Draft:
+        seq = payload["seq"]
+        found = store.entry_at(self._connection, seq) if seq < record.seq else None
+        if found is None or seq in self.erased:
+            raise AgainstRules("there was nothing sealed with that entry")
+        if not may_erase_proof(actor, found[0]):
+            raise AgainstRules(f"a key of role {actor.role} may not erase this")
+        Ground(payload["ground"])
+        self.erased.add(seq)
+        return erased_proof(found[0])
 
     def _keep_key(self, record: Record, kid: str, department: str | None) -> None:
         row = self._row(kid)
@@ -345,7 +362,11 @@ class Enrolments:
                 self._findings.added(where, "no entry imports it")
                 continue
             missing.discard(row.seq)
+            if row.seq in self.erased and is_erased(row):
+                continue
             try:
+                if row.seq in self.erased:
+                    raise ValueError("not erased")
                 sealed = Sealed(row.wrapped_key, row.sealed)
                 kept = orjson.loads(self._master.open(sealed, import_name(row.seq)))
                 digest, salt = bytes.fromhex(kept["file_sha256"]), b64url_decode(kept["salt"])
@@ -372,7 +393,8 @@ class Enrolments:
 
     def _check_key(self, row: Any, key: Key) -> None:
         enrolled = key.enrolled
-        if key.confirmed and row.revoked_ms == enrolled.revoked_ms:
+        erased = key.seq in self.erased
+        if key.confirmed and row.revoked_ms == enrolled.revoked_ms and not erased:
             return
         expected = {
             "role": enrolled.role,
@@ -399,7 +421,7 @@ class Enrolments:
         """A kept key's private part opens and belongs to the public one; what is sealed with a
         device was held against its statement on the way; nothing is with any other key."""
         if key.enrolled.role is Role.HOLDER:
-            return True
+            return is_erased(row) is (key.seq in self.erased)
         if not key.kept:
             return row.sealed is None and row.wrapped_key is None
         try:
@@ -411,6 +433,11 @@ class Enrolments:
             return False
         numbers = private.public_key().public_numbers()
         return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big") == key.point
+
+
+def is_erased(row: Any) -> bool:
+    """Whether what was sealed in a row is destroyed."""
+    return row.sealed is None and row.wrapped_key is None
 
 
 def directory_entry(enrolled: Enrolled) -> DirectoryEntry:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from audit.integrity.enrolments import Enrolments
+from audit.integrity.enrolments import Enrolments, is_erased
 from audit.integrity.reading import plain, rows_by
 from audit.integrity.records import Record
 from audit.integrity.report import Findings
@@ -17,7 +17,8 @@ from audit.integrity.rereading import AgainstRules, Signed
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
-from ledger.invitations import ERASED, Claim, Invitation
+from ledger.invitations import Claim, Invitation
+from ledger.sealing import ERASED
 
 
 @dataclass(slots=True)
@@ -29,10 +30,6 @@ class Given:
     holder: str | None
     seq: int
     kid: str | None = None
-
-
-def _erased(row: Any) -> bool:
-    return row.sealed is None and row.wrapped_key is None
 
 
 class Invitations:
@@ -63,7 +60,7 @@ class Invitations:
         holder = None
         if post is None:
             row = self._rows.get(name)
-            if row is not None and not _erased(row):  # what is not right is named at the end
+            if row is not None and not is_erased(row):  # what is not right is named at the end
                 where = f"invitations {name}"
                 holder = self._enrolments.holder_of(
                     where, "invitation.differs", name, row, given.subject
@@ -134,9 +131,9 @@ class Invitations:
                 "seq": given.seq,
             }
             used, over = given.kid is not None, given.invitation.not_after <= time.time()
-            if post is not None or used:
+            if post is not None or used or given.seq in self._enrolments.erased:
                 expected |= ERASED
-            elif _erased(row) and not over:
+            elif is_erased(row) and not over:
                 self._findings.altered(where, "sealed not as given out", "invitation.differs")
                 continue
             self._findings.compare(where, row, expected, "given out", "invitation.differs")

@@ -282,6 +282,8 @@ class Judge:
         if kid not in self._devices:
             return None
         _, jwk, sealed, wrapped_key, *others, holder = self._devices[kid]
+        if wrapped_key is None:  # erased, perhaps
+            return None
         if others != [row[0], _HOLDER, None, None, None, 0, NEVER]:
             return None
         if not same_jwk(jwk, point):

@@ -149,7 +149,7 @@ class Ledger:
             self.log,
             {
                 "gate": self.gate,
-                "enrolment": EnrolmentHandler(MASTER, self.ring.forget),
+                "enrolment": EnrolmentHandler(MASTER, self.ring.forget, self.database.scrub),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
                 "revocation": RevocationHandler(),

@@ -146,7 +146,7 @@ class Builder:
             chain,
             self.log,
             {
-                "enrolment": EnrolmentHandler(master, self.ring.forget),
+                "enrolment": EnrolmentHandler(master, self.ring.forget, self.database.scrub),
                 "invitation": InvitationHandler(master, self.database.scrub),
                 "claim": ClaimHandler(master, self.database.scrub),
                 "import": ImportHandler(master, self.ring.forget),

@@ -64,7 +64,7 @@ def revocation(by: Enrolled, kid: str) -> Request:
 
 def test_a_key_that_the_same_batch_revoked_revokes_none(batch: Batch, keys: list[Enrolled]) -> None:
     first, second = keys
-    done, late = EnrolmentHandler(MasterKey(bytes(32)), lambda: None).process(
+    done, late = EnrolmentHandler(MasterKey(bytes(32)), lambda: None, lambda: None).process(
         batch, [revocation(first, second.kid), revocation(second, first.kid)]
     )
     assert not isinstance(done, Rejected)

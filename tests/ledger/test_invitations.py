@@ -127,7 +127,7 @@ def claim(**changes: Any) -> dict[str, Any]:
     [
         ({"v": 2}, "claim.version"),
         ({"jwk": None}, "claim.member_missing"),
-        ({"jwk": {"kty": "RSA"}}, "key.unsupported"),
+        ({"jwk": {"kty": "RSA"}}, "key.malformed"),
         ({"invitation": "x"}, "claim.malformed"),
         ({"code": CODE}, "claim.member_unknown"),
     ],

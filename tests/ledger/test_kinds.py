@@ -98,6 +98,7 @@ RIGHT: dict[str, Payload] = {
     "Site": {**_BASE, "what": "site", "site": "hall", "department": "440304", "name_zh": "大厅"},
     "Key": {**_BASE, "what": "key", "jwk": _JWK, "role": "issuer", "institution": "440304"},
     "KeyRevocation": {**_BASE, "what": "key_revocation", "kid": "k" * 43},
+    "ProofErasure": {**_BASE, "what": "proof_erasure", "seq": 7, "ground": "unlawful"},
     "Holder": {**_BASE, "what": "holder", "jwk": _JWK, "subject": "s" * 43},
     "HolderInvitation": {
         **_BASE, "what": "holder", "code_sha256": "c" * 43, "not_after": 1_800_000_060,

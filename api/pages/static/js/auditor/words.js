@@ -55,6 +55,7 @@ const SENTENCES = {
   status: (v, line) => STATUS[line.reason]?.(v) ?? t("{department} changed the status of {certificate}.", v),
   import: (v) => t("{department} handed in a file to issue from.", v),
   enrolment: (v, line) => (line.state === "revoked" ? t("A key was withdrawn.")
+    : line.state === "erased" ? t("What was sealed to prove an earlier entry was destroyed.")
     : line.department ? t("{place} was enrolled.", v) : t("A holder's device was enrolled.")),
   invitation: (v, line) => (line.department
     ? t("A one-time code was made out for {place}.", v) : t("A one-time code was made out for a holder's device.")),

@@ -39,7 +39,7 @@ const ENTRIES = {
   resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
 };
 const STATES = {
-  enrolment: [null, "revoked"], issue: ["active"], status: ["active", "suspended", "revoked", "superseded", "erased"],
+  enrolment: [null, "revoked", "erased"], issue: ["active"], status: ["active", "suspended", "revoked", "superseded", "erased"],
   revocation: ["revoked"], dispute: ["open"], question: ["open"], answer: ["open"],
   resolution: ["upheld", "rejected", "withdrawn"],
 };

@@ -1,4 +1,5 @@
-"""The identity number that is sealed with an invitation: gone once it is used or over."""
+"""What is sealed to prove whose device it is, whom an invitation is for and which file came in:
+when it goes, who may have it destroyed, and what the check says then."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ from sqlalchemy import select, update
 
 from ledger import store
 from ledger.batch import Request
-from ledger.holders import subject_digest
+from ledger.holders import salted_digest, subject_digest
 from ledger.invitation_codes import code_digest, code_of
-from ledger.invitations import ERASED, erase_lapsed, has_lapsed
+from ledger.invitations import erase_lapsed, has_lapsed
+from ledger.issuing import Export
+from ledger.sealing import ERASED
 from ledger.statements import Kind, StatementError
 from tests.audit.conftest import identity_number
 
@@ -91,3 +94,62 @@ def test_one_that_holds_still_must_have_its_number(builder: Any) -> None:
     with builder.database.write() as connection:
         connection.execute(update(TABLE).where(where).values(row))
     assert findings(builder) == set()
+
+
+def erase(builder: Any, who: str, seq: int, ground: str = "unlawful") -> Any:
+    said = builder.statement(who, Kind.ENROLMENT, v=1, what="proof_erasure", seq=seq, ground=ground)
+    return builder.send("enrolment", said)
+
+
+def refusal(call: Any) -> str:
+    with pytest.raises(StatementError) as caught:
+        call()
+    return caught.value.code
+
+
+def test_a_device_whose_number_is_erased_works_on_and_verifies(builder: Any) -> None:
+    builder.enrol_holder("device", identity_number(6))
+    seq, kid, keys = builder.log.size - 1, builder.built.names["device"], store.keys
+    with builder.database.read() as connection:
+        before = connection.execute(select(keys).where(keys.c.kid == kid)).one()
+    assert before.wrapped_key
+    for who in ("issuer", "terminal", "auditor", "device"):
+        assert refusal(lambda who=who: erase(builder, who, seq)) == "actor.role"
+    assert refusal(lambda: erase(builder, "operator", seq, "because")).startswith("enrolment.")
+    assert refusal(lambda: erase(builder, "operator", 0)) == "proof.unknown"
+    assert refusal(lambda: erase(builder, "operator", 10**6)) == "proof.unknown"
+    assert erase(builder, "operator", seq) == {"subject": kid}
+    assert refusal(lambda: erase(builder, "operator", seq)) == "proof.unknown"
+    with builder.database.read() as connection:
+        after = connection.execute(select(keys).where(keys.c.kid == kid)).one()
+    assert (after.sealed, after.wrapped_key, after.holder) == (None, None, before.holder)
+    assert findings(builder) == set()
+    (issued,) = builder.send_all("issue", [builder.certificate(6, identity_number(6))])
+    assert builder.grant("device", [issued.certificate_id], "direct")
+    assert findings(builder) == set()
+    # Put back from an old copy: the log says that it is gone.
+    with builder.database.write() as connection:
+        old = {"sealed": before.sealed, "wrapped_key": before.wrapped_key}
+        connection.execute(update(keys).where(keys.c.kid == kid).values(old))
+    assert findings(builder) == {f"keys {kid}"}
+    with builder.database.write() as connection:
+        connection.execute(update(keys).where(keys.c.kid == kid).values(ERASED))
+    assert findings(builder) == set()
+
+
+def test_a_department_has_the_digest_of_its_own_file_erased(builder: Any) -> None:
+    file = bytes(32)
+    said = builder.statement(
+        "issuer", Kind.IMPORT, v=1, type="t", file_commitment=salted_digest(file, file)
+    )
+    export = Export(file, file, builder.kept_key)
+    builder.send("import", Request(said.statement, said.actor, export))
+    seq = builder.log.size - 1
+    assert findings(builder) == set()
+    assert erase(builder, "issuer", seq)["subject"] == builder.built.names["kept"]
+    assert findings(builder) == set()
+    with builder.database.write() as connection:
+        connection.execute(update(store.import_files).values(sealed=b"x", wrapped_key=b"x"))
+    assert findings(builder) == {f"import_files {seq}"}
+    with builder.database.write() as connection:
+        connection.execute(update(store.import_files).values(ERASED))
