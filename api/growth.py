@@ -21,6 +21,9 @@ MAX_POINTS = 400
 #: Entries counted for one question: some hundred milliseconds at most.
 STRETCH = 200_000
 KEEP_SECONDS = 2.0
+#: Times are whole minutes: in a quiet hour a point is one entry, and its millisecond would tell
+#: whose it is to somebody who saw people at a counter.
+MINUTE_MS = 60_000
 
 
 class Growth:
@@ -55,7 +58,7 @@ class Growth:
         sizes = sorted({max(1, size * step // (points - 1)) for step in range(points)})
         with self._database.read() as connection:
             times = store.times_at(connection, [at - 1 for at in sizes])
-        return [(times[at - 1], at) for at in sizes if at - 1 in times]
+        return [(times[at - 1] // MINUTE_MS * MINUTE_MS, at) for at in sizes if at - 1 in times]
 
     def _count(self, size: int) -> None:
         end = min(size, self._counted + STRETCH)

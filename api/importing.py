@@ -22,7 +22,6 @@ from joserfc.jwk import ECKey
 from ledger.catalogue import CertificateType
 from ledger.certificates import city_date, sign_certificate
 from ledger.encoding import b64url
-from ledger.exports.rows import one_line
 from ledger.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
 from ledger.intake import (
     ImportReport,
@@ -144,7 +143,7 @@ def import_export(
     with open_export(path, filename, signer.kind) as export, ThreadPoolExecutor(in_flight) as pool:
         today = city_date(time.time_ns() // 1_000_000)
         rows = prepare_rows(signer.kind, export, on=today)
-        report = ImportReport(one_line(filename), signer.kind.code, refused_rows)
+        report = ImportReport(signer.kind.code, refused_rows)
         already = 0
 
         def settle() -> None:

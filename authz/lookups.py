@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 
 from authz import store
 from authz.codes import (
@@ -320,12 +320,13 @@ class _Shelf:
         asked = lookup.request
         row = self._spoken.get((asked.site, str(lookup.shown)))
         checked(self._connection, store.spoken_codes, row)
-        tries, since_ms = _spoken_tries(self._connection, asked.terminal, self._batch.now_ms)
+        terminal = (asked.department, asked.terminal)
+        tries, since_ms = _spoken_tries(self._connection, terminal, self._batch.now_ms)
         granted = None if row is None else self.grants.get(row.grant_id)
         # Digits are good at one site, which may have become another department's meanwhile.
         foreign = granted is None or granted.department != asked.department
         if row is None or foreign or tries >= SPOKEN_TRIES:
-            _count_wrong(self._connection, asked.terminal, tries, since_ms)
+            _count_wrong(self._connection, terminal, tries, since_ms)
             return None, None
         if row.tries >= SPOKEN_TRIES or self._batch.now_ms >= row.expires_ms:
             return row.grant_id, CodeCheck.STALE
@@ -427,22 +428,28 @@ def _release(master: MasterKey, row: Row[Any], fields: Sequence[str]) -> Release
     )
 
 
-def _spoken_tries(connection: Connection, terminal: str, now_ms: int) -> tuple[int, int]:
-    """How often a terminal was wrong, and since when."""
+def _spoken_tries(
+    connection: Connection, terminal: tuple[str, str], now_ms: int
+) -> tuple[int, int]:
+    """How often a terminal, by its department and its name there, was wrong, and since when."""
     table = store.spoken_tries
-    row = connection.execute(select(table).where(table.c.terminal == terminal)).one_or_none()
+    where = and_(table.c.department == terminal[0], table.c.terminal == terminal[1])
+    row = connection.execute(select(table).where(where)).one_or_none()
     checked(connection, table, row)
     if row is None or now_ms - row.since_ms >= SPOKEN_LIFETIME_MS:
         return 0, now_ms
     return row.wrong, row.since_ms
 
 
-def _count_wrong(connection: Connection, terminal: str, wrong: int, since_ms: int) -> None:
+def _count_wrong(
+    connection: Connection, terminal: tuple[str, str], wrong: int, since_ms: int
+) -> None:
     """Eight digits can be guessed, so a terminal may be wrong only so often."""
     table = store.spoken_tries
-    values = {"terminal": terminal, "wrong": wrong + 1, "since_ms": since_ms}
+    keys = {"department": terminal[0], "terminal": terminal[1]}
+    values = {**keys, "wrong": wrong + 1, "since_ms": since_ms}
     changed = ["wrong", "since_ms", MAC]
     connection.execute(
-        upsert(connection, table, keys=["terminal"], values=changed),
+        upsert(connection, table, keys=list(keys), values=changed),
         with_mac(connection, table, values),
     )

@@ -67,6 +67,8 @@ spoken_codes = Table(
 spoken_tries = Table(
     "spoken_tries",
     metadata,
+    # Departments choose the names of their terminals without asking each other.
+    Column("department", String, primary_key=True),
     Column("terminal", String, primary_key=True),
     Column("since_ms", Int64, nullable=False),
     Column("wrong", Int64, nullable=False),

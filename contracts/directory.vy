@@ -83,13 +83,13 @@ def key(thumbprint: bytes32) -> Key:
 @view
 def valid_at(thumbprint: bytes32, role: uint8, when: uint64) -> bool:
     """
-    @notice Whether the key speaks in this role at this moment: not_before <= when <= not_after,
+    @notice Whether the key speaks in this role at this moment: not_before <= when < not_after,
             and strictly before its revocation.
     """
     found: Key = self._key(thumbprint)
     if found.role != role or role == 0:
         return False
-    if when < found.not_before or when > found.not_after:
+    if when < found.not_before or when >= found.not_after:
         return False
     return found.revoked_at == 0 or when < found.revoked_at
 

@@ -466,10 +466,10 @@ REPORTED_ROWS = 1_000
 class ImportReport:
     """What came of an import: counts of all rows, the first refused ones, all of them to a sink.
 
+    What the file was called is not in it: whoever sent it knows, and files are named after people.
     ``sink`` is a text stream opened with ``newline=""``; it gets one CSV line a refused row.
     """
 
-    filename: str
     type_code: str
     sink: IO[str] | None = None
     left_out: list[LeftOut] = field(default_factory=list)
@@ -501,7 +501,6 @@ class ImportReport:
     def to_json(self) -> dict[str, Any]:
         total = sum(self.refused.values())
         return {
-            "file": self.filename,
             "type": self.type_code,
             "counts": dict(self.counts),
             "refused": [

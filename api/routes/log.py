@@ -26,7 +26,7 @@ from ledger.tiles import NodeReader, parse_tile_path
 
 router = APIRouter(route_class=PlacedRoute, tags=["log"])
 
-WATCH_TROUBLE = "the watch found records that are not as they must be; the service's log names them"
+NOT_SAID = "the service does not take requests now; its log says why, and so does this with a token"
 
 Seq = Annotated[int, Query(ge=0, le=2**53)]
 Name = Annotated[str | None, Query(max_length=200)]
@@ -181,21 +181,21 @@ async def ready(
 ) -> Response:
     """Whether requests would be served now, and should be: database, chain and committer; and
     that the watch found nothing altered, which stays until the service is started again; and
-    that it was not told to stop. Which record was found altered, only the operator and auditors
-    are told (with an access token); the service's log has it too. Nothing else is asked now, so
-    that it answers whatever hangs."""
+    that it was not told to stop. Everybody is told the code. What it is about (a record, a folder,
+    the node's host) is for the operator and auditors, with an access token; the service's log has
+    it too. Without one nothing else is asked now, so that it answers whatever hangs."""
     if service.stopping:
         return problem(503, "stopping", "the service is stopping", retry_after=5)
+    trusted = authorization is not None
+    if trusted:
+        await auth.reader(authorization, (Role.OPERATOR, Role.AUDITOR))
     if (found := service.watcher.trouble) is not None:
-        if authorization is not None:
-            await auth.reader(authorization, (Role.OPERATOR, Role.AUDITOR))
-        else:
-            found = WATCH_TROUBLE
-        return problem(503, "watch.trouble", found, retry_after=60)
+        return problem(503, "watch.trouble", found if trusted else NOT_SAID, retry_after=60)
     if (trouble := service.trouble) is not None:
-        return problem(503, *trouble, retry_after=5)
-    log, node = service.log, service.chain.node
-    return reply({"status": "ready", "size": log.size, "anchored": log.anchored, "chain": node})
+        code, detail = trouble
+        return problem(503, code, detail if trusted else NOT_SAID, retry_after=5)
+    shown = {"status": "ready", "size": service.log.size, "anchored": service.log.anchored}
+    return reply(shown | {"chain": service.chain.node} if trusted else shown)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -148,6 +148,8 @@ def test_growth_is_the_logs_and_counts_every_lookup(city: Any, lived: Any) -> No
     times, sizes = zip(*grown["points"], strict=True)
     assert list(times) == sorted(times)
     assert list(sizes) == sorted(set(sizes))
+    # To the minute: in a quiet hour a point is one entry, and its instant one person's.
+    assert {each % 60_000 for each in times} == {0}
     assert (sizes[0], sizes[-1]) == (1, grown["size"])
     lines = [line for line in city.auditor.history(kind="lookup") if line["seq"] < grown["size"]]
     made = [line["decision"] for line in lines]

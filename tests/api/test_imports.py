@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,15 +34,16 @@ def test_imports_that_wait_are_bounded_in_all_and_of_one_department() -> None:
     places.close()
 
 
-def test_a_report_shows_one_printable_line_of_the_file_s_name(tmp_path: Path) -> None:
+def test_a_report_keeps_no_name_of_the_file_and_one_printable_line_of_any_in_it(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "export.csv"
-    path.write_text(
-        "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限\n一格太少\n", "utf-8"
-    )
+    columns = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
+    path.write_text(f"{columns},\x1b[31m\u202e{'a' * 300}\n一格太少\n", "utf-8")
     signer = Signer(new_signing_key(), "440300", load_catalogue().type("resident-identity-card"))
-    name = "\x1b[31m\u202e" + "a" * 300 + "\n.csv"
-    outcome = import_export(path, name, signer, lambda _: [])
-    shown = outcome.to_json()["file"]
-    assert isinstance(shown, str)
+    outcome = import_export(path, "马小明身份证.csv", signer, lambda _: [])
+    told = outcome.to_json()
+    assert "马小明" not in json.dumps(told, ensure_ascii=False)
+    ((shown,),) = ([item["name"] for item in told["left_out"]],)
     assert shown.isprintable()
     assert len(shown) <= MAX_NAME

@@ -121,6 +121,12 @@ def readiness(town: Any) -> tuple[int, str | None]:
     return answer.status_code, answer.json().get("code")
 
 
+def asked_whether_ready(town: Any) -> list[dict[str, Any]]:
+    """What anybody is told, and what the operator is."""
+    url, known = f"{town.url}/readyz", town.city.operator.authorization()
+    return [httpx.get(url, headers=who, trust_env=False).json() for who in ({}, known)]
+
+
 only_on_postgresql = pytest.mark.skipif(
     not engines.on_postgresql(), reason="about a server: SQLite has none"
 )
@@ -222,8 +228,16 @@ def test_a_full_disk_under_the_node(town: Any, terminal: Callable[[int], Termina
         assert (answer.status_code, answer.json()["code"]) == (503, "anchor.pending")
         assert counter.refused_for_now(counter.sent[1]) == "anchor.pending"
         time.sleep(6)  # longer than the chain client's patience
+        anybody, operator = asked_whether_ready(town)
+        assert anybody["code"] == operator["code"] == "not_ready"
+        # Where the node is, and what it said, is not for everybody.
+        assert "127.0.0.1" in operator["detail"], operator
+        assert "127.0.0.1" not in anybody["detail"]
     until(lambda: counter.http.post("/v1/enrolments", json=revocation).is_success)
     counter.settle(others=1)
+    anybody, operator = asked_whether_ready(town)
+    assert anybody.keys() == {"status", "size", "anchored"}
+    assert "127.0.0.1" in operator["chain"]
 
 
 @pytest.mark.slow

@@ -263,6 +263,19 @@ def test_a_terminal_that_guesses_is_locked_out_and_others_are_not(city: Any) -> 
     city.released(city.look({"spoken": real}), {"name": person.fields["name"]})
 
 
+def test_guesses_of_another_department_s_terminal_of_that_name_lock_nobody_out(city: Any) -> None:
+    person = city.person()
+    granted = city.grant(person, max_uses=3)
+    place = {"site": "police-desk", "department": POLICE}
+    city.city.operator.enrol("site", **place, name_zh="窗口", name_en="Desk")
+    _, other = city.new_key("terminal", POLICE, terminal="desk-1", site="police-desk")
+    _, ours = city.new_key("terminal", HALLS, terminal="desk-1", site="hall-east")
+    for number in range(SPOKEN_TRIES + 1):
+        city.refused(city.look({"spoken": f"{number:08}"}, by=other), "grant_unknown")
+    real = {"spoken": person.device.spoken_code(granted["grant_id"], "hall-east")["spoken"]}
+    city.released(city.look(real, by=ours), {"name": person.fields["name"]})
+
+
 @pytest.mark.slow
 def test_codes_end_by_time_alone(city: Any, tmp_path: Path) -> None:
     """Waits out a screen code, which is the shorter of the two."""

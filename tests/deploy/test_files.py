@@ -105,6 +105,22 @@ def test_nothing_runs_as_root_or_writes_its_own_files() -> None:
     assert COMPOSE["networks"]["inside"]["internal"] is True
 
 
+def test_images_of_others_are_named_by_their_digest() -> None:
+    dockerfile = (DEPLOY / "Dockerfile").read_text("utf-8")
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    assert len(set(bases)) == 1
+    others = {one["image"] for name, one in SERVICES.items() if name not in OURS}
+    assert len(others) == 3
+    form = re.compile(r"[a-z/]+:v?[0-9]+\.[0-9]+[0-9a-z.-]*@sha256:[0-9a-f]{64}")
+    for image in {*bases, *others}:
+        assert form.fullmatch(image), image
+
+
+def test_no_container_takes_the_machine_s_memory() -> None:
+    for name, service in SERVICES.items():
+        assert re.fullmatch(r"[1-9][0-9]*g", resolved(str(service["mem_limit"]))), name
+
+
 def test_processes_serve_once_the_tables_are_there_and_have_time_to_stop() -> None:
     for name in ("api-1", "api-2"):
         service = OURS[name]

@@ -85,7 +85,7 @@ def import_file(path: Path, item: CertificateType) -> ImportReport:
     """What an import comes to, the ledger's part (duplicates) played by a set."""
     with open_export(path, path.name, item) as export:
         rows = prepare_rows(item, export, on=TODAY)
-        report = ImportReport(path.name, item.type_code)
+        report = ImportReport(item.type_code)
         seen: set[tuple[str, ...]] = set()
         for row in rows:
             if isinstance(row, RowRefusal):
@@ -614,7 +614,7 @@ def test_source_ref_names_a_row_of_a_file() -> None:
 
 def test_report_keeps_the_first_rows_and_gives_all_to_the_sink() -> None:
     sink = io.StringIO(newline="")
-    report = ImportReport("a.csv", CARD.type_code, sink)
+    report = ImportReport(CARD.type_code, sink)
     for number in range(1, 1502):
         report.refuse(RowRefusal(number, "date.invalid", "birth_date"))
     report.refuse(RowRefusal(1502, DUPLICATE, CARD.key[0]))

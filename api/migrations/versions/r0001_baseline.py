@@ -293,11 +293,12 @@ sa.Table(
 sa.Table(
     "spoken_tries",
     schema,
+    sa.Column("department", sa.String(), nullable=False),
     sa.Column("terminal", sa.String(), nullable=False),
     sa.Column("since_ms", Int64, nullable=False),
     sa.Column("wrong", Int64, nullable=False),
     sa.Column("mac", sa.LargeBinary(), nullable=False),
-    sa.PrimaryKeyConstraint("terminal"),
+    sa.PrimaryKeyConstraint("department", "terminal"),
 )
 sa.Table(
     "tiles",

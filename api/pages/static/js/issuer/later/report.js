@@ -8,8 +8,11 @@ import { rowReason } from "./reasons.js";
 
 const SHOWN = 200;
 
-/** @param {object} job a finished import, as GET /v1/imports/{id} answers */
-export function reportOf(api, { import_id: id, report }, again) {
+/**
+ * @param {object} job a finished import, as GET /v1/imports/{id} answers
+ * @param {string | null} name of the file, where this view sent it: the service keeps none
+ */
+export function reportOf(api, { import_id: id, report }, name, again) {
   const { type, counts, refused, refused_not_listed: unlisted, left_out: leftOut } = report;
   const total = refused.length + unlisted;
   const section = h("section", { class: "panel", tabindex: "-1", "aria-labelledby": "report-title" },
@@ -23,7 +26,7 @@ export function reportOf(api, { import_id: id, report }, again) {
       report.already_issued ? tally(report.already_issued, t("issued before, from this very file")) : null,
       tally(total, t("refused"))),
     facts([
-      [t("File"), report.file],
+      [t("File"), name],
       [t("Type of certificate"), typeName(type)],
     ]));
   if (leftOut.length) section.append(...omissions(leftOut));

@@ -42,7 +42,7 @@ async function follow({ api, form, outcome, renew }, name, start) {
       job = await api.get(`/v1/imports/${job.import_id}`, {}, { tries: Infinity });
     }
     if (job.state === "failed") throw new Problem(400, job.problem);
-    const report = reportOf(api, job, () => {
+    const report = reportOf(api, job, name, () => {
       show(outcome);
       renew();
       form.hidden = false;
