@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from api import errors, logs, pictures, sample
+from api import errors, logs, pictures, report_pdf, sample
 from api.admission.bodies import Bodies, Bound
 from api.admission.paths import RefuseNul
 from api.admission.places import SCANS_AT_ONCE, AllPlaces
@@ -32,7 +32,6 @@ from api.growth import Growth
 from api.imports import ImportJobs
 from api.observing import Observed
 from api.pages import routes as pages
-from api.report_pdf import fonts_with
 from api.routes import (
     certificates,
     disputes,
@@ -75,6 +74,7 @@ def create_app(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.pictures = Children("api.pictures:told", pictures.BOUNDS, SCANS_AT_ONCE)
+        app.state.reports = Children("api.report_pdf:drawn", report_pdf.BOUNDS, 1)
         places = app.state.places = AllPlaces()
         app.state.authenticator = Authenticator(service.ring, service.database, places.keys)
         app.state.imports = ImportJobs(service.database)
@@ -97,6 +97,7 @@ def create_app(service: Service) -> FastAPI:
                 await asyncio.wait(app.state.importing, timeout=_IMPORTS_SECONDS)
             places.close()
             app.state.pictures.close()
+            app.state.reports.close()
             await asyncio.to_thread(service.stop)
 
     app = Application(
@@ -280,8 +281,8 @@ def run(settings: Settings) -> None:
 def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
     logs.configure(settings.log_format)
     logs.say(settings.log_format, f"starting, data in {settings.data}", sys.stderr)
-    if settings.report_font is not None:
-        fonts_with(settings.report_font)  # or the first who asks for a report would hear of it
+    if settings.report_font is not None:  # or the first who asks for a report would hear of it
+        report_pdf.fonts_with(settings.report_font)
 
     if settings.sample:
         sample.prepare(settings)

@@ -41,10 +41,11 @@ CHAIN_CONNECTIONS = 32
 
 @dataclass(frozen=True)
 class Counter:
-    """A service, and what its terminal looks up."""
+    """A service, what its terminal looks up, and a department that issues."""
 
     service: ServiceProcess
     terminal: Client
+    issuer: Client
     grants: list[tuple[str, str]]
 
 
@@ -55,7 +56,7 @@ def counter_of(folder: Path, database: str = "", files: int = 0) -> Iterator[Cou
         city = found_city(service.url, service.operator_key())
         with contextlib.closing(city):
             grants = _prepare_grants(city, folder)
-            yield Counter(service, city.terminals["counter-east-1"], grants)
+            yield Counter(service, city.terminals["counter-east-1"], city.issuers[POLICE], grants)
 
 
 def measure_lookups(seconds: float, database: str = "") -> dict[str, Any]:

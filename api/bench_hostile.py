@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import io
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import orjson
 
 from api.bench import Counter, counter_of, measured_lookups, resident
@@ -37,9 +43,13 @@ MAX_SECONDS = 120.0
 @dataclass(frozen=True, slots=True)
 class Hostile:
     """``parts`` are sent with ``pause`` seconds between, then the connection is held for ``hold``
-    seconds, or until it is ended; and so again."""
+    seconds, or until it is ended; and so again. What takes a key to make is ``made`` beforehand,
+    by somebody enrolled: requests that are sent in turn. Unless it ``reads``, it fetches nothing of
+    its answers."""
 
-    parts: Callable[[], Iterator[bytes]]
+    parts: Callable[[], Iterator[bytes]] | None = None
+    made: Callable[[Counter], Iterator[bytes]] | None = None
+    reads: bool = True
     connections: int = 20
     pause: float = 0.0
     hold: float = 5.0
@@ -88,6 +98,85 @@ def _looping_calls() -> Iterator[bytes]:
     return _post("/", len(body), iter([body]))  # type: ignore[no-any-return]
 
 
+def _raw(counter: Counter, path: str, **given: Any) -> bytes:
+    """A request, as it goes over the wire."""
+    request = httpx.Request("POST", f"{counter.service.url}{path}", **given)
+    request.read()
+    head = [
+        f"POST {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in request.headers.items()),
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + request.content
+
+
+def _slow_pictures(counter: Counter) -> Iterator[bytes]:
+    """Nothing but finder patterns: the reader of codes tries every three of them."""
+    from PIL import Image
+
+    pattern = Image.new("1", (8, 8), 1)
+    for x, y in product(range(7), repeat=2):
+        if max(abs(x - 3), abs(y - 3)) != 2:
+            pattern.putpixel((x, y), 0)
+    frame = Image.new("1", (3840, 2160), 1)
+    for x, y in product(range(0, 3840, 8), range(0, 2160, 8)):
+        frame.paste(pattern, (x, y))
+    png = io.BytesIO()
+    frame.save(png, "PNG")
+    headers = {**counter.terminal.authorization(), "Content-Type": "image/png"}
+    yield _raw(counter, "/v1/scans", content=png.getvalue(), headers=headers)
+
+
+def _workbooks(counter: Counter) -> Iterator[bytes]:
+    """Half a megabyte that unpacks to more than a hundred."""
+    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    main, packages = (
+        f"http://schemas.openxmlformats.org/{name}"
+        for name in ("spreadsheetml/2006/main", "package/2006/relationships")
+    )
+    row = '<row><c t="inlineStr"><is><t>' + "a" * 40 + "</t></is></c></row>"
+    parts = {
+        "_rels/.rels": f'<Relationships xmlns="{packages}"><Relationship Id="a" '
+        f'Type="{relations}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relations}"><sheets>'
+        '<sheet name="a" sheetId="1" r:id="a"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{packages}"><Relationship Id="a" '
+        f'Type="{relations}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>'
+        + row * 1_500_000
+        + "</sheetData></worksheet>",
+    }
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as book:
+        for name, part in parts.items():
+            book.writestr(name, part)
+    content = packed.getvalue()
+    digest = hashlib.sha256(content).digest()
+    for _ in range(24):
+        yield _raw(
+            counter,
+            "/v1/imports",
+            data=counter.issuer.import_form("resident-identity-card", digest),
+            files={"file": ("a.xlsx", content)},
+            headers=counter.issuer.authorization(),
+        )
+
+
+def _receipts(counter: Counter) -> Iterator[bytes]:
+    grant, certificate = counter.grants[0]
+    answer = counter.terminal.lookup(
+        {"grant_id": grant},
+        fields=["name"],
+        service_item="hotel-check-in",
+        business_number="B1",
+        certificate_id=certificate,
+    )
+    yield _raw(counter, "/v1/verify", json={"receipt": answer.receipt})
+
+
+def _unread() -> Iterator[bytes]:
+    yield b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 15
+
+
 MEMBERS = b'"a":1,'
 SILENT = "1,100 connections that say nothing"
 KINDS: dict[str, Hostile] = {
@@ -101,6 +190,13 @@ KINDS: dict[str, Hostile] = {
     "1 MB of few members to /v1/verify": Hostile(
         _full("/v1/verify", b'{"bundle":{"a":"', b"aaaaaaaa", 1 << 20)
     ),
+    "JSON of 120,000 levels to /v1/verify": Hostile(
+        _full("/v1/verify", b'{"bundle":', b"[", 120_000)
+    ),
+    "receipts to /v1/verify": Hostile(made=_receipts, hold=0),
+    "pictures that take the reader long": Hostile(made=_slow_pictures),
+    "workbooks of half a megabyte that unpack to a hundred": Hostile(made=_workbooks),
+    "answers that nobody fetches": Hostile(_unread, reads=False, hold=MAX_SECONDS),
     "uploads of 200 MB to /v1/imports": Hostile(_full("/v1/imports", b"", b"abcdefgh", 200 << 20)),
     "bodies that do not end": Hostile(
         _full("/v1/grants", b"{", MEMBERS, 65_536, 65_000), hold=MAX_SECONDS
@@ -115,7 +211,9 @@ KINDS: dict[str, Hostile] = {
 }
 
 
-def measure_hostile(seconds: float, tell: Callable[[str, int, int], None]) -> dict[str, Any]:
+def measure_hostile(
+    seconds: float, tell: Callable[[str, int, int], None], names: Collection[str] = tuple(KINDS)
+) -> dict[str, Any]:
     """Lookups of 64 terminals without and beside each kind, and what the service's memory does."""
     with (
         tempfile.TemporaryDirectory(prefix="certledger-bench-") as folder,
@@ -125,11 +223,17 @@ def measure_hostile(seconds: float, tell: Callable[[str, int, int], None]) -> di
         measured_lookups(counter, CLIENTS, seconds / 2)  # what is loaded late is loaded then
         quiet = measured_lookups(counter, CLIENTS, seconds)
         rows = {}
-        for number, (name, kind) in enumerate(KINDS.items()):
-            tell(name, number, len(KINDS))
+        for number, name in enumerate(names):
+            kind = KINDS[name]
+            tell(name, number, len(names))
             port = urlsplit(node).port if kind.node else counter.service.port
             assert port is not None
-            rows[name] = _beside(counter, name, port, seconds)
+            made = Path(folder) / "made"
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            for count, request in enumerate(kind.made(counter) if kind.made else ()):
+                (made / f"{count}").write_bytes(request)
+            rows[name] = _beside(counter, name, port, made, seconds)
         again = measured_lookups(counter, CLIENTS, seconds)
     p99 = max(quiet["p99_ms"], again["p99_ms"])
     for row in rows.values():
@@ -139,7 +243,7 @@ def measure_hostile(seconds: float, tell: Callable[[str, int, int], None]) -> di
     return {"quiet": [quiet, again], "kinds": rows, "holds": all(r["holds"] for r in rows.values())}
 
 
-def _beside(counter: Counter, name: str, port: int, seconds: float) -> dict[str, Any]:
+def _beside(counter: Counter, name: str, port: int, made: Path, seconds: float) -> dict[str, Any]:
     pid = counter.service.pid
     before, most, over = resident(pid), [0.0], threading.Event()
 
@@ -148,7 +252,7 @@ def _beside(counter: Counter, name: str, port: int, seconds: float) -> dict[str,
             most.append(resident(pid))
 
     watching = threading.Thread(target=watch)
-    command = [sys.executable, "-m", "api.bench_hostile", name, str(port)]
+    command = [sys.executable, "-m", "api.bench_hostile", name, str(port), str(made)]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as hostile:
         try:
             watching.start()
@@ -184,17 +288,22 @@ def _figures(row: dict[str, Any]) -> str:
 # --- the hostile side -----------------------------------------------------------------------------
 
 
-async def _again_and_again(kind: Hostile, port: int, until: float) -> None:
+async def _again_and_again(
+    kind: Hostile, port: int, until: float, requests: Iterator[bytes]
+) -> None:
     for _ in range(MAX_TRIES):
         if time.monotonic() > until:
             return
         with contextlib.suppress(OSError, TimeoutError):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            # What it has room for of answers is as much as one read.
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=65_536)
             try:
-                for part in kind.parts():
+                for part in kind.parts() if kind.parts else (next(requests),):
                     writer.write(part)
                     await writer.drain()
                     await asyncio.sleep(kind.pause)
+                if not kind.reads:
+                    await asyncio.sleep(kind.hold)
                 async with asyncio.timeout(kind.hold or 5):
                     # The answer, or the connection's end.
                     while await reader.read(65_536) and kind.hold:
@@ -204,16 +313,17 @@ async def _again_and_again(kind: Hostile, port: int, until: float) -> None:
         await asyncio.sleep(1 if kind is KINDS[SILENT] else 0.01)
 
 
-async def _parties(kind: Hostile, port: int) -> None:
+async def _parties(kind: Hostile, port: int, made: Path) -> None:
     until = time.monotonic() + MAX_SECONDS
-    parties = (_again_and_again(kind, port, until) for _ in range(kind.connections))
+    requests = cycle([file.read_bytes() for file in sorted(made.iterdir())])
+    parties = (_again_and_again(kind, port, until, requests) for _ in range(kind.connections))
     await asyncio.gather(*parties)
 
 
 def main(arguments: Sequence[str]) -> None:
-    name, port = arguments
+    name, port, made = arguments
     end_with_stdin(kill_self)
-    asyncio.run(_parties(KINDS[name], int(port)))
+    asyncio.run(_parties(KINDS[name], int(port), Path(made)))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class BulkChecker:
             except BrokenProcessPool:
                 logger.warning("the checking process ended; going on without it until the next")
                 self._process, self._ready = None, False
-        self._warm()
+        self._thread.submit(self._warm)  # not here: starting a process takes its time
         return await loop.run_in_executor(self._thread, self._check_here, texts, keys)
 
     def _check_here(self, texts: Sequence[str], keys: Sequence[ECKey]) -> list[Checked]:

@@ -13,7 +13,6 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +64,7 @@ def _process(service: Service) -> Iterator[str]:
     database = service.database
     in_use, most = database.pool()
     about = {
-        "version": _version(),
+        "version": _VERSION,
         "python": platform.python_version(),
         "database": engine_url(database.url).get_backend_name(),
     }
@@ -197,12 +196,14 @@ def _number(value: float) -> str:
     return str(int(value)) if isinstance(value, int) else f"{value:.6f}"
 
 
-@cache
 def _version() -> str:
     try:
         return version("certledger")
     except PackageNotFoundError:  # run from a source tree
         return "unknown"
+
+
+_VERSION = _version()  # now: it reads files
 
 
 def _resident() -> int:

@@ -7,7 +7,7 @@ Not its job: verifying (`audit.verification`), what the report says (`audit.repo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from api.report_pdf import draw
 from audit.bundle import Bundle, Trust, load_json, read_bundle
 from audit.report import report_of
-from audit.report_content import Names
+from audit.report_content import Names, ReportContent
 from audit.verification import verify_bundle
 from authz.service_items import load_service_items
 from ledger.catalogue import load_catalogue
@@ -55,8 +55,9 @@ def report_pdf(
     made_ms: int,
     base_url: str,
     font: Path | None,
+    draw: Callable[[ReportContent, Path | None], bytes] = draw,
 ) -> Drawn:
-    """Verified, told and drawn; raises FontError."""
+    """Verified, told and drawn; raises FontError and what ``draw`` raises."""
     report = verify_bundle(file.bundle, trust)
     content = report_of(
         file.bundle,

@@ -22,6 +22,10 @@ from qrcode.constants import ERROR_CORRECT_M
 
 from audit.report_content import ReportContent
 from authz.qr import svg_of
+from ledger.confined import Bounds
+
+#: Of a child that draws. The longest bundle that may be sent takes a few seconds.
+BOUNDS = Bounds(memory=3 << 30, cpu=30, silence=45.0)
 
 
 class FontError(Exception):
@@ -31,18 +35,26 @@ class FontError(Exception):
 def draw(content: ReportContent, font: Path | None = None) -> bytes:
     """The PDF. ``font``: a font file to use before the one that comes with certledger. Raises
     FontError."""
+    return drawn(orjson.dumps(content), None if font is None else str(font))
+
+
+def drawn(content: bytes, font_file: str | None) -> bytes:
+    """`draw` of a report as JSON: what a child does, for whoever draws those of strangers."""
+    font = None if font_file is None else Path(font_file)
     fonts, families = fonts_with(font)
+    told = orjson.loads(content)
     inputs = {
-        "content": _with_code_points(orjson.dumps(content).decode(), font),
+        "content": _with_code_points(content.decode(), font),
         "fonts": orjson.dumps(families).decode(),
-        "qr": _qr(content.check_url),
+        "qr": _qr(told["check_url"]),
     }
+    made_ms: int = told["made_ms"]
     try:
-        return _compiled(fonts, inputs, content.made_ms, ["ua-1"])
+        return _compiled(fonts, inputs, made_ms, ["ua-1"])
     except typst.TypstError:
         # A character that no font has: it shows as an empty box, which the standard does not allow.
         # Its code point stands beside it.
-        return _compiled(fonts, inputs, content.made_ms, [])
+        return _compiled(fonts, inputs, made_ms, [])
 
 
 def _compiled(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import mimetypes
 import re
 import threading
 from collections.abc import Callable, Collection
@@ -153,7 +154,12 @@ def install(app: FastAPI) -> None:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
+    # Now, or whoever comes first would have the event loop read files.
+    for name in templates.list_templates(["html"]):
+        templates.get_template(name)
+    mimetypes.init()
     router = APIRouter(route_class=PlacedRoute, include_in_schema=False)
     # What anybody may ask for is built once, by whoever comes first, and again when an institution
     # or site is enrolled.

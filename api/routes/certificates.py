@@ -319,9 +319,9 @@ async def start_import(
     assert department is not None
     with ExitStack() as undo:
         undo.enter_context(all_places().imports.hold(department))
-        upload = Upload(service.settings.uploads)
-        undo.callback(upload.remove)
         uploads = all_places().uploads
+        upload = await uploads.run(Upload, service.settings.uploads)
+        undo.callback(upload.remove)
         await uploads.run(upload.receive, file.file)
         digest = await uploads.run(file_sha256, upload.path)
         export = Export(digest, salt_bytes, service.kept_key)

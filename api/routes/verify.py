@@ -6,6 +6,7 @@ from dataclasses import asdict
 from time import time_ns
 from typing import Any, Literal
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
@@ -32,6 +33,7 @@ from audit.verification import verify_bundle
 from ledger import store
 from ledger.chain import ChainError
 from ledger.committer import Busy
+from ledger.confined import Children, Exceeded
 from ledger.entries import Entry
 from ledger.merkle import HASH_BYTES
 from ledger.receipts import AnchorReference
@@ -111,6 +113,7 @@ async def report(
     # Behind a proxy only the setting is sure to be right. A host's name is never that long.
     base = service.settings.url or str(request.base_url)[:200]
     made_ms = time_ns() // 1_000_000
+    children: Children = request.app.state.reports
 
     def work() -> tuple[Read, bytes]:
         require_few(content, MAX_MEMBERS)
@@ -126,10 +129,16 @@ async def report(
             made_ms=made_ms,
             base_url=base,
             font=service.settings.report_font,
+            draw=lambda told, font: children.run(
+                orjson.dumps(told), None if font is None else str(font)
+            ),
         )
         return file, drawn.pdf
 
-    file, pdf = await all_places().documents.run(work)
+    try:
+        file, pdf = await all_places().documents.run(work)
+    except Exceeded:
+        raise StatementError("report.too_costly", "drawing this report takes too much") from None
     name = f"certledger-report-{file.digest[:8]}.pdf"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(pdf, headers=headers, media_type="application/pdf")

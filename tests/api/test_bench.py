@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from api.bench_audit import measure_evidence, measure_fsck, measure_trace
+from api.bench_hostile import KINDS, hostile_table, measure_hostile
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -35,3 +36,23 @@ def test_bundles_of_lookups_are_weighed_and_verified() -> None:
     assert result["bundles"] == 3
     assert 0 < result["bytes"]["median"] <= result["bytes"]["largest"]
     assert 0 < result["verification_ms"]["median"] <= result["verification_ms"]["slowest"]
+
+
+def test_what_strangers_cost_is_measured_kind_by_kind() -> None:
+    """Small: one of each way in. What may be said of a machine that others use, too, is that
+    every lookup is answered and what was taken of memory given back."""
+    names = [
+        "1 MB of junk to /v1/lookups",
+        "uploads of 200 MB to /v1/imports",
+        "pictures that take the reader long",
+        "heads of 96 MB",
+    ]
+    result = measure_hostile(1.0, lambda *_: None, names)
+    assert list(result["kinds"]) == names
+    assert set(names) < set(KINDS)
+    for row in result["kinds"].values():
+        assert set(row["answers"]) == {"200"}
+        assert row["grown_mb"] < 100 > 2 * row["kept_mb"]
+        assert row["holds"] is (row["times_quiet"] < 3)
+    assert result["holds"] is all(row["holds"] for row in result["kinds"].values())
+    assert all(name in hostile_table(result) for name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -43,12 +44,34 @@ def test_nothing_that_may_wait_is_done_on_the_event_loop(watched: Any, tmp_path:
     live(town, tmp_path)
     asked = read_everything(town)
     assert asked > 100
-    found = {
-        line
-        for line in told.read_text("utf-8").splitlines()
-        if not re.search(r"\.(pyc?|so)\b", line)
-    }
-    assert not found, "\n".join(sorted(found))
+    assert not (found := seen(told)), "\n".join(sorted(found))
+
+
+def test_what_may_wait_is_noticed_on_an_event_loop_and_beside_it_not(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, sqlalchemy, sys, uvloop
+from tests.api.watched_serve import watch
+watch(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT, 0o600))
+def ask():
+    open("/etc/passwd").close()
+    with sqlalchemy.create_engine("sqlite://").connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT 1"))
+async def main():
+    await asyncio.to_thread(ask)
+    if sys.argv[2] == "on the loop":
+        ask()
+uvloop.run(main())
+"""
+    noticed: set[str]
+    for where, noticed in (("beside it", set()), ("on the loop", {"open", "sqlite3.connect", "a"})):
+        told = tmp_path / where
+        command = [sys.executable, "-c", program, str(told), where]
+        subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+        assert {line.split()[0] for line in seen(told)} == noticed
+
+
+def seen(told: Path) -> set[str]:
+    return set(told.read_text("utf-8").splitlines())
 
 
 def live(town: Any, folder: Path) -> None:

@@ -16,7 +16,8 @@ from sqlalchemy import Engine, event
 
 from api.cli import main
 
-WAITS = ("open", "socket.connect", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen")
+# Modules that are imported late are let pass, and what the kernel tells.
+WAITS = ("socket.connect", "socket.getaddrinfo", "sqlite3.connect", "subprocess.Popen")
 
 
 def watch(file: int) -> None:
@@ -29,9 +30,12 @@ def watch(file: int) -> None:
             return
         telling = True
         try:
+            stack = traceback.extract_stack()[:-2]
+            if any(frame.name == "_bootstrap" for frame in stack):
+                return  # before anything listens, on a loop of its own
             frames = [
                 f"{os.path.relpath(frame.filename)}:{frame.lineno}"
-                for frame in traceback.extract_stack()
+                for frame in stack
                 if "/api/" in frame.filename or "/ledger/" in frame.filename
             ]
             os.write(file, f"{what} in {' < '.join(reversed(frames))}\n".encode())
@@ -39,8 +43,11 @@ def watch(file: int) -> None:
             telling = False
 
     def audited(name: str, given: tuple[Any, ...]) -> None:
-        if name in WAITS:
-            tell(f"{name} {given[0] if name == 'open' else ''}")
+        if name == "open":
+            if not str(given[0]).endswith((".py", ".pyc", ".so")) and "/proc/" not in str(given[0]):
+                tell(f"open {given[0]}")
+        elif name in WAITS:
+            tell(name)
 
     sys.addaudithook(audited)
     event.listen(Engine, "before_cursor_execute", lambda *_: tell("a question to the database"))
