@@ -76,7 +76,9 @@ def create_app(service: Service) -> FastAPI:
         app.state.pictures = Children("api.pictures:told", pictures.BOUNDS, SCANS_AT_ONCE)
         app.state.reports = Children("api.report_pdf:drawn", report_pdf.BOUNDS, 1)
         places = app.state.places = AllPlaces()
-        app.state.authenticator = Authenticator(service.ring, service.database, places.keys)
+        app.state.authenticator = Authenticator(
+            service.ring, service.database, places.keys, service.ledger
+        )
         app.state.imports = ImportJobs(service.database)
         app.state.importing = set()
         app.state.growth = Growth(service.database)

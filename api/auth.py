@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,13 +21,14 @@ from ledger import store
 from ledger.committer import Busy
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role, not_valid
-from ledger.encoding import EncodingError, b64url_decode
 from ledger.statements import (
     Kind,
     Statement,
     StatementError,
     load_public_key,
     read_header,
+    read_payload,
+    segments,
     verify,
 )
 
@@ -41,8 +41,9 @@ TOKEN_SECONDS = 300
 
 
 class Authenticator:
-    def __init__(self, ring: KeyRing, database: Database, places: Places) -> None:
+    def __init__(self, ring: KeyRing, database: Database, places: Places, ledger: str) -> None:
         self._ring, self._database, self._places = ring, database, places
+        self._ledger = ledger
         self._looking: asyncio.Task[None] | None = None
 
     async def statement(
@@ -56,7 +57,7 @@ class Authenticator:
         again, it gets its one answer. Whether the key is valid now, the committer decides.
         """
         enrolled, key = await self.signer(token, kinds)
-        statement = verify(token, key)
+        statement = verify(token, key, self._ledger)
         await self.require_fresh(statement, arrived)
         return statement, enrolled
 
@@ -66,15 +67,11 @@ class Authenticator:
         header = read_header(token)
         if header.kind is not kind:
             raise StatementError("statement.kind", f"expected typ {kind}")
-        try:
-            payload = orjson.loads(b64url_decode(token.split(".")[1]))
-        except (EncodingError, orjson.JSONDecodeError):
-            raise StatementError("statement.malformed", "the payload is not JSON") from None
-        jwk: Any = payload.get("jwk") if isinstance(payload, dict) else None
+        jwk: Any = read_payload(segments(token)[1]).get("jwk")
         key = load_public_key(jwk)
         if key.thumbprint() != header.kid:
             raise StatementError("statement.signature", "kid is not the thumbprint of jwk")
-        statement = verify(token, key)
+        statement = verify(token, key, self._ledger)
         await self.require_fresh(statement)
         return statement
 
@@ -120,7 +117,8 @@ class Authenticator:
     async def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
         """The enrolled key behind ``Authorization: Bearer <access token>``.
 
-        The token's payload is ``{iat, exp, jti}``, at most 300 s apart. Raises StatementError.
+        The token's payload is ``{ledger, iat, exp, jti}``, at most 300 s apart. Raises
+        StatementError.
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -132,7 +130,7 @@ class Authenticator:
         if found is None:
             raise StatementError("key.unknown", "the key is not enrolled")
         enrolled, key = found
-        statement = verify(token.strip(), key)
+        statement = verify(token.strip(), key, self._ledger)
         now, expires = time.time(), statement.payload.get("exp")
         if type(expires) is not int or not 0 < expires - statement.issued_at <= TOKEN_SECONDS:
             raise StatementError(

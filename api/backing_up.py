@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.belonging import KEY_FILES, log_id_of, require_belonging
+from api.belonging import KEY_FILES, log_id_of, log_key_of, require_belonging
 from api.settings import Settings
 from ledger import store
 from ledger.database import Database
@@ -86,7 +86,7 @@ def _copy_ledger(
             with database.write():
                 connection = seen.enter_context(database.read())
                 # The first read is what fixes it.
-                entries = store.head_size(connection, log_id_of(settings.origin)) or 0
+                entries = store.head_size(connection, log_id_of(log_key_of(settings).name)) or 0
                 chain = None if node is None else seen.enter_context(pinned(node / "chain"))
             engine_of(connection).copy(connection, folder / "certledger.db", progress)
             if chain is not None:

@@ -21,7 +21,7 @@ from ledger.directory import Role
 from ledger.encoding import sha256
 from ledger.engines import engine_of, engine_url
 from ledger.entries import EventKind
-from ledger.notes import NoteError, NoteKey, open_checkpoint
+from ledger.notes import NoteError, NoteKey, default_origin, open_checkpoint
 from ledger.sealing import MasterKey, Sealed, SealError
 
 #: How many newest records are tried: one that was altered must not speak for all.
@@ -56,6 +56,16 @@ def log_id_of(origin: str) -> bytes:
     return sha256(b"certledger log\0" + origin.encode())
 
 
+def log_key_of(settings: Settings) -> NoteKey:
+    """The log's public key, whose name is the log's origin: everything that is signed for this
+    ledger names it. Raises KeyFileError where there is no key."""
+    path = settings.keys / "log.key"
+    if not path.exists():
+        raise KeyFileError(f"{path} is missing: this is no ledger's data folder, or it is damaged")
+    public = load_log_key(path).public_key().public_bytes_raw()
+    return NoteKey(settings.origin or default_origin(public), public)
+
+
 def require_ledger(settings: Settings) -> None:
     """Raises NoLedger where there is no database: opening it would make an empty one."""
     url = engine_url(settings.database_url)
@@ -80,8 +90,8 @@ def require_belonging(settings: Settings) -> None:
         with database.read() as connection:
             if not _recorded(connection):
                 return
-            _require_origin(connection, settings)
             _require_files(settings)
+            _require_origin(connection, settings)
             if not deployed.exists():
                 raise KeyFileError(
                     f"{deployed} is missing, but the database holds a ledger: bring it back "
@@ -114,24 +124,30 @@ def _require_files(settings: Settings) -> None:
 
 def _require_origin(connection: Connection, settings: Settings) -> None:
     heads = set(connection.execute(select(store.log_head.c.log_id)).scalars())
-    if heads and log_id_of(settings.origin) not in heads:
+    origin = log_key_of(settings).name
+    if heads and log_id_of(origin) not in heads:
         shown = engine_url(settings.database_url).render_as_string(hide_password=True)
+        if not settings.origin:
+            raise Mismatch(
+                f"{settings.keys / 'log.key'} is not the key of the log in the database {shown}, "
+                "or that log has a name of its own: bring the right key back from a backup, or set "
+                "CERTLEDGER_ORIGIN as it was"
+            )
         raise Mismatch(
-            f"the database {shown} holds the log of another origin than "
-            f"{settings.origin!r}: set CERTLEDGER_ORIGIN or CERTLEDGER_DATABASE as they were"
+            f"the database {shown} holds the log of another origin than {origin!r}: set "
+            "CERTLEDGER_ORIGIN or CERTLEDGER_DATABASE as they were"
         )
 
 
 def _require_log_key(connection: Connection, settings: Settings) -> None:
-    path = settings.keys / "log.key"
-    key = NoteKey(settings.origin, load_log_key(path).public_key().public_bytes_raw())
+    path, key = settings.keys / "log.key", log_key_of(settings)
     table = store.checkpoints
     query = select(table.c.note).order_by(table.c.size.desc()).limit(_TRIED)
     notes = list(connection.execute(query).scalars())
     if notes and not any(_opens(note, key) for note in notes):
         raise Mismatch(
             f"{path} is not the key that signed this ledger's checkpoints under the origin "
-            f"{settings.origin!r}: bring the right one back from a backup"
+            f"{key.name!r}: bring the right one back from a backup"
         )
 
 

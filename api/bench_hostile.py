@@ -79,7 +79,7 @@ def _unknown_key() -> Iterator[bytes]:
     from api.client import Client
     from api.keyfiles import new_signing_key
 
-    with Client("http://127.0.0.1", new_signing_key()) as stranger:
+    with Client("http://127.0.0.1", new_signing_key(), ledger="bench.example/log") as stranger:
         asked = {"fields": ["name"], "service_item": "x", "business_number": "1"}
         statement = stranger.lookup_statement({"grant_id": "0" * 26}, **asked)  # type: ignore[arg-type]
     body = orjson.dumps({"statement": statement})

@@ -37,15 +37,15 @@ Checked = tuple[Statement, Issuance] | StatementError
 
 
 class Checker:
-    """Verifies and reads signed certificates."""
+    """Verifies and reads signed certificates of one ledger."""
 
-    def __init__(self, catalogue: Catalogue, master: MasterKey) -> None:
-        self._catalogue, self._master = catalogue, master
+    def __init__(self, ledger: str, catalogue: Catalogue, master: MasterKey) -> None:
+        self.ledger, self._catalogue, self._master = ledger, catalogue, master
 
     def check(self, signed: Signed) -> Checked:
         token, disclosures, key = signed
         try:
-            statement = verify(token, key)
+            statement = verify(token, key, self.ledger)
             issuance = read_certificate(
                 statement,
                 disclosures,
@@ -62,7 +62,7 @@ class BulkChecker:
 
     def __init__(self, checker: Checker, master_file: Path) -> None:
         self._checker = checker
-        self._start = (str(master_file),)
+        self._start = (checker.ledger, str(master_file))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="check")
         self._process: ProcessPoolExecutor | None = None
         self._ready = False
@@ -123,12 +123,12 @@ def check_one(checker: Checker, text: str, key: ECKey) -> Checked:
 _there: Checker
 
 
-def _prepare(master_file: str) -> None:
+def _prepare(ledger: str, master_file: str) -> None:
     global _there
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to handle, in order
     end_with_parent()
     master = MasterKey(load_or_create_secret(Path(master_file)))
-    _there = Checker(load_catalogue(), master)
+    _there = Checker(ledger, load_catalogue(), master)
 
 
 def end_with_parent() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 
-from api.belonging import log_id_of, read_deployment
+from api.belonging import log_id_of, log_key_of, read_deployment
 from api.fsck import existing
-from api.keyfiles import load_log_key, load_or_create_secret
+from api.keyfiles import load_or_create_secret
 from api.node_store import with_node_store
 from api.settings import Settings
 from audit.integrity.chain_records import ChainRecords
@@ -18,7 +18,6 @@ from ledger.chain import ChainClient
 from ledger.database import Database
 from ledger.encoding import sha256
 from ledger.engines import engine_of, engine_url
-from ledger.notes import NoteKey
 from ledger.sealing import MasterKey
 
 #: Where there is no other to read by: this one is nobody's and signs nothing.
@@ -56,8 +55,8 @@ def check(
             return check_ledger(
                 database,
                 ChainRecords(client),
-                log_id=log_id_of(settings.origin),
-                origin=settings.origin,
+                log_id=log_id_of(log_key.name),
+                origin=log_key.name,
                 log_key=log_key,
                 master=master,
                 catalogue=load_catalogue(),
@@ -75,11 +74,6 @@ def reading_account(settings: Settings) -> bytes:
 
 def master_key(settings: Settings) -> MasterKey:
     return MasterKey(load_or_create_secret(existing(settings, "master.key")))
-
-
-def log_key_of(settings: Settings) -> NoteKey:
-    key = load_log_key(existing(settings, "log.key"))
-    return NoteKey(settings.origin, key.public_key().public_bytes_raw())
 
 
 def _require_database(settings: Settings) -> None:

@@ -58,7 +58,7 @@ class City:
         """A holder's device, enrolled for the person with this number."""
         key = new_signing_key()
         self.operator.enrol_holder(key, identity_number)
-        return Client(self.url, key, catalogue=self.operator.catalogue)
+        return Client(self.url, key, ledger=self.operator.ledger, catalogue=self.operator.catalogue)
 
 
 def found_city(
@@ -91,4 +91,4 @@ def _enrol_key(
 ) -> Client:
     key = new_signing_key()
     city.operator.enrol_key(key, role, institution, **members)
-    return Client(city.url, key, catalogue=catalogue)
+    return Client(city.url, key, ledger=city.operator.ledger, catalogue=catalogue)

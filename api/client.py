@@ -42,7 +42,7 @@ from ledger.identifiers import parse_holder_number
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped, read_code
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
-from ledger.statements import Kind, sign
+from ledger.statements import VERSION, Kind, sign
 
 #: Bytes and seconds of the longest answer: every refused row of a very large export.
 MAX_ANSWER, ANSWER_SECONDS = 256 << 20, 600.0
@@ -90,13 +90,20 @@ def new_identifier() -> str:
 
 class Client:
     """A connection to one service, acting with one key (none: public reads only); raises
-    WrongAddress."""
+    WrongAddress.
+
+    ``ledger`` is the origin of the log that everything is signed for; give it where it is known.
+    Without it the service is believed once, and ``learnt`` is told what it said. Who signs for the
+    ledger that a lying service names can be repeated there (docs/threat-model.md).
+    """
 
     def __init__(
         self,
         url: str,
         key: ECKey | None = None,
         *,
+        ledger: str | None = None,
+        learnt: Callable[[str], None] = lambda _ledger: None,
         timeout: float = 40.0,
         tries: int = 4,
         catalogue: Catalogue | None = None,
@@ -111,6 +118,7 @@ class Client:
         )
         self._key = key
         self._kid = key.thumbprint() if key is not None else ""
+        self._ledger, self._learnt = ledger, learnt
         self._tries = tries
         self._token: tuple[str, float] = ("", 0.0)
         self._catalogue = catalogue
@@ -138,11 +146,22 @@ class Client:
 
     # --- signing and sending ------------------------------------------------------------------
 
+    @property
+    def ledger(self) -> str:
+        """The one that is signed for; asked from the service once, where it was not given."""
+        if self._ledger is None:
+            told = _json(self.get("/v1/time", token=False)).get("ledger")
+            if not isinstance(told, str) or not told:
+                raise WrongService(f"{self._url} names no ledger")
+            self._learnt(told)
+            self._ledger = told
+        return self._ledger
+
     def statement(self, kind: Kind, payload: Mapping[str, Any]) -> str:
-        """``payload`` with version, time and a fresh ``jti``, signed."""
+        """``payload`` with version, ledger, time and a fresh ``jti``, signed."""
         if self._key is None:
             raise ValueError("this needs a client with a key")
-        members = {"v": 1, **payload}
+        members = {"v": VERSION, "ledger": self.ledger, **payload}
         members.setdefault("iat", int(time.time()))
         members.setdefault("jti", uuid.uuid4().hex)
         return sign(kind, members, self._key, self._kid)
@@ -154,7 +173,8 @@ class Client:
             if self._key is None:
                 raise ValueError("this needs a client with a key")
             now = int(time.time())
-            payload = {"iat": now, "exp": now + 240, "jti": uuid.uuid4().hex}
+            members = {"iat": now, "exp": now + 240, "jti": uuid.uuid4().hex}
+            payload = {"ledger": self.ledger, **members}
             token = sign(Kind.ACCESS, payload, self._key, self._kid)
             self._token = token, now + 180
         return token
@@ -326,7 +346,7 @@ class Client:
         """Signs certificates of one type with this client's key."""
         if self._key is None:
             raise ValueError("this needs a client with a key")
-        return Signer(self._key, issuer, self.catalogue.type(type_name))
+        return Signer(self.ledger, self._key, issuer, self.catalogue.type(type_name))
 
     def issue(self, certificate: str) -> dict[str, Any]:
         """Have one signed certificate recorded; raises ServiceError when it is refused."""

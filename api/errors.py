@@ -138,7 +138,7 @@ def problem(
 #: the member. A rule whose words differ by kind is named with its kind.
 RULES = {
     "malformed": "{at} must be {form}",
-    "version": "{at} must be 1: this service knows no other version",
+    "version": "{at} must be 2: this service knows no other version",
     "member_missing": "{at} is missing; add it",
     "member_unknown": "{at} does not belong here; take it out",
     "text": "{at} must be readable text of one line, not empty, not too long, without spaces at "
@@ -208,6 +208,7 @@ FORMS = {
     "max_uses": "a whole number",
     "ttl": "a whole number",
     "v": "a whole number",
+    "ledger": "the ledger's name: the origin of its log",
 }
 
 

@@ -85,7 +85,8 @@ Submit = Callable[[Sequence[str]], Sequence[RowResult]]
 class Signer:
     """Signs prepared rows as certificates of one department and type."""
 
-    def __init__(self, key: ECKey, issuer: str, kind: CertificateType) -> None:
+    def __init__(self, ledger: str, key: ECKey, issuer: str, kind: CertificateType) -> None:
+        self._ledger = ledger
         self._key, self._kid = key, key.thumbprint()
         self._issuer, self.kind = issuer, kind
 
@@ -93,6 +94,7 @@ class Signer:
         serial = drawn_serial(os.urandom(SERIAL_BYTES))
         identifier = CertificateIdentifier(self.kind.type_code, self._issuer, serial, "001")
         return sign_certificate(
+            ledger=self._ledger,
             fields=row.fields,
             certificate_id=str(identifier),
             type_code=self.kind.type_code,

@@ -11,6 +11,7 @@ import base64
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,37 @@ def load_signing_key(path: Path) -> ECKey:
     if not key.is_private:
         raise KeyFileError(f"{path} holds a public key; signing needs the private one")
     return key
+
+
+def kept_ledger(path: Path) -> str | None:
+    """The ledger that a key file is used for, which the file beside it named ``.ledger`` says in
+    its one line; None before its first use. Raises KeyFileError."""
+    beside = _ledger_file(path)
+    if not beside.exists():
+        return None
+    try:
+        ledger = _read(beside).decode("utf-8").strip()
+    except UnicodeDecodeError:
+        ledger = ""
+    if not ledger or not ledger.isprintable():
+        raise KeyFileError(f"{beside} does not name a ledger in one line")
+    return ledger
+
+
+def keep_ledger(path: Path, ledger: str) -> None:
+    """Remember beside a key file what it is used for from now on; raises KeyFileError where
+    another use was quicker."""
+    # In a folder that cannot be written to, whoever provides the key provides the file beside it.
+    with suppress(OSError):
+        try:
+            write_new(_ledger_file(path), ledger.encode("utf-8") + b"\n")
+        except KeyFileError:
+            if kept_ledger(path) != ledger:
+                raise
+
+
+def _ledger_file(path: Path) -> Path:
+    return path.with_name(path.name + ".ledger")
 
 
 def load_public_file(path: Path) -> ECKey:

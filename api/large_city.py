@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -57,7 +56,7 @@ from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler
 from ledger.row_macs import put_all
 from ledger.sealing import MasterKey
-from ledger.statements import Kind, Statement, request_key, sign, verify
+from ledger.statements import VERSION, Kind, Statement, request_key, sign, verify
 
 Progress = Callable[[int, int], None]
 
@@ -75,7 +74,10 @@ _EARLIEST, _LATEST = date(2020, 1, 1), date(2040, 1, 1)
 
 @dataclass(frozen=True)
 class Institutions:
-    """Private keys (as JWK) of who signs besides the holders; a counter for each of the halls."""
+    """Private keys (as JWK) of who signs besides the holders, and for which ledger; a counter for
+    each of the halls."""
+
+    ledger: str
 
     operator: dict[str, Any]
     issuer: dict[str, Any]
@@ -158,14 +160,16 @@ async def _found(service: Service) -> Institutions:
             {"what": "key", "role": "terminal", "jwk": _public(counter), **post},
         ]
     for members in enrolments:
-        payload = {"v": 1, **members, "iat": int(time.time()), "jti": uuid.uuid4().hex}
-        statement = verify(sign(Kind.ENROLMENT, payload, operator, operator.thumbprint()), operator)
+        signed = _Signer(service.ledger, operator).sign(
+            Kind.ENROLMENT, int(time.time() * 1000), **members
+        )
+        statement = verify(signed[3], operator, service.ledger)
         actor = Enrolled(kid=statement.kid, role=Role.OPERATOR)
         await service.record("enrolment", Request(statement, actor))
     first, second, *rest = (
         dict(key.as_dict(private=True)) for key in (operator, issuer, *counters)
     )
-    return Institutions(first, second, tuple(rest))
+    return Institutions(service.ledger, first, second, tuple(rest))
 
 
 def _site(hall: int) -> str:
@@ -349,10 +353,10 @@ class _Maker:
     """Signs for everybody."""
 
     def __init__(self, master: MasterKey, found: Institutions) -> None:
-        self._master, self._catalogue = master, load_catalogue()
+        self._master, self._ledger, self._catalogue = master, found.ledger, load_catalogue()
         self._kind: CertificateType = self._catalogue.type(TYPE)
         self._operator, self._issuer, *self._counters = (
-            _Signer(ECKey.import_key(key))
+            _Signer(found.ledger, ECKey.import_key(key))
             for key in (found.operator, found.issuer, *found.counters)
         )
 
@@ -401,6 +405,7 @@ class _Maker:
         serial = drawn_serial(os.urandom(SERIAL_BYTES))
         id_ = str(CertificateIdentifier(kind.type_code, _BUREAU, serial, "001"))
         text = sign_certificate(
+            ledger=self._ledger,
             fields=fields,
             certificate_id=id_,
             type_code=kind.type_code,
@@ -426,7 +431,7 @@ class _Maker:
         return id_
 
     def _phone(self, made: Made, number: str, holder: str) -> _Signer:
-        phone, salt = _Signer(new_signing_key()), os.urandom(32)
+        phone, salt = _Signer(self._ledger, new_signing_key()), os.urandom(32)
         proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
         sealed = self._master.seal(proof, phone.kid.encode())
         statement = self._operator.sign(
@@ -487,12 +492,14 @@ class _Maker:
 
 
 class _Signer:
-    def __init__(self, key: ECKey) -> None:
+    def __init__(self, ledger: str, key: ECKey) -> None:
+        self._ledger = ledger
         self.key, self.kid = key, key.thumbprint()
 
     def sign(self, kind: Kind, at_ms: int, **members: Any) -> Signed:
         jti = os.urandom(16).hex()
-        payload = {"v": 1, **members, "iat": at_ms // 1000, "jti": jti}
+        payload = {"v": VERSION, "ledger": self._ledger, **members}
+        payload |= {"iat": at_ms // 1000, "jti": jti}
         return kind, self.kid, jti, sign(kind, payload, self.key, self.kid)
 
     def read(self, token: str) -> Statement:

@@ -51,7 +51,7 @@ from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped
 from ledger.samples import CARDS, DRIVERS, LICENCES, write_samples
-from ledger.statements import Kind, StatementError, sign, verify
+from ledger.statements import VERSION, Kind, StatementError, sign, verify
 
 EXPORTS: Final = (
     (CARDS, POLICE, "resident-identity-card"),
@@ -138,7 +138,8 @@ async def invite(service: Service, person: str) -> str:
     key = load_signing_key(service.settings.keys / "operator.jwk")
     kid = key.thumbprint()
     payload = {
-        "v": 1,
+        "v": VERSION,
+        "ledger": service.ledger,
         **about,
         "code_sha256": code_digest(code),
         "not_after": now + SIGN_IN_SECONDS,
@@ -148,7 +149,7 @@ async def invite(service: Service, person: str) -> str:
     found = service.ring.find(kid)
     if found is None:
         raise NotServing("the operator's key is not enrolled yet")
-    statement = verify(sign(Kind.INVITATION, payload, key, kid), key)
+    statement = verify(sign(Kind.INVITATION, payload, key, kid), key, service.ledger)
     await service.record("invitation", Request(statement, found[0], extra))
     return grouped(code)
 
@@ -334,6 +335,7 @@ class _Founding:
             valid_from, valid_until = validity_of(kind, item.fields)
             key = self._actor(f"issuer-{item.issuer}").key
             signed = sign_certificate(
+                ledger=self._operator.ledger,
                 fields=item.fields,
                 certificate_id=item.certificate_id,
                 type_code=kind.type_code,

@@ -16,7 +16,7 @@ import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, select
 
-from api.belonging import log_id_of, read_deployment, require_belonging
+from api.belonging import log_id_of, log_key_of, read_deployment, require_belonging
 from api.bulk import BulkChecker, Checker
 from api.embedded import EmbeddedNode
 from api.health import Health, Trouble
@@ -73,11 +73,10 @@ from ledger.invitations import (
 )
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
-from ledger.notes import NoteKey
 from ledger.outbox import DirectoryEntry
 from ledger.row_macs import RowMacs, checked
 from ledger.sealing import MasterKey, Sealed
-from ledger.statements import Kind, sign, verify
+from ledger.statements import VERSION, Kind, sign, verify
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +120,10 @@ class Service:
         self.master = MasterKey(load_or_create_secret(settings.keys / "master.key"))
         self.catalogue = load_catalogue()
         self.items = load_service_items()
-        self.log_id = log_id_of(settings.origin)
+        self.log_verifier = log_key_of(settings)
+        #: The log's origin: what is signed for this ledger names it.
+        self.ledger = self.log_verifier.name
+        self.log_id = log_id_of(self.ledger)
         self.database = Database(settings.database_url, RowMacs(self.master, self.log_id))
         self.scrubber = Scrubber(self.database)
         self.ring = KeyRing(self.database)
@@ -138,9 +140,8 @@ class Service:
         self.health = Health(self.database, settings.uploads)
         log_key = load_log_key(settings.keys / "log.key")
         self._log_key = log_key
-        self.log_verifier = NoteKey(settings.origin, log_key.public_key().public_bytes_raw())
         self.grants = Grants()
-        self.checker = Checker(self.catalogue, self.master)
+        self.checker = Checker(self.ledger, self.catalogue, self.master)
         self.bulk_checker = BulkChecker(self.checker, settings.keys / "master.key")
 
     def start(self) -> None:
@@ -185,7 +186,7 @@ class Service:
                 self.database,
                 self.chain,
                 self._log_key,
-                origin=settings.origin,
+                origin=self.ledger,
                 log_id=self.log_id,
             )
             self.committer = Committer(
@@ -329,8 +330,9 @@ class Service:
                 "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")},
             },
         ):
-            members = {"v": 1, **payload, "iat": now, "jti": uuid.uuid4().hex}
-            statement = verify(sign(Kind.ENROLMENT, members, key, kid), key)
+            members = {"v": VERSION, "ledger": self.ledger, **payload}
+            members |= {"iat": now, "jti": uuid.uuid4().hex}
+            statement = verify(sign(Kind.ENROLMENT, members, key, kid), key, self.ledger)
             await self.record("enrolment", Request(statement, actor))
 
     async def record(self, handler: str, request: Request) -> Answer:

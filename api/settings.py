@@ -46,7 +46,9 @@ class Settings(BaseSettings):
         default=10.0, gt=0, description="seconds until the chain counts as stalled"
     )
     origin: str = Field(
-        default="certledger.example/log", description="the log's name in its checkpoints"
+        default="",
+        description="the log's name in its checkpoints, which everything that is signed for this "
+        "ledger names; empty: certledger.local/ and 16 characters that follow from the log's key",
     )
     release: Literal["anchored", "durable"] = Field(
         default="anchored", description="when answers leave: after the anchor, or after the commit"
@@ -107,6 +109,14 @@ class Settings(BaseSettings):
         if self.sample and "data" not in self.model_fields_set:
             self.data = Path("certledger-sample")
         return self
+
+    @field_validator("origin")
+    @classmethod
+    def _one_word(cls, value: str) -> str:
+        # As a signed note names its key, and ledger.kinds whom a statement is for.
+        if not re.fullmatch(r"[!-*,-~]{0,200}", value):
+            raise ValueError("it is at most 200 characters of ASCII without blanks and +")
+        return value
 
     @field_validator("database")
     @classmethod

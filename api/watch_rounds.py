@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from api.belonging import log_id_of, read_deployment
-from api.checking import log_key_of, master_key, reading_account
+from api.belonging import log_id_of, log_key_of, read_deployment
+from api.checking import master_key, reading_account
 from api.embedded import NodeDidNotStart
 from api.fsck import run_fsck
 from api.keyfiles import KeyFileError
@@ -80,6 +80,7 @@ def _rounds(settings: Settings) -> Iterator[Rounds]:
     deployment = read_deployment(settings)
     if deployment is None:
         raise FileNotFoundError(f"{settings.data} holds no ledger that was ever started")
+    log_key = log_key_of(settings)
     with (
         closing(Database(settings.database_url)) as database,
         closing(
@@ -94,9 +95,9 @@ def _rounds(settings: Settings) -> Iterator[Rounds]:
         yield Rounds(
             database,
             client,
-            log_id=log_id_of(settings.origin),
-            origin=settings.origin,
-            log_key=log_key_of(settings),
+            log_id=log_id_of(log_key.name),
+            origin=log_key.name,
+            log_key=log_key,
             master=master_key(settings),
             catalogue=load_catalogue(),
             start=secrets.randbelow(1 << 40),

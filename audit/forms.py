@@ -20,7 +20,7 @@ from ledger.statements import read_signed_key
 _DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _CERTIFICATE: Final = re.compile(r"[0-9A-Za-z.]{1,128}", re.ASCII)
 _ID: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}", re.ASCII)
-_COMMON: Final = ("v", "iat", "jti")
+_COMMON: Final = ("v", "ledger", "iat", "jti")
 _ROLES: Final = frozenset({"operator", "issuer", "terminal", "auditor"})
 _GROUNDS: Final = frozenset({"retention_over", "unlawful", "court_order", "issued_in_error"})
 _SHOWN: Final = ("code", "spoken", "grant_id", "request_id")
@@ -41,7 +41,7 @@ def _read(
     payload: Mapping[str, Any], required: Collection[str], optional: Collection[str] = ()
 ) -> Members:
     top = Members(dict(payload), FormError, required=(*_COMMON, *required), optional=optional)
-    top.version_1()
+    top.version()
     return top
 
 
@@ -53,7 +53,7 @@ def certificate(payload: Mapping[str, Any]) -> None:
     top = Members(
         dict(payload),
         FormError,
-        required=("iss", "vct", "certificate_id", "iat", "jti", "_sd_alg", "_sd"),
+        required=("iss", "vct", "ledger", "certificate_id", "iat", "jti", "_sd_alg", "_sd"),
         optional=("nbf", "exp"),
     )
     _formed(top.text("iss").startswith(ISSUER_PREFIX), "iss")

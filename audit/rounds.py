@@ -139,7 +139,7 @@ class Rounds:
             self._check_tree(findings, tiles, size, root)
         except _NoTile:
             return 0
-        reader = Rereader(connection, self._master, self._catalogue)
+        reader = Rereader(connection, self._origin, self._master, self._catalogue)
         ranges, after = stretches(self._cursor, size, count(size))
         for start, end in ranges:
             records = _check_leaves(reader, findings, tiles, start, end, root)

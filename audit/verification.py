@@ -71,6 +71,8 @@ REPORT_VERSION = 1
 CLOCK_STEP_MS = 60_000
 #: Not proven for want of something that a bundle of this kind can have.
 GAPS = frozenset({"statement.withheld", "seal.unknown_scheme", "block.unsealed", "earlier.failed"})
+#: What is wrong with a statement whose signature is right; told by these codes.
+_OWN_WORDS = frozenset({"statement.ledger", "statement.not_canonical"})
 #: Facts that are read from a block.
 _OF_BLOCKS = ("block", "recorded_by", "status")
 _SECP256K1_HALF = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
@@ -274,10 +276,13 @@ class _Protocol:
                 kid = read_token_header(line.statement).kid
                 if kid not in keys:
                     raise Fault("signature.no_key", line.entry.seq)
-                self.statements[line.entry.seq] = verify_statement(line.statement, keys[kid])
+                self.statements[line.entry.seq] = verify_statement(
+                    line.statement, keys[kid], self.trust.log.name
+                )
                 self.keys_used.add(kid)
-            except StatementError:
-                faults.append(Fault("signature.invalid", line.entry.seq))
+            except StatementError as error:
+                code = error.code if error.code in _OWN_WORDS else "signature.invalid"
+                faults.append(Fault(code, line.entry.seq))
             except Fault as fault:
                 faults.append(fault)
         if faults:

@@ -17,6 +17,8 @@ WORDS: Final[Mapping[str, str]] = {
     "signature.valid": "all {count} statements are signed by the keys that they name",
     "signature.invalid": "a statement is not signed by the key that it names",
     "signature.no_key": "a statement names a key that is not in the bundle",
+    "statement.ledger": "a statement was signed for another ledger",
+    "statement.not_canonical": "a signed text is not canonical JSON, and might be read in two ways",
     "statement.withheld": "a statement is withheld, because whoever had it could still send it "
     "again for its answer: ask for the bundle again later to have this proven",
     # 3 entries

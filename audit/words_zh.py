@@ -17,6 +17,8 @@ WORDS: Final[Mapping[str, str]] = {
     "signature.valid": "全部 {count} 份声明均由其所指的密钥签名",
     "signature.invalid": "有一份声明不是其所指的密钥签名的",
     "signature.no_key": "有一份声明所指的密钥不在证据包中",
+    "statement.ledger": "有一份声明是为另一个账本签名的",
+    "statement.not_canonical": "有一份签名内容不是规范的 JSON，可能有两种读法",
     "statement.withheld": "有一份声明暂不提供，因为持有者此时仍可凭它再次取得答复；请稍后重新索取"
     "证据包",
     # 3 entries

@@ -30,7 +30,7 @@ from typing import Any, ClassVar, Final
 from authz.grants import ID_PATTERN, JTI_PATTERN
 from ledger.entries import Draft, EventKind
 from ledger.payloads import Members, PayloadError, check_pattern, check_text
-from ledger.statements import StatementError
+from ledger.statements import VERSION, StatementError
 
 #: Longer than other texts: people tell what happened.
 MAX_DISPUTE_TEXT: Final = 500
@@ -100,9 +100,9 @@ class Dispute:
     @classmethod
     def parse(cls, payload: object) -> Dispute:
         """Read a verified statement's payload. Raises `DisputeError` and nothing else."""
-        required = ("v", "dispute_id", "seq", "cause", "iat", "jti")
+        required = ("v", "ledger", "dispute_id", "seq", "cause", "iat", "jti")
         top = Members(payload, DisputeError, required=required, optional=("text",))
-        top.version_1()
+        top.version()
         return cls(
             dispute_id=top.text("dispute_id"),
             seq=top.integer("seq"),
@@ -112,10 +112,11 @@ class Dispute:
             jti=top.text("jti"),
         )
 
-    def to_payload(self) -> dict[str, Any]:
-        """The payload to sign; `Dispute.parse(dispute.to_payload()) == dispute`."""
+    def to_payload(self, ledger: str) -> dict[str, Any]:
+        """The payload to sign there; `Dispute.parse(dispute.to_payload(ledger)) == dispute`."""
         payload: dict[str, Any] = {
-            "v": 1,
+            "v": VERSION,
+            "ledger": ledger,
             "dispute_id": self.dispute_id,
             "seq": self.seq,
             "cause": self.cause.value,
@@ -152,9 +153,9 @@ class Resolution:
     @classmethod
     def parse(cls, payload: object) -> Resolution:
         """Read a verified statement's payload. Raises `ResolutionError` and nothing else."""
-        required = ("v", "dispute_id", "outcome", "iat", "jti")
+        required = ("v", "ledger", "dispute_id", "outcome", "iat", "jti")
         top = Members(payload, ResolutionError, required=required, optional=("text",))
-        top.version_1()
+        top.version()
         return cls(
             dispute_id=top.text("dispute_id"),
             outcome=top.one_of("outcome", Outcome),
@@ -163,10 +164,11 @@ class Resolution:
             jti=top.text("jti"),
         )
 
-    def to_payload(self) -> dict[str, Any]:
-        """The payload to sign; `Resolution.parse(resolution.to_payload()) == resolution`."""
+    def to_payload(self, ledger: str) -> dict[str, Any]:
+        """The payload to sign there; `Resolution.parse(it.to_payload(ledger)) == it`."""
         payload: dict[str, Any] = {
-            "v": 1,
+            "v": VERSION,
+            "ledger": ledger,
             "dispute_id": self.dispute_id,
             "outcome": self.outcome.value,
             "iat": self.issued_at_ms // 1000,

@@ -104,8 +104,10 @@ class RefusalError(PayloadError):
 
 def _named(request: Request, member: str, error: type[PayloadError]) -> str:
     """The one member of a statement ``{v, <member>, iat, jti}``."""
-    top = Members(dict(request.statement.payload), error, required=("v", member, "iat", "jti"))
-    top.version_1()
+    top = Members(
+        dict(request.statement.payload), error, required=("v", "ledger", member, "iat", "jti")
+    )
+    top.version()
     return top.text(member)
 
 

@@ -39,6 +39,7 @@ from ledger.payloads import (
     check_pattern,
     check_text,
 )
+from ledger.statements import VERSION
 
 MAX_CERTIFICATES: Final = 20
 MAX_SITES: Final = 50
@@ -147,7 +148,7 @@ class Grant:
     def parse(cls, payload: object) -> Grant:
         """Read a verified statement's payload. Raises `GrantError` and nothing else."""
         top = Members(payload, GrantError, required=_REQUIRED, optional=("request_id",))
-        top.version_1()
+        top.version()
         grantee = top.member("grantee", required=("department",), optional=("terminal", "staff"))
         purpose = top.member("purpose", required=("service_item",), optional=("text",))
         when = top.member("when", required=("not_before", "not_after"))
@@ -181,8 +182,8 @@ class Grant:
             request_id=top.optional_text("request_id"),
         )
 
-    def to_payload(self) -> dict[str, Any]:
-        """The payload to sign; `Grant.parse(grant.to_payload()) == grant`."""
+    def to_payload(self, ledger: str) -> dict[str, Any]:
+        """The payload to sign there; `Grant.parse(grant.to_payload(ledger)) == grant`."""
         grantee = {"department": self.department}
         if self.terminal is not None:
             grantee["terminal"] = self.terminal
@@ -192,7 +193,8 @@ class Grant:
         if self.text is not None:
             purpose["text"] = self.text
         payload: dict[str, Any] = {
-            "v": 1,
+            "v": VERSION,
+            "ledger": ledger,
             "grant_id": self.grant_id,
             "mode": self.mode.value,
             "certificates": [
@@ -218,6 +220,7 @@ class Grant:
 _MODES: Final = {mode.value: mode for mode in GrantMode}
 _REQUIRED: Final = (
     "v",
+    "ledger",
     "grant_id",
     "mode",
     "certificates",

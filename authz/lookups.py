@@ -89,10 +89,19 @@ def read_lookup(payload: object, actor: Enrolled) -> Lookup:
     top = Members(
         payload,
         error,
-        required=("v", "presented", "fields", "service_item", "business_number", "iat", "jti"),
+        required=(
+            "v",
+            "ledger",
+            "presented",
+            "fields",
+            "service_item",
+            "business_number",
+            "iat",
+            "jti",
+        ),
         optional=("certificate_id", "staff"),
     )
-    top.version_1()
+    top.version()
     shown_as = top.member("presented", required=(), optional=_PRESENTED)
     if len(shown_as) != 1:
         raise error.of("malformed", "presented")

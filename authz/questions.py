@@ -23,7 +23,7 @@ from authz.disputes import MAX_DISPUTE_TEXT, MAX_SEQ, Case, following_entry
 from authz.grants import ID_PATTERN, JTI_PATTERN
 from ledger.entries import Draft, EventKind
 from ledger.payloads import Members, PayloadError, check_pattern, check_text
-from ledger.statements import StatementError
+from ledger.statements import VERSION, StatementError
 
 #: Of one dispute: more than any case needs, and all of them fit an evidence bundle.
 MAX_QUESTIONS: Final = 20
@@ -65,9 +65,11 @@ class Question:
     def parse(cls, payload: object) -> Question:
         """Read a verified statement's payload. Raises `QuestionError` and nothing else."""
         top = Members(
-            payload, QuestionError, required=("v", "dispute_id", "to", "text", "iat", "jti")
+            payload,
+            QuestionError,
+            required=("v", "ledger", "dispute_id", "to", "text", "iat", "jti"),
         )
-        top.version_1()
+        top.version()
         return cls(
             dispute_id=top.text("dispute_id"),
             to=top.one_of("to", Asked),
@@ -76,10 +78,11 @@ class Question:
             jti=top.text("jti"),
         )
 
-    def to_payload(self) -> dict[str, Any]:
-        """The payload to sign; `Question.parse(question.to_payload()) == question`."""
+    def to_payload(self, ledger: str) -> dict[str, Any]:
+        """The payload to sign there; `Question.parse(question.to_payload(ledger)) == question`."""
         return {
-            "v": 1,
+            "v": VERSION,
+            "ledger": ledger,
             "dispute_id": self.dispute_id,
             "to": self.to.value,
             "text": self.text,
@@ -107,9 +110,11 @@ class Answer:
     def parse(cls, payload: object) -> Answer:
         """Read a verified statement's payload. Raises `AnswerError` and nothing else."""
         top = Members(
-            payload, AnswerError, required=("v", "dispute_id", "seq", "text", "iat", "jti")
+            payload,
+            AnswerError,
+            required=("v", "ledger", "dispute_id", "seq", "text", "iat", "jti"),
         )
-        top.version_1()
+        top.version()
         return cls(
             dispute_id=top.text("dispute_id"),
             seq=top.integer("seq"),
@@ -118,10 +123,11 @@ class Answer:
             jti=top.text("jti"),
         )
 
-    def to_payload(self) -> dict[str, Any]:
-        """The payload to sign; `Answer.parse(answer.to_payload()) == answer`."""
+    def to_payload(self, ledger: str) -> dict[str, Any]:
+        """The payload to sign there; `Answer.parse(answer.to_payload(ledger)) == answer`."""
         return {
-            "v": 1,
+            "v": VERSION,
+            "ledger": ledger,
             "dispute_id": self.dispute_id,
             "seq": self.seq,
             "text": self.text,

@@ -45,6 +45,7 @@ from ledger.payloads import (
     check_pattern,
     check_text,
 )
+from ledger.statements import VERSION
 
 MIN_TTL_S: Final = 30
 MAX_TTL_S: Final = 600
@@ -104,7 +105,7 @@ class AccessRequest:
     def parse(cls, payload: object) -> AccessRequest:
         """Read a verified statement's payload. Raises `RequestError` and nothing else."""
         top = Members(payload, RequestError, required=_REQUIRED, optional=("text", "staff"))
-        top.version_1()
+        top.version()
         asked = top.members("certificates", MAX_CERTIFICATES, required=("type", "fields"))
         return cls(
             request_id=top.text("request_id"),
@@ -120,10 +121,11 @@ class AccessRequest:
             jti=top.text("jti"),
         )
 
-    def to_payload(self) -> dict[str, Any]:
-        """The payload to sign; `AccessRequest.parse(request.to_payload()) == request`."""
+    def to_payload(self, ledger: str) -> dict[str, Any]:
+        """The payload to sign there; `AccessRequest.parse(it.to_payload(ledger)) == it`."""
         payload: dict[str, Any] = {
-            "v": 1,
+            "v": VERSION,
+            "ledger": ledger,
             "request_id": self.request_id,
             "service_item": self.service_item,
             "business_number": self.business_number,
@@ -152,6 +154,7 @@ class AccessRequest:
 
 _REQUIRED: Final = (
     "v",
+    "ledger",
     "request_id",
     "service_item",
     "business_number",

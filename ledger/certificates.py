@@ -2,7 +2,8 @@
 
 A lookup discloses exactly the granted fields; any SD-JWT verifier can check them against the
 issuer's signature. Claims that are always visible: ``iss`` (URN of the issuing department),
-``vct`` (URN of the type), ``certificate_id``, ``iat`` and ``jti``.
+``vct`` (URN of the type), ``ledger`` (the one that it is issued at, as in every statement),
+``certificate_id``, ``iat`` and ``jti``.
 
 Which row of which export it came from, so that an import can be run again, is a disclosure of its
 own, ``source``: a digest of a short file can be guessed, so no reader is shown it, nor one of it.
@@ -32,6 +33,7 @@ from ledger.encoding import (
     b64url_decode,
     b64url_decode_all,
     canonical_json,
+    read_canonical,
     text_digests,
 )
 from ledger.statements import Kind, Statement, StatementError, sign
@@ -51,7 +53,7 @@ FieldValue = str | int | bool
 _VALUES = (str, int, bool)
 _MAX_SECONDS = 10**11
 _IN_THE_CLEAR = frozenset(
-    ("iss", "vct", "certificate_id", "iat", "jti", "nbf", "exp", "_sd_alg", "_sd")
+    ("iss", "vct", "ledger", "certificate_id", "iat", "jti", "nbf", "exp", "_sd_alg", "_sd")
 )
 
 
@@ -101,6 +103,7 @@ def city_date(at_ms: int) -> date:
 
 def sign_certificate(
     *,
+    ledger: str,
     fields: Mapping[str, FieldValue],
     certificate_id: str,
     type_code: str,
@@ -124,12 +127,13 @@ def sign_certificate(
         claims[SOURCE] = source
     salts = salt(SALT_BYTES * len(claims))
     encoded = [
-        b64url(orjson.dumps([b64url(salts[at : at + SALT_BYTES]), name, value]))
+        b64url(canonical_json([b64url(salts[at : at + SALT_BYTES]), name, value]))
         for at, (name, value) in zip(range(0, len(salts), SALT_BYTES), claims.items(), strict=True)
     ]
     payload: dict[str, Any] = {
         "iss": ISSUER_PREFIX + issuer,
         "vct": VCT_PREFIX + type_code,
+        "ledger": ledger,
         "certificate_id": certificate_id,
         "iat": iat,
         "jti": jti,
@@ -259,7 +263,7 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
 
 
 def open_disclosure(encoded: str) -> Disclosure:
-    """Decode ``[salt, name, value]``; raises StatementError."""
+    """Decode ``[salt, name, value]``, canonical JSON (RFC 8785); raises StatementError."""
     try:
         content = b64url_decode(encoded, one_form=False)
     except EncodingError:
@@ -269,11 +273,11 @@ def open_disclosure(encoded: str) -> Disclosure:
 
 def _read_disclosure(encoded: str, content: bytes) -> Disclosure:
     try:
-        decoded = orjson.loads(content)
+        decoded = read_canonical(content)
         if not isinstance(decoded, list):  # an object of three members would unpack as well
             raise TypeError
         salt, name, value = decoded
-    except (ValueError, TypeError):
+    except (ValueError, TypeError):  # EncodingError is one
         raise _malformed_disclosure() from None
     if (
         type(salt) is not str

@@ -1,7 +1,8 @@
 """Byte encodings that every signed or hashed format shares.
 
 Canonical JSON is RFC 8785 restricted to what our formats use: objects with ASCII keys, strings,
-integers up to 2**53 - 1, booleans, null and arrays; floats do not occur. Inside that subset the
+integers up to 2**53 - 1, booleans, null and arrays; floats do not occur, and nothing is nested
+more than `MAX_NESTING` deep. Inside that subset the
 output of ``orjson`` with sorted keys is byte for byte that of RFC 8785 (a property test holds it
 against the ``rfc8785`` package), at a fiftieth of the time.
 """
@@ -20,6 +21,9 @@ _FILLED = ("", "===", "==", "=")  # by length modulo 4; one character over is no
 #: By length modulo 4, up to whole groups; one character over gets what makes it none.
 _FILLING = ("", "~", "AA", "A")
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+#: Objects and arrays inside each other, the outermost one counted, in JSON that is signed.
+MAX_NESTING = 16
+_FLAT = frozenset((str, int, bool, type(None)))
 
 
 class EncodingError(ValueError):
@@ -32,6 +36,38 @@ def canonical_json(value: Any) -> bytes:
         return orjson.dumps(value, option=_CANONICAL)
     except (TypeError, orjson.JSONEncodeError) as error:
         raise EncodingError(f"not canonical JSON: {error}") from None
+
+
+def read_canonical(data: bytes) -> Any:
+    """The value whose canonical form ``data`` is, byte for byte; raises EncodingError.
+
+    One reading for every reader: no member twice, no fraction, no second spelling of a text or a
+    number, no blanks, no byte order mark, nothing after the end.
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise EncodingError("not JSON") from None
+    if not _is_plain(value, MAX_NESTING) or canonical_json(value) != data:
+        raise EncodingError("not canonical JSON")
+    return value
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    """Whether it has no fraction, no name of a member beyond ASCII (other names would be sorted in
+    two ways) and no more than so many levels."""
+    kind = type(value)
+    if kind is dict:
+        if not levels or not "".join(value).isascii():
+            return False
+        value = value.values()
+    elif kind is list:
+        if not levels:
+            return False
+    else:
+        return kind in _FLAT
+    nested = [item for item in value if type(item) not in _FLAT]  # mostly few
+    return all(_is_plain(item, levels - 1) for item in nested)
 
 
 def b64url(data: bytes) -> str:

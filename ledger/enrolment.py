@@ -77,9 +77,9 @@ def erased_proof(entry: Entry) -> Draft:
 def _read(
     payload: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Members:
-    common = ("v", "what", "iat", "jti")
+    common = ("v", "ledger", "what", "iat", "jti")
     top = Members(dict(payload), EnrolmentError, required=(*common, *required), optional=optional)
-    top.version_1()
+    top.version()
     return top
 
 

@@ -71,7 +71,7 @@ class Invitation:
     def parse(cls, payload: Mapping[str, Any]) -> Invitation:
         """Raises InvitationError."""
         what = payload.get("what")
-        common = ("v", "what", "code_sha256", "not_after", "iat", "jti")
+        common = ("v", "ledger", "what", "code_sha256", "not_after", "iat", "jti")
         if what == "holder":
             top = Members(dict(payload), InvitationError, required=(*common, "subject"))
         elif what == "key":
@@ -83,7 +83,7 @@ class Invitation:
             )
         else:
             raise InvitationError.of("what", "what")
-        top.version_1()
+        top.version()
         invitation, not_after = top.text("code_sha256"), top.seconds("not_after")
         check_pattern(invitation, "code_sha256", _DIGEST, InvitationError)
         if not_after > payload["iat"] + MAX_SECONDS:
@@ -103,8 +103,10 @@ class Claim:
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Claim:
         """Raises ClaimError, and StatementError for a key that is none."""
-        top = Members(dict(payload), ClaimError, required=("v", "jwk", "invitation", "iat", "jti"))
-        top.version_1()
+        top = Members(
+            dict(payload), ClaimError, required=("v", "ledger", "jwk", "invitation", "iat", "jti")
+        )
+        top.version()
         invitation = top.text("invitation")
         check_pattern(invitation, "invitation", _DIGEST, ClaimError)
         return cls(read_signed_key(payload["jwk"]), invitation)

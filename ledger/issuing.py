@@ -223,10 +223,10 @@ class StatusHandler:
         top = Members(
             dict(payload),
             StatusError,
-            required=("v", "certificate_id", "action", "reason", "iat", "jti"),
+            required=("v", "ledger", "certificate_id", "action", "reason", "iat", "jti"),
             optional=("successor", "ground"),
         )
-        top.version_1()
+        top.version()
         action = top.one_of("action", Action)
         top.shown("reason")
         successor = None
@@ -341,8 +341,8 @@ class ImportHandler:
         for request in requests:
             payload, actor = request.statement.payload, request.actor
             try:
-                required = ("v", "type", "file_commitment", "iat", "jti")
-                Members(dict(payload), ImportStatementError, required=required).version_1()
+                required = ("v", "ledger", "type", "file_commitment", "iat", "jti")
+                Members(dict(payload), ImportStatementError, required=required).version()
                 export: Export = request.extra
                 signed = payload["file_commitment"]
                 if len(export.salt) != 32 or salted_digest(export.salt, export.digest) != signed:

@@ -49,10 +49,8 @@ from msgspec import Meta, Struct, field
 from ledger.encoding import canonical_json
 from ledger.lifecycle import Action
 from ledger.payloads import MAX_UNIX_SECONDS, PayloadError
-from ledger.statements import Kind
+from ledger.statements import VERSION, Kind
 from ledger.texts import is_text
-
-VERSION: Final = 2
 
 MAX_FIELDS: Final = 64
 MAX_NAME: Final = 64

@@ -70,6 +70,16 @@ class NoteKey:
         return key
 
 
+def default_origin(public: bytes) -> str:
+    """The name of a log that was given none, by its Ed25519 key: no two logs have the same.
+
+    ``certledger.local/`` and the first 16 characters of the key's SHA-256 in base32, in small
+    letters.
+    """
+    name = base64.b32encode(hashlib.sha256(public).digest()[:10]).decode("ascii")
+    return f"certledger.local/{name.lower()}"
+
+
 def sign_checkpoint(checkpoint: Checkpoint, name: str, private: Ed25519PrivateKey) -> str:
     """The signed note: body, blank line, one signature line."""
     body = checkpoint.body()

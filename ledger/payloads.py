@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import ClassVar, Final, Self, TypeVar
 
-from ledger.statements import StatementError
+from ledger.statements import VERSION, StatementError
 from ledger.texts import is_text
 
 MAX_FIELDS: Final = 64
@@ -144,8 +144,8 @@ class Members:
             raise self._error.of("malformed", self._at(name))
         return value * 1000
 
-    def version_1(self) -> None:
-        if self.integer("v") != 1:
+    def version(self) -> None:
+        if self.integer("v") != VERSION:
             raise self._error.of("version", "v")
 
     def items(self, name: str, limit: int) -> list[object]:

@@ -1,8 +1,12 @@
 """Statements: what an actor signed, as a compact JWS (RFC 7515, ES256).
 
-A statement's ``typ`` names its kind, ``kid`` is the RFC 7638 thumbprint of the signer's key,
-``iat`` (Unix seconds) and ``jti`` are in the payload. They are stored whole, so nobody, the
-operator included, can have made one up.
+A statement's ``typ`` names its kind, ``kid`` is the RFC 7638 thumbprint of the signer's key;
+``ledger``, ``iat`` (Unix seconds) and ``jti`` are in the payload. They are stored whole, so nobody,
+the operator included, can have made one up.
+
+``ledger`` is the origin of the log that the statement is for, the first line of its checkpoints:
+what was signed for one ledger is nothing at another. Header and payload are canonical JSON
+(RFC 8785) byte for byte, so that they have one reading.
 
 Not this module's job: whether the key may do what the statement asks (the directory and the
 handlers know), freshness policy, storage.
@@ -28,9 +32,18 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from ledger.encoding import EncodingError, b64url, b64url_decode, canonical_json, sha256
+from ledger.encoding import (
+    EncodingError,
+    b64url,
+    b64url_decode,
+    canonical_json,
+    read_canonical,
+    sha256,
+)
 
 ALGORITHM = "ES256"
+#: ``v`` of every statement but certificates and access tokens, which have none.
+VERSION = 2
 _ES256 = ec.ECDSA(SHA256())
 MAX_TOKEN = 64 * 1024
 MAX_HEADER = 256
@@ -102,15 +115,24 @@ def request_key(kid: str, jti: str) -> bytes:
     return sha256(f"{kid}\0{jti}".encode("ascii"))[:16]
 
 
+def _read_segment(segment: str, name: str) -> Any:
+    try:
+        data = b64url_decode(segment)
+    except EncodingError:
+        raise StatementError("statement.malformed", f"the JWS {name} is not base64url") from None
+    try:
+        return read_canonical(data)
+    except EncodingError:
+        raise StatementError(
+            "statement.not_canonical",
+            f"the JWS {name} must be JSON in its canonical form (RFC 8785), without fractions",
+        ) from None
+
+
 @lru_cache(maxsize=16_384)
 def _parse_header(segment: str) -> Header:
     # One signer's statements of one kind share this segment, hence the cache.
-    try:
-        header = orjson.loads(b64url_decode(segment))
-    except (EncodingError, orjson.JSONDecodeError):
-        raise StatementError(
-            "statement.malformed", "the JWS header is not base64url JSON"
-        ) from None
+    header = _read_segment(segment, "header")
     if not isinstance(header, dict) or set(header) != {"alg", "typ", "kid"}:
         raise StatementError(
             "statement.malformed", "the JWS header must hold exactly alg, typ and kid"
@@ -143,10 +165,29 @@ def read_header(token: str) -> Header:
     return segments(token)[0]
 
 
-def verify(token: str, key: ECKey) -> Statement:
-    """Verify ``token`` with ``key`` and return the statement; raises StatementError."""
-    header = read_header(token)
-    signed, _, signature = token.rpartition(".")
+def read_payload(segment: str) -> dict[str, Any]:
+    """What the second segment of a token says, whoever signed it; raises StatementError."""
+    payload = _read_segment(segment, "payload")
+    if not isinstance(payload, dict):
+        raise StatementError("statement.malformed", "the payload must be a JSON object")
+    return payload
+
+
+def require_ledger(payload: Mapping[str, Any], ledger: str) -> None:
+    """Raises StatementError unless it was signed for the ledger of this origin."""
+    if payload.get("ledger") != ledger:
+        raise StatementError(
+            "statement.ledger",
+            f"the member ledger must name this ledger, {ledger}: what was signed for another "
+            "is nothing here",
+        )
+
+
+def verify(token: str, key: ECKey, ledger: str) -> Statement:
+    """Verify ``token`` with ``key`` and return the statement, which is for the ledger whose log has
+    the origin ``ledger``; raises StatementError."""
+    header, body, signature = segments(token)
+    signed = token[: -len(signature) - 1]
     try:
         # A JOSE library would do, at 80 microseconds more a statement, on the way of every lookup.
         raw = b64url_decode(signature)
@@ -154,11 +195,10 @@ def verify(token: str, key: ECKey) -> Statement:
             raise InvalidSignature
         r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
         _public(key).verify(encode_dss_signature(r, s), signed.encode("ascii"), _ES256)
-        payload = orjson.loads(b64url_decode(signed.partition(".")[2]))
-    except (InvalidSignature, EncodingError, orjson.JSONDecodeError):
+    except (InvalidSignature, EncodingError):
         raise StatementError("statement.signature", "the signature does not verify") from None
-    if not isinstance(payload, dict):
-        raise StatementError("statement.malformed", "the payload must be a JSON object")
+    payload = read_payload(body)
+    require_ledger(payload, ledger)
     jti, iat = payload.get("jti"), payload.get("iat")
     if not isinstance(jti, str) or not _JTI.fullmatch(jti):
         raise StatementError("statement.jti", "jti must be 16 to 64 url-safe characters")
@@ -176,7 +216,7 @@ def _public(key: ECKey) -> ec.EllipticCurvePublicKey:
 
 
 def sign(kind: Kind, payload: Mapping[str, Any], key: ECKey, kid: str) -> str:
-    """Sign ``payload`` (which must carry ``iat`` and ``jti``) as a compact JWS."""
+    """Sign ``payload`` (which must carry ``ledger``, ``iat`` and ``jti``) as a compact JWS."""
     signed = f"{_header_segment(kind, kid)}.{b64url(canonical_json(payload))}"
     private = key.private_key
     if not isinstance(private, ec.EllipticCurvePrivateKey):

@@ -17,7 +17,6 @@ from api.cli.options import (
     Url,
     client_of,
     out_option,
-    signing_key,
 )
 from api.cli.showing import columns, entry_number, folded, local_time, show
 
@@ -68,7 +67,7 @@ def import_(
 
     existing(file)
     load_catalogue().type(type_name)
-    with client_of(url, signing_key(issuer)) as client:
+    with client_of(url, issuer) as client:
         code = department or _department(client.whoami())
         sink = refused.open("w", encoding="utf-8-sig", newline="") if refused else None
         try:
@@ -187,7 +186,7 @@ def issue(
     from ledger.catalogue import load_catalogue
 
     prepared = _prepare(load_catalogue().type(type_name), fields)
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         signer = client.signer(type_name, department or _department(client.whoami()))
         certificate_id, signed = _sign(signer, prepared)
         if supersedes is not None:
@@ -257,7 +256,7 @@ def _sign(signer: Signer, prepared: Prepared) -> tuple[str, str]:
 @app.command(rich_help_panel=PANEL)
 def certificates(key: KeyFile, url: Url = "", as_json: Json = False) -> None:
     """The holder's own certificates, newest first, with their state; no field values."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = client.my_certificates()
     rows = []
     for item in found:
@@ -303,7 +302,7 @@ def _change(
     as_json: bool,
     ground: str | None = None,
 ) -> None:
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.change_status(certificate_id, action, reason, ground=ground)
     show(answer, as_json, f"{certificate_id}: {answer['state']} (entry {entry_number(answer)})")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.naming import DisputeId, within_log
-from api.cli.options import Json, KeyFile, Url, client_of, signing_key
+from api.cli.options import Json, KeyFile, Url, client_of
 from api.cli.showing import columns, entry_number, folded, local_time, show
 
 app = typer.Typer()
@@ -33,7 +33,7 @@ def open_dispute(
     as_json: Json = False,
 ) -> None:
     """Dispute a lookup or a grant, as the holder: nothing more is released under the grant."""
-    with client_of(url, signing_key(key)) as client, within_log(client, entry):
+    with client_of(url, key) as client, within_log(client, entry):
         answer = client.open_dispute(entry, cause, text)
     told = f"disputed: {answer['dispute_id']} (entry {entry_number(answer)})"
     show(answer, as_json, f"{told}\nfrozen: grant {answer['grant_id']}")
@@ -49,7 +49,7 @@ def list_disputes(
     as_json: Json = False,
 ) -> None:
     """Holders see their own, auditors all, institutions those about their own lookups."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = list(client.disputes(state))
     lines = [line for each in found for line in _lines(each)]
     show({"disputes": found}, as_json, "\n".join(lines) or "nothing is disputed")
@@ -67,7 +67,7 @@ def resolve(
     as_json: Json = False,
 ) -> None:
     """Settle a dispute, as an auditor."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.resolve_dispute(dispute_id, outcome, text)
     show(answer, as_json, f"{answer['state']}: {dispute_id} (entry {entry_number(answer)})")
 
@@ -82,7 +82,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask about an open dispute, as an auditor."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.ask_dispute(dispute_id, to, text)
     show(answer, as_json, f"asked: question {answer['seq']} of {dispute_id}")
 
@@ -97,7 +97,7 @@ def answer(
     as_json: Json = False,
 ) -> None:
     """Answer a question, as the holder or a key of the department that was asked."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answered = client.answer_dispute(dispute_id, question, text)
     show(answered, as_json, f"answered: question {question} (entry {entry_number(answered)})")
 
@@ -111,7 +111,7 @@ def withdraw(
     as_json: Json = False,
 ) -> None:
     """Take a dispute back, as the holder who opened it."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.withdraw_dispute(dispute_id, text)
     show(answer, as_json, f"withdrawn: {dispute_id} (entry {entry_number(answer)})")
 

@@ -16,9 +16,8 @@ from api.cli.options import (
     OperatorKey,
     Url,
     client_of,
-    operator_key,
+    operator_client,
     public_key,
-    signing_key,
     typed_or_read,
 )
 from api.cli.showing import columns, entry_number, folded, local_time, show
@@ -109,7 +108,7 @@ def keys_list(key: ActingKey = None, url: Url = "", as_json: Json = False) -> No
     The operator and auditors see those of every institution, an institution its own, whoever enrols
     devices those that they let in, a holder their own devices.
     """
-    with client_of(url, operator_key(key)) as client:
+    with operator_client(url, key) as client:
         found = [{**each, "stop": _stop(each, key)} for each in client.enrolled_keys()]
     lines = [line for each in found for line in _key_lines(each)]
     show({"keys": found}, as_json, "\n".join(lines) or "no key is enrolled that concerns this one")
@@ -146,7 +145,7 @@ def keys_revoke(kid: Kid, key: ActingKey = None, url: Url = "", as_json: Json = 
     The operator may revoke any key, an issuing department those of its institution, a holder their
     other devices.
     """
-    with client_of(url, operator_key(key)) as client:
+    with operator_client(url, key) as client:
         answer = client.revoke_key(kid)
     show(answer, as_json, f"revoked: {kid} (entry {entry_number(answer)})")
 
@@ -163,7 +162,7 @@ def keys_erase_number(
 ) -> None:
     """Destroy the identity number that is sealed with a device, an invitation or (the digest of
     the file) an import, named by its entry. What was recorded still verifies."""
-    with client_of(url, operator_key(key)) as client:
+    with operator_client(url, key) as client:
         answer = client.erase_proof(entry, ground)
         show(answer, as_json, f"erased: {entry} (entry {entry_number(answer)})")
 
@@ -192,7 +191,7 @@ def enrol_institution(
     catalogue = load_catalogue()
     named = [item.strip() for item in types.split(",") if item.strip()]
     kinds = catalogue.types if named == ["all"] else [catalogue.type(item) for item in named]
-    with client_of(url, operator_key(operator)) as client:
+    with operator_client(url, operator) as client:
         answer = client.enrol(
             "institution",
             code=code,
@@ -215,7 +214,7 @@ def enrol_site(
 ) -> None:
     """Enrol a hall or other place of a department."""
     members = {"site": site, "department": department, "name_zh": name, "name_en": name_en}
-    with client_of(url, operator_key(operator)) as client:
+    with operator_client(url, operator) as client:
         require_known(client, department=department)
         _enrolled(client.enrol("site", **members), as_json)
 
@@ -233,7 +232,7 @@ def enrol_key(
 ) -> None:
     """Enrol an institution's key, in the ledger and in the directory contract."""
     public = public_key(key)
-    with client_of(url, operator_key(operator)) as client:
+    with operator_client(url, operator) as client:
         require_known(client, department=institution, sites=[site] if site else ())
         answer = client.enrol_key(public, role, institution, terminal=terminal, site=site)
     _enrolled(answer, as_json)
@@ -256,7 +255,7 @@ def enrol_holder(
 ) -> None:
     """Enrol a holder's device; the number is checked and kept sealed."""
     public = public_key(key)
-    with client_of(url, operator_key(operator)) as client:
+    with operator_client(url, operator) as client:
         answer = client.enrol_holder(public, identity_number)
     show(answer, as_json, f"enrolled: {answer['subject']} (entry {entry_number(answer)})")
 
@@ -283,7 +282,7 @@ def invite_holder(
     as_json: Json = False,
 ) -> None:
     """A code for a holder's device; a department's key invites its own holders."""
-    with client_of(url, operator_key(operator)) as client:
+    with operator_client(url, operator) as client:
         _invited(client.invite_holder(identity_number, days=days), as_json)
 
 
@@ -299,7 +298,7 @@ def invite_key(
     as_json: Json = False,
 ) -> None:
     """A code for an institution's key."""
-    with client_of(url, operator_key(operator)) as client:
+    with operator_client(url, operator) as client:
         require_known(client, department=institution, sites=[site] if site else ())
         answer = client.invite_key(role, institution, terminal=terminal, site=site, days=days)
     _invited(answer, as_json)
@@ -315,7 +314,7 @@ def claim(
     as_json: Json = False,
 ) -> None:
     """Enrol a key of one's own with a one-time code."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.claim(typed_or_read(code))
     enrolled = f"{answer['role']} {answer['subject']}"
     show(answer, as_json, f"enrolled: {enrolled} (entry {entry_number(answer)})")

@@ -11,7 +11,7 @@ import typer
 
 from api.cli.failing import Answer, WrongInput, existing
 from api.cli.naming import certificate_option, dispute_option, grant_option, within_log
-from api.cli.options import Json, KeyFile, Url, client_of, out_option, signing_key
+from api.cli.options import Json, KeyFile, Url, client_of, out_option
 from api.cli.showing import columns, local_time, show, write_whole
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def evidence(
     if len(wanted) != 1:
         raise WrongInput("name one of --entry, --certificate, --grant and --dispute")
     ((kind, name),) = wanted
-    with client_of(url, signing_key(key)) as client, within_log(client, entry):
+    with client_of(url, key) as client, within_log(client, entry):
         answer = client.evidence(kind, name, fields=fields)
     bundle = answer["bundle"]
     text = _written(bundle)

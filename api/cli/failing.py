@@ -158,6 +158,11 @@ def _wrong(error: Exception) -> tuple[int, str]:
 
 
 def _service(error: ServiceError) -> tuple[int, str]:
+    if error.code == "statement.ledger":
+        return NO, (
+            f"{error.code}: {_first_line(error.detail)}. The file beside the key, named .ledger, "
+            "says which ledger it is used for: use another key here, or take that file away"
+        )
     code = WRONG if error.status in (400, 413, 422) else NO
     places = error.body.get("errors")
     at = ", ".join(str(item.get("at")) for item in places) if isinstance(places, list) else ""

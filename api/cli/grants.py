@@ -25,7 +25,6 @@ from api.cli.options import (
     client_of,
     listed,
     qr_form,
-    signing_key,
     typed_or_read,
 )
 from api.cli.showing import entry_number, folded, local_time, show, write_whole
@@ -81,7 +80,7 @@ def grant(
     if qr is not None and mode != "scan":
         raise WrongInput("--qr: only a grant by scan has a code to show")
     asked, places = listed(fields, "--fields"), listed(sites, "--sites")
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         require_known(
             client,
             department=department,
@@ -116,7 +115,7 @@ def grant(
 @app.command(rich_help_panel=PANEL)
 def grants(key: KeyFile, url: Url = "", as_json: Json = False) -> None:
     """The holder's own grants, newest first, with their state and what is left of them."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = client.grants()
     lines: list[str] = []
     for each in found:
@@ -153,7 +152,7 @@ def code(
 ) -> None:
     """The code of a grant to show now; good for 30 to 60 seconds."""
     form = qr_form(qr)
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.code(grant_id)
         told = str(answer["code"])
         if qr is not None:
@@ -175,7 +174,7 @@ def spoken_code(
     as_json: Json = False,
 ) -> None:
     """Eight digits to say instead of showing a code: one site, three minutes, five tries."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         require_known(client, sites=[site])
         answer = client.spoken_code(grant_id, site)
     until = local_time(answer["expires_ms"])
@@ -185,7 +184,7 @@ def spoken_code(
 @app.command(rich_help_panel=PANEL)
 def withdraw(grant_id: GrantId, key: KeyFile, url: Url = "", as_json: Json = False) -> None:
     """Withdraw a grant, as its holder: nothing is released under it any more."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         answer = client.revoke_grant(grant_id)
     show(answer, as_json, f"withdrawn: {grant_id} (entry {entry_number(answer)})")
 
@@ -218,7 +217,7 @@ def lookup(
     if re.fullmatch(r"\s*\d{4}\s?\d{4}\s*", presented.get("code", "")):
         raise WrongInput("eight digits that are said are given with --spoken, not with --code")
     asked = listed(fields, "--fields")
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         # A slip would be an entry in the log, refused.
         require_known(client, item=item, fields=asked)
         answer = client.lookup(

@@ -8,7 +8,7 @@ import typer
 
 from api.cli.failing import Answer
 from api.cli.naming import certificate_option, grant_option, require_known
-from api.cli.options import Json, KeyFile, Url, client_of, moment, settings_of, signing_key
+from api.cli.options import Json, KeyFile, Url, client_of, moment, settings_of
 from api.cli.showing import columns, folded, local_time, show
 
 app = typer.Typer()
@@ -41,7 +41,7 @@ def trace(
     from api.tracing import check_lines
 
     since_ms, until_ms = moment(since), moment(until)
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         if department is not None or item is not None:
             require_known(client, department=department, item=item)
         found = client.history(

@@ -73,10 +73,30 @@ def settings_of(**overrides: Any) -> Settings:
     return Settings(**{name: value for name, value in overrides.items() if value is not None})
 
 
-def client_of(url: str, key: ECKey | None) -> Client:
+def client_of(url: str, key_file: Path | None) -> Client:
+    """A client with the key in the file, for the ledger that this was used for before; without a
+    file for public reads."""
+    from api.client import Client
+    from api.keyfiles import keep_ledger, kept_ledger
+
+    address = url or settings_of().client_url
+    if key_file is None:
+        return Client(address)
+    key = signing_key(key_file)
+    kept = kept_ledger(key_file)
+    return Client(address, key, ledger=kept, learnt=lambda told: keep_ledger(key_file, told))
+
+
+def operator_client(url: str, key_file: Path | None) -> Client:
+    """A client of the operator: without a file with the data folder's key, for its ledger."""
+    if key_file is not None:
+        return client_of(url, key_file)
+    from api.belonging import log_key_of
     from api.client import Client
 
-    return Client(url or settings_of().client_url, key)
+    settings = settings_of()
+    key = operator_key(None)
+    return Client(url or settings.client_url, key, ledger=log_key_of(settings).name)
 
 
 def signing_key(path: Path) -> ECKey:

@@ -15,7 +15,6 @@ from api.cli.options import (
     Url,
     client_of,
     listed,
-    signing_key,
     typed_or_read,
 )
 from api.cli.showing import columns, entry_number, folded, local_time, show
@@ -53,7 +52,7 @@ def open_request(
 
     kind = load_catalogue().type(type_name).code
     asked = listed(fields, "--fields")
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         require_known(client, item=item, fields=asked)
         answer = client.open_request(
             item, business, {kind: asked}, ttl=seconds, text=text, staff=staff
@@ -70,7 +69,7 @@ def open_request(
 @request_app.command("show")
 def show_request(code_or_id: CodeOrId, key: KeyFile, url: Url = "", as_json: Json = False) -> None:
     """Who asks for what, and how it stands; exit 1 when it was refused or its time is over."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = _find(client, code_or_id)
     show(found, as_json, "\n".join(_lines(found)))
     if found["state"] in ("denied", "expired"):
@@ -93,7 +92,7 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Say yes, as the holder: grants these fields to the kiosk that asked, for five minutes."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = _find(client, code_or_id)
         if number is not None and number.strip() != str(found["matching_number"]):
             raise Answer("the matching number is another one; this is not the kiosk before you")
@@ -108,7 +107,7 @@ def approve(
 @request_app.command("refuse")
 def refuse(code_or_id: CodeOrId, key: KeyFile, url: Url = "", as_json: Json = False) -> None:
     """Say no, as the holder."""
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = _find(client, code_or_id)
         answer = client.refuse_request(found["request_id"])
     told = f"refused: {found['request_id']} (entry {entry_number(answer)})"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.failing import WrongInput
-from api.cli.options import Json, KeyFile, Url, client_of, signing_key
+from api.cli.options import Json, KeyFile, Url, client_of
 from api.cli.showing import columns, local_time, progress, show
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def retention(
         return
     if not due or key is None:
         raise WrongInput("use retention --due --key FILE to list, or retention erase --key FILE")
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         found = list(client.due_for_erasure())
     rows = [
         (
@@ -69,7 +69,7 @@ def erase(
 
     Cut off, it is simply run again. Exit 1 when something could not be erased.
     """
-    with client_of(url, signing_key(key)) as client:
+    with client_of(url, key) as client:
         due = list(client.due_for_erasure())
         done = []
         with progress(quiet=as_json) as advance:

@@ -385,7 +385,7 @@ def names_in(
             for row in sites
         },
         "log": {
-            "origin": service.settings.origin,
+            "origin": service.ledger,
             "verifier": str(service.log_verifier),
         },
     }

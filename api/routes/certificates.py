@@ -104,7 +104,7 @@ def catalogue(service: ServiceDep) -> Response:
                 }
                 for row in sites
             ],
-            "log": {"origin": service.settings.origin, "verifier": str(service.log_verifier)},
+            "log": {"origin": service.ledger, "verifier": str(service.log_verifier)},
         }
     )
 
@@ -329,7 +329,7 @@ async def start_import(
         key = await aside(service.open_kept_key, answer.result["kid"])
         job = await aside(jobs.start, department)
         held = undo.pop_all()
-    signer = Signer(key, department, kind)
+    signer = Signer(service.ledger, key, department, kind)
     name = Path(file.filename or "export").name
     tasks: set[asyncio.Task[None]] = request.app.state.importing
     turn = jobs.turns[department]

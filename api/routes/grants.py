@@ -120,8 +120,8 @@ def _show_grant(parsed: Grant, row: Any) -> dict[str, Any]:
         state = "used_up"
     elif now < parsed.not_before_ms:
         state = "not_yet_valid"
-    members = parsed.to_payload()
-    del members["jti"]
+    members = parsed.to_payload("")
+    del members["jti"], members["ledger"]
     return {**members, "state": state, "uses_left": row.uses_left, "seq": row.seq}
 
 

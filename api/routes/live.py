@@ -26,10 +26,11 @@ PAGE = 100
 
 
 @router.get("/time")
-async def time_here() -> Response:
-    """The service's time, Unix milliseconds. Pages in sight ask every other second: it is how they
-    keep its time, and notice that it does not answer."""
-    return reply({"time_ms": time.time_ns() // 1_000_000})
+async def time_here(service: ServiceDep) -> Response:
+    """The service's time, Unix milliseconds, and the ledger (its log's origin) that what is signed
+    for it names. Pages in sight ask every other second: it is how they keep its time, and notice
+    that it does not answer."""
+    return reply({"time_ms": time.time_ns() // 1_000_000, "ledger": service.ledger})
 
 
 @router.get("/notices")

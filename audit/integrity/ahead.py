@@ -40,6 +40,8 @@ class Work(NamedTuple):
     url: str | URL
     shared: str | None
     """The caller's snapshot, where the engine can share one."""
+    ledger: str
+    """Its log's origin."""
     master: MasterKey
     catalogue: Catalogue
     spans: Sequence[tuple[int, int]]
@@ -49,6 +51,7 @@ class Work(NamedTuple):
 def chunks_of_log(
     database: Database,
     connection: Connection,
+    ledger: str,
     master: MasterKey,
     catalogue: Catalogue,
     size: int,
@@ -56,7 +59,7 @@ def chunks_of_log(
     """The first ``size`` entries, in order. ``connection`` is a snapshot of ``database``."""
     spans = [(start, min(start + CHUNK, size)) for start in range(0, size, CHUNK)]
     if size < PARALLEL_FROM:
-        judge = Judge(connection, master, catalogue)
+        judge = Judge(connection, ledger, master, catalogue)
         yield (judge.read(*span) for span in spans)
         return
     count = max(1, min(8, os.cpu_count() or 1))
@@ -66,7 +69,7 @@ def chunks_of_log(
         # Once all are on their way: what one is told is more than a pipe holds. And not among the
         # arguments, which every user of the machine can list: a URL may have a password in it.
         for first, (told, _) in enumerate(readers):
-            work = Work(database.url, shared, master, catalogue, spans[first::count])
+            work = Work(database.url, shared, ledger, master, catalogue, spans[first::count])
             with suppress(BrokenPipeError):
                 pickle.dump(work, told)
                 told.flush()

@@ -55,14 +55,14 @@ def check_ledger(
         with database.snapshot() as connection:
             size = log_size(connection, findings, log_id, anchored)
             # First: what it starts takes a second to come to itself.
-            with chunks_of_log(database, connection, master, catalogue, size) as chunks:
+            with chunks_of_log(database, connection, origin, master, catalogue, size) as chunks:
                 check_outside(connection, findings, size, anchored)
                 check_added(connection, findings)
                 checkpoints = Checkpoints(
                     connection, findings, chain.anchors(log_id), head, origin, log_key
                 )
                 times = Times(findings, chain.block_time)
-                replay = Replay(connection, findings, master, catalogue, times.waiting)
+                replay = Replay(connection, findings, origin, master, catalogue, times.waiting)
                 with engine_check(database) as engine:
                     tree = _check_log(
                         connection, findings, size, chunks, replay, checkpoints, times, progress

@@ -61,7 +61,14 @@ from ledger.entries import Decision, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey, Sealed, SealError
-from ledger.statements import Kind, payload_of, request_key, segments
+from ledger.statements import (
+    Kind,
+    payload_of,
+    read_payload,
+    request_key,
+    require_ledger,
+    segments,
+)
 
 _GRANTS_KEPT = 2_000
 _OF_PAIR = ("certificate_id", "grant_id")
@@ -132,9 +139,11 @@ class _Granted(NamedTuple):
 class Judge:
     """Over one snapshot of the database."""
 
-    def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
-        self._connection, self._master = connection, master
-        self._rereader = Rereader(connection, master, catalogue)
+    def __init__(
+        self, connection: Connection, ledger: str, master: MasterKey, catalogue: Catalogue
+    ) -> None:
+        self._connection, self._ledger, self._master = connection, ledger, master
+        self._rereader = Rereader(connection, ledger, master, catalogue)
         self._verifier = Verifier()
         self._grants: dict[str, _Granted] = {}
         self._judges: dict[str, Callable[[_Signed], Premises | None]] = {
@@ -157,7 +166,7 @@ class Judge:
         rows = self._rereader.rows(start, end)
         read: dict[str, list[_Signed]] = {kind: [] for kind in _JUDGED}
         for row in rows:
-            signed = _read(row)
+            signed = _read(row, self._ledger)
             if signed is not None:
                 read[row[2]].append(signed)
         self._prefetch(read)
@@ -428,8 +437,9 @@ def _members(
     )
 
 
-def _read(row: Row) -> _Signed | None:
-    """Of an entry that may have premises, if its statement is the one that it was made of."""
+def _read(row: Row, ledger: str) -> _Signed | None:
+    """Of an entry that may have premises, if its statement is the one that it was made of, and of
+    this ledger."""
     kind, digest, token = _JUDGED.get(row[2]), row[4], row[19]
     if kind is None or token is None or type(row[1]) is not int:
         return None
@@ -445,7 +455,8 @@ def _read(row: Row) -> _Signed | None:
         hashed.update(encoded[under:])
         if hashed.digest() != digest:
             return None
-        payload = orjson.loads(b64url_decode(body, one_form=False))
+        payload = read_payload(body)
+        require_ledger(payload, ledger)
         if request_key(kid, payload["jti"]) != row[18]:
             return None
     except BROKEN:

@@ -37,7 +37,7 @@ def _read(pipe: Connection, work: Work) -> None:
     try:
         with Database(work.url).snapshot(work.shared) as connection:
             engine_of(connection).read_once(connection)
-            judge = Judge(connection, work.master, work.catalogue)
+            judge = Judge(connection, work.ledger, work.master, work.catalogue)
             for number, span in enumerate(work.spans):
                 waiting.put(pickle.dumps(judge.read(*span), pickle.HIGHEST_PROTOCOL))
                 if number % _COLLECT_EVERY == 0:

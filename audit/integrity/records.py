@@ -95,6 +95,9 @@ def _record(findings: Findings, reread: Reread) -> Record:
         findings.altered(f"statements {entry.seq}", "cannot be read", "statement.malformed")
     else:
         record.statement = statement
+        if statement.foreign:
+            what = "signed for another ledger"
+            findings.altered(f"statements {entry.seq}", what, "statement.ledger")
         if statement.digest is None:
             if statement.differs:
                 findings.altered(

@@ -51,13 +51,14 @@ class Replay:
         self,
         connection: Connection,
         findings: Findings,
+        ledger: str,
         master: MasterKey,
         catalogue: Catalogue,
         times: list[tuple[int, int]],
     ) -> None:
         """``times``: where sequence number and time of every entry are put, in order."""
         self._connection, self._findings = connection, findings
-        self._rereader = Rereader(connection, master, catalogue)
+        self._rereader = Rereader(connection, ledger, master, catalogue)
         self.enrolments = enrolments = Enrolments(connection, findings, master)
         self._invitations = invitations = Invitations(connection, findings, enrolments)
         self.certificates = certificates = Certificates(connection, findings, catalogue, enrolments)

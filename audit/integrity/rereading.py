@@ -60,8 +60,9 @@ from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (
     Kind,
     StatementError,
-    read_header,
+    read_payload,
     request_key,
+    segments,
 )
 
 _STATEMENT_OF = {
@@ -166,6 +167,8 @@ class Signed(NamedTuple):
     says: Issued | Grant | Asked | Broken | None
     digest: bytes | None
     """Where it is not the one that the entry names."""
+    foreign: bool
+    """It was signed for another ledger."""
     differs: bool
     """Actor or kind of the entry are not as it says."""
     other_key: bool
@@ -261,8 +264,11 @@ class _Read(NamedTuple):
 class Rereader:
     """Over one snapshot of the database."""
 
-    def __init__(self, connection: Connection, master: MasterKey, catalogue: Catalogue) -> None:
-        self._connection, self._master, self._catalogue = connection, master, catalogue
+    def __init__(
+        self, connection: Connection, ledger: str, master: MasterKey, catalogue: Catalogue
+    ) -> None:
+        self._connection, self._ledger = connection, ledger
+        self._master, self._catalogue = master, catalogue
         self.points: dict[str, bytes] = {}
         # One holder's certificates are often issued in a row.
         self._holder = lru_cache(_HOLDERS_KEPT)(partial(holder_id, master))
@@ -344,6 +350,7 @@ class Rereader:
             payload=payload if says is None else {},
             says=says,
             digest=None if statement.digest == digest else statement.digest,
+            foreign=payload.get("ledger") != self._ledger,
             differs=kid != actor or not fits,
             other_key=replay_key != statement.request_key,
             verified=None if point is None else verifies(point, statement.token),
@@ -523,10 +530,8 @@ def _read(token: Any) -> _Read | bool | None:
     if token is None:
         return None
     try:
-        header = read_header(token)
-        payload = orjson.loads(b64url_decode(token.split(".")[1], one_form=False))
-        if not isinstance(payload, dict):
-            return False
+        header, body, _ = segments(token)
+        payload = read_payload(body)
         key = request_key(header.kid, str(payload["jti"]))
         return _Read(header.kind, header.kid, payload, token, sha256(token.encode("ascii")), key)
     except (StatementError, KeyError, TypeError, ValueError, AttributeError):
@@ -568,7 +573,8 @@ def _disclosed(packed: Mapping[str, str], claims: Mapping[str, Any]) -> dict[str
     fields: dict[str, Any] = {}
     for name, content in zip(packed, b64url_decode_all(texts), strict=True):
         salt, disclosed, value = orjson.loads(content)
-        if disclosed != name or len(salt) < 22 or not isinstance(value, _VALUES):
+        plain = isinstance(value, _VALUES) and canonical_json([salt, disclosed, value]) == content
+        if disclosed != name or len(salt) < 22 or not plain:
             raise ValueError("not the disclosure of this field")
         fields[name] = value
     return fields

@@ -57,9 +57,15 @@ async def enrol(service: Service, codes: tuple[str, ...]) -> None:
     found = service.ring.find(kid)
     assert found is not None
     for code in codes:
-        members = {"v": 1, "what": "institution", "code": code, "name_zh": "机构"}
+        members = {
+            "v": 2,
+            "ledger": service.ledger,
+            "what": "institution",
+            "code": code,
+            "name_zh": "机构",
+        }
         members |= {"iat": int(time.time()), "jti": uuid.uuid4().hex}
-        statement = verify(sign(Kind.ENROLMENT, members, key, kid), key)
+        statement = verify(sign(Kind.ENROLMENT, members, key, kid), key, service.ledger)
         await service.record("enrolment", Request(statement, found[0]))
 
 

@@ -257,8 +257,9 @@ class Actors:
 
     def statement(self, who: str, kind: Kind, **members: Any) -> Request:
         key = self.keys[who]
-        payload = {"v": 1, "iat": int(time.time()), "jti": uuid.uuid4().hex, **members}
-        return Request(verify(sign(kind, payload, key, key.thumbprint()), key), self.enrolled[who])
+        payload = {"v": 2, "ledger": ORIGIN, "iat": int(time.time()), "jti": uuid.uuid4().hex}
+        token = sign(kind, payload | members, key, key.thumbprint())
+        return Request(verify(token, key, ORIGIN), self.enrolled[who])
 
     def enrol(self, **members: Any) -> Sent:
         return Sent("enrolment", self.statement("operator", Kind.ENROLMENT, **members))
@@ -294,6 +295,7 @@ class Actors:
         fields.update(derive(kind, fields, city_date(time.time_ns() // 1_000_000)))
         serial = f"{random.randrange(10**20):020}"
         text = sign_certificate(
+            ledger=ORIGIN,
             fields=fields,
             certificate_id=str(CertificateIdentifier(kind.type_code, ISSUER, serial, "001")),
             type_code=kind.type_code,
@@ -310,7 +312,7 @@ class Actors:
         )
         token, disclosures = split(text)
         issuance = read_certificate(
-            verify(token, key),
+            verify(token, key, ORIGIN),
             disclosures,
             catalogue=CATALOGUE,
             master=MASTER,

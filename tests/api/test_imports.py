@@ -40,7 +40,9 @@ def test_a_report_keeps_no_name_of_the_file_and_one_printable_line_of_any_in_it(
     path = tmp_path / "export.csv"
     columns = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
     path.write_text(f"{columns},\x1b[31m\u202e{'a' * 300}\n一格太少\n", "utf-8")
-    signer = Signer(new_signing_key(), "440300", load_catalogue().type("resident-identity-card"))
+    signer = Signer(
+        "-", new_signing_key(), "440300", load_catalogue().type("resident-identity-card")
+    )
     outcome = import_export(path, "马小明身份证.csv", signer, lambda _: [])
     told = outcome.to_json()
     assert "马小明" not in json.dumps(told, ensure_ascii=False)

@@ -295,7 +295,8 @@ def test_a_claim_proves_that_the_key_is_there(city: Any, browser: Any) -> None:
     digest = code_digest(code.replace("-", ""))
 
     def refused(key: Any, kid: str, jwk: Any, kind: Kind = Kind.CLAIM, age: int = 0) -> str:
-        members = {"v": 1, "iat": int(time.time()) - age, "jti": uuid.uuid4().hex}
+        members = {"v": 2, "ledger": city.east.ledger}
+        members |= {"iat": int(time.time()) - age, "jti": uuid.uuid4().hex}
         payload = {**members, "jwk": jwk, "invitation": digest}
         body = {"statement": sign(kind, payload, key, kid), "code": code}
         return code_of_problem(lambda: browser().post("/v1/invitations/claim", body))

@@ -58,7 +58,7 @@ from ledger.notes import NoteKey
 from ledger.outbox import DirectoryEntry
 from ledger.row_macs import RowMacs
 from ledger.sealing import MasterKey
-from ledger.statements import Kind, sign, verify
+from ledger.statements import VERSION, Kind, sign, verify
 from tests import engines
 
 ORIGIN = "test.example/log"
@@ -186,8 +186,9 @@ class Builder:
 
     def statement(self, who: str, kind: Kind, **members: Any) -> Request:
         key = self.keys[who]
-        payload = {"iat": int(time.time()), "jti": uuid.uuid4().hex, **members}
-        statement = verify(sign(kind, payload, key, key.thumbprint()), key)
+        payload = {"v": VERSION, "ledger": ORIGIN, "iat": int(time.time()), "jti": uuid.uuid4().hex}
+        token = sign(kind, payload | members, key, key.thumbprint())
+        statement = verify(token, key, ORIGIN)
         found = self.ring.find(statement.kid)
         actor = found[0] if found else Enrolled(kid=statement.kid, role=Role.OPERATOR)
         return Request(statement, actor)
@@ -201,14 +202,13 @@ class Builder:
         return {name: str(public[name]) for name in ("kty", "crv", "x", "y")}
 
     def enrol(self, signer: str, **members: Any) -> None:
-        self.send("enrolment", self.statement(signer, Kind.ENROLMENT, v=1, **members))
+        self.send("enrolment", self.statement(signer, Kind.ENROLMENT, **members))
 
     def enrol_holder(self, who: str, number: str, by: str = "operator") -> None:
         salt = bytes(32)
         request = self.statement(
             by,
             Kind.ENROLMENT,
-            v=1,
             what="holder",
             jwk=self.key(who),
             subject=subject_digest(number, salt),
@@ -226,14 +226,14 @@ class Builder:
             about = {"what": "holder", "subject": subject_digest(number, salt)}
         times = {"iat": int(time.time()), "not_after": int(time.time()) + 3600}
         digest = code_digest(code)
-        request = self.statement(by, Kind.INVITATION, v=1, **about, **times, code_sha256=digest)
+        request = self.statement(by, Kind.INVITATION, **about, **times, code_sha256=digest)
         extra = {"identity_number": number, "salt": salt}
         self.send("invitation", Request(request.statement, request.actor, extra))
         return code
 
     def claim_request(self, who: str, code: str) -> Request:
         jwk, invitation = self.key(who), code_digest(code)
-        request = self.statement(who, Kind.CLAIM, v=1, jwk=jwk, invitation=invitation)
+        request = self.statement(who, Kind.CLAIM, jwk=jwk, invitation=invitation)
         return Request(request.statement, request.actor, read_claim(request.statement, code))
 
     def certificate(
@@ -264,6 +264,7 @@ class Builder:
         id_ = str(CertificateIdentifier(kind.type_code, ISSUER, serial, "001"))
         key = self.keys["issuer"]
         text = sign_certificate(
+            ledger=ORIGIN,
             fields=fields,
             certificate_id=id_,
             type_code=kind.type_code,
@@ -280,7 +281,7 @@ class Builder:
         )
         token, disclosures = split(text)
         issuance = read_certificate(
-            verify(token, key),
+            verify(token, key, ORIGIN),
             disclosures,
             catalogue=Catalogue((kind,)),
             master=self.built.master,
@@ -293,7 +294,6 @@ class Builder:
         request = self.statement(
             "issuer",
             Kind.STATUS,
-            v=1,
             certificate_id=certificate_id,
             action=action,
             reason="测试",
@@ -308,7 +308,6 @@ class Builder:
         request = self.statement(
             holder,
             Kind.GRANT,
-            v=1,
             grant_id=grant_id,
             mode=mode,
             certificates=[
@@ -327,29 +326,28 @@ class Builder:
     def dispute(self, holder: str, seq: int) -> str:
         dispute_id = new_id()
         members = {"dispute_id": dispute_id, "seq": seq, "cause": "not_me", "text": "不是我"}
-        self.send("dispute", self.statement(holder, Kind.DISPUTE, v=1, **members))
+        self.send("dispute", self.statement(holder, Kind.DISPUTE, **members))
         return dispute_id
 
     def resolve(self, who: str, dispute_id: str, outcome: str) -> None:
         members = {"dispute_id": dispute_id, "outcome": outcome, "text": "已核实"}
-        self.send("resolution", self.statement(who, Kind.RESOLUTION, v=1, **members))
+        self.send("resolution", self.statement(who, Kind.RESOLUTION, **members))
 
     def question(self, dispute_id: str, to: str) -> int:
         """An auditor's question; the number of its entry."""
         members = {"dispute_id": dispute_id, "to": to, "text": "当时在场吗？"}
-        request = self.statement("auditor", Kind.QUESTION, v=1, **members)
+        request = self.statement("auditor", Kind.QUESTION, **members)
         return int(self.send("question", request)["seq"])
 
     def answer(self, who: str, dispute_id: str, question: int) -> None:
         members = {"dispute_id": dispute_id, "seq": question, "text": "不在场"}
-        self.send("answer", self.statement(who, Kind.ANSWER, v=1, **members))
+        self.send("answer", self.statement(who, Kind.ANSWER, **members))
 
     def ask(self, who: str = "terminal") -> str:
         request_id = new_id()
         request = self.statement(
             who,
             Kind.REQUEST,
-            v=1,
             request_id=request_id,
             service_item=ITEM,
             business_number="B-1",
@@ -365,7 +363,6 @@ class Builder:
         request = self.statement(
             who,
             Kind.LOOKUP,
-            v=1,
             presented=presented,
             fields=list(fields),
             service_item=ITEM,
@@ -477,7 +474,7 @@ def tell_the_story(builder: Builder) -> None:
     names["withdrawn"] = builder.grant("other", [names["other-card"]], "direct")
     builder.send(
         "revocation",
-        builder.statement("other", Kind.REVOCATION, v=1, grant_id=names["withdrawn"]),
+        builder.statement("other", Kind.REVOCATION, grant_id=names["withdrawn"]),
     )
     assert builder.look_up({"grant_id": names["withdrawn"]}).code == "grant_revoked"
     assert builder.look_up({"grant_id": new_id()}).code == "grant_unknown"
@@ -492,13 +489,11 @@ def tell_the_story(builder: Builder) -> None:
     assert builder.look_up({"request_id": names["approved"]}).fields
     builder.send(
         "refusal",
-        builder.statement("holder", Kind.REFUSAL, v=1, request_id=names["denied"]),
+        builder.statement("holder", Kind.REFUSAL, request_id=names["denied"]),
     )
     for file in (bytes(32), bytes(31) + b"2"):
         commitment = salted_digest(file, file)
-        request = builder.statement(
-            "issuer", Kind.IMPORT, v=1, type=CARD, file_commitment=commitment
-        )
+        request = builder.statement("issuer", Kind.IMPORT, type=CARD, file_commitment=commitment)
         export = Export(file, file, builder.kept_key)
         builder.send("import", Request(request.statement, request.actor, export))
     builder.enrol("operator", what="key_revocation", kid=names["terminal-2"])

@@ -138,9 +138,9 @@ class World:
         changes the payload's bytes before they are signed. The number of the entry."""
         self.clock += 1
         seq = len(self.leaves)
-        common: dict[str, Any] = {"iat": self.clock, "jti": f"jti-{seq:016}"}
+        common: dict[str, Any] = {"ledger": ORIGIN, "iat": self.clock, "jti": f"jti-{seq:016}"}
         if kind != "issue":
-            common["v"] = 1
+            common["v"] = 2
         payload = canonical_json(without_none({**common, **said}))
         token = signed(kind_of(typ or kind), who, raw(payload) if raw else payload, header)
         members = without_none(

@@ -18,7 +18,7 @@ from typing import Any
 
 from audit.bundle import read_bundle
 from audit.verification import Report, verify_bundle
-from ledger.encoding import b64url, sha256
+from ledger.encoding import b64url, canonical_json, sha256
 from ledger.layout import AUDITOR, OPERATOR
 from ledger.layout import ISSUER as ISSUER_ROLE
 from ledger.layout import TERMINAL as TERMINAL_ROLE
@@ -42,9 +42,10 @@ from tests.audit.forge import (
 VECTORS = Path(__file__).parents[1] / "vectors" / "evidence.json"
 Bundle = dict[str, Any]
 DISCLOSURES = {
-    name: b64url(json.dumps(["s" * 22, name, value], ensure_ascii=False).encode())
+    name: b64url(canonical_json(["s" * 22, name, value]))
     for name, value in (("name", "测试0"), ("of_age_18", True), ("sex", "女"))
 }
+SPACED = b64url(json.dumps(["s" * 22, "name", "x"]).encode())
 PLACE = {"department": DEPARTMENT, "terminal": TERMINAL, "site": SITE}
 LOOKED_UP = {**PLACE, "service_item": ITEM, "staff": "staff-1", "certificate": CARD, "grant": GRANT}
 
@@ -471,7 +472,80 @@ FORGED: Mapping[str, tuple[Callable[[], Bundle], str]] = {
         "entry.other_actor_or_kind",
     ),
     "key left out": (patched(lookup, lambda b: b["keys"].pop()), "signature.no_key"),
-    "case 12: signed JSON nested 3,000 deep": (raw("lookup", nested), "signature.invalid"),
+    "case 12: signed JSON nested 3,000 deep": (raw("lookup", nested), "statement.not_canonical"),
+    "signed JSON nested 17 deep": (
+        raw("lookup", lambda x: x[:-1] + b',"zz":' + b"[" * 16 + b"]" * 16 + b"}"),
+        "statement.not_canonical",
+    ),
+    "case 02: a member of what was signed twice": (
+        raw("grant", twice("certificates")),
+        "statement.not_canonical",
+    ),
+    "case 02: a member of the header twice": (
+        lambda: lookup(more={"grant": {"header": HEADER_TWICE}}),
+        "statement.not_canonical",
+    ),
+    "a blank in what was signed": (
+        raw("lookup", lambda x: x.replace(b",", b", ", 1)),
+        "statement.not_canonical",
+    ),
+    "an end of line after what was signed": (
+        raw("device", lambda x: x + b"\n"),
+        "statement.not_canonical",
+    ),
+    "a byte order mark before what was signed": (
+        raw("issue", lambda x: b"\xef\xbb\xbf" + x),
+        "statement.not_canonical",
+    ),
+    "a fraction in what was signed": (
+        raw("grant", lambda x: x.replace(b'"v":2', b'"v":2.0')),
+        "statement.not_canonical",
+    ),
+    "an exponent in what was signed": (
+        raw("grant", lambda x: x.replace(b'"v":2', b'"v":2e0')),
+        "statement.not_canonical",
+    ),
+    "minus nothing in what was signed": (
+        raw("grant", lambda x: x[:-1] + b',"zz":-0}'),
+        "statement.not_canonical",
+    ),
+    "an integer that a double has not": (
+        raw("grant", lambda x: x[:-1] + b',"zz":9007199254740993}'),
+        "statement.not_canonical",
+    ),
+    "a name beyond ASCII in what was signed": (
+        raw("grant", lambda x: x[:-1] + ',"\u00e9":1}'.encode()),
+        "statement.not_canonical",
+    ),
+    "an escape that is not needed": (
+        raw("lookup", lambda x: x.replace(b'"iat"', b'"\\u0069at"')),
+        "statement.not_canonical",
+    ),
+    "half a character in what was signed": (
+        raw("lookup", lambda x: x.replace(b'"jti":"jti', b'"jti":"\\ud800jti')),
+        "statement.not_canonical",
+    ),
+    "members of what was signed in another order": (
+        raw("lookup", lambda x: b'{"v":2,' + x[1:].replace(b',"v":2', b"")),
+        "statement.not_canonical",
+    ),
+    "nothing that is JSON was signed": (
+        raw("lookup", lambda _: b"\xff"),
+        "statement.not_canonical",
+    ),
+    "a grant for another ledger": (
+        said("grant", ledger="other.example/log"),
+        "statement.ledger",
+    ),
+    "a lookup for no ledger": (said("lookup", ledger=None), "statement.ledger"),
+    "a certificate for another ledger": (
+        said("issue", ledger="test.example/log2"),
+        "statement.ledger",
+    ),
+    "a device enrolled at another ledger": (
+        said("device", ledger="TEST.example/log"),
+        "statement.ledger",
+    ),
     # 3 entries
     "case 07: members that nobody signed": (entered("grant", **NOBODY_SIGNED), "entry.members"),
     "issue with a terminal": (entered("issue", terminal="x"), "entry.members"),
@@ -602,6 +676,14 @@ FORGED: Mapping[str, tuple[Callable[[], Bundle], str]] = {
     "erased before, and released": (erased_and_released, "status.not_active"),
     "released while suspended": (suspended_meanwhile, "status.not_active"),
     # 14 disclosures
+    "a blank in a disclosure": (
+        lambda: (
+            told(said={"issue": {"_sd": [b64url(sha256(SPACED.encode()))]}})
+            .lookup()
+            .of_lookup(disclosures=[SPACED])
+        ),
+        "disclosure.malformed",
+    ),
     "field that was not released": (
         lambda: told().lookup().of_lookup(disclosures=[DISCLOSURES["sex"]]),
         "disclosure.not_released",

@@ -344,6 +344,33 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def depth(value):
+    if not isinstance(value, list | dict):
+        return 0
+    inside = value.values() if isinstance(value, dict) else value
+    return 1 + max(map(depth, inside), default=0)
+
+
+def exact(value):
+    """Names in ASCII, integers up to 2**53 - 1, and at most 16 levels."""
+    if isinstance(value, dict):
+        return all(name.isascii() for name in value) and all(map(exact, value.values()))
+    if isinstance(value, list):
+        return all(map(exact, value))
+    return not isinstance(value, int) or abs(value) < 2**53
+
+
+def signed_json(data):
+    """What was signed is its own canonical form, to the byte."""
+    try:
+        value = parse(data)
+        require(depth(value) <= 16 and exact(value), "beyond what is signed")
+        require(canonical(value) == data, "not canonical")
+    except (Broken, RecursionError, UnicodeEncodeError):
+        raise No("not canonical") from None
+    return value
+
+
 def parse(text):
     def once(pairs):
         formed(len(dict(pairs)) == len(pairs), "a member twice")
@@ -474,13 +501,13 @@ def thumbprint(key):
     return b64url(sha256(canonical({name: key[name] for name in ("crv", "kty", "x", "y")})))
 
 
-def open_statement(token, keys):
-    """typ, kid and payload of a compact JWS whose signature verifies."""
+def open_statement(token, keys, ledger):
+    """typ, kid and payload of a compact JWS whose signature verifies, for this ledger."""
     require(token.isascii() and token.count(".") == 2 and len(token) <= 65536, "not a JWS")
     head, body, signature = token.split(".")
     require(len(head) <= 256, "header")
     try:
-        header = json.loads(unb64url(head))
+        header = signed_json(unb64url(head))
         raw = unb64url(signature)
         require(isinstance(header, dict) and set(header) == {"alg", "typ", "kid"}, "header")
         require(header["alg"] == "ES256" and header["kid"] in keys and len(raw) == 64, "header")
@@ -491,10 +518,11 @@ def open_statement(token, keys):
             f"{head}.{body}".encode(),
             ec.ECDSA(SHA256()),
         )
-        payload = json.loads(unb64url(body))
+        payload = signed_json(unb64url(body))
     except (InvalidSignature, ValueError, TypeError, RecursionError):
         raise No("signature") from None
     require(isinstance(payload, dict), "payload")
+    require(payload.get("ledger") == ledger, "for another ledger")
     require(
         isinstance(payload.get("jti"), str)
         and re.fullmatch(r"[A-Za-z0-9_-]{16,64}", payload["jti"])
@@ -565,8 +593,8 @@ def has(value, required, optional=()):
 
 
 def check_members(said, required, optional=()):
-    has(said, ["v", "iat", "jti", *required], optional)
-    require(type(said["v"]) is int and said["v"] == 1, "version")
+    has(said, ["v", "ledger", "iat", "jti", *required], optional)
+    require(type(said["v"]) is int and said["v"] == 2, "version")
 
 
 def check_all(*holds):
@@ -600,7 +628,7 @@ def check_post(said):
 
 
 def check_certificate(said):
-    own = ["iss", "vct", "certificate_id", "iat", "jti", "_sd_alg", "_sd"]
+    own = ["iss", "vct", "ledger", "certificate_id", "iat", "jti", "_sd_alg", "_sd"]
     has(said, own, ["nbf", "exp"])
     digests = said["_sd"]
     check_all(
@@ -883,7 +911,7 @@ class Verifier:
             require(is_closed(entry), "members of the entry")
             if token is None:
                 continue
-            typ, kid, said = open_statement(token, keys)
+            typ, kid, said = open_statement(token, keys, self.trust["log"]["origin"])
             used.add(kid)
             require(b64url(sha256(token.encode())) == entry["statement"], "another statement")
             require(kid == entry["actor"] and typ in TYPES[entry["kind"]], "actor or kind")
@@ -1215,7 +1243,7 @@ class Verifier:
             issued, asked = self.said[issues[0]["seq"]], self.said[self.about["seq"]]
             require(issued.get("_sd_alg") == "sha-256", "digests")
             require(b64url(sha256(encoded.encode())) in issued["_sd"], "not the issuer's")
-            disclosed = json.loads(base64.urlsafe_b64decode(encoded + "=="))
+            disclosed = signed_json(base64.urlsafe_b64decode(encoded + "=="))
             require(isinstance(disclosed, list), "field")
             salt, name, value = disclosed
             require(isinstance(name, str) and isinstance(value, str | int), "field")

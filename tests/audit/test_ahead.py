@@ -24,7 +24,7 @@ if __name__ == "__main__":
     ahead.PARALLEL_FROM = 1
     database, master = Database(sys.argv[1]), MasterKey(bytes(32))
     with database.snapshot() as connection:
-        log = ahead.chunks_of_log(database, connection, master, load_catalogue(), 10)
+        log = ahead.chunks_of_log(database, connection, "-", master, load_catalogue(), 10)
         with log as chunks:
             next(chunks)
             print("reading", flush=True)

@@ -223,7 +223,7 @@ def tell(builder: Any) -> dict[str, int]:
     builder.status(names["erased"], "erase", ground="court_order")
     names["withdrawn"] = builder.grant("holder", [names["card"]], "direct")
     builder.send(
-        "revocation", builder.statement("holder", Kind.REVOCATION, v=1, grant_id=names["withdrawn"])
+        "revocation", builder.statement("holder", Kind.REVOCATION, grant_id=names["withdrawn"])
     )
     names["dispute"] = builder.dispute("second", seqs["revoked"])
     for to, who in (("department", "terminal"), ("holder", "second"), ("department", "")):
@@ -820,7 +820,7 @@ def said_in(scene: Scene, id_: str, who: str, kind: Kind, **changes: Any) -> int
     builder, question = scene.builder, kind is Kind.QUESTION
     said = {"to": "department"} if question else {"seq": changes.pop("of")}
     members = {"dispute_id": id_, "text": "这样吗", **said}
-    request = builder.statement(who, kind, v=1, **members)
+    request = builder.statement(who, kind, **members)
     with builder.database.read() as connection:
         table = store.entries
         asked = select(table).where(table.c.kind == "dispute", table.c.subject == id_)
@@ -1028,7 +1028,6 @@ def test_key_that_enrolled_itself_is_found(scene: Scene) -> None:
     request = builder.statement(
         "impostor",
         Kind.ENROLMENT,
-        v=1,
         what="key",
         role="terminal",
         institution="114403990000009209",

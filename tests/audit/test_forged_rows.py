@@ -177,9 +177,7 @@ def test_a_changed_grant_releases_nothing(builder: Any, column: str, value: Any)
     if column == "frozen":
         builder.dispute("holder", builder.log.size - 1)
     elif column == "revoked_ms":
-        builder.send(
-            "revocation", builder.statement("holder", Kind.REVOCATION, v=1, grant_id=grant)
-        )
+        builder.send("revocation", builder.statement("holder", Kind.REVOCATION, grant_id=grant))
     table = authz_store.grants
     refused_and_found(
         builder,
@@ -255,7 +253,7 @@ def test_a_key_made_somebody_elses_signs_nothing(builder: Any) -> None:
 
 def test_a_request_that_was_refused_is_not_approved_by_its_row(builder: Any) -> None:
     asked = builder.ask()
-    builder.send("refusal", builder.statement("holder", Kind.REFUSAL, v=1, request_id=asked))
+    builder.send("refusal", builder.statement("holder", Kind.REFUSAL, request_id=asked))
     grant = builder.grant("holder", [builder.built.names["card"]], "direct", uses=4)
     table = authz_store.access_requests
     refused_and_found(

@@ -962,7 +962,7 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         clock["offset"] = 0
         builder.send(
             "revocation",
-            builder.statement("holder", Kind.REVOCATION, v=1, grant_id=expired),
+            builder.statement("holder", Kind.REVOCATION, grant_id=expired),
         )
         lies["time"] = builder.log.size - 1
         lie("grant_revoked", {"grant_id": expired})

@@ -28,8 +28,8 @@ def judged(ledger: Any, path: Path) -> tuple[Chunk, Chunk]:
         size = connection.exec_driver_sql("select size from log_head").scalar_one()
         catalogue = load_catalogue()
         return (
-            Judge(connection, ledger.master, catalogue).read(0, size),
-            Rereader(connection, ledger.master, catalogue).read(0, size),
+            Judge(connection, ledger.origin, ledger.master, catalogue).read(0, size),
+            Rereader(connection, ledger.origin, ledger.master, catalogue).read(0, size),
         )
 
 

@@ -127,7 +127,7 @@ def test_an_erasure_that_came_too_early_is_named(kept: Kept) -> None:
     builder.committer._handlers["evil"] = Evil()
     for ground in ({"ground": "retention_over"}, {}):
         members = {"certificate_id": late, "action": "erase", "reason": "r", **ground}
-        request = builder.statement("issuer", Kind.STATUS, v=1, **members)
+        request = builder.statement("issuer", Kind.STATUS, **members)
         draft = Draft(
             kind=EventKind.STATUS,
             certificate=late,

@@ -59,7 +59,6 @@ def test_one_that_is_over_holds_no_number_either(builder: Any) -> None:
     said = builder.statement(
         "operator",
         Kind.INVITATION,
-        v=1,
         what="holder",
         subject=subject_digest(number, salt),
         iat=now,
@@ -97,7 +96,7 @@ def test_one_that_holds_still_must_have_its_number(builder: Any) -> None:
 
 
 def erase(builder: Any, who: str, seq: int, ground: str = "unlawful") -> Any:
-    said = builder.statement(who, Kind.ENROLMENT, v=1, what="proof_erasure", seq=seq, ground=ground)
+    said = builder.statement(who, Kind.ENROLMENT, what="proof_erasure", seq=seq, ground=ground)
     return builder.send("enrolment", said)
 
 
@@ -140,7 +139,7 @@ def test_a_device_whose_number_is_erased_works_on_and_verifies(builder: Any) -> 
 def test_a_department_has_the_digest_of_its_own_file_erased(builder: Any) -> None:
     file = bytes(32)
     said = builder.statement(
-        "issuer", Kind.IMPORT, v=1, type="t", file_commitment=salted_digest(file, file)
+        "issuer", Kind.IMPORT, type="t", file_commitment=salted_digest(file, file)
     )
     export = Export(file, file, builder.kept_key)
     builder.send("import", Request(said.statement, said.actor, export))

@@ -38,6 +38,8 @@ from ledger.encoding import canonical_json
 from ledger.entries import Decision, Draft, Entry, EventKind
 from ledger.statements import StatementError
 
+LEDGER = "test.example/log"
+
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "disputes.json").read_text("utf-8"))
 DISPUTE_ID = "0123456789ABCDEFGHJKMNPQRS"
 GRANT_ID = "ZZZZZZZZZZZZZZZZZZZZZZZZZZ"
@@ -47,7 +49,8 @@ HOLDER, OTHER = "H" + "0" * 26, "H" + "1" * 26
 
 def disputed(**changes: Any) -> dict[str, Any]:
     return {
-        "v": 1,
+        "v": 2,
+        "ledger": LEDGER,
         "dispute_id": DISPUTE_ID,
         "seq": 41,
         "cause": "not_me",
@@ -59,7 +62,8 @@ def disputed(**changes: Any) -> dict[str, Any]:
 
 def resolved(**changes: Any) -> dict[str, Any]:
     return {
-        "v": 1,
+        "v": 2,
+        "ledger": LEDGER,
         "dispute_id": DISPUTE_ID,
         "outcome": "upheld",
         "text": "该窗口当日没有这笔业务",
@@ -102,7 +106,7 @@ def test_payloads_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
     kinds = {"dispute": Dispute, "resolution": Resolution, "question": Question, "answer": Answer}
     kind = kinds[vector["kind"]]
     read = kind.parse(vector["payload"])
-    assert canonical_json(read.to_payload()).decode() == vector["canonical"]
+    assert canonical_json(read.to_payload(LEDGER)).decode() == vector["canonical"]
 
 
 @pytest.mark.parametrize("vector", VECTORS["entries"], ids=lambda vector: str(vector["name"]))
@@ -117,20 +121,20 @@ def test_entries_are_those_of_the_vectors(vector: dict[str, Any]) -> None:
 def test_dispute_round_trips(cause: Cause, extra: dict[str, Any]) -> None:
     signed = disputed(cause=cause.value, **extra)
     dispute = Dispute.parse(signed)
-    assert dispute.to_payload() == signed
-    assert Dispute.parse(dispute.to_payload()) == dispute
+    assert dispute.to_payload(LEDGER) == signed
+    assert Dispute.parse(dispute.to_payload(LEDGER)) == dispute
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_resolution_round_trips(outcome: Outcome) -> None:
     signed = resolved(outcome=outcome.value)
-    assert Resolution.parse(signed).to_payload() == signed
+    assert Resolution.parse(signed).to_payload(LEDGER) == signed
 
 
 def test_only_a_withdrawal_needs_no_grounds() -> None:
     bare = without(resolved(), "text")
     withdrawal = {**bare, "outcome": "withdrawn"}
-    assert Resolution.parse(withdrawal).to_payload() == withdrawal
+    assert Resolution.parse(withdrawal).to_payload(LEDGER) == withdrawal
     for outcome in ("upheld", "rejected"):
         with pytest.raises(ResolutionError) as refused:
             Resolution.parse({**bare, "outcome": outcome})
@@ -140,7 +144,7 @@ def test_only_a_withdrawal_needs_no_grounds() -> None:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"v": 2}, "version"),
+        ({"v": 1}, "version"),
         ({"dispute_id": "x"}, "malformed"),
         ({"dispute_id": DISPUTE_ID.replace("A", "I")}, "malformed"),
         ({"seq": -1}, "malformed"),
@@ -168,7 +172,7 @@ def test_broken_dispute_is_refused_by_code(change: dict[str, Any], rule: str) ->
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"v": 2}, "version"),
+        ({"v": 1}, "version"),
         ({"dispute_id": ""}, "malformed"),
         ({"outcome": "open"}, "malformed"),
         ({"outcome": 1}, "malformed"),
@@ -213,7 +217,7 @@ def test_anything_is_read_or_refused_by_its_own_error(value: Any, name: str) -> 
                 read = kind.parse(broken)
             except error:
                 continue
-            assert read.to_payload() == broken
+            assert read.to_payload(broken["ledger"]) == broken
 
 
 # --- which line -----------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def batch(tmp_path: Path) -> Iterator[Batch]:
 
 
 def request(kind: Kind, role: Role, jti: str, **members: Any) -> Request:
-    payload = {"v": 1, "iat": 1, "jti": jti, **members}
+    payload = {"v": 2, "ledger": "test.example/log", "iat": 1, "jti": jti, **members}
     kid = role[0] * 43
     key = sha256(f"{kid}{jti}".encode())[:16]
     statement = Statement(kind, kid, payload, f"token.{jti}.x", sha256(jti.encode()), key)

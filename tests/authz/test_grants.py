@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from authz.grants import Grant, GrantedCertificate, GrantError, GrantMode
 
+LEDGER = "test.example/log"
+
 CARD = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U"
 LICENCE = "1.2.156.3005.2.11100000000013338W032.11220000013544541J.2430599.001.F"
 GRANT_ID = "0123456789ABCDEFGHJKMNPQRS"
@@ -21,7 +23,8 @@ NOT_BEFORE = 1_800_000_000
 
 def payload() -> dict[str, Any]:
     return {
-        "v": 1,
+        "v": 2,
+        "ledger": LEDGER,
         "grant_id": GRANT_ID,
         "mode": "scan",
         "certificates": [
@@ -87,14 +90,14 @@ def test_grant_reads_every_member_and_turns_seconds_into_ms() -> None:
 def test_grant_round_trips(path: str, value: Any) -> None:
     signed = changed(path, value)
     grant = Grant.parse(signed)
-    assert grant.to_payload() == signed
-    assert Grant.parse(grant.to_payload()) == grant
+    assert grant.to_payload(LEDGER) == signed
+    assert Grant.parse(grant.to_payload(LEDGER)) == grant
     assert hash(Grant.parse(signed)) == hash(grant)
 
 
 def test_request_grant_names_its_request_and_no_other_mode_does() -> None:
     signed = payload() | {"mode": "request", "request_id": GRANT_ID}
-    assert Grant.parse(signed).to_payload() == signed
+    assert Grant.parse(signed).to_payload(LEDGER) == signed
     for broken in (payload() | {"mode": "request"}, payload() | {"request_id": GRANT_ID}):
         with pytest.raises(GrantError) as refused:
             Grant.parse(broken)
@@ -122,7 +125,7 @@ HOSTILE_TEXT = [
 @pytest.mark.parametrize(
     ("path", "value", "code"),
     [
-        ("v", 2, "grant.version"),
+        ("v", 1, "grant.version"),
         ("v", ..., "grant.member_missing"),
         ("v", True, "grant.malformed"),
         ("v", 1.0, "grant.malformed"),
@@ -250,7 +253,7 @@ def test_whatever_is_put_anywhere_gives_a_grant_that_round_trips_or_a_grant_erro
     signed = changed(path, value)
     before = copy.deepcopy(signed)
     with contextlib.suppress(GrantError):
-        assert Grant.parse(signed).to_payload() == signed
+        assert Grant.parse(signed).to_payload(signed["ledger"]) == signed
     assert signed == before
 
 

@@ -22,6 +22,8 @@ from authz.requests import (
 )
 from authz.service_items import ServiceItem
 
+LEDGER = "test.example/log"
+
 CARD = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.001.U"
 LICENCE = "1.2.156.3005.2.11100000000013338W032.11220000013544541J.2430599.001.F"
 SECOND_CARD = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000404.001.Y"
@@ -37,7 +39,8 @@ NOW = 1_800_000_000_000
 
 def payload() -> dict[str, Any]:
     return {
-        "v": 1,
+        "v": 2,
+        "ledger": LEDGER,
         "request_id": REQUEST_ID,
         "service_item": "food-business-permit-application",
         "business_number": "SP-2027-0001",
@@ -85,14 +88,14 @@ GRANT = Grant(
 def test_request_round_trips(extra: dict[str, Any]) -> None:
     signed = payload() | extra
     request = AccessRequest.parse(signed)
-    assert request.to_payload() == signed
-    assert AccessRequest.parse(request.to_payload()) == request
+    assert request.to_payload(LEDGER) == signed
+    assert AccessRequest.parse(request.to_payload(LEDGER)) == request
 
 
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"v": 2}, "request.version"),
+        ({"v": 1}, "request.version"),
         ({"request_id": "x"}, "request.malformed"),
         ({"site": "futian-hall"}, "request.member_unknown"),
         ({"service_item": "a b"}, "request.malformed"),

@@ -24,6 +24,7 @@ from ledger.holders import source_key
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, StatementError, sign, verify
 
+LEDGER = "test.example/log"
 KEY = ECKey.generate_key("P-256", private=True)
 FIELDS: dict[str, Any] = {"name": "样本", "of_age_18": True, "year": 1990}
 
@@ -36,14 +37,15 @@ def digest_of(disclosure: str) -> str:
 
 
 def opened(payload: dict[str, Any], *disclosures: str) -> Certificate:
-    token = sign(Kind.CERTIFICATE, payload, KEY, KEY.thumbprint())
-    return open_certificate(verify(token, KEY), disclosures)
+    token = sign(Kind.CERTIFICATE, {"ledger": LEDGER, **payload}, KEY, KEY.thumbprint())
+    return open_certificate(verify(token, KEY, LEDGER), disclosures)
 
 
 def signed(
     until: date | None = date(2030, 12, 31), *, public: bool = False, source: str | None = None
 ) -> str:
     return sign_certificate(
+        ledger=LEDGER,
         fields=FIELDS,
         certificate_id="1.2",
         type_code="T",
@@ -62,7 +64,7 @@ def signed(
 
 def test_a_certificate_opens_with_all_its_fields() -> None:
     token, disclosures = split(signed())
-    certificate = open_certificate(verify(token, KEY), disclosures)
+    certificate = open_certificate(verify(token, KEY, LEDGER), disclosures)
     assert certificate.fields() == FIELDS
     assert certificate.valid_from_ms == 1_577_808_000_000  # midnight in the city
     assert certificate.valid_until_ms == 1_924_963_200_000  # the end of its last day
@@ -83,7 +85,7 @@ def test_a_disclosure_is_a_list_of_salt_name_and_value(text: str) -> None:
 
 def test_a_missing_doubled_or_foreign_disclosure_is_refused() -> None:
     token, disclosures = split(signed())
-    statement = verify(token, KEY)
+    statement = verify(token, KEY, LEDGER)
     foreign = split(signed())[1][0]
     for wrong in (
         disclosures[:-1],
@@ -126,7 +128,7 @@ def test_malformed_claims_are_refused(changes: dict[str, Any]) -> None:
 
 def test_the_row_that_it_was_is_told_to_the_ledger_alone() -> None:
     token, disclosures = split(signed(source="c291cmNl"))
-    certificate = open_certificate(verify(token, KEY), disclosures)
+    certificate = open_certificate(verify(token, KEY, LEDGER), disclosures)
     assert certificate.source is not None
     assert certificate.source.value == "c291cmNl"
     packed = pack_disclosures(certificate)
@@ -134,7 +136,7 @@ def test_the_row_that_it_was_is_told_to_the_ledger_alone() -> None:
     assert "source" not in unpack_disclosures(packed)
     assert "source" not in certificate.fields()
     assert "c291cmNl" not in token
-    assert "source" not in verify(token, KEY).payload
+    assert "source" not in verify(token, KEY, LEDGER).payload
     other = MasterKey(bytes(31) + b"1")
     key = source_key(MasterKey(bytes(32)), "I", "T", "c291cmNl")
     assert len(key) == 16
@@ -147,7 +149,7 @@ def test_the_row_that_it_was_is_told_to_the_ledger_alone() -> None:
 )
 def test_nothing_more_stands_in_the_clear_than_every_reader_may_know(told: dict[str, Any]) -> None:
     token, disclosures = split(signed())
-    payload = {**verify(token, KEY).payload, **told}
+    payload = {**verify(token, KEY, LEDGER).payload, **told}
     with pytest.raises(StatementError) as caught:
         opened(payload, *disclosures)
     assert caught.value.code == "certificate.in_the_clear"
@@ -190,7 +192,7 @@ def test_validity_has_one_form(stated: object) -> None:
 
 def test_public_dates_stand_in_the_clear_and_nowhere_else() -> None:
     token, disclosures = split(signed(public=True))
-    payload = verify(token, KEY).payload
+    payload = verify(token, KEY, LEDGER).payload
     assert (payload["nbf"], payload["exp"]) == (1_577_808_000, 1_924_963_200)
     assert {open_disclosure(item).name for item in disclosures} == set(FIELDS)
     certificate = opened(dict(payload), *disclosures)
@@ -199,21 +201,21 @@ def test_public_dates_stand_in_the_clear_and_nowhere_else() -> None:
         1_577_808_000_000,
         1_924_963_200_000,
     )
-    assert "exp" not in verify(split(signed(None, public=True))[0], KEY).payload
+    assert "exp" not in verify(split(signed(None, public=True))[0], KEY, LEDGER).payload
 
 
 @pytest.mark.parametrize("claims", [{"nbf": "soon"}, {"exp": 10**12}, {"exp": True}, {"nbf": None}])
 def test_public_dates_are_unix_seconds(claims: dict[str, Any]) -> None:
     token, disclosures = split(signed(public=True))
     with pytest.raises(StatementError) as caught:
-        opened({**verify(token, KEY).payload, **claims}, *disclosures)
+        opened({**verify(token, KEY, LEDGER).payload, **claims}, *disclosures)
     assert caught.value.code == "certificate.malformed"
 
 
 def test_certificates_with_and_without_an_end_look_the_same_from_outside() -> None:
     shapes = set()
     for until in (date(2030, 12, 31), None):
-        payload = verify(split(signed(until))[0], KEY).payload
+        payload = verify(split(signed(until))[0], KEY, LEDGER).payload
         shapes.add((tuple(payload), len(payload["_sd"])))
     assert len(shapes) == 1
 

@@ -55,7 +55,7 @@ def batch(tmp_path: Path, keys: list[Enrolled]) -> Iterator[Batch]:
 
 
 def revocation(by: Enrolled, kid: str) -> Request:
-    payload = {"v": 1, "what": "key_revocation", "kid": kid, "iat": 1, "jti": by.kid}
+    payload = {"v": 2, "ledger": "l", "what": "key_revocation", "kid": kid, "iat": 1, "jti": by.kid}
     digest = sha256(by.kid.encode())
     return Request(
         Statement(Kind.ENROLMENT, by.kid, payload, f"token.{by.kid}.x", digest, digest[:16]), by

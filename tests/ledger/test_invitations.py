@@ -47,7 +47,8 @@ def test_endless_input_is_no_code() -> None:
 
 def invitation(**changes: Any) -> dict[str, Any]:
     members = {
-        "v": 1,
+        "v": 2,
+        "ledger": "test.example/log",
         "what": "key",
         "role": "terminal",
         "institution": "halls",
@@ -85,7 +86,7 @@ REFUSED = [
     ({"what": "site"}, "invitation.what"),
     ({"what": None}, "invitation.what"),
     ({"what": ["key"]}, "invitation.what"),
-    ({"v": 2}, "invitation.version"),
+    ({"v": 1}, "invitation.version"),
     ({"site": None}, "invitation.member_missing"),
     ({"terminal": None}, "invitation.member_missing"),
     ({"role": "auditor"}, "invitation.member_unknown"),
@@ -112,7 +113,8 @@ def test_an_invitation_of_another_form_is_refused(changes: dict[str, Any], code:
 def claim(**changes: Any) -> dict[str, Any]:
     public = KEY.as_dict(private=False)
     members = {
-        "v": 1,
+        "v": 2,
+        "ledger": "test.example/log",
         "jwk": {name: public[name] for name in ("kty", "crv", "x", "y")},
         "invitation": code_digest(CODE),
         "iat": NOW,
@@ -125,7 +127,7 @@ def claim(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"v": 2}, "claim.version"),
+        ({"v": 1}, "claim.version"),
         ({"jwk": None}, "claim.member_missing"),
         ({"jwk": {"kty": "RSA"}}, "key.malformed"),
         ({"invitation": "x"}, "claim.malformed"),
@@ -140,7 +142,7 @@ def test_a_claim_of_another_form_is_refused(changes: dict[str, Any], code: str) 
 
 
 def test_a_claim_goes_with_the_code_that_it_names() -> None:
-    statement = verify(sign(Kind.CLAIM, claim(), KEY, KEY.thumbprint()), KEY)
+    statement = verify(sign(Kind.CLAIM, claim(), KEY, KEY.thumbprint()), KEY, "test.example/log")
     assert read_claim(statement, grouped(CODE).lower()).invitation == code_digest(CODE)
     for other in ("", "no code", code_of(bytes(10)), code_digest(CODE)):
         with pytest.raises(StatementError) as caught:

@@ -21,6 +21,7 @@ from ledger.sealing import MasterKey
 from ledger.statements import StatementError, verify
 
 CATALOGUE = load_catalogue()
+LEDGER = "test.example/log"
 KEY = ECKey.generate_key("P-256", private=True)
 ISSUED = 1_795_000_000
 FIRST, LAST = date(2020, 3, 7), date(2040, 3, 7)
@@ -64,6 +65,7 @@ def read(
     identifier = CertificateIdentifier(kind.type_code, "440300", serial, "001")
     token, disclosures = split(
         sign_certificate(
+            ledger=LEDGER,
             fields=row.fields,
             certificate_id=str(identifier),
             type_code=kind.type_code,
@@ -80,7 +82,7 @@ def read(
         )
     )
     return read_certificate(
-        verify(token, KEY), disclosures, catalogue=CATALOGUE, master=MasterKey(bytes(32))
+        verify(token, KEY, LEDGER), disclosures, catalogue=CATALOGUE, master=MasterKey(bytes(32))
     )
 
 

@@ -7,12 +7,19 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey
 
-from ledger.encoding import b64url, b64url_decode
+from ledger.encoding import b64url, b64url_decode, canonical_json
 from ledger.statements import Kind, StatementError, load_public_key, read_header, sign, verify
 
 KEY = ECKey.generate_key("P-256", private=True)
 KID = KEY.thumbprint()
-PAYLOAD = {"v": 1, "iat": 1_700_000_000, "jti": "0123456789abcdef", "grant_id": "G"}
+LEDGER = "test.example/log"
+PAYLOAD = {
+    "v": 2,
+    "ledger": LEDGER,
+    "iat": 1_700_000_000,
+    "jti": "0123456789abcdef",
+    "grant_id": "G",
+}
 
 
 def signed(**changes: Any) -> str:
@@ -23,8 +30,8 @@ def with_header(**members: Any) -> str:
     """A token whose signature is right for a header of our choosing."""
     header = {"alg": "ES256", "typ": Kind.REVOCATION.value, "kid": KID, **members}
     shown = {name: value for name, value in header.items() if value is not None}
-    head = b64url(json.dumps(shown).encode())
-    body = b64url(json.dumps(PAYLOAD).encode())
+    head = b64url(canonical_json(shown))
+    body = b64url(canonical_json(PAYLOAD))
     token = jws.serialize_compact({"alg": "ES256"}, b"x", KEY)
     assert token
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,13 +46,13 @@ def with_header(**members: Any) -> str:
 
 def refused(token: str, code: str, key: ECKey = KEY) -> None:
     with pytest.raises(StatementError) as caught:
-        verify(token, key)
+        verify(token, key, LEDGER)
     assert caught.value.code == code
 
 
 def test_a_statement_verifies_here_and_with_a_jose_library() -> None:
     token = signed()
-    statement = verify(token, KEY)
+    statement = verify(token, KEY, LEDGER)
     assert (statement.kind, statement.kid, dict(statement.payload)) == (
         Kind.REVOCATION,
         KID,
@@ -55,9 +62,9 @@ def test_a_statement_verifies_here_and_with_a_jose_library() -> None:
 
 
 def test_what_a_jose_library_signed_verifies_here() -> None:
-    header = {"alg": "ES256", "typ": Kind.REVOCATION.value, "kid": KID}
-    token = jws.serialize_compact(header, json.dumps(PAYLOAD).encode(), KEY)
-    assert dict(verify(token, KEY).payload) == PAYLOAD
+    header = {"alg": "ES256", "kid": KID, "typ": Kind.REVOCATION.value}
+    token = jws.serialize_compact(header, canonical_json(PAYLOAD), KEY)
+    assert dict(verify(token, KEY, LEDGER).payload) == PAYLOAD
 
 
 def test_every_changed_character_is_refused() -> None:
@@ -65,11 +72,11 @@ def test_every_changed_character_is_refused() -> None:
     for place in range(len(token)):
         other = "A" if token[place] != "A" else "B"
         with pytest.raises(StatementError):
-            verify(token[:place] + other + token[place + 1 :], KEY)
+            verify(token[:place] + other + token[place + 1 :], KEY, LEDGER)
 
 
 def test_forged_headers_are_refused() -> None:
-    assert verify(with_header(), KEY).kid == KID
+    assert verify(with_header(), KEY, LEDGER).kid == KID
     for members, code in (
         ({"alg": "none"}, "statement.algorithm"),
         ({"alg": "HS256"}, "statement.algorithm"),
@@ -86,7 +93,7 @@ def test_forged_headers_are_refused() -> None:
 
 def test_a_mac_under_the_public_key_is_refused() -> None:
     public = OctKey.import_key(json.dumps(KEY.as_dict(private=False)))
-    header = {"alg": "HS256", "typ": Kind.REVOCATION.value, "kid": KID}
+    header = {"alg": "HS256", "kid": KID, "typ": Kind.REVOCATION.value}
     refused(jws.serialize_compact(header, b"{}", public), "statement.algorithm")
 
 
@@ -119,10 +126,10 @@ def test_iat_and_jti_have_one_form(changes: dict[str, Any], code: str) -> None:
 
 
 def test_the_replay_key_is_of_signer_and_jti() -> None:
-    first, second = verify(signed(), KEY), verify(signed(grant_id="other"), KEY)
+    first, second = verify(signed(), KEY, LEDGER), verify(signed(grant_id="other"), KEY, LEDGER)
     assert first.request_key == second.request_key
     assert first.digest != second.digest
-    assert verify(signed(jti="0123456789abcdeg"), KEY).request_key != first.request_key
+    assert verify(signed(jti="0123456789abcdeg"), KEY, LEDGER).request_key != first.request_key
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b", "a.b.c.d", "é.b.c", "x" * 70_000])

@@ -3,7 +3,7 @@
 // Every write is a signed statement with a `jti`: sent again as it is, it has its one answer and
 // happens once. So a lost connection or a 503 is retried with the same bytes.
 
-import { ask, heard, isReachable, learnTime, onConnection, serverNow } from "./service.js";
+import { ask, heard, isReachable, learnTime, onConnection, serverLedger, serverNow } from "./service.js";
 import { Kind, sign } from "./statements.js";
 
 export { onConnection, serverNow };
@@ -50,13 +50,22 @@ export class Api {
   }
 
   async sign(kind, payload) {
-    await learnTime();
+    await this.#ready();
     return sign(this.#key, kind, payload, serverNow());
+  }
+
+  /** Before anything is signed: the time is known, and the service is still of the key's ledger. */
+  async #ready() {
+    await learnTime();
+    const named = serverLedger();
+    if (named && named !== this.#key.ledger) {
+      throw new Problem(0, { code: "ledger.other", detail: `${named} in place of ${this.#key.ledger}` });
+    }
   }
 
   /** The `Authorization` header of reads and long bodies. */
   async authorization() {
-    await learnTime();
+    await this.#ready();
     const now = serverNow();
     if (now >= this.#renewAt) {
       this.#token = await sign(this.#key, Kind.access, { exp: Math.floor(now / 1000) + 240 }, now);
@@ -126,7 +135,7 @@ export class Api {
         if (response.ok) body = await response[as]();
         else body = await response.json().catch(() => ({}));
       } catch (error) {
-        if (signal?.aborted) throw error;
+        if (signal?.aborted || error instanceof Problem) throw error;
         ask();
         if (attempt >= tries) throw new Unreachable(error.message);
         await pause(Math.min(4000, 250 * 2 ** attempt), signal);

@@ -32,7 +32,10 @@ export async function inStore(mode, act) {
   }
 }
 
-/** @typedef {{slot: string, kid: string, jwk: object, privateKey: CryptoKey}} DeviceKey */
+/**
+ * `ledger` is the one that the key was made for: it signs for no other.
+ * @typedef {{slot: string, ledger: string, kid: string, jwk: object, privateKey: CryptoKey}} DeviceKey
+ */
 
 /** @returns {Promise<DeviceKey | undefined>} */
 export const loadKey = (slot) => inStore("readonly", (store) => store.get(slot));
@@ -42,12 +45,12 @@ export const saveKey = (key) => inStore("readwrite", (store) => store.put(key));
 /** The key, and what was kept under it (kept.js). */
 export const forgetKey = (slot) => inStore("readwrite", (store) => store.delete(IDBKeyRange.bound(slot, `${slot}-kept`)));
 
-/** A new key, not stored yet: it is kept once it is enrolled. */
-export async function makeKey(slot) {
+/** A new key, not stored yet: it is kept once it is enrolled at that ledger. */
+export async function makeKey(slot, ledger) {
   const pair = await crypto.subtle.generateKey(ALGORITHM, false, ["sign"]);
   const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
   const jwk = { kty, crv, x, y };
-  return { slot, kid: await thumbprint(jwk), jwk, privateKey: pair.privateKey };
+  return { slot, ledger, kid: await thumbprint(jwk), jwk, privateKey: pair.privateKey };
 }
 
 /** RFC 7638. */

@@ -6,6 +6,7 @@ import { t } from "./i18n.js";
 const WORDS = {
   "key.unknown": () => t("This browser is not enrolled any more. Please sign in again with a new one-time code."),
   "key.not_valid": () => t("This browser's key was withdrawn. Please ask for a new one-time code."),
+  "ledger.other": () => t("This service keeps another ledger than the one that this browser is signed in to. Nothing was signed. Please tell whoever runs it; to sign in here anew, sign out first."),
   "statement.stale": () => t("This device's clock is wrong. Please set the time and try again."),
   "token.expired": () => t("This device's clock is wrong. Please set the time and try again."),
   "actor.role": () => t("This sign-in may not do that."),

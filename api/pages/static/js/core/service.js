@@ -15,6 +15,11 @@ export const clock = new Clock();
 /** Unix milliseconds by the service's clock; statements are dated by it. */
 export const serverNow = () => clock.now();
 
+let ledger;
+
+/** The ledger (its log's origin) that the service says it keeps; undefined until it said so. */
+export const serverLedger = () => ledger;
+
 let reachable = true;
 let heardAt = -Infinity;
 let askedAt = -Infinity;
@@ -54,7 +59,7 @@ export const answering = () =>
     });
   });
 
-/** Before anything is dated: the time, if it can be learnt. */
+/** Before anything is dated: the time, if it can be learnt, and with it the ledger. */
 export async function learnTime() {
   if (!clock.known && reachable) await ask();
 }
@@ -71,8 +76,9 @@ async function roundTrip() {
   const timer = setTimeout(() => stopper.abort(), DEADLINE);
   try {
     const response = await fetch("/v1/time", { cache: "no-store", credentials: "omit", signal: stopper.signal });
-    const { time_ms: time } = await response.json();
+    const { time_ms: time, ledger: named } = await response.json();
     if (!response.ok || !Number.isFinite(time)) throw new Error(`HTTP ${response.status}`);
+    ledger = named;
     clock.learn(sent, performance.now(), time);
     heard();
   } catch {

@@ -2,14 +2,14 @@
 // browser's own new key claims it. Two ways to a code now: it was handed out by the operator or an
 // issuer, or (sample city only) a sample person was picked. OpenID Connect and passkeys join here.
 
-import { Api, Problem, serverNow } from "./api.js";
+import { Api, Problem, Unreachable, serverNow } from "./api.js";
 import { base64url, sha256, utf8 } from "./bytes.js";
 import { badge, busy, field, h, show } from "./dom.js";
 import { SIGNED_OUT } from "./ending.js";
 import { language, t } from "./i18n.js";
 import { makeKey, saveKey } from "./keys.js";
 import { explain } from "./problems.js";
-import { learnTime } from "./service.js";
+import { learnTime, serverLedger } from "./service.js";
 import { Kind, sign } from "./statements.js";
 
 const LENGTH = 16;
@@ -25,9 +25,11 @@ let unanswered;
 async function claim(slot, code) {
   const text = normalise(code);
   if (unanswered?.text !== text) {
-    const key = await makeKey(slot);
-    const invitation = base64url(await sha256(utf8(text)));
     await learnTime();
+    const ledger = serverLedger();
+    if (!ledger) throw new Unreachable("the service did not say which ledger it keeps");
+    const key = await makeKey(slot, ledger);
+    const invitation = base64url(await sha256(utf8(text)));
     const statement = await sign(key, Kind.claim, { jwk: key.jwk, invitation }, serverNow());
     unanswered = { text, key, statement };
   }

@@ -20,16 +20,19 @@ export const Kind = {
   access: "certledger-access+jwt",
 };
 
+const VERSION = 2;
+
 /** A fresh `jti`: 128 random bits. */
 export const freshId = () => base64url(crypto.getRandomValues(new Uint8Array(16)));
 
 /**
- * Sign `payload` with a device key. `now` is Unix milliseconds by the server's clock.
- * Members given in `payload` win over those added here (`v`, `iat`, `jti`).
+ * Sign `payload` with a device key, for the ledger that the key is for. `now` is Unix milliseconds
+ * by the server's clock. Members given in `payload` win over those added here (`v`, `ledger`, `iat`,
+ * `jti`).
  */
 export async function sign(key, kind, payload, now) {
-  const common = { iat: Math.floor(now / 1000), jti: freshId() };
-  if (kind !== Kind.access) common.v = 1;
+  const common = { ledger: key.ledger, iat: Math.floor(now / 1000), jti: freshId() };
+  if (kind !== Kind.access) common.v = VERSION;
   const header = { alg: "ES256", kid: key.kid, typ: kind };
   const signed = [header, { ...common, ...payload }]
     .map((part) => base64url(utf8(canonicalJson(part))))

@@ -6,7 +6,7 @@ import { base64url, fromBase64, sameBytes, sha256, utf8 } from "../../../core/by
 import { OPTIONAL } from "./bundle.js";
 import { toNumber } from "./curves.js";
 import { Failed, FormError } from "./faults.js";
-import { JsonError, readJson } from "./json.js";
+import { JsonError, readCanonical } from "./json.js";
 import {
   formed, isObject, readAnswer, readCertificate, readClaim, readDispute, readEnrolment, readGrant, readInvitation,
   readLookup, readQuestion, readResolution, readRevocation, readStatus,
@@ -255,10 +255,10 @@ const DISCLOSURE = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}
 function openDisclosure(encoded) {
   if (!DISCLOSURE.test(encoded + "=".repeat((4 - (encoded.length % 4)) % 4))) return null;
   try {
-    const value = readJson(fromBase64(encoded), { once: false });
+    const value = readCanonical(fromBase64(encoded));
     const [salt, name, content] = Array.isArray(value) && value.length === 3 ? value : [];
     const right = typeof salt === "string" && [...salt].length >= 22 && typeof name === "string"
-      && ["string", "number", "bigint", "boolean"].includes(typeof content);
+      && ["string", "number", "boolean"].includes(typeof content);
     return right ? { name, value: content } : null;
   } catch (error) {
     if (error instanceof JsonError) return null;

@@ -1,20 +1,16 @@
 // JSON read strictly: JSON.parse cannot tell that a member stands twice, nor 1.0 from 1.
 //
 // Objects have no prototype, so that no name of a member means anything to the language. Whole
-// numbers are Number where that is exact, else BigInt; what has a fraction or an exponent is a
-// Fraction, which equals nothing.
+// numbers are Number where that is exact, else BigInt. None of our formats has a fraction.
+
+import { canonicalJson } from "../../../core/bytes.js";
 
 /** Not JSON, or not as it must be. */
 export class JsonError extends Error {}
 
-/** A number that is not whole: none of our formats has one. */
-export class Fraction {
-  constructor(text) {
-    this.text = text;
-  }
-}
-
 const DEPTH = 1024;
+/** Objects and arrays inside each other, the outermost one counted, in JSON that is signed. */
+const SIGNED_DEPTH = 16;
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
 const STRING = /"[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*"/y;
@@ -22,27 +18,45 @@ const WORDS = [["true", true], ["false", false], ["null", null]];
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
+ * A member that stands twice and a fraction are errors.
  * @param {Uint8Array} bytes
- * @param {{once?: boolean}} options `once`: a member that stands twice and a fraction are errors;
- *   without it the last of them counts, as in what was signed
  * @throws {JsonError}
  */
-export function readJson(bytes, { once = true } = {}) {
-  let text;
+export const readJson = (bytes) => new Reader(decode(bytes), DEPTH).whole();
+
+/**
+ * The value whose canonical form (RFC 8785) the bytes are, as everything that is signed must be.
+ * @param {Uint8Array} bytes
+ * @throws {JsonError}
+ */
+export function readCanonical(bytes) {
+  const text = decode(bytes);
+  const value = new Reader(text, SIGNED_DEPTH).whole();
+  if (!isPlain(value) || canonicalJson(value) !== text) throw new JsonError("not in its canonical form");
+  return value;
+}
+
+function decode(bytes) {
   try {
-    text = decoder.decode(bytes);
+    return decoder.decode(bytes);
   } catch {
     throw new JsonError("not UTF-8");
   }
-  return new Reader(text, once).whole();
+}
+
+/** No number beyond 2^53 - 1, and no name of a member beyond ASCII. */
+function isPlain(value) {
+  if (value === null || typeof value !== "object") return typeof value !== "bigint";
+  return (Array.isArray(value) || Object.keys(value).every((name) => /^[\x00-\x7f]*$/.test(name)))
+    && Object.values(value).every(isPlain);
 }
 
 class Reader {
   #at = 0;
 
-  constructor(text, once) {
+  constructor(text, depth) {
     this.text = text;
-    this.once = once;
+    this.depth = depth;
   }
 
   whole() {
@@ -72,7 +86,7 @@ class Reader {
     this.#items("}", depth, () => {
       this.#match(SPACE);
       const name = this.#string();
-      if (this.once && name in found) this.#stop("a member stands twice");
+      if (name in found) this.#stop("a member stands twice");
       this.#match(SPACE);
       if (!this.#take(":")) this.#stop("a colon is missing");
       found[name] = this.#value(depth);
@@ -87,7 +101,7 @@ class Reader {
   }
 
   #items(end, depth, read) {
-    if (depth > DEPTH) this.#stop("it is nested too deep");
+    if (depth > this.depth) this.#stop("it is nested too deep");
     this.#at += 1;
     this.#match(SPACE);
     if (this.#take(end)) return;
@@ -106,18 +120,9 @@ class Reader {
 
   #number() {
     const [text, fraction, exponent] = this.#match(NUMBER) ?? this.#stop("a value is expected");
-    if (fraction || exponent) {
-      if (this.once) this.#stop("a number is not whole");
-      if (!Number.isFinite(Number(text))) this.#stop("a number is too large");
-      return new Fraction(text);
-    }
+    if (fraction || exponent) this.#stop("a number is not whole");
     const number = Number(text);
-    if (Number.isSafeInteger(number)) return number + 0;
-    const exact = BigInt(text);
-    // What signed payloads are read with has no larger integers.
-    if (this.once || (exact >= -(2n ** 63n) && exact < 2n ** 64n)) return exact;
-    if (!Number.isFinite(number)) this.#stop("a number is too large");
-    return new Fraction(text);
+    return Number.isSafeInteger(number) ? number + 0 : BigInt(text);
   }
 
   #match(pattern) {

@@ -12,6 +12,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 const DIGEST = /^[A-Za-z0-9_-]{43}$/;
 const ITEM = /^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$/;
 const FIELD = /^[a-z][a-z0-9_]{0,63}$/;
+const VERSION = 2;
 const MAX_NAME = 64;
 const MAX_TEXT = 200;
 const MAX_DISPUTE_TEXT = 500;
@@ -72,12 +73,12 @@ function different(values) {
   return values;
 }
 
-const GRANT = ["v", "grant_id", "mode", "certificates", "grantee", "purpose", "when", "where", "limits", "iat", "jti"];
+const GRANT = ["v", "ledger", "grant_id", "mode", "certificates", "grantee", "purpose", "when", "where", "limits", "iat", "jti"];
 
 /** Times in Unix milliseconds; `fields` of each certificate by its identifier. */
 export function readGrant(payload) {
   const top = object(payload, GRANT, ["request_id"]);
-  formed(top.v === 1 && ["direct", "scan", "request"].includes(top.mode));
+  formed(top.v === VERSION && ["direct", "scan", "request"].includes(top.mode));
   const grantee = object(top.grantee, ["department"], ["terminal", "staff"]);
   const purpose = object(top.purpose, ["service_item"], ["text"]);
   const when = object(top.when, ["not_before", "not_after"]);
@@ -111,7 +112,7 @@ export function readGrant(payload) {
   return grant;
 }
 
-const CERTIFICATE_CLAIMS = ["iss", "vct", "certificate_id", "iat", "jti", "_sd_alg", "_sd"];
+const CERTIFICATE_CLAIMS = ["iss", "vct", "ledger", "certificate_id", "iat", "jti", "_sd_alg", "_sd"];
 
 export function readCertificate(payload) {
   const top = object(payload, CERTIFICATE_CLAIMS, ["nbf", "exp"]);
@@ -211,8 +212,8 @@ function key(jwk) {
 
 /** Of a kind with the members that all have. */
 function statement(payload, required, others = []) {
-  const top = object(payload, ["v", "iat", "jti", ...required], others);
-  formed(top.v === 1);
+  const top = object(payload, ["v", "ledger", "iat", "jti", ...required], others);
+  formed(top.v === VERSION);
   return top;
 }
 
@@ -227,31 +228,31 @@ function secondsFromZero(value) {
 }
 
 export function readDispute(payload) {
-  const top = object(payload, ["v", "dispute_id", "seq", "cause", "iat", "jti"], ["text"]);
-  formed(top.v === 1 && CAUSES.includes(top.cause));
+  const top = object(payload, ["v", "ledger", "dispute_id", "seq", "cause", "iat", "jti"], ["text"]);
+  formed(top.v === VERSION && CAUSES.includes(top.cause));
   formed(isSeq(top.seq));
   said(top);
   return top;
 }
 
 export function readQuestion(payload) {
-  const top = object(payload, ["v", "dispute_id", "to", "text", "iat", "jti"]);
-  formed(top.v === 1 && ["holder", "department"].includes(top.to));
+  const top = object(payload, ["v", "ledger", "dispute_id", "to", "text", "iat", "jti"]);
+  formed(top.v === VERSION && ["holder", "department"].includes(top.to));
   said(top);
   return top;
 }
 
 export function readAnswer(payload) {
-  const top = object(payload, ["v", "dispute_id", "seq", "text", "iat", "jti"]);
-  formed(top.v === 1 && isSeq(top.seq));
+  const top = object(payload, ["v", "ledger", "dispute_id", "seq", "text", "iat", "jti"]);
+  formed(top.v === VERSION && isSeq(top.seq));
   said(top);
   return top;
 }
 
 export function readResolution(payload) {
-  const top = object(payload, ["v", "dispute_id", "outcome", "iat", "jti"], ["text"]);
+  const top = object(payload, ["v", "ledger", "dispute_id", "outcome", "iat", "jti"], ["text"]);
   // Who decides over somebody else says why.
-  formed(top.v === 1 && OUTCOMES.includes(top.outcome) && ("text" in top || top.outcome === "withdrawn"));
+  formed(top.v === VERSION && OUTCOMES.includes(top.outcome) && ("text" in top || top.outcome === "withdrawn"));
   said(top);
   return top;
 }

@@ -183,14 +183,15 @@ class Protocol {
     const faults = [];
     for (const { entry: { seq }, statement: token } of this.lines) {
       if (token === null) continue;
-      const header = readTokenHeader(token);
-      const jwk = keys.get(header?.kid);
-      const statement = header && jwk && await openStatement(token, header, jwk);
-      if (statement) {
-        this.statements.set(seq, statement);
+      try {
+        const header = readTokenHeader(token);
+        const jwk = keys.get(header.kid);
+        if (!jwk) throw new Failed("signature.no_key");
+        this.statements.set(seq, await openStatement(token, header, jwk, this.trust.log.name));
         this.keysUsed.add(header.kid);
-      } else {
-        faults.push(new Failed(header && !jwk ? "signature.no_key" : "signature.invalid", seq));
+      } catch (error) {
+        if (!(error instanceof Failed)) throw error;
+        faults.push(new Failed(error.code, seq));
       }
     }
     if (faults.length) throw faults[0];

@@ -2,8 +2,9 @@
 
 import { concat, sha256, utf8 } from "../../../core/bytes.js";
 import { strictBase64url } from "./bundle.js";
+import { Failed } from "./faults.js";
 import { isObject } from "./payloads.js";
-import { JsonError, readJson } from "./json.js";
+import { JsonError, readCanonical } from "./json.js";
 
 const KINDS = ["dc+sd-jwt", ...["enrolment", "status", "import", "grant", "revocation", "request", "refusal", "lookup",
   "dispute", "question", "answer", "resolution", "invitation", "claim", "access"].map((name) => `certledger-${name}+jwt`)];
@@ -13,44 +14,48 @@ const MAX_HEADER = 256;
 const LAST_SECOND = 32_503_680_000;
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 
-/** What was signed is JSON by one reader, where the last of two members counts. */
+/** A segment's JSON; throws Failed. */
 function read(segment) {
   const bytes = strictBase64url(segment);
+  if (!bytes) throw new Failed("signature.invalid");
   try {
-    return bytes && readJson(bytes, { once: false });
+    return readCanonical(bytes);
   } catch (error) {
-    if (error instanceof JsonError) return null;
+    if (error instanceof JsonError) throw new Failed("statement.not_canonical");
     throw error;
   }
 }
 
-/** `{kind, kid}` of a token, before any check of its signature; null where it has no such header. */
+function require(holds, code = "signature.invalid") {
+  if (!holds) throw new Failed(code);
+}
+
+/** `{kind, kid}` of a token, before any check of its signature; throws Failed. */
 export function readHeader(token) {
   const [head, ...rest] = token.split(".");
-  if (!/^[\x00-\x7f]*$/.test(token) || token.length > MAX_TOKEN || rest.length !== 2 || head.length > MAX_HEADER) {
-    return null;
-  }
+  require(/^[\x00-\x7f]*$/.test(token) && token.length <= MAX_TOKEN && rest.length === 2 && head.length <= MAX_HEADER);
   const header = read(head);
-  const right = isObject(header) && Object.keys(header).sort().join() === "alg,kid,typ"
+  require(isObject(header) && Object.keys(header).sort().join() === "alg,kid,typ"
     && header.alg === "ES256" && typeof header.kid === "string" && /^[A-Za-z0-9_-]{43}$/.test(header.kid)
-    && KINDS.includes(header.typ);
-  return right ? { kind: header.typ, kid: header.kid } : null;
+    && KINDS.includes(header.typ));
+  return { kind: header.typ, kid: header.kid };
 }
 
 /**
- * The statement once its signature verifies; null where it does not.
- * @returns {Promise<{kind: string, kid: string, payload: object, digest: Uint8Array} | null>}
+ * The statement once its signature verifies and it is for this ledger; throws Failed.
+ * @returns {Promise<{kind: string, kid: string, payload: object, digest: Uint8Array}>}
  */
-export async function openStatement(token, { kind, kid }, jwk) {
+export async function openStatement(token, { kind, kid }, jwk, ledger) {
   const [head, body, tail] = token.split(".");
   const signature = strictBase64url(tail);
-  if (signature?.length !== 64) return null;
+  require(signature?.length === 64);
   const point = concat(new Uint8Array([4]), strictBase64url(jwk.x), strictBase64url(jwk.y));
   const key = await crypto.subtle.importKey("raw", point, ALGORITHM, false, ["verify"]);
-  if (!await crypto.subtle.verify(ALGORITHM, key, signature, utf8(`${head}.${body}`))) return null;
+  require(await crypto.subtle.verify(ALGORITHM, key, signature, utf8(`${head}.${body}`)));
   const payload = read(body);
-  const right = isObject(payload)
-    && typeof payload.jti === "string" && /^[A-Za-z0-9_-]{16,64}$/.test(payload.jti)
-    && Number.isSafeInteger(payload.iat) && payload.iat >= 0 && payload.iat <= LAST_SECOND;
-  return right ? { kind, kid, payload, digest: await sha256(utf8(token)) } : null;
+  require(isObject(payload));
+  require(payload.ledger === ledger, "statement.ledger");
+  require(typeof payload.jti === "string" && /^[A-Za-z0-9_-]{16,64}$/.test(payload.jti)
+    && Number.isSafeInteger(payload.iat) && payload.iat >= 0 && payload.iat <= LAST_SECOND);
+  return { kind, kid, payload, digest: await sha256(utf8(token)) };
 }
