@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey
 
 from api.client import Client
 from api.keyfiles import new_signing_key
+from authz.service_items import load_service_items
 from ledger.catalogue import Catalogue, load_catalogue
 from ledger.identifiers import credit_code_check
 
@@ -29,6 +30,15 @@ INSTITUTIONS = {
     MARKET: ("示例市市场监督管理局", "Market Regulation Bureau", ["business-licence"]),
     TRAFFIC: ("示例市公安局交通警察局", "Traffic Police Bureau", ["driving-licence"]),
     HALLS: ("示例市政务服务局", "Government Services Bureau", []),
+}
+#: What they are, by the words of service items: the halls' counters handle everybody's.
+KINDS = {
+    POLICE: ["public-security"],
+    MARKET: ["market-regulation"],
+    TRAFFIC: ["public-security", "transport"],
+    HALLS: sorted(
+        {kind for item in load_service_items().values() for kind in item.department_kinds}
+    ),
 }
 SITES = {
     "hall-east": (HALLS, "东区政务服务大厅", "East hall"),
@@ -73,7 +83,9 @@ def found_city(
     city = City(url, Client(url, operator_key, catalogue=shared))
     for code, (zh, en, types) in INSTITUTIONS.items():
         codes = [shared.type(name).type_code for name in types]
-        city.operator.enrol("institution", code=code, name_zh=zh, name_en=en, types=codes)
+        city.operator.enrol(
+            "institution", code=code, name_zh=zh, name_en=en, types=codes, kinds=KINDS[code]
+        )
         if types:
             city.issuers[code] = _enrol_key(city, shared, "issuer", code)
     for site, (department, zh, en) in SITES.items():

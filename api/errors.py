@@ -162,6 +162,7 @@ RULES = {
     "unknown_site": "{at} names a site that is not enrolled",
     "unknown_department": "{at} names an institution that is not enrolled",
     "unknown_service_item": "{at} names no service item of the catalogue",
+    "department_kind": "{at}: a department of this kind does not handle the service item",
     "unknown_terminal": "{at} names a terminal that is not enrolled",
     "unknown_request": "{at} names no request",
     "request.other_request": "the grant answers another request",

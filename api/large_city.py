@@ -30,7 +30,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import insert
 
 from api.bulk import Packed, end_with_parent, pack, unpack
-from api.city import credit_code
+from api.city import HALLS, KINDS, credit_code
 from api.client import new_identifier
 from api.keyfiles import load_signing_key, new_signing_key
 from api.service import Service
@@ -155,7 +155,12 @@ async def _found(service: Service) -> Institutions:
         place = {"site": _site(number)}
         post = {"terminal": _counter(number), "institution": hall, **place}
         enrolments += [
-            {"what": "institution", "code": hall, "name_zh": f"示例市第{number}政务服务局"},
+            {
+                "what": "institution",
+                "code": hall,
+                "name_zh": f"示例市第{number}政务服务局",
+                "kinds": KINDS[HALLS],
+            },
             {"what": "site", "department": hall, "name_zh": "政务服务大厅", **place},
             {"what": "key", "role": "terminal", "jwk": _public(counter), **post},
         ]

@@ -32,6 +32,7 @@ from api.sample_life import KIOSK, KIOSK_BUSINESS, KIOSK_TERMINAL, SCENES, Scene
 from api.sample_people import (
     AUDIT,
     SAMPLE_INSTITUTIONS,
+    SAMPLE_KINDS,
     SAMPLE_SITES,
     SAMPLE_TERMINALS,
     Held,
@@ -297,7 +298,14 @@ class _Founding:
     def _institution(self, code: str) -> None:
         zh, en, types = SAMPLE_INSTITUTIONS[code]
         codes = [self._catalogue.type(name).type_code for name in types]
-        self._operator.enrol("institution", code=code, name_zh=zh, name_en=en, types=codes)
+        self._operator.enrol(
+            "institution",
+            code=code,
+            name_zh=zh,
+            name_en=en,
+            types=codes,
+            kinds=SAMPLE_KINDS[code],
+        )
 
     def _site(self, site: str) -> None:
         department, zh, en = SAMPLE_SITES[site]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
 
-from api.city import INSTITUTIONS, MARKET, POLICE, SITES, credit_code
+from api.city import INSTITUTIONS, KINDS, MARKET, POLICE, SITES, credit_code
 from ledger.catalogue.model import OPEN
 from ledger.identifiers import credit_code_check, identity_check_digit
 
@@ -39,6 +39,15 @@ SAMPLE_INSTITUTIONS: Final[Mapping[str, tuple[str, str, list[str]]]] = {
     EDUCATION: ("示例市教育局", "Education Bureau", ["degree-certificate", "teacher-certificate"]),
     TRANSPORT: ("示例市交通运输局", "Transport Bureau", ["road-transport-permit"]),
     AUDIT: ("示例市审计局", "Audit Bureau", []),
+}
+SAMPLE_KINDS: Final[Mapping[str, list[str]]] = {
+    **KINDS,
+    CIVIL: ["civil-affairs"],
+    FUND: ["housing-fund"],
+    LABOUR: ["human-resources"],
+    EDUCATION: ["education"],
+    TRANSPORT: ["transport"],
+    AUDIT: [],
 }
 SAMPLE_SITES: Final[Mapping[str, tuple[str, str, str]]] = {
     **SITES,

@@ -176,11 +176,11 @@ class GrantHandler:
         sites = ledger_store.rows_by(connection, ledger_store.sites, "site", grant.sites)
         if len(sites) != len(grant.sites):
             raise GrantError.of("unknown_site", "where.sites")
-        institutions = ledger_store.institutions
-        if not connection.execute(
-            select(institutions.c.code).where(institutions.c.code == grant.department)
-        ).first():
+        kinds = ledger_store.kinds_of(connection, [grant.department])
+        if grant.department not in kinds:
             raise GrantError.of("unknown_department", "grantee.department")
+        if not self._items[grant.service_item].may_be_handled_by(kinds[grant.department]):
+            raise GrantError.of("department_kind", "grantee.department")
         keys = ledger_store.keys
         if (
             grant.terminal is not None
@@ -269,6 +269,12 @@ class RequestHandler:
         if not asked.allowed_by(self._items.get(asked.service_item)):
             raise StatementError(
                 "request.not_allowed", "the service item may not ask for these fields"
+            )
+        department = actor.institution or ""
+        kinds = ledger_store.kinds_of(batch.connection, [department]).get(department, ())
+        if not self._items[asked.service_item].may_be_handled_by(kinds):
+            raise StatementError(
+                "request.department_kind", "a department of this kind does not handle this item"
             )
         if batch.connection.execute(
             select(table.c.request_id).where(table.c.request_id == asked.request_id)

@@ -171,6 +171,7 @@ class LookupHandler:
                 code=code,
                 grant_revoked_ms=row.revoked_ms,
                 frozen=row.frozen,
+                department_kinds=shelf.kinds.get(asked.department, frozenset()),
             )
         verdict = decide(asked, grant, facts, now_ms=batch.now_ms)
         result: LookupResult
@@ -233,6 +234,9 @@ class LookupHandler:
             service_item=self._items.get(grant.service_item),
             grant_revoked_ms=row.revoked_ms,
             frozen=row.frozen,
+            department_kinds=ledger_store.kinds_of(connection, [asked.department]).get(
+                asked.department, frozenset()
+            ),
         )
         verdict = decide(asked, grant, facts, now_ms=entry.time_ms)
         if isinstance(verdict, Refusal):
@@ -283,6 +287,9 @@ class _Shelf:
         self.certificates = load_certificates(
             connection,
             {item.certificate_id for grant in self.grants.values() for item in grant.certificates},
+        )
+        self.kinds = ledger_store.kinds_of(
+            connection, {item.request.department for item in lookups}
         )
         self._codes_used = store.codes_used(
             connection, [(code.handle, code.step) for code in codes]

@@ -98,7 +98,8 @@ class Facts:
     `certificate` belongs to `certificate_of(request, grant)`, None if the ledger has no such one.
     `service_item` is the grant's, None if it is no longer offered. `code` is None when no code
     was presented; a spoken code is checked by its own rules and reported here all the same.
-    `grant_revoked_ms` counts from when it is recorded, whatever the clock says."""
+    `grant_revoked_ms` counts from when it is recorded, whatever the clock says.
+    `department_kinds` is what the asking department is, as the operator enrolled it."""
 
     uses_left: int
     certificate: CertificateFacts | None
@@ -106,6 +107,7 @@ class Facts:
     code: CodeCheck | None = None
     grant_revoked_ms: int | None = None
     frozen: bool = False
+    department_kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,11 @@ def _wrong_site(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int)
 
 def _wrong_service_item(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
     return request.service_item != grant.service_item
+
+
+def _wrong_department_kind(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
+    item = facts.service_item
+    return item is not None and not item.may_be_handled_by(facts.department_kinds)
 
 
 def _wrong_terminal(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
@@ -252,6 +259,7 @@ RULES: Final[tuple[tuple[str, Rule], ...]] = (
     ("wrong_department", _wrong_department),
     ("wrong_site", _wrong_site),
     ("wrong_service_item", _wrong_service_item),
+    ("wrong_department_kind", _wrong_department_kind),
     ("wrong_terminal", _wrong_terminal),
     ("wrong_staff", _wrong_staff),
     ("grant_not_yet_valid", _grant_not_yet_valid),

@@ -92,6 +92,13 @@ _ALL: Final = (
         "holder for a grant for it.",
     ),
     Reason(
+        "wrong_department_kind",
+        Action.STOP,
+        "这个事项不归本部门这类机构办理，持证人同意也不行。请停止查询，请持证人到办理该事项的部门去。",
+        "A department of this kind does not handle this service item, even if the holder agrees. "
+        "Stop here; the holder may go to a department that handles it.",
+    ),
+    Reason(
         "wrong_terminal",
         Action.ASK_HOLDER,
         "这项授权指定了另一台终端。请到指定的终端办理，或请持证人重新授权。",

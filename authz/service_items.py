@@ -72,6 +72,10 @@ class ServiceItem:
     def __hash__(self) -> int:
         return hash(self.code)
 
+    def may_be_handled_by(self, kinds: Collection[str]) -> bool:
+        """Whether a department of these kinds may ask under this item at all."""
+        return not self.department_kinds or not self.department_kinds.isdisjoint(kinds)
+
     def allows(self, certificate_type: str, fields: Iterable[str]) -> bool:
         """Whether every one of the fields may be asked of this type under this item."""
         allowed = self.asks.get(certificate_type)

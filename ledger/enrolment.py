@@ -2,7 +2,8 @@
 
 Payloads, by ``what``:
 
-* ``institution``: code, name_zh, name_en?, types[]? (type codes it may issue)
+* ``institution``: code, name_zh, name_en?, types[]? (type codes it may issue), kinds[]? (what it
+  is, by the words of service items' ``department_kinds``: which of them it may handle)
 * ``site``: site, department, name_zh, name_en?
 * ``key``: jwk, role, institution, terminal?, site?, not_before?, not_after?
 * ``key_revocation``: kid
@@ -20,9 +21,10 @@ themselves by an invitation (`ledger.invitations`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import orjson
 from sqlalchemy import Connection, select, update
@@ -44,13 +46,15 @@ from ledger.directory import NEVER, Enrolled, Role, enrolled_from_row, may_revok
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import is_issuer_code
+from ledger.kinds import MAX_KINDS
 from ledger.outbox import KeyRevocation
-from ledger.payloads import Members, PayloadError
+from ledger.payloads import Members, PayloadError, check_pattern
 from ledger.retention import Ground
 from ledger.row_macs import MAC, change, checked, with_mac
 from ledger.sealing import ERASED, MasterKey
 from ledger.statements import Statement, StatementError, read_signed_key
 
+KIND_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
 #: The institution that runs the service: it is there before anybody can be enrolled.
 OPERATOR_INSTITUTION = "operator"
 
@@ -118,9 +122,12 @@ class EnrolmentHandler:
         return recorded
 
     def _institution(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        top = _read(payload, ("code", "name_zh"), ("name_en", "types"))
+        top = _read(payload, ("code", "name_zh"), ("name_en", "types", "kinds"))
         code = top.name("code")
         types = top.names("types", 1000) if "types" in top else ()
+        kinds = top.names("kinds", MAX_KINDS) if "kinds" in top else ()
+        for kind in kinds:
+            check_pattern(kind, "kinds", KIND_PATTERN, EnrolmentError)
         if code != OPERATOR_INSTITUTION and not is_issuer_code(code):
             # No certificate's identifier could name it, and nobody outside would know who it is.
             raise EnrolmentError.of("institution_code", "code")
@@ -136,7 +143,7 @@ class EnrolmentHandler:
                 batch.connection,
                 store.institutions,
                 keys=["code"],
-                values=["name_zh", "name_en", "types", "seq", MAC],
+                values=["name_zh", "name_en", "types", "kinds", "seq", MAC],
             ),
             with_mac(
                 batch.connection,
@@ -146,6 +153,7 @@ class EnrolmentHandler:
                     "name_zh": name,
                     "name_en": name_en,
                     "types": orjson.dumps(types).decode(),
+                    "kinds": orjson.dumps(kinds).decode(),
                     "seq": done.entry.seq,
                 },
             ),

@@ -56,6 +56,8 @@ MAX_FIELDS: Final = 64
 MAX_NAME: Final = 64
 MAX_TEXT: Final = 200
 MAX_DISPUTE_TEXT: Final = 500
+#: Of an institution: what it is, by the words of service items' ``department_kinds``.
+MAX_KINDS: Final = 20
 MAX_CERTIFICATES: Final = 20
 MAX_SITES: Final = 50
 MAX_USES: Final = 10_000
@@ -104,6 +106,7 @@ Drawn = Annotated[
 ]
 Name = Annotated[str, exactly("[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", "an identifier")]
 FieldName = Annotated[str, exactly("[a-z][a-z0-9_]{0,63}", "the name of a field")]
+DepartmentKind = Annotated[str, exactly("[a-z][a-z0-9-]{0,63}", "a kind of department")]
 TypeName = Annotated[str, exactly("[a-z][a-z0-9-]{0,63}", "the short name of a type")]
 ServiceItemCode = Annotated[
     str, exactly("[0-9A-Za-z][0-9A-Za-z._-]{0,63}", "the code of a service item")
@@ -164,6 +167,7 @@ class Institution(Enrolment, frozen=True, kw_only=True, tag="institution"):
     name_zh: ShownText
     name_en: ShownText | None = None
     types: Annotated[tuple[Name, ...], each_once(0, 1000)] = ()
+    kinds: Annotated[tuple[DepartmentKind, ...], each_once(0, MAX_KINDS)] = ()
 
 
 class Site(Enrolment, frozen=True, kw_only=True, tag="site"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import (
     Boolean,
     Column,
@@ -39,7 +40,7 @@ from ledger.database import (
 )
 from ledger.entries import OPTIONAL, Decision, Entry, EventKind
 from ledger.merkle import HASH_BYTES
-from ledger.row_macs import mac_column
+from ledger.row_macs import checked, mac_column
 
 log_head = Table(
     "log_head",
@@ -157,6 +158,7 @@ institutions = Table(
     Column("name_zh", String, nullable=False),
     Column("name_en", String, nullable=False),
     Column("types", Text, nullable=False),  # JSON array of type codes it may issue
+    Column("kinds", Text, nullable=False),  # JSON array of what it is, as service items say it
     Column("seq", Int64, nullable=False),
     mac_column(),
 )
@@ -284,6 +286,15 @@ def revoked_keys(connection: Connection, kids: Collection[str]) -> set[str]:
         )
         found.update(connection.execute(query).scalars())
     return found
+
+
+def kinds_of(connection: Connection, institutions_: Collection[str]) -> dict[str, frozenset[str]]:
+    """What each of these institutions is, as it was enrolled last; raises RowForged."""
+    rows = rows_by(connection, institutions, "code", institutions_)
+    return {
+        code: frozenset(orjson.loads(checked(connection, institutions, row).kinds))
+        for code, row in rows.items()
+    }
 
 
 def enrolled_after(connection: Connection, seq: int | None) -> list[tuple[int, str]]:

@@ -181,6 +181,12 @@ def enrol_institution(
     types: Annotated[
         str, typer.Option(help="Types it may issue, comma separated; 'all' for every type.")
     ] = "",
+    kinds: Annotated[
+        str,
+        typer.Option(
+            help="What it is, as service items say it, comma separated: hotel, justice, …"
+        ),
+    ] = "",
     operator: OperatorKey = None,
     url: Url = "",
     as_json: Json = False,
@@ -190,14 +196,15 @@ def enrol_institution(
 
     catalogue = load_catalogue()
     named = [item.strip() for item in types.split(",") if item.strip()]
-    kinds = catalogue.types if named == ["all"] else [catalogue.type(item) for item in named]
+    may_issue = catalogue.types if named == ["all"] else [catalogue.type(item) for item in named]
     with operator_client(url, operator) as client:
         answer = client.enrol(
             "institution",
             code=code,
             name_zh=name,
             name_en=name_en,
-            types=[kind.type_code for kind in kinds],
+            types=[kind.type_code for kind in may_issue],
+            kinds=[item.strip() for item in kinds.split(",") if item.strip()],
         )
     _enrolled(answer, as_json)
 

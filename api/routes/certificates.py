@@ -93,6 +93,7 @@ def catalogue(service: ServiceDep) -> Response:
                     "code": row.code,
                     "name": {"zh-CN": row.name_zh, "en": row.name_en},
                     "types": orjson.loads(row.types),
+                    "kinds": orjson.loads(row.kinds),
                 }
                 for row in institutions
             ],

@@ -155,6 +155,7 @@ class Enrolments:
             "name_zh": payload["name_zh"],
             "name_en": payload.get("name_en", payload["name_zh"]),
             "types": orjson.dumps(types).decode(),
+            "kinds": orjson.dumps(payload.get("kinds", [])).decode(),
             "seq": record.seq,
         }
         self.types[code] = frozenset(types)

@@ -84,7 +84,7 @@ def desk(city: Any, tmp_path_factory: pytest.TempPathFactory) -> Desk:
         assert made["kid"] == load_signing_key(Path(desk.key(name))).thumbprint()
     enrol = ("enrol", "institution", "--name", "示例局", "--code")
     assert desk.json(*enrol, BUREAU, "--types", CARD)["subject"] == BUREAU
-    assert desk.json(*enrol, OFFICE)["subject"] == OFFICE
+    assert desk.json(*enrol, OFFICE, "--kinds", "hotel")["subject"] == OFFICE
     site = ("enrol", "site", "--site", "hall-cli", "--department", OFFICE, "--name", "样本大厅")
     assert desk.json(*site)["subject"] == "hall-cli"
     enrol_key = ("enrol", "key", "--role")

@@ -402,7 +402,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
         lambda: [enrol(what="key", role="operator", institution="operator", jwk=jwk)],
         lambda: [
             enrol(what="institution", code=ISSUER, name_zh="公安局", types=types),
-            enrol(what="institution", code=HOTEL, name_zh="旅馆"),
+            enrol(what="institution", code=HOTEL, name_zh="旅馆", kinds=["hotel"]),
         ],
         lambda: [
             enrol(what="site", site=SITE, department=HOTEL, name_zh="前台"),

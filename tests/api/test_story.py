@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.city import HALLS, MARKET, POLICE, TRAFFIC
+from api.city import HALLS, MARKET, POLICE, TRAFFIC, credit_code
 from api.client import Client, device_code
 from api.keyfiles import save_signing_key
 from authz.codes import SPOKEN_TRIES, STEP_MS
@@ -349,7 +349,7 @@ def _grant_frozen(case: Case) -> None:
 
 def _wrong_department(case: Case) -> None:
     case.passes(case.granted())
-    case.fails("wrong_department", case.granted(department=POLICE))
+    case.fails("wrong_department", case.granted(department=POLICE, service_item="age-check"))
 
 
 def _wrong_site(case: Case) -> None:
@@ -362,6 +362,19 @@ def _wrong_service_item(case: Case) -> None:
     presented = case.granted("of_age_18")
     case.passes(presented, "of_age_18")
     case.fails("wrong_service_item", presented, "of_age_18", service_item="age-check")
+
+
+def _wrong_department_kind(case: Case) -> None:
+    code, town = credit_code(67), case.town
+    bureau: dict[str, Any] = {"code": code, "name_zh": "再一局"}
+    town.city.operator.enrol("institution", **bureau, kinds=["hotel"])
+    town.city.operator.enrol("site", site="hall-67", department=code, name_zh="大厅")
+    post = {"terminal": f"counter-67-{town.number()[-6:]}", "site": "hall-67"}
+    _, counter = town.new_key("terminal", code, **post)
+    presented = case.granted(department=code, sites=["hall-67"])
+    case.passes(presented, by=counter)
+    town.city.operator.enrol("institution", **bureau, kinds=["bank"])
+    case.fails("wrong_department_kind", presented, by=counter)
 
 
 def _wrong_terminal(case: Case) -> None:
@@ -964,3 +977,40 @@ def test_an_import_whose_client_was_killed_goes_on_where_it_was(city: Any, tmp_p
     assert city.size() == before + 3_000
     for number in (people[0]["identity_number"], people[-1]["identity_number"]):
         assert len(city.device(number).my_certificates()) == 1
+
+
+def test_a_department_of_another_kind_has_no_part_in_a_service_item(
+    city: Any, problem: Callable[..., Any]
+) -> None:
+    """Not even with the holder's consent: neither lookup, nor request, nor grant."""
+    person, code, kinds = city.person(), credit_code(66), ["hotel", "bank"]
+    enrol = city.city.operator.enrol
+    bureau: dict[str, Any] = {"code": code, "name_zh": "又一局"}
+    enrol("institution", **bureau, kinds=kinds)
+    enrol("site", site="hall-66", department=code, name_zh="大厅")
+    _, counter = city.new_key("terminal", code, terminal="counter-66", site="hall-66")
+    where = {"mode": "direct", "department": code, "sites": ["hall-66"], "max_uses": 9}
+    granted = city.grant(person, **where)
+    fields = {"name": person.fields["name"]}
+    city.released(city.look(direct(granted), by=counter), fields)
+    counter.open_request("hotel-check-in", "B-7", {CARD: ["name"]})
+    for other in (["bank"], []):
+        enrol("institution", **bureau, kinds=other)
+        city.refused(city.look(direct(granted), by=counter), "wrong_department_kind")
+        problem(lambda: city.grant(person, **where), "grant.department_kind", 400)
+        problem(
+            lambda: counter.open_request("hotel-check-in", "B-7", {CARD: ["name"]}),
+            "request.department_kind",
+            400,
+        )
+        # An item that names no kinds is for all.
+        any_item = {"service_item": "age-check"}
+        of_age = direct(city.grant(person, "of_age_18", **where, **any_item))
+        assert city.look(of_age, "of_age_18", by=counter, **any_item).released
+    enrol("institution", **bureau, kinds=["hotel"])
+    city.released(city.look(direct(granted), by=counter), fields)
+    shown = {
+        each["code"]: each["kinds"] for each in counter.get("/v1/catalogue").json()["institutions"]
+    }
+    assert shown[code] == ["hotel"]
+    problem(lambda: enrol("institution", **bureau, kinds=["Hotel"]), "enrolment.malformed", 400)

@@ -95,7 +95,7 @@ def lived(city: Any, told: Told, person: Any, counter: Client) -> None:
 def elsewhere(city: Any) -> dict[str, Client]:
     """A second department with a hall, a counter, and a desk."""
     code = credit_code(77)
-    city.city.operator.enrol("institution", code=code, name_zh="另一政务服务局")
+    city.city.operator.enrol("institution", code=code, name_zh="另一政务服务局", kinds=["hotel"])
     city.city.operator.enrol("site", site="hall-77", department=code, name_zh="大厅")
     _, counter = city.new_key("terminal", code, terminal="counter-77", site="hall-77")
     _, desk = city.new_key("issuer", code)

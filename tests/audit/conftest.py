@@ -410,7 +410,7 @@ class Builder:
         self.enrol("operator", what="key", role="operator", institution="operator", jwk=jwk)
         types = [self.catalogue.type(CARD).type_code]
         self.enrol("operator", what="institution", code=ISSUER, name_zh="公安局", types=types)
-        self.enrol("operator", what="institution", code=HOTEL, name_zh="旅馆")
+        self.enrol("operator", what="institution", code=HOTEL, name_zh="旅馆", kinds=["hotel"])
         for site in (SITE, OTHER_SITE):
             self.enrol("operator", what="site", site=site, department=HOTEL, name_zh="前台")
         self.enrol(
@@ -525,18 +525,18 @@ def tell_the_story(builder: Builder) -> None:
 def tell_of_another_department(builder: Builder) -> None:
     """So that no column of what departments ask and dispute is the same in every row."""
     jwk, names = builder.key("registrar"), builder.built.names
-    builder.enrol("operator", what="institution", code=REGISTRY, name_zh="登记处")
+    builder.enrol("operator", what="institution", code=REGISTRY, name_zh="登记处", kinds=["hotel"])
     builder.enrol("operator", what="site", site="desk-1", department=REGISTRY, name_zh="窗口")
     post = {"institution": REGISTRY, "terminal": "desk", "site": "desk-1"}
     builder.enrol("operator", what="key", role="terminal", jwk=jwk, **post)
     names["asked-elsewhere"] = builder.ask("registrar")
     # Whoever is not the grantee is told neither grant nor certificate.
-    for shown in (
-        builder.screen_code(names["scan"]),
-        {"request_id": names["approved"]},
-        {"grant_id": names["direct"]},
+    for shown, code in (
+        (builder.screen_code(names["scan"]), "wrong_department"),
+        ({"request_id": names["approved"]}, "wrong_department"),
+        ({"grant_id": names["withdrawn"]}, "grant_revoked"),
     ):
-        assert builder.look_up(shown, who="registrar").code == "wrong_department"
+        assert builder.look_up(shown, who="registrar").code == code
 
 
 def fill_a_tile(builder: Builder) -> None:

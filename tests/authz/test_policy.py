@@ -74,6 +74,7 @@ CERTIFICATE = CertificateFacts(
     valid_from_ms=NOW - HOUR,
     valid_until_ms=NOW + HOUR,
 )
+OF_HOTELS = replace(ITEM, department_kinds=frozenset({"hotel"}))
 FACTS = Facts(uses_left=1, certificate=CERTIFICATE, service_item=ITEM, code=CodeCheck.OK)
 
 # The wire codes in their order, written out again: the log keeps them for ever.
@@ -86,6 +87,7 @@ ORDER = (
     "wrong_department",
     "wrong_site",
     "wrong_service_item",
+    "wrong_department_kind",
     "wrong_terminal",
     "wrong_staff",
     "grant_not_yet_valid",
@@ -163,6 +165,16 @@ NEIGHBOURS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("wrong_department", {"request": {"department": "civil-affairs"}}, {}),
     ("wrong_site", {"request": {"site": "bao-an-hall"}}, {"request": {"site": "nanshan-hall"}}),
     ("wrong_service_item", {"request": {"service_item": "notarisation"}}, {}),
+    (
+        "wrong_department_kind",
+        {"facts": {"service_item": OF_HOTELS}},
+        {"facts": {"service_item": OF_HOTELS, "department_kinds": frozenset({"hotel", "bank"})}},
+    ),
+    (
+        "wrong_department_kind",
+        {"facts": {"service_item": OF_HOTELS, "department_kinds": frozenset({"bank"})}},
+        {"facts": {"department_kinds": frozenset({"bank"})}},
+    ),
     (
         "wrong_terminal",
         {"request": {"terminal": "window-4"}},
@@ -284,6 +296,7 @@ KNOBS: dict[str, tuple[str | None, ...]] = {
     "department": (None, "wrong_department"),
     "site": (None, "wrong_site"),
     "item": (None, "wrong_service_item"),
+    "kind": (None, "wrong_department_kind"),
     "terminal": (None, "wrong_terminal"),
     "staff": (None, "wrong_staff"),
     "window": (None, "grant_not_yet_valid", "grant_expired"),
@@ -303,6 +316,7 @@ FAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "wrong_department": {"request": {"department": "x"}},
     "wrong_site": {"request": {"site": "x"}},
     "wrong_service_item": {"request": {"service_item": "x"}},
+    "wrong_department_kind": {"facts": {"service_item": OF_HOTELS}},
     "wrong_terminal": {"request": {"terminal": "x"}},
     "wrong_staff": {"request": {"staff": "x"}},
     "grant_not_yet_valid": {"grant": {"not_before_ms": NOW + 1000}},

@@ -217,6 +217,7 @@ sa.Table(
     sa.Column("name_zh", sa.String(), nullable=False),
     sa.Column("name_en", sa.String(), nullable=False),
     sa.Column("types", sa.Text(), nullable=False),
+    sa.Column("kinds", sa.Text(), nullable=False),
     sa.Column("seq", Int64, nullable=False),
     sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("code"),

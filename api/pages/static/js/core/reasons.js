@@ -12,6 +12,7 @@ const REASONS = {
   wrong_department: () => t("the grant was for another department"),
   wrong_site: () => t("the grant was for another place"),
   wrong_service_item: () => t("the grant was for another service item"),
+  wrong_department_kind: () => t("a department of this kind does not handle the service item"),
   wrong_terminal: () => t("the grant was for another terminal"),
   wrong_staff: () => t("the grant was for another member of staff"),
   grant_not_yet_valid: () => t("the grant had not begun"),

@@ -32,6 +32,10 @@ const REASONS = {
     t("You gave this permission for another business."),
     t("Go back and choose that business, or let this machine ask for this one."),
   ],
+  wrong_department_kind: () => [
+    t("The department of this machine does not handle this business."),
+    t("Please go to a department that handles it."),
+  ],
   wrong_terminal: () => [t("You gave this permission to another machine or counter."), shareAgain()],
   wrong_staff: () => [
     t("You gave this permission to a member of staff."),

@@ -15,6 +15,7 @@ const WORDS = {
   wrong_department: () => t("The grant is for another department."),
   wrong_site: () => t("The grant is for another place."),
   wrong_service_item: () => t("The grant is for other business."),
+  wrong_department_kind: () => t("A department of that kind does not handle this business."),
   wrong_terminal: () => t("The grant is for another counter."),
   wrong_staff: () => t("The grant is for another member of staff."),
   certificate_not_in_grant: () => t("The certificate is not in the grant."),
