@@ -1078,3 +1078,12 @@ def test_impossible_entry_is_named(
     report, lies = dishonest
     named_ = [item for item in report.findings if item.where == f"entries {lies[code]}"]
     assert code in {item.code for item in named_}
+
+
+def test_a_statement_that_names_another_ledger_is_found(copy: Copy) -> None:
+    """Whoever moves records from one ledger into another, with its checkpoints and its chain."""
+    report = copy.check(origin="other.example/log")
+    first = found(report, "statements 0")
+    assert (first.code, first.what) == ("statement.ledger", "altered: signed for another ledger")
+    assert sum(item.code == "statement.ledger" for item in report.findings) > 1
+    assert report.found > copy.size

@@ -218,7 +218,8 @@ ALONG = """() => {
   const send = window.fetch;
   window.fetch = async (...asked) => {
     const answer = await send(...asked);
-    return asked[0] === "/v1/time" && answer.ok ? Response.json({ time_ms: Date.now() }) : answer;
+    if (asked[0] !== "/v1/time" || !answer.ok) return answer;
+    return Response.json({ ...await answer.json(), time_ms: Date.now() });
   };
 }"""
 

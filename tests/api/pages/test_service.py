@@ -28,7 +28,7 @@ HOUR = """async () => {
   window.fetch = async (path, { signal }) => {
     await wait(10 + some(some(10) < 1 ? 1500 : 200));
     let body;
-    if (path === "/v1/time") body = { time_ms: service() };
+    if (path === "/v1/time") body = { time_ms: service(), ledger: "test.example/log" };
     else {
       body = { lines: [], next_after: 1, as_of_ms: service() };
       if (path.includes("wait=25")) {
