@@ -33,10 +33,13 @@ def entry(seq: int) -> Entry:
         statement_digest=bytes(32),
         salt=bytes(16),
         kind=EventKind.LOOKUP,
+        certificate="1.2.156.3005.2.X",
         grant=GRANT,
         holder=HOLDER,
         department="D1",
         terminal="counter-1",
+        site="hall-east",
+        service_item="hotel-check-in",
         decision=Decision.RELEASED,
     )
 
