@@ -14,7 +14,7 @@ from api.client import Client
 from api.keyfiles import new_signing_key
 from authz.service_items import load_service_items
 from ledger.catalogue import Catalogue, load_catalogue
-from ledger.identifiers import credit_code_check
+from ledger.identifiers import HolderKind, credit_code_check, holder_kind
 
 
 def credit_code(number: int) -> str:
@@ -45,6 +45,7 @@ SITES = {
     "hall-west": (HALLS, "西区政务服务大厅", "West hall"),
     "kiosk-park": (HALLS, "中心公园自助服务点", "Central park kiosk"),
 }
+_AUTHORITIES = {HolderKind.PERSON: POLICE, HolderKind.ENTERPRISE: MARKET}
 TERMINALS = {"counter-east-1": "hall-east", "counter-west-1": "hall-west"}
 
 
@@ -65,9 +66,10 @@ class City:
             self.auditor.close()
 
     def holder(self, identity_number: str) -> Client:
-        """A holder's device, enrolled for the person with this number."""
+        """A holder's device, enrolled by the authority for identity for whom has this number."""
         key = new_signing_key()
-        self.operator.enrol_holder(key, identity_number)
+        authority = self.issuers[_AUTHORITIES[holder_kind(identity_number)]]
+        authority.enrol_holder(key, identity_number)
         return Client(self.url, key, ledger=self.operator.ledger, catalogue=self.operator.catalogue)
 
 

@@ -280,7 +280,8 @@ class Client:
         return self.enrol("proof_erasure", seq=seq, ground=ground)
 
     def enrol_holder(self, key: ECKey, identity_number: str) -> dict[str, Any]:
-        """A holder's device; the number is checked and kept sealed."""
+        """A holder's device, by a department's key; the number is checked and kept sealed. The
+        answer has a ``scope`` where the device speaks for this department alone so far."""
         salt, number = os.urandom(32), _holder_number(identity_number)
         statement = self.statement(
             Kind.ENROLMENT,
@@ -288,6 +289,11 @@ class Client:
         )
         body = {"statement": statement, "identity_number": number, "salt": b64url(salt)}
         return _json(self.post("/v1/enrolments", body))
+
+    def approve_device(self, key: ECKey) -> dict[str, Any]:
+        """Another device of the holder whose device this client signs with: a new one, or one that
+        a department let in, which speaks for all from now on."""
+        return self.enrol("device", jwk=public_jwk(key))
 
     def invite_holder(self, identity_number: str, *, days: float = 1) -> dict[str, Any]:
         """A one-time code that enrols one device of this holder; it is in the answer alone."""

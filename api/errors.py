@@ -40,6 +40,7 @@ STATUS = {
     "actor.role": 403,
     "issuer.type": 403,
     "history.holder": 403,
+    "device.scope": 403,
     "dispute.not_yours": 403,
     "certificate.unknown": 404,
     "grant.unknown": 404,

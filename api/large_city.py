@@ -439,7 +439,7 @@ class _Maker:
         phone, salt = _Signer(self._ledger, new_signing_key()), os.urandom(32)
         proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
         sealed = self._master.seal(proof, phone.kid.encode())
-        statement = self._operator.sign(
+        statement = self._issuer.sign(
             Kind.ENROLMENT,
             made.at_ms,
             what="holder",

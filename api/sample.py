@@ -49,7 +49,7 @@ from ledger.catalogue.fields import derive, validity_of
 from ledger.certificates import city_date, sign_certificate
 from ledger.committer import NotServing
 from ledger.holders import subject_digest
-from ledger.identifiers import CertificateIdentifier
+from ledger.identifiers import CertificateIdentifier, holder_kind
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped
 from ledger.samples import CARDS, DRIVERS, LICENCES, write_samples
 from ledger.statements import VERSION, Kind, StatementError, sign, verify
@@ -131,12 +131,13 @@ def all_people() -> list[dict[str, Any]]:
 
 
 async def invite(service: Service, person: str) -> str:
-    """An ordinary invitation by the operator for somebody of the city: its code."""
+    """An ordinary invitation for somebody of the city: its code. Departments invite holders, the
+    operator all others."""
     if not is_founded(service.settings):
         raise NotServing("the sample city is still being founded")
     about, extra = _who(person)
     code, now = code_of(os.urandom(CODE_BYTES)), int(time.time())
-    key = load_signing_key(service.settings.keys / "operator.jwk")
+    key = load_signing_key(_inviter(service.settings, about, extra))
     kid = key.thumbprint()
     payload = {
         "v": VERSION,
@@ -149,10 +150,24 @@ async def invite(service: Service, person: str) -> str:
     }
     found = service.ring.find(kid)
     if found is None:
-        raise NotServing("the operator's key is not enrolled yet")
+        raise NotServing("the inviter's key is not enrolled yet")
     statement = verify(sign(Kind.INVITATION, payload, key, kid), key, service.ledger)
     await service.record("invitation", Request(statement, found[0], extra))
     return grouped(code)
+
+
+def _inviter(settings: Settings, about: Mapping[str, Any], extra: Any) -> Path:
+    """The key of the authority for identity, or the operator's."""
+    if about["what"] != "holder":
+        return settings.keys / "operator.jwk"
+    return settings.data / "sample" / f"issuer-{_authority(extra['identity_number'])}.jwk"
+
+
+def _authority(number: str) -> str:
+    """The institution that says who has this number."""
+    kind = holder_kind(number)
+    (identifying,) = (item for item in load_catalogue().types if item.identifies is kind)
+    return issuer_of(identifying.code)
 
 
 def _who(person: str) -> tuple[dict[str, Any], Any]:
@@ -322,7 +337,8 @@ class _Founding:
     def _device(self, id_: str) -> None:
         number = next(item.number for item in self._residents if item.id == id_)
         key = self._actor(id_).key
-        _unless("key.enrolled", lambda: self._operator.enrol_holder(key, number))
+        authority = self._actor(f"issuer-{_authority(number)}")
+        _unless("key.enrolled", lambda: authority.enrol_holder(key, number))
 
     # What they hold
 

@@ -278,11 +278,13 @@ class Service:
 
     def _handlers(self) -> dict[str, Handler]:
         """In the order they run in a batch: what forbids comes before what it forbids."""
-        forget = self.ring.forget
+        forget, erased = self.ring.forget, self.scrubber.erased
         return {
-            "enrolment": EnrolmentHandler(self.master, forget, self.scrubber.erased),
-            "invitation": InvitationHandler(self.master, self.scrubber.erased),
-            "claim": ClaimHandler(self.master, self.scrubber.erased),
+            "enrolment": EnrolmentHandler(
+                self.master, self.catalogue, forget, self.scrubber.erased
+            ),
+            "invitation": InvitationHandler(self.master, self.catalogue, erased),
+            "claim": ClaimHandler(self.master, self.catalogue, forget, erased),
             "import": ImportHandler(self.master, forget),
             "status": StatusHandler(self.catalogue, self.scrubber.erased),
             "issue": IssueHandler(),

@@ -146,8 +146,11 @@ def _invitation(entry: Entry, payload: Mapping[str, Any]) -> bool:
 
 
 def _is_post(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    """The entry says what the key is to be; of a holder's device nothing."""
+    """The entry says what the key is to be; of a holder's device at most on which one
+    department's word it speaks."""
     if payload["what"] == "holder":
+        return _post_of(entry)[1:] == (None, None)
+    if payload["what"] == "device":
         return _post_of(entry) == (None, None, None)
     return (payload["institution"], payload.get("terminal"), payload.get("site")) == _post_of(entry)
 
@@ -196,7 +199,7 @@ _AGREE: Mapping[EventKind, Callable[[Entry, Mapping[str, Any]], bool]] = {
 def made_holder(enrolment: Line, payload: Mapping[str, Any], invited: Invited | None) -> None:
     """The enrolment made its key a holder's device."""
     said = payload if invited is None else _claimed(enrolment, payload, invited)
-    if said.get("what") != "holder":
+    if said.get("what") not in ("holder", "device"):
         raise Fault("enrolment.other_role", enrolment.entry.seq)
 
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Row, Select, false, func, select
 from audit.visibility import Reach, Sight
 from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
 from authz.questions import Answer, Asked, Question
-from authz.store import dispute_questions, disputes
+from authz.scopes import grants_within
+from authz.store import dispute_questions, disputes, grants
 from ledger.entries import Entry, EventKind
 from ledger.statements import payload_of
 from ledger.store import entries, entry_from_row, in_chunks, tokens_at
@@ -97,7 +98,11 @@ def _visible(sight: Sight) -> Select[Any]:
         case Reach.ALL:
             return query
         case Reach.OWN if reader.holder is not None:
-            return query.where(disputes.c.holder == reader.holder)
+            query = query.where(disputes.c.holder == reader.holder)
+            if reader.scope is None:
+                return query
+            within = select(grants.c.grant_id).where(grants_within(reader.scope))
+            return query.where(disputes.c.grant_id.in_(within))
         case Reach.DEPARTMENT if reader.institution is not None:
             return query.where(disputes.c.department == reader.institution)
         case _:

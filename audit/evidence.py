@@ -39,6 +39,7 @@ from audit.verification import pruned
 from audit.visibility import Reach, Sight
 from authz.grants import GrantMode
 from authz.questions import Asked
+from authz.scopes import speaks_for_grant
 from authz.store import dispute_questions, disputes, grants
 from ledger import layout, store
 from ledger.certificates import unpack_disclosures
@@ -301,7 +302,11 @@ def _root(connection: Connection, seq: int | None, kind: EventKind, asker: Enrol
     found = None if seq is None else one(connection, Sight(asker), seq)
     if found is None or found[0].kind is not kind:
         raise _unknown()
-    return found[0]
+    entry = found[0]
+    # What it needs shows the whole grant.
+    if entry.grant is not None and not speaks_for_grant(connection, asker, entry.grant):
+        raise _unknown()
+    return entry
 
 
 def _lookup(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
@@ -393,7 +398,8 @@ def _read(connection: Connection, seqs: Iterable[int]) -> dict[int, tuple[Entry,
 
 
 def _enrolments(connection: Connection, found: Iterable[tuple[Entry, str]]) -> list[int]:
-    """Where the devices and terminals that signed were enrolled, and invited."""
+    """Where the devices and terminals that signed were enrolled, and invited; and the devices that
+    approved of these."""
     kids = {
         entry.actor
         for entry, _ in found
@@ -401,10 +407,21 @@ def _enrolments(connection: Connection, found: Iterable[tuple[Entry, str]]) -> l
         or (entry.kind is EventKind.RESOLUTION and entry.state == "withdrawn")
         or (entry.kind is EventKind.ANSWER and entry.reason == Asked.HOLDER)
     }
-    rows = store.rows_by(connection, store.keys, "kid", kids)
-    seqs = [row.seq for row in rows.values()]
-    invited = store.rows_by(connection, store.invitations, "kid", kids)
-    return [*seqs, *(row.seq for row in invited.values())]
+    seqs: set[int] = set()
+    known: set[str] = set()
+    invitations = store.invitations
+    while kids:
+        known |= kids
+        rows = store.rows_by(connection, store.keys, "kid", kids).values()
+        let_in = {seq for row in rows for seq in (row.seq, row.completed_seq) if seq is not None}
+        query = select(invitations.c.seq).where(invitations.c.kid.in_(kids))
+        seqs |= {*let_in, *connection.execute(query).scalars()}
+        devices = {row.kid for row in rows if row.role == Role.HOLDER}
+        entries = store.rows_by(connection, store.entries, "seq", let_in).values()
+        signers = {row.actor for row in entries if row.subject in devices} - known
+        rows = store.rows_by(connection, store.keys, "kid", signers).values()
+        kids = {row.kid for row in rows if row.role == Role.HOLDER}
+    return sorted(seqs)
 
 
 def _keys(

@@ -55,6 +55,7 @@ from authz.questions import Asked
 from ledger import layout
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, Entry, EventKind
+from ledger.identifiers import issuer_in
 from ledger.lifecycle import CHAIN_STATE, State
 from ledger.merkle import ProofError, root_from_inclusion
 from ledger.node import seal
@@ -408,7 +409,9 @@ class _Protocol:
 
     def _keys(self) -> _Proven:
         signed = [
-            (line.entry, wanted) for line in self.lines if (wanted := _institutional(line.entry))
+            (line.entry, wanted)
+            for line in self.lines
+            if not self._is_approval(line) and (wanted := _institutional(line.entry))
         ]
         now = self._now()
         for entry, (roles, institution) in signed:
@@ -426,34 +429,92 @@ class _Protocol:
                 raise Fault("key.revoked", entry.seq)
         return _Proven("key.trusted", {"block": now.number}) if signed else _Proven("key.none")
 
+    def _is_approval(self, line: Line) -> bool:
+        """Whether it is the word of a holder's device on another one."""
+        statement = self.statements.get(line.entry.seq)
+        return statement is not None and statement.payload.get("what") == "device"
+
     def _enrolments(self) -> _Proven:
         used = [(line.entry, _is_holders(line.entry)) for line in self.lines]
         acting = [(e, h) for e, h in used if h or e.kind is EventKind.LOOKUP]
         for entry, is_holder in acting:
+            if is_holder:
+                self._require_scope(entry, self._device(entry))
+                continue
             enrolment = self._one(EventKind.ENROLMENT, "subject", entry.actor)
             if enrolment is None or enrolment.entry.seq >= entry.seq:
                 raise Fault("enrolment.missing", entry.seq)
-            said = self._said(enrolment)
-            self.lines_used.add(enrolment.entry.seq)
-            invited = None
-            if self.statements[enrolment.entry.seq].kind is Kind.CLAIM:
-                invitation = self._one(EventKind.INVITATION, "subject", said["invitation"])
-                if invitation is None:
-                    raise Fault("enrolment.missing", entry.seq)
-                self.lines_used.add(invitation.entry.seq)
-                invited = (invitation.entry, self._said(invitation))
-                _, terms = self._directory(self._now(), invitation.entry.actor)
-                if terms.revoked_at and enrolment.entry.time_ms // 1000 > terms.revoked_at:
-                    # Whoever is trusted no more invites nobody any more.
-                    raise Fault("enrolment.invitation", enrolment.entry.seq)
-            elif enrolment.entry.actor == enrolment.entry.subject:
+            said, invited = self._let_in(enrolment, entry)
+            claims.made_terminal(enrolment, said, invited, entry)
+        return _Proven("enrolment.proven" if acting else "enrolment.none")
+
+    def _let_in(
+        self, enrolment: Line, used: Entry
+    ) -> tuple[Mapping[str, Any], claims.Invited | None]:
+        """What the enrolment says, and the invitation that it claims."""
+        said = self._said(enrolment)
+        self.lines_used.add(enrolment.entry.seq)
+        if self.statements[enrolment.entry.seq].kind is not Kind.CLAIM:
+            if enrolment.entry.actor == enrolment.entry.subject:
                 # Nobody enrols themselves without having been invited.
                 raise Fault("enrolment.other_role", enrolment.entry.seq)
-            if is_holder:
-                claims.made_holder(enrolment, said, invited)
-            else:
-                claims.made_terminal(enrolment, said, invited, entry)
-        return _Proven("enrolment.proven" if acting else "enrolment.none")
+            return said, None
+        invitation = self._one(EventKind.INVITATION, "subject", said["invitation"])
+        if invitation is None:
+            raise Fault("enrolment.missing", used.seq)
+        self.lines_used.add(invitation.entry.seq)
+        _, terms = self._directory(self._now(), invitation.entry.actor)
+        if terms.revoked_at and enrolment.entry.time_ms // 1000 > terms.revoked_at:
+            # Whoever is trusted no more invites nobody any more.
+            raise Fault("enrolment.invitation", enrolment.entry.seq)
+        return said, (invitation.entry, self._said(invitation))
+
+    def _device(self, used: Entry) -> str | None:
+        """The department whose certificates alone the device spoke for when it signed ``used``;
+        None for all."""
+        enrolments = [
+            line
+            for line in self._of(EventKind.ENROLMENT)
+            if line.entry.subject == used.actor and line.entry.seq < used.seq
+        ]
+        if not enrolments:
+            raise Fault("enrolment.missing", used.seq)
+        for line in enrolments:
+            claims.made_holder(line, *self._let_in(line, used))
+            scope = line.entry.department
+            if self._is_approval(line) and self._device(line.entry) is not None:
+                raise Fault("enrolment.scope", line.entry.seq)
+            if scope is not None and self._department(line) != layout.institution_id(scope):
+                raise Fault("enrolment.scope", line.entry.seq)
+        first, last = enrolments[0], enrolments[-1]
+        if first is not last and (
+            # A second word is another department's, or an own device's, and the last one.
+            len(enrolments) > 2
+            or first.entry.department is None
+            or last.entry.department is not None
+            or self._department(first) == self._department(last)
+        ):
+            raise Fault("enrolment.scope", last.entry.seq)
+        return last.entry.department
+
+    def _department(self, enrolment: Line) -> bytes | None:
+        """The institution (as the directory names it) on whose word a device was let in; None for
+        an own device's."""
+        if self._is_approval(enrolment):
+            return None
+        said = self._said(enrolment)
+        inviting = self._one(EventKind.INVITATION, "subject", said.get("invitation"))
+        by = enrolment.entry.actor if inviting is None else inviting.entry.actor
+        institution, _ = self._directory(self._now(), by)
+        return institution
+
+    def _require_scope(self, used: Entry, scope: str | None) -> None:
+        if scope is None:
+            return
+        for line in self._of(EventKind.GRANT):
+            for item in self._said(line)["certificates"]:
+                if issuer_in(item["certificate_id"]) != scope:
+                    raise Fault("enrolment.scope", used.seq)
 
     def _order(self) -> _Proven:
         highest = 0
@@ -777,18 +838,16 @@ def _institutional(entry: Entry) -> tuple[frozenset[int], str | None] | None:
         case EventKind.ANSWER if not _is_holders(entry):
             return frozenset({layout.ISSUER, layout.TERMINAL}), entry.department or ""
         case EventKind.INVITATION:
-            return _ENROLLERS[entry.department is None], None
+            return (_DEPARTMENTS if entry.department is None else _OPERATORS), None
         case EventKind.ENROLMENT if entry.actor != entry.subject:
-            return _ENROLLERS[entry.department is None], None
+            # A terminal's names its post, a device's at most the department that vouches for it.
+            return (_DEPARTMENTS if entry.terminal is None else _OPERATORS), None
         case _:
             return None
 
 
-#: Departments enrol and invite holders, of whom the entry names no department; operators anybody.
-_ENROLLERS = {
-    True: frozenset({layout.OPERATOR, layout.ISSUER}),
-    False: frozenset({layout.OPERATOR}),
-}
+#: Departments let in holders' devices, operators all other keys.
+_DEPARTMENTS, _OPERATORS = frozenset({layout.ISSUER}), frozenset({layout.OPERATOR})
 
 
 def _is_holders(entry: Entry) -> bool:

@@ -25,6 +25,7 @@ from sqlalchemy import ColumnElement, and_, false, or_, true
 from authz.questions import Asked
 from ledger.directory import Enrolled, Role
 from ledger.entries import Entry, EventKind
+from ledger.identifiers import ROOT, issuer_in
 from ledger.store import entries
 
 
@@ -33,7 +34,8 @@ class Reach(StrEnum):
 
     NONE = "-"
     OWN = "own"
-    """Of the holder who reads: about them, their certificates, grants and devices."""
+    """Of the holder who reads: about them, their certificates, grants and devices. Of a device that
+    speaks for one department only (`ledger.devices`): what names a certificate of that one."""
     DEPARTMENT = "department's"
     """About the department that the reading key belongs to."""
     ASKED = "department's, if it was asked"
@@ -98,7 +100,8 @@ class Sight:
             case Reach.ALL:
                 return True
             case Reach.OWN:
-                return reader.holder is not None and entry.holder == reader.holder
+                own = reader.holder is not None and entry.holder == reader.holder
+                return own and (reader.scope is None or _is_of(entry.certificate, reader.scope))
             case Reach.DEPARTMENT:
                 return department
             case Reach.ASKED:
@@ -127,13 +130,21 @@ class Sight:
             case Reach.ALL:
                 return true()
             case Reach.OWN:
-                return false() if reader.holder is None else columns.holder == reader.holder
+                own = false() if reader.holder is None else columns.holder == reader.holder
+                if reader.scope is None:
+                    return own
+                return and_(own, columns.certificate.like(f"{ROOT}.%.{reader.scope}.%"))
             case Reach.DEPARTMENT:
                 return department
             case Reach.ASKED:
                 return and_(department, columns.reason == Asked.DEPARTMENT)
             case Reach.NONE:
                 return false()
+
+
+def _is_of(certificate_id: str | None, department: str) -> bool:
+    """Whether an entry names a certificate of this department, which its identifier tells."""
+    return certificate_id is not None and issuer_in(certificate_id) == department
 
 
 def _among(kinds: list[EventKind]) -> ColumnElement[bool]:

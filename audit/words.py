@@ -78,6 +78,8 @@ WORDS: Final[Mapping[str, str]] = {
     "enrolment.none": "no holder's device and no terminal signed any of this",
     "enrolment.missing": "there is no earlier enrolment of a device or terminal that signed",
     "enrolment.other_role": "a device or terminal was enrolled as something else",
+    "enrolment.scope": "a device that was let in on one department's word signed for another "
+    "department's certificate, or was let in by whose word does not count",
     "enrolment.invitation": "a key's claim is not of the invitation that is shown, or was late, or "
     "came after its inviter's key had been revoked",
     # 11 order

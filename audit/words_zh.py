@@ -75,6 +75,8 @@ WORDS: Final[Mapping[str, str]] = {
     "enrolment.none": "其中没有持证人设备或终端的签名",
     "enrolment.missing": "有一台签名的设备或终端没有在先的登记记录",
     "enrolment.other_role": "有一台设备或终端登记的是另一种身份",
+    "enrolment.scope": "有一台仅凭一个部门担保登记的设备为其他部门的证照签了名，"
+    "或者为其担保者无权担保",
     "enrolment.invitation": "有一把密钥的自行登记与所示的邀请不符，或者逾期，或者晚于邀请者密钥的"
     "撤销",
     # 11 order

@@ -39,6 +39,7 @@ from authz.questions import (
     require_answer,
     require_question,
 )
+from authz.scopes import speaks_for_grant
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.directory import Enrolled, Role
@@ -73,6 +74,8 @@ class DisputeHandler:
         disputed = None if found is None else found[0]
         grant_id = require_disputable(disputed, holder)
         assert disputed is not None
+        if not speaks_for_grant(batch.connection, request.actor, grant_id):
+            raise StatementError("dispute.not_yours", "the device does not speak for all of it")
         table = store.disputes
         holding = (table.c.disputed_seq == dispute.seq) & table.c.state.in_(HOLDING)
         if batch.connection.execute(
@@ -111,7 +114,7 @@ class ResolutionHandler:
         connection, actor, table = batch.connection, request.actor, store.disputes
         party = party_of(actor.role)
         resolution = Resolution.parse(dict(request.statement.payload))
-        row = _row_of(connection, resolution.dispute_id)
+        row = _row_of(connection, resolution.dispute_id, actor)
         case = case_of(row).resolve(resolution.outcome, party, actor.holder)
         opened = entry_of(batch, row.seq)
         done = batch.record(request, resolved_entry(resolution.outcome, opened))
@@ -136,7 +139,7 @@ class QuestionHandler:
         connection, table = batch.connection, store.dispute_questions
         require_auditor(request.actor)
         question = Question.parse(dict(request.statement.payload))
-        row = _row_of(connection, question.dispute_id)
+        row = _row_of(connection, question.dispute_id, request.actor)
         asked = select(func.count()).where(table.c.dispute_id == row.dispute_id)
         require_question(case_of(row), question.to, connection.execute(asked).scalar_one())
         done = batch.record(request, question_entry(question.to, entry_of(batch, row.seq)))
@@ -162,7 +165,7 @@ class AnswerHandler:
         connection, table = batch.connection, store.dispute_questions
         by, name = answerer_of(request.actor)
         answer = Answer.parse(dict(request.statement.payload))
-        row = _row_of(connection, answer.dispute_id)
+        row = _row_of(connection, answer.dispute_id, request.actor)
         of_question = table.c.seq == answer.seq
         found = connection.execute(select(table).where(of_question)).one_or_none()
         checked(connection, table, found)
@@ -189,10 +192,10 @@ def answerer_of(actor: Enrolled) -> tuple[Asked, str | None]:
             raise StatementError("actor.role", "the holder or the department answers")
 
 
-def _row_of(connection: Connection, dispute_id: str) -> Row[Any]:
+def _row_of(connection: Connection, dispute_id: str, actor: Enrolled) -> Row[Any]:
     table = store.disputes
     row = connection.execute(select(table).where(table.c.dispute_id == dispute_id)).one_or_none()
-    if row is None:
+    if row is None or not speaks_for_grant(connection, actor, row.grant_id):
         raise StatementError("dispute.unknown", "no such dispute")
     return checked(connection, table, row)
 

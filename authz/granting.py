@@ -18,11 +18,12 @@ from authz import store
 from authz.codes import matching_number
 from authz.grants import Grant, GrantError, GrantMode
 from authz.requests import AccessRequest, IllegalMove, OpenRequest, RequestState, covers
+from authz.scopes import speaks_for_grant
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.catalogue import Catalogue
-from ledger.directory import Role
+from ledger.directory import Enrolled, Role
 from ledger.encoding import sha256
 from ledger.entries import Draft, Entry, EventKind
 from ledger.payloads import Members, PayloadError
@@ -125,7 +126,7 @@ class GrantHandler:
         holder = require_holder(request)
         grant = Grant.parse(dict(request.statement.payload))
         self._check_names(batch.connection, grant)
-        types = self._check_certificates(batch.connection, grant, holder)
+        types = self._check_certificates(batch.connection, grant, request.actor)
         table = store.grants
         if batch.connection.execute(
             select(table.c.grant_id).where(table.c.grant_id == grant.grant_id)
@@ -191,15 +192,16 @@ class GrantHandler:
             raise GrantError.of("unknown_terminal", "grantee.terminal")
 
     def _check_certificates(
-        self, connection: Connection, grant: Grant, holder: str
+        self, connection: Connection, grant: Grant, actor: Enrolled
     ) -> dict[str, str]:
-        """Types by certificate id, once all are the holder's own and have the fields."""
+        """Types by certificate id, once all are the holder's own, the device speaks for them, and
+        they have the fields."""
         table = ledger_store.certificates
         rows = ledger_store.rows_by(connection, table, "certificate_id", grant.fields_of)
         for certificate_id, fields in grant.fields_of.items():
             row = checked(connection, table, rows.get(certificate_id))
-            if row is None or row.holder != holder:
-                # One answer for both: whether a certificate exists is not the asker's business.
+            if row is None or row.holder != actor.holder or not actor.speaks_for(row.issuer):
+                # One answer for all: whether a certificate exists is not the asker's business.
                 raise GrantError.of("unknown_certificate", "certificates.certificate_id")
             if not fields.issubset(self._catalogue.type(row.type).field_names):
                 raise GrantError.of("unknown_field", "certificates.fields")
@@ -236,7 +238,8 @@ class RevocationHandler:
         row = batch.connection.execute(
             select(table).where(table.c.grant_id == grant_id)
         ).one_or_none()
-        if row is None or checked(batch.connection, table, row).holder != holder:
+        within = speaks_for_grant(batch.connection, request.actor, grant_id)
+        if row is None or checked(batch.connection, table, row).holder != holder or not within:
             raise StatementError("grant.unknown", "no such grant of this holder")
         if row.revoked_ms is not None:
             raise StatementError("grant.revoked", "the grant is revoked already")

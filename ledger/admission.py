@@ -2,7 +2,7 @@
 
 A key is enrolled by a statement about it (`ledger.enrolment`) or by its own, with an invitation
 (`ledger.invitations`). Both end here, in the same entry, the same row and, for an institution's
-key, the same record on chain.
+key, the same record on chain; or, for a holder's device, in `ledger.devices`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from sqlalchemy import Connection, select
 from ledger import store
 from ledger.batch import Batch, Recorded, Request
 from ledger.directory import CHAIN_ROLE, NEVER, Role, institution_id
-from ledger.encoding import b64url, b64url_decode, canonical_json
+from ledger.encoding import b64url_decode
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
+from ledger.identifiers import HolderKind, holder_kind
 from ledger.outbox import DirectoryEntry
 from ledger.payloads import Members, PayloadError
 from ledger.row_macs import checked, put
@@ -42,15 +43,18 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose a device is: the pseudonym, and what proves the signed ``subject``."""
+    """Whose a device is: the pseudonym, and what proves the signed ``subject`` (a digest of the
+    number under the salt)."""
 
     holder: str
-    proof: bytes
+    kind: HolderKind
+    number: str
+    salt: bytes
 
 
 def require_may_enrol(role: Role, what: str) -> None:
-    """The operator enrols and invites; a department only holders."""
-    if role is not Role.OPERATOR and not (what == "holder" and role is Role.ISSUER):
+    """Departments let in holders' devices, the operator all other keys."""
+    if role is not (Role.ISSUER if what == "holder" else Role.OPERATOR):
         raise StatementError("actor.role", f"{role} keys may not enrol this: {what}")
 
 
@@ -90,20 +94,11 @@ def proven_person(master: MasterKey, extra: Any, subject: str) -> Person:
         raise StatementError(
             "holder.subject", "subject must be the salted digest of the identity number sent"
         )
-    proof = canonical_json({"identity_number": number, "salt": b64url(salt)})
-    return Person(holder_id(master, number), proof)
+    return person_of(master, number, salt)
 
 
-def require_own_holder(connection: Connection, request: Request, holder: str) -> None:
-    """A department speaks for those who hold a certificate of its own, and nobody else."""
-    table = store.certificates
-    query = select(table).where(
-        table.c.holder == holder, table.c.issuer == request.actor.institution
-    )
-    row = connection.execute(query.limit(1)).first()
-    if row is None:
-        raise StatementError("actor.role", "the department has issued nothing to this holder")
-    checked(connection, table, row)
+def person_of(master: MasterKey, number: str, salt: bytes) -> Person:
+    return Person(holder_id(master, number), holder_kind(number), number, salt)
 
 
 def enrol_key(
@@ -118,7 +113,8 @@ def enrol_key(
 ) -> Recorded:
     """An institutional key, in the table and in the directory contract."""
     kid = key.thumbprint()
-    _require_new_key(batch.connection, kid)
+    if store.rows_by(batch.connection, store.keys, "kid", [kid]):
+        raise StatementError("key.enrolled", "the key is enrolled already")
     draft = Draft(
         kind=EventKind.ENROLMENT,
         subject=kid,
@@ -153,40 +149,3 @@ def enrol_key(
         ),
     )
     return done
-
-
-def enrol_device(
-    batch: Batch,
-    request: Request,
-    master: MasterKey,
-    key: ECKey,
-    person: Person,
-    result: Mapping[str, Any],
-) -> Recorded:
-    """A holder's device: in the table alone, with what proves whose it is sealed beside it."""
-    kid = key.thumbprint()
-    _require_new_key(batch.connection, kid)
-    sealed = master.seal(person.proof, kid.encode())
-    draft = Draft(kind=EventKind.ENROLMENT, subject=kid, holder=person.holder)
-    done = batch.record(request, draft, result)
-    put(
-        batch.connection,
-        store.keys,
-        {
-            "kid": kid,
-            "jwk": orjson.dumps(key.as_dict(private=False)).decode(),
-            "role": Role.HOLDER,
-            "holder": person.holder,
-            "not_before": 0,
-            "not_after": NEVER,
-            "sealed": sealed.ciphertext,
-            "wrapped_key": sealed.wrapped_key,
-            "seq": done.entry.seq,
-        },
-    )
-    return done
-
-
-def _require_new_key(connection: Connection, kid: str) -> None:
-    if connection.execute(select(store.keys.c.kid).where(store.keys.c.kid == kid)).first():
-        raise StatementError("key.enrolled", "the key is enrolled already")

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import orjson
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, true
 
 from ledger import store
 from ledger.database import Database
@@ -54,6 +54,9 @@ class Enrolled:
     terminal: str | None = None
     site: str | None = None
     holder: str | None = None
+    scope: str | None = None
+    """Of a holder's device that one department alone has vouched for: that department. It speaks
+    for what this department issued to the holder, and for nothing else."""
     not_before: int = 0
     not_after: int = NEVER
     revoked_ms: int | None = None
@@ -62,6 +65,10 @@ class Enrolled:
         if self.revoked_ms is not None and now_ms >= self.revoked_ms:
             return False
         return self.not_before * 1000 <= now_ms < self.not_after * 1000
+
+    def speaks_for(self, issuer: str) -> bool:
+        """Whether a holder's device speaks for the certificates of this department."""
+        return self.scope is None or self.scope == issuer
 
     def state_at(self, now_ms: int) -> str:
         """good, revoked, or outside of its time: expired, not_yet."""
@@ -79,13 +86,14 @@ def not_valid() -> StatementError:
 
 def may_revoke(actor: Enrolled, key: Enrolled) -> bool:
     """The operator any key, an issuing department those of its own institution, a holder their own
-    devices; no key itself."""
+    devices (a device that speaks for one department only, those that do so too); no key itself."""
     if actor.kid == key.kid:
         return False
     if actor.role is Role.ISSUER:
         return actor.institution is not None and key.institution == actor.institution
     if actor.role is Role.HOLDER:
-        return actor.holder is not None and key.holder == actor.holder
+        own = actor.holder is not None and key.holder == actor.holder
+        return own and actor.scope in (None, key.scope)
     return actor.role is Role.OPERATOR
 
 
@@ -98,6 +106,8 @@ class LetIn:
     seq: int
     since_ms: int
     by: Enrolled
+    completed_seq: int | None = None
+    """Of a device that began on one department's word: the entry that made it speak for all."""
 
 
 def let_in(
@@ -110,13 +120,14 @@ def let_in(
     inviter = keys.alias("inviter")
     joined = (
         keys.join(entries, entries.c.seq == keys.c.seq)
-        .outerjoin(invitations, invitations.c.kid == keys.c.kid)
+        .outerjoin(invitations, invitations.c.claimed_seq == keys.c.seq)
         .join(inviter, inviter.c.kid == func.coalesce(invitations.c.inviter, entries.c.actor))
     )
     device = keys.c.role == Role.HOLDER
     own = inviter.c.institution == reader.institution
+    in_scope = true() if reader.scope is None else keys.c.scope == reader.scope
     concerns = {
-        Role.HOLDER: keys.c.holder == reader.holder,
+        Role.HOLDER: (keys.c.holder == reader.holder) & in_scope,
         Role.OPERATOR: ~device | own,
         Role.ISSUER: (~device & (keys.c.institution == reader.institution)) | (device & own),
         Role.TERMINAL: ~device & (keys.c.institution == reader.institution),
@@ -137,6 +148,7 @@ def let_in(
             row.seq,
             row.time_ms,
             Enrolled(kid=row.by_kid, role=Role(row.by_role), institution=row.by_institution),
+            row.completed_seq,
         )
         for row in connection.execute(query)
     ]
@@ -232,6 +244,7 @@ def enrolled_from_row(row: Row[tuple[object, ...]]) -> Enrolled:
         terminal=row.terminal,
         site=row.site,
         holder=row.holder,
+        scope=row.scope,
         not_before=row.not_before,
         not_after=row.not_after,
         revoked_ms=row.revoked_ms,

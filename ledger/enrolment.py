@@ -11,9 +11,10 @@ Payloads, by ``what``:
   an invitation is for or which file an import was of, is destroyed
 * ``holder``: jwk, subject (salted digest of the identity number, which travels beside the
   statement; both are kept sealed, so that fsck can prove whose device it is)
+* ``device``: jwk (another device of the holder whose device signs)
 
-The operator signs all of them; an issuing department may enrol its holders' devices too. Who may
-revoke which key, `ledger.directory.may_revoke` says.
+The operator signs the first three, departments ``holder``, a holder's device ``device``
+(`ledger.devices`). Who may revoke which key, `ledger.directory.may_revoke` says.
 
 Not this module's job: what a key's enrolment comes to (`ledger.admission`), keys that enrol
 themselves by an invitation (`ledger.invitations`).
@@ -31,17 +32,17 @@ from sqlalchemy import Connection, select, update
 
 from ledger import store
 from ledger.admission import (
-    enrol_device,
     enrol_key,
     proven_person,
     read_post,
     require_institution,
     require_may_enrol,
-    require_own_holder,
     require_post,
 )
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
+from ledger.catalogue import Catalogue
 from ledger.database import upsert
+from ledger.devices import let_device_in, word_of_device, word_of_institution
 from ledger.directory import NEVER, Enrolled, Role, enrolled_from_row, may_revoke, not_valid
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
@@ -93,20 +94,23 @@ class EnrolmentHandler:
     def __init__(
         self,
         master: MasterKey,
+        catalogue: Catalogue,
         on_change: Callable[[], None],
         on_erased: Callable[[], None],
     ) -> None:
-        self._master = master
+        self._master, self._catalogue = master, catalogue
         self._on_change, self._on_erased = on_change, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         outcomes = one_by_one(requests, partial(self._enrol, batch))
-        if any(isinstance(item, Recorded) and item.entry.state for item in outcomes):
-            batch.after_commit.append(self._on_change)  # a key was revoked
+        if any(isinstance(item, Recorded) for item in outcomes):
+            batch.after_commit.append(self._on_change)  # what is known of a key may have changed
         return outcomes
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
-        return {"subject": entry.subject}
+        scope = {} if entry.holder is None else {"scope": entry.department}
+        found = {"subject": entry.subject, **scope}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _enrol(self, batch: Batch, request: Request) -> Recorded:
         payload = request.statement.payload
@@ -116,7 +120,8 @@ class EnrolmentHandler:
         # The one before it in this batch may have revoked its key.
         if store.revoked_keys(batch.connection, [request.actor.kid]):
             raise not_valid()
-        if what not in ("key_revocation", "proof_erasure"):  # those depend on what they are about
+        if what not in ("key_revocation", "proof_erasure", "device"):
+            # those depend on what they are about
             require_may_enrol(request.actor.role, what)
         recorded: Recorded = self._KINDS[what](self, batch, request, payload)
         return recorded
@@ -268,11 +273,16 @@ class EnrolmentHandler:
         subject = _read(payload, ("jwk", "subject")).text("subject")
         key = read_signed_key(payload["jwk"])
         person = proven_person(self._master, request.extra, subject)
-        if request.actor.role is Role.ISSUER:
-            require_own_holder(batch.connection, request, person.holder)
+        word = word_of_institution(batch.connection, self._catalogue, request.actor, person)
         # The pseudonym is its holder's and auditors' to know, not theirs who know the number too.
         result = {"subject": key.thumbprint()}
-        return enrol_device(batch, request, self._master, key, person, result)
+        return let_device_in(batch, request, self._master, key, word, result)
+
+    def _device(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
+        _read(payload, ("jwk",))
+        key, word = read_signed_key(payload["jwk"]), word_of_device(request.actor)
+        result = {"subject": key.thumbprint()}
+        return let_device_in(batch, request, self._master, key, word, result)
 
     _KINDS: ClassVar[dict[str, Any]] = {
         "institution": _institution,
@@ -281,4 +291,5 @@ class EnrolmentHandler:
         "key_revocation": _key_revocation,
         "proof_erasure": _proof_erasure,
         "holder": _holder,
+        "device": _device,
     }

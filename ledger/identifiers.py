@@ -22,6 +22,7 @@ import base64
 import re
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 from functools import lru_cache
 from operator import mul
 
@@ -134,6 +135,19 @@ def is_holder_number(number: str, on: date) -> bool:
     return is_credit_code(number) or is_person_number(number, on)
 
 
+class HolderKind(StrEnum):
+    """Who can hold a certificate: each kind has an authority of its own for who is who."""
+
+    PERSON = "person"
+    ENTERPRISE = "enterprise"
+
+
+def holder_kind(number: str) -> HolderKind:
+    """Whose number it is. One that could be either is a person's: a person's authority is the one
+    that a stranger must not get around."""
+    return HolderKind.PERSON if is_person_number(number, date.max) else HolderKind.ENTERPRISE
+
+
 def looks_like_credit_code(number: str) -> bool:
     """Form only: which of the two a number that names nobody was meant to be."""
     if _IDENTITY.fullmatch(number):
@@ -198,6 +212,12 @@ SERIAL_BYTES = 13
 def drawn_serial(random_bytes: bytes) -> str:
     """A serial that tells nothing: 20 symbols, of `SERIAL_BYTES` random bytes."""
     return base64.b32encode(random_bytes).decode("ascii")[:20]
+
+
+def issuer_in(certificate_id: str) -> str | None:
+    """The department that a certificate's identifier names; None for what is none."""
+    parts = certificate_id.split(".")
+    return parts[6] if len(parts) == 10 else None
 
 
 @dataclass(frozen=True, slots=True)

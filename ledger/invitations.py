@@ -8,7 +8,8 @@ claims it with a statement of the new key's own. Payloads:
 * invitation, ``what`` = ``key``: role, institution, terminal?, site?, code_sha256, not_after
 * claim: jwk, invitation (the code's digest; the code itself travels beside the statement)
 
-The operator invites anybody, an issuing department its own holders. An invitation ends with its
+Departments invite holders, with the word that they have when the code is claimed
+(`ledger.devices`); the operator invites all other keys. An invitation ends with its
 time, its one use, or its inviter's key: what a stolen key invited, its revocation takes back.
 """
 
@@ -21,23 +22,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from ledger import store
 from ledger.admission import (
-    Person,
     Post,
-    enrol_device,
     enrol_key,
+    person_of,
     proven_person,
     read_post,
     require_may_enrol,
-    require_own_holder,
     require_post,
 )
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
-from ledger.directory import Role
+from ledger.catalogue import Catalogue
+from ledger.devices import let_device_in, word_of_institution
+from ledger.directory import Role, enrolled_from_row
+from ledger.encoding import b64url, b64url_decode, canonical_json
 from ledger.entries import Draft, Entry, EventKind
 from ledger.invitation_codes import code_digest, read_code
 from ledger.payloads import Members, PayloadError, check_pattern
@@ -155,8 +158,10 @@ class InvitationHandler:
     ``on_erased`` as with `ledger.issuing.StatusHandler`.
     """
 
-    def __init__(self, master: MasterKey, on_erased: Callable[[], None]) -> None:
-        self._master, self._on_erased = master, on_erased
+    def __init__(
+        self, master: MasterKey, catalogue: Catalogue, on_erased: Callable[[], None]
+    ) -> None:
+        self._master, self._catalogue, self._on_erased = master, catalogue, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         if erase_lapsed(batch.connection, batch.now_ms):
@@ -174,9 +179,9 @@ class InvitationHandler:
         name, row = invitation.invitation, dict[str, Any]()
         if invitation.post is None:
             person = proven_person(self._master, request.extra, invitation.subject or "")
-            if request.actor.role is Role.ISSUER:
-                require_own_holder(batch.connection, request, person.holder)
-            sealed = self._master.seal(person.proof, name.encode())
+            word_of_institution(batch.connection, self._catalogue, request.actor, person)
+            proof = {"identity_number": person.number, "salt": b64url(person.salt)}
+            sealed = self._master.seal(canonical_json(proof), name.encode())
             row = {
                 "role": Role.HOLDER,
                 "holder": person.holder,
@@ -222,16 +227,28 @@ class ClaimHandler:
     """`Request.extra` is a `Claim` whose code was right. The actor's role is what the invitation
     says: until this is recorded, the key is nobody's. ``on_erased`` as with an invitation."""
 
-    def __init__(self, master: MasterKey, on_erased: Callable[[], None]) -> None:
-        self._master, self._on_erased = master, on_erased
+    def __init__(
+        self,
+        master: MasterKey,
+        catalogue: Catalogue,
+        on_change: Callable[[], None],
+        on_erased: Callable[[], None],
+    ) -> None:
+        self._master, self._catalogue = master, catalogue
+        self._on_change, self._on_erased = on_change, on_erased
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         erase_lapsed(batch.connection, batch.now_ms)
-        batch.after_commit.append(self._on_erased)
+        # A device may speak for more now, and what was sealed with an invitation is gone.
+        batch.after_commit += [self._on_change, self._on_erased]
         return one_by_one(requests, partial(self._claim, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
-        return _claimed(find(connection, statement.payload["invitation"]), entry.subject or "")
+        row = find(connection, statement.payload["invitation"])
+        result = _claimed(row, entry.subject or "")
+        if entry.holder is None or entry.department is None:
+            return result
+        return {**result, "scope": entry.department}
 
     def _claim(self, batch: Batch, request: Request) -> Recorded:
         claim: Claim = request.extra
@@ -246,14 +263,20 @@ class ClaimHandler:
         result = _claimed(row, kid)
         if row.role == Role.HOLDER:
             sealed = Sealed(row.wrapped_key, row.sealed)
-            person = Person(row.holder, self._master.open(sealed, claim.invitation.encode()))
-            done = enrol_device(batch, request, self._master, claim.key, person, result)
+            kept = orjson.loads(self._master.open(sealed, claim.invitation.encode()))
+            number, salt = kept["identity_number"], b64url_decode(kept["salt"])
+            person = person_of(self._master, number, salt)
+            found = store.rows_by(batch.connection, store.keys, "kid", [row.inviter])
+            inviter = enrolled_from_row(checked(batch.connection, store.keys, found[row.inviter]))
+            word = word_of_institution(batch.connection, self._catalogue, inviter, person)
+            done = let_device_in(batch, request, self._master, claim.key, word, result)
         else:
             post = Post(Role(row.role), row.institution, row.terminal, row.site)
             require_post(batch.connection, post)
             done = enrol_key(batch, request, claim.key, post, result)
         # The device has its own copy, under its own name.
-        change(batch.connection, store.invitations, row, {"kid": kid, **ERASED})
+        changes = {"kid": kid, "claimed_seq": done.entry.seq, **ERASED}
+        change(batch.connection, store.invitations, row, changes)
         return done
 
 

@@ -213,6 +213,12 @@ class Holder(Enrolment, frozen=True, kw_only=True, tag="holder"):
     subject: Digest
 
 
+class Device(Enrolment, frozen=True, kw_only=True, tag="device"):
+    """Another device of the holder whose device signs."""
+
+    jwk: Jwk
+
+
 class Invitation(Statement, frozen=True, kw_only=True, tag_field="what"):
     """For whoever has the code: its digest is the invitation's name everywhere."""
 

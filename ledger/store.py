@@ -187,6 +187,10 @@ keys = Table(
     Column("not_before", Int64, nullable=False),
     Column("not_after", Int64, nullable=False),
     Column("revoked_ms", Int64),
+    # Of a device that speaks for one department's certificates only: that department.
+    Column("scope", String),
+    # Of one that did so once: the entry since when it speaks for all.
+    Column("completed_seq", Int64),
     # Sealed with a key: the private part of one that the service keeps, or whose device it is.
     Column("sealed", LargeBinary),
     Column("wrapped_key", LargeBinary),
@@ -209,10 +213,13 @@ invitations = Table(
     # Which holder it is, as with a device.
     Column("sealed", LargeBinary),
     Column("wrapped_key", LargeBinary),
-    Column("kid", String),  # the key that claimed it
+    # The key that claimed it (a device may claim those of two departments), and where.
+    Column("kid", String),
+    Column("claimed_seq", Int64),
     Column("seq", Int64, nullable=False),
     mac_column(),
-    Index("invitations_kid", "kid", unique=True),
+    Index("invitations_kid", "kid"),
+    Index("invitations_claimed", "claimed_seq"),
 )
 
 # Which file an import was of, sealed: what opens the commitment in its statement.

@@ -11,6 +11,7 @@ import typer
 from api.cli.failing import existing
 from api.cli.naming import Kid, require_known
 from api.cli.options import (
+    IssuerKey,
     Json,
     KeyFile,
     OperatorKey,
@@ -247,6 +248,7 @@ def enrol_key(
 
 @enrol_app.command("holder")
 def enrol_holder(
+    issuer: IssuerKey,
     key: Annotated[Path, typer.Option("--key", help="The device's key file.")],
     identity_number: Annotated[
         str,
@@ -256,15 +258,33 @@ def enrol_holder(
             "for if absent.",
         ),
     ],
-    operator: OperatorKey = None,
     url: Url = "",
     as_json: Json = False,
 ) -> None:
-    """Enrol a holder's device; the number is checked and kept sealed."""
+    """Enrol a holder's device by a department's word; the number is checked and kept sealed.
+
+    On the word of the authority for identity the device speaks for all that the holder has; on that
+    of another department for its certificates alone, until a second department, or a device of the
+    holder's, says so too.
+    """
     public = public_key(key)
-    with operator_client(url, operator) as client:
+    with client_of(url, issuer) as client:
         answer = client.enrol_holder(public, identity_number)
-    show(answer, as_json, f"enrolled: {answer['subject']} (entry {entry_number(answer)})")
+    scope = f", for what {answer['scope']} issued alone" if "scope" in answer else ""
+    show(answer, as_json, f"enrolled: {answer['subject']}{scope} (entry {entry_number(answer)})")
+
+
+@enrol_app.command("device")
+def enrol_device(
+    device: Annotated[Path, typer.Option(help="Key file of the new device; its public part.")],
+    key: KeyFile,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
+    """Approve another device of one's own, by a device that speaks for all."""
+    public = public_key(device)
+    with client_of(url, key) as client:
+        _enrolled(client.approve_device(public), as_json)
 
 
 def _invited(answer: dict[str, Any], as_json: bool) -> None:
@@ -275,6 +295,7 @@ def _invited(answer: dict[str, Any], as_json: bool) -> None:
 
 @invite_app.command("holder")
 def invite_holder(
+    issuer: IssuerKey,
     identity_number: Annotated[
         str,
         typer.Option(
@@ -284,12 +305,11 @@ def invite_holder(
         ),
     ],
     days: Days = 1,
-    operator: OperatorKey = None,
     url: Url = "",
     as_json: Json = False,
 ) -> None:
-    """A code for a holder's device; a department's key invites its own holders."""
-    with operator_client(url, operator) as client:
+    """A code for a holder's device; the department's word is as with ``enrol holder``."""
+    with client_of(url, issuer) as client:
         _invited(client.invite_holder(identity_number, days=days), as_json)
 
 

@@ -24,6 +24,7 @@ KeyFile = Annotated[Path, typer.Option("--key", help="Private key, a JWK file.")
 OperatorKey = Annotated[
     Path | None, typer.Option("--operator-key", help="Default: the data folder's operator.jwk.")
 ]
+IssuerKey = Annotated[Path, typer.Option("--issuer", help="Key file of the issuing department.")]
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Data folder (CERTLEDGER_DATA).")]
 Fields = Annotated[str, typer.Option(help="Fields, comma separated.")]
 

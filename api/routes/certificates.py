@@ -92,8 +92,9 @@ def catalogue(service: ServiceDep) -> Response:
                 {
                     "code": row.code,
                     "name": {"zh-CN": row.name_zh, "en": row.name_en},
-                    "types": orjson.loads(row.types),
+                    "types": (types := orjson.loads(row.types)),
                     "kinds": orjson.loads(row.kinds),
+                    "identifies": sorted(service.catalogue.identified_by(types)),
                 }
                 for row in institutions
             ],
@@ -195,6 +196,8 @@ def own_certificates(
     """The holder's own certificates with their state; no field values."""
     table = store.certificates
     query = select(table).where(table.c.holder == reader.holder).order_by(table.c.seq.desc())
+    if reader.scope is not None:
+        query = query.where(table.c.issuer == reader.scope)
     with service.database.read() as connection:
         rows = connection.execute(query.limit(500)).all()
         erased = _erased(connection, rows)

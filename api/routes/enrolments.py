@@ -120,6 +120,7 @@ def read_keys(
                     "state": each.key.state_at(now),
                     "seq": each.seq,
                     "since_ms": each.since_ms,
+                    **({} if each.completed_seq is None else {"completed_seq": each.completed_seq}),
                     "let_in_by": _shown(each.by, ("kid", "role", "institution")),
                     "revocable": each.key.revoked_ms is None and may_revoke(reader, each.key),
                 }

@@ -44,6 +44,7 @@ from authz.granting import code_handle, code_secret, load_requests
 from authz.grants import Grant, GrantMode
 from authz.qr import qr_png, qr_svg
 from authz.requests import OpenRequest, RequestState
+from authz.scopes import grants_within
 from ledger import store as ledger_store
 from ledger.batch import Request
 from ledger.directory import Enrolled, Role
@@ -94,7 +95,7 @@ def grants(
     table = store.grants
     query = (
         select(table)
-        .where(table.c.holder == reader.holder)
+        .where(table.c.holder == reader.holder, grants_within(reader.scope))
         .order_by(table.c.seq.desc())
         .limit(limit)
     )
@@ -204,7 +205,8 @@ def spoken(
 def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
     table = store.grants
     with service.database.read() as connection:
-        row = connection.execute(select(table).where(table.c.grant_id == grant_id)).one_or_none()
+        query = select(table).where(table.c.grant_id == grant_id, grants_within(reader.scope))
+        row = connection.execute(query).one_or_none()
     if row is None or row.holder != reader.holder:
         raise StatementError("grant.unknown", "no such grant of this holder")
     return row

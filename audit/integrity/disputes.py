@@ -97,6 +97,7 @@ class Disputes:
         grant_id = disputed.grant or ""
         if disputed is not record.entry:
             grant_id = require_disputable(disputed, holder)
+            self._grants.require_scope(actor, grant_id, record.seq)
         if self._line_holds[line]:
             raise AgainstRules("the line was disputed already")
         # Of such a line it is not known either whether it was a lookup.
@@ -121,6 +122,7 @@ class Disputes:
     def resolution(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         resolution = Resolution.parse(dict(statement.payload))
         opened = self._of(resolution.dispute_id)
+        self._grants.require_scope(actor, opened.case.grant_id, record.seq)
         case = opened.case.resolve(resolution.outcome, party_of(actor.role), actor.holder)
         opened.case, opened.resolved_seq = case, record.seq
         if not case.holds:
@@ -140,6 +142,7 @@ class Disputes:
         by, name = answerer_of(actor)
         answer = Answer.parse(dict(statement.payload))
         opened, question = self._of(answer.dispute_id), self._questions.get(answer.seq)
+        self._grants.require_scope(actor, opened.case.grant_id, record.seq)
         require_answer(opened.case, question, by, name)
         assert question is not None
         self._questions[answer.seq] = replace(question, answer_seq=record.seq)

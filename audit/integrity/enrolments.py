@@ -20,19 +20,18 @@ from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
 from audit.integrity.rereading import AgainstRules, Premises, Signed, thumbprint_of
 from ledger import store
+from ledger.catalogue import Catalogue
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id, may_revoke
 from ledger.encoding import b64url, b64url_decode
 from ledger.enrolment import erased_proof, may_erase_proof
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, salted_digest, subject_digest
+from ledger.identifiers import HolderKind, holder_kind
 from ledger.issuing import import_name
 from ledger.outbox import DirectoryEntry, KeyRevocation
 from ledger.retention import Ground
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Kind
-
-#: Who may enrol a holder's device.
-_ENROLLING = (Role.OPERATOR, Role.ISSUER)
 
 
 @dataclass(slots=True)
@@ -41,6 +40,8 @@ class Key:
     point: bytes
     seq: int
     kept: bool = False  # by the service, for a department
+    proven: bool = False  # whose device it is, by what is sealed with it
+    completed_seq: int | None = None
     confirmed: bool = False  # that its row is as enrolled, but for a revocation
 
 
@@ -50,12 +51,14 @@ class Enrolments:
         connection: Connection,
         findings: Findings,
         master: MasterKey,
+        catalogue: Catalogue,
     ) -> None:
         self._connection, self._findings = connection, findings
-        self._master = master
+        self._master, self._catalogue = master, catalogue
         self.institutions: dict[str, dict[str, Any]] = {}
         self.types: dict[str, frozenset[str]] = {}
         """Type codes that an institution may issue."""
+        self._identified: dict[str, frozenset[HolderKind]] = {}  # of whom it says who they are
         self.sites: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, Key] = {}
         self.terminals: set[str] = set()
@@ -107,15 +110,17 @@ class Enrolments:
     def confirm(self, premises: Premises) -> bool:
         """Whether it is with a device as was presumed (`audit.integrity.premises`); if so, it is
         enrolled."""
-        _, seq, time_ms, signer, kid, holder, point = premises
+        _, seq, time_ms, signer, kid, holder, point, kind = premises
         known = self.keys.get(signer)
         if known is None or kid in self.keys:
             return False
         actor = known.enrolled
-        if actor.role not in _ENROLLING or not actor.valid_at(time_ms):
+        if actor.role is not Role.ISSUER or not actor.valid_at(time_ms) or known.kept:
+            return False
+        if kind not in self._identified.get(actor.institution or "", ()):
             return False
         enrolled = Enrolled(kid=kid, role=Role.HOLDER, holder=holder)
-        self._add(Key(enrolled, point, seq, confirmed=True))
+        self._add(Key(enrolled, point, seq, proven=True, confirmed=True))
         return True
 
     def enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
@@ -125,6 +130,8 @@ class Enrolments:
             return self._key_revocation(record, payload, actor)
         if what == "proof_erasure":
             return self._proof_erasure(record, payload, actor)
+        if what == "device":
+            return self._approve_device(record, payload["jwk"], actor)
         self.require_may_enrol(actor, what)
         if what == "institution":
             return self._institution(record, payload)
@@ -133,7 +140,7 @@ class Enrolments:
         if what == "key":
             return self._key(record, payload)
         if what == "holder":
-            return self.admit_device(record, payload["jwk"], payload["subject"])
+            return self.admit_device(record, payload["jwk"], payload["subject"], actor)
         raise AgainstRules("it enrols nothing known")
 
     def import_(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
@@ -159,6 +166,7 @@ class Enrolments:
             "seq": record.seq,
         }
         self.types[code] = frozenset(types)
+        self._identified[code] = self._catalogue.identified_by(types)
         return Draft(kind=EventKind.ENROLMENT, subject=code, department=code)
 
     def _site(self, record: Record, payload: Mapping[str, Any]) -> Draft:
@@ -188,7 +196,7 @@ class Enrolments:
 
     @staticmethod
     def require_may_enrol(actor: Enrolled, what: str) -> None:
-        if actor.role not in (_ENROLLING if what == "holder" else (Role.OPERATOR,)):
+        if actor.role is not (Role.ISSUER if what == "holder" else Role.OPERATOR):
             raise AgainstRules(f"{actor.role} keys may not enrol this")
 
     def require_post(self, institution: str | None, site: str | None) -> None:
@@ -214,29 +222,77 @@ class Enrolments:
             site=enrolled.site,
         )
 
-    def admit_device(self, record: Record, jwk: Mapping[str, Any], subject: str | None) -> Draft:
-        """The device of the person whom the signed ``subject`` is a digest of."""
-        kid, point = self._new_key(jwk)
-        row, holder = self._row(kid), None
+    def admit_device(
+        self, record: Record, jwk: Mapping[str, Any], subject: str | None, by: Enrolled
+    ) -> Draft:
+        """The device of the person whom the signed ``subject`` is a digest of, on the word of the
+        department whose key ``by`` is: a new one, or one that it makes speak for all."""
+        kid, point = thumbprint_of(jwk)
+        known, row, number = self.keys.get(kid), self._row(kid), None
         if row is not None and not is_erased(row):  # what is not right is named at the end
-            holder = self.holder_of(f"keys {kid}", "key.differs", kid, row, subject)
-        if holder is None:
-            holder = record.entry.holder  # what proves it is named already
+            salt = "salt" if known is None else "completed_salt"
+            number = self.number_of(f"keys {kid}", "key.differs", kid, row, subject, salt)
+        holder = self.word(record, by, number)
+        if known is not None:
+            return self._complete(record, known, holder, by.institution)
+        # Where the number cannot be read, that is named, and the entry's own word must do.
+        alone = record.entry.department is None if number is None else self._alone(by, number)
+        scope = None if alone else by.institution
+        enrolled = Enrolled(kid=kid, role=Role.HOLDER, holder=holder, scope=scope)
+        self._add(Key(enrolled, point, record.seq, proven=True))
+        return Draft(kind=EventKind.ENROLMENT, subject=kid, holder=holder, department=scope)
+
+    def word(self, record: Record, by: Enrolled, number: str | None) -> str:
+        """The holder whose devices a department's key may let in here."""
+        holder = record.entry.holder if number is None else holder_id(self._master, number)
         if holder is None:
             raise AgainstRules("a device without a holder")
+        if self.keys[by.kid].kept:
+            raise AgainstRules("a key that the service keeps lets nobody in")
+        if number is not None and not self._alone(by, number):
+            table = store.certificates
+            issued = select(table.c.certificate_id).where(
+                table.c.holder == holder,
+                table.c.issuer == by.institution,
+                table.c.seq < record.seq,
+            )
+            if self._connection.execute(issued.limit(1)).first() is None:
+                raise AgainstRules("the department had issued nothing to this holder")
+        return holder
+
+    def _alone(self, by: Enrolled, number: str) -> bool:
+        """Whether this department's word alone says who it is."""
+        return holder_kind(number) in self._identified.get(by.institution or "", ())
+
+    def _approve_device(self, record: Record, jwk: Mapping[str, Any], actor: Enrolled) -> Draft:
+        holder = require(actor, Role.HOLDER).holder or ""
+        if actor.scope is not None:
+            raise AgainstRules("a device that speaks for one department approved another")
+        kid, point = thumbprint_of(jwk)
+        known = self.keys.get(kid)
+        if known is not None:
+            return self._complete(record, known, holder, None)
         self._add(Key(Enrolled(kid=kid, role=Role.HOLDER, holder=holder), point, record.seq))
         return Draft(kind=EventKind.ENROLMENT, subject=kid, holder=holder)
 
-    def holder_of(
-        self, where: str, code: str, name: str, row: Any, subject: str | None
+    def _complete(self, record: Record, known: Key, holder: str, by: str | None) -> Draft:
+        was = known.enrolled
+        same = was.role is Role.HOLDER and was.holder == holder and was.revoked_ms is None
+        if not same or was.scope in (None, by):
+            raise AgainstRules("the key was enrolled before")
+        known.enrolled, known.completed_seq = replace(was, scope=None), record.seq
+        return Draft(kind=EventKind.ENROLMENT, subject=was.kid, holder=holder)
+
+    def number_of(
+        self, where: str, code: str, name: str, row: Any, subject: str | None, salt: str = "salt"
     ) -> str | None:
-        """The pseudonym of the person whom ``subject`` is a digest of, by what ``row`` holds
-        sealed under ``name``; a finding where that is not so."""
+        """The number of the person whom ``subject`` is a digest of, by what ``row`` holds sealed
+        under ``name``; a finding where that is not so."""
         try:
             kept = orjson.loads(self._opened(name, row))
-            number, salt = kept["identity_number"], b64url_decode(kept["salt"])
-            if subject_digest(number, salt) == subject:
-                return holder_id(self._master, number)
+            number = kept["identity_number"]
+            if subject_digest(number, b64url_decode(kept[salt])) == subject:
+                return str(number)
         except (SealError, ValueError, TypeError, KeyError, AttributeError):
             pass
         self._findings.altered(where, "sealed not as enrolled", code)
@@ -405,7 +461,9 @@ class Enrolments:
             "holder": enrolled.holder,
             "not_before": enrolled.not_before,
             "not_after": enrolled.not_after,
+            "scope": enrolled.scope,
             "revoked_ms": enrolled.revoked_ms,
+            "completed_seq": key.completed_seq,
             "seq": key.seq,
         }
         wrong = [name for name in expected if getattr(row, name) != expected[name]]
@@ -421,7 +479,7 @@ class Enrolments:
     def _same_sealed(self, row: Any, key: Key) -> bool:
         """A kept key's private part opens and belongs to the public one; what is sealed with a
         device was held against its statement on the way; nothing is with any other key."""
-        if key.enrolled.role is Role.HOLDER:
+        if key.proven:
             return is_erased(row) is (key.seq in self.erased)
         if not key.kept:
             return row.sealed is None and row.wrapped_key is None

@@ -103,6 +103,7 @@ class Grants:
         if (
             actor is None
             or actor.holder != holder
+            or actor.scope is not None
             or id_ in self._seqs
             or department not in enrolments.institutions
             or not all(site in enrolments.sites for site in sites)
@@ -138,6 +139,8 @@ class Grants:
             row = self._certificates.row(item.certificate_id, record.seq)
             if row is None or row.holder != holder:
                 raise AgainstRules("it grants a certificate that is not the holder's")
+            if not actor.speaks_for(row.issuer):
+                raise AgainstRules("the device does not speak for this certificate")
             types[item.certificate_id] = row.type
         if grant.department not in enrolments.institutions or not grant.site_set.issubset(
             enrolments.sites
@@ -166,10 +169,19 @@ class Grants:
         found = self.find(id_)
         if found is None or found[1] != require(actor, Role.HOLDER).holder:
             raise AgainstRules("there was no such grant of this holder")
+        self.require_scope(actor, id_, record.seq)
         if id_ in self.revoked:
             raise AgainstRules("the grant was revoked before")
         self.revoked[id_] = record.entry.time_ms
         return Draft(kind=EventKind.REVOCATION, grant=id_, holder=found[1], state="revoked")
+
+    def require_scope(self, actor: Enrolled, id_: str, seq: int) -> None:
+        """That who signed speaks for the whole of a grant."""
+        found = None if actor.scope is None else self.find(id_)
+        for certificate_id in () if found is None else found[0].fields_of:
+            row = self._certificates.row(certificate_id, seq)
+            if row is None or not actor.speaks_for(row.issuer):
+                raise AgainstRules("the device does not speak for all of the grant")
 
     def _approve(self, grant: Grant, types: Mapping[str, str], now_ms: int) -> None:
         assert grant.request_id is not None

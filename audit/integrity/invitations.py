@@ -30,6 +30,7 @@ class Given:
     holder: str | None
     seq: int
     kid: str | None = None
+    claimed_seq: int | None = None
 
 
 class Invitations:
@@ -59,13 +60,13 @@ class Invitations:
             raise AgainstRules("the invitation was over when it was made")
         holder = None
         if post is None:
-            row = self._rows.get(name)
+            row, number = self._rows.get(name), None
             if row is not None and not is_erased(row):  # what is not right is named at the end
                 where = f"invitations {name}"
-                holder = self._enrolments.holder_of(
+                number = self._enrolments.number_of(
                     where, "invitation.differs", name, row, given.subject
                 )
-            holder = holder or record.entry.holder
+            holder = self._enrolments.word(record, actor, number)
             draft = Draft(kind=EventKind.INVITATION, subject=name, holder=holder)
         else:
             self._enrolments.require_post(post.institution, post.site)
@@ -88,11 +89,13 @@ class Invitations:
             raise AgainstRules("the invitation was used before")
         if record.entry.time_ms >= given.invitation.not_after * 1000:
             raise AgainstRules("the invitation had expired")
-        if self._enrolments.keys[given.inviter].enrolled.revoked_ms is not None:
+        inviter = self._enrolments.keys[given.inviter].enrolled
+        if inviter.revoked_ms is not None:
             raise AgainstRules("the inviter's key was revoked")
         jwk, post = statement.payload["jwk"], given.invitation.post
         if post is None:
-            draft = self._enrolments.admit_device(record, jwk, given.invitation.subject)
+            subject = given.invitation.subject
+            draft = self._enrolments.admit_device(record, jwk, subject, inviter)
         else:
             draft = self._enrolments.admit(
                 record,
@@ -105,7 +108,7 @@ class Invitations:
                     site=post.site,
                 ),
             )
-        given.kid = statement.kid
+        given.kid, given.claimed_seq = statement.kid, record.seq
         return draft
 
     # The table
@@ -128,6 +131,7 @@ class Invitations:
                 "holder": given.holder,
                 "not_after": given.invitation.not_after,
                 "kid": given.kid,
+                "claimed_seq": given.claimed_seq,
                 "seq": given.seq,
             }
             used, over = given.kid is not None, given.invitation.not_after <= time.time()

@@ -59,6 +59,7 @@ from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, EventKind
 from ledger.holders import holder_id, subject_digest
+from ledger.identifiers import holder_kind
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (
@@ -87,6 +88,8 @@ _OF_DEVICE = (
     "site",
     "not_before",
     "not_after",
+    "scope",
+    "completed_seq",
     "holder",
 )
 # As their table has them; an enum's own `value` takes longer than what it is compared with.
@@ -293,7 +296,7 @@ class Judge:
         _, jwk, sealed, wrapped_key, *others, holder = self._devices[kid]
         if wrapped_key is None:  # erased, perhaps
             return None
-        if others != [row[0], _HOLDER, None, None, None, 0, NEVER]:
+        if others != [row[0], _HOLDER, None, None, None, 0, NEVER, None, None]:
             return None
         if not same_jwk(jwk, point):
             return None
@@ -308,7 +311,7 @@ class Judge:
             return None
         if row[6:18] != _members(subject=kid, holder=holder):
             return None
-        return row[2], row[0], row[1], signed.kid, kid, holder, point
+        return row[2], row[0], row[1], signed.kid, kid, holder, point, holder_kind(number)
 
     def _grant(self, signed: _Signed) -> Premises | None:
         row, grant = signed.row, self._made.get(signed.row[0])

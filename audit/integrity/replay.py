@@ -59,7 +59,7 @@ class Replay:
         """``times``: where sequence number and time of every entry are put, in order."""
         self._connection, self._findings = connection, findings
         self._rereader = Rereader(connection, ledger, master, catalogue)
-        self.enrolments = enrolments = Enrolments(connection, findings, master)
+        self.enrolments = enrolments = Enrolments(connection, findings, master, catalogue)
         self._invitations = invitations = Invitations(connection, findings, enrolments)
         self.certificates = certificates = Certificates(connection, findings, catalogue, enrolments)
         self._requests = requests = Requests(connection, findings, master, enrolments)

@@ -29,7 +29,7 @@ from ledger.catalogue.model import (
     normalise_column,
 )
 from ledger.certificates import SOURCE, VALIDITY
-from ledger.identifiers import is_credit_code
+from ledger.identifiers import HolderKind, is_credit_code
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -47,6 +47,7 @@ _TYPE_KEYS = frozenset(
         "names",
         "aliases",
         "key",
+        "identifies",
         "fields",
         "derived",
         "validity",
@@ -155,6 +156,7 @@ def _type(data: dict[str, Any]) -> CertificateType:
         key=key,
         validity=_validity(data.get("validity", {}), by_name),
         retention=_retention(data["retention"]),
+        identifies=HolderKind(data["identifies"]) if "identifies" in data else None,
     )
 
 

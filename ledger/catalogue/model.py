@@ -27,12 +27,13 @@ amount             yuan with two decimals, ``3200.00``
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 
+from ledger.identifiers import HolderKind
 from ledger.texts import nfkc
 
 OPEN = ".."
@@ -190,6 +191,8 @@ class CertificateType:
     key: tuple[str, ...]
     validity: Validity
     retention: Retention
+    identifies: HolderKind | None = None
+    """Whoever may issue this type is the authority for who these holders are."""
     subject: Field = field(init=False)
 
     def __post_init__(self) -> None:
@@ -230,6 +233,7 @@ class CertificateType:
             "aliases": list(self.aliases),
             "subject": self.subject.name,
             "public_dates": self.validity.public,
+            **({} if self.identifies is None else {"identifies": self.identifies.value}),
             "retention": self.retention.to_public(),
             "fields": [
                 {
@@ -279,6 +283,15 @@ class Catalogue:
             return self._by_name[_normalise_name(name)]
         except KeyError:
             raise UnknownType(name) from None
+
+    def identified_by(self, types: Collection[str]) -> frozenset[HolderKind]:
+        """The kinds of holders for whom an institution that may issue ``types`` (type codes) is the
+        authority for identity: its word alone says who somebody is."""
+        return frozenset(
+            item.identifies
+            for item in self.types
+            if item.identifies is not None and item.type_code in types
+        )
 
     def to_public(self) -> dict[str, Any]:
         """The body of ``GET /v1/catalogue``."""

@@ -112,7 +112,8 @@ def card(desk: Desk, number: str, given: dict[str, Any]) -> str:
     """An issued card, whose holder's phone is enrolled."""
     typed = json.dumps(given)
     issued = desk.json("issue", "--type", CARD, "--key", desk.key("police"), "--fields", typed)
-    desk.json("enrol", "holder", "--key", desk.key("phone"), "--identity-number", number)
+    desk.json("enrol", "holder", "--key", desk.key("phone"), "--issuer",
+        desk.key("police"), "--identity-number", number)  # fmt: skip
     return str(issued["certificate_id"])
 
 
@@ -259,9 +260,10 @@ def test_enrolling_says_what_to_mend(desk: Desk, tmp_path: Path) -> None:
     )
     assert said.startswith("no institution 'nobody' is known")
     for wrong in ("110101199003070000", "11010119900307", "abc", BUREAU[:-1] + "Z", ""):
-        holder = ("enrol", "holder", "--key", str(tmp_path / "k.jwk"), "--identity-number", wrong)
+        by = ("--issuer", desk.key("police"), "--identity-number", wrong)
+        holder = ("enrol", "holder", "--key", str(tmp_path / "k.jwk"), *by)
         assert desk.run(*holder, code=2)[1].count("\n") == 1
-        invited = ("invite", "holder", "--identity-number", wrong)
+        invited = ("invite", "holder", *by)
         assert desk.run(*invited, code=2)[1].count("\n") == 1
         for days in ("nan", "0", "-1", "1e300"):
             desk.run(*invited, "--days", days, code=2)
@@ -296,7 +298,8 @@ def test_a_foreigner_is_one_holder_however_the_number_is_typed(desk: Desk) -> No
     }
     words = ("issue", "--type", "driving-licence", "--key", desk.key("traffic"))
     issued = desk.json(*words, "--fields", json.dumps(licence))
-    enrol = ("enrol", "holder", "--key", desk.key("visitor"), "--identity-number")
+    by = ("--issuer", desk.key("traffic"), "--identity-number")
+    enrol = ("enrol", "holder", "--key", desk.key("visitor"), *by)
     assert desk.run(*enrol, "E123", code=2)[1].startswith("holder_number.form: ")
     desk.run(*enrol, "Ｅ１２３４－５６７８")
     found = desk.json("certificates", "--key", desk.key("visitor"))["certificates"]
@@ -307,7 +310,9 @@ def test_a_key_is_enrolled_by_a_code(desk: Desk, card: str, number: str, tmp_pat
     keys = [str(tmp_path / f"{name}.jwk") for name in ("tablet", "desk", "late")]
     for key in keys:
         desk.run("keys", "new", "--out", key)
-    code = desk.json("invite", "holder", "--identity-number", number)["code"]
+    code = desk.json(
+        "invite", "holder", "--issuer", desk.key("police"), "--identity-number", number
+    )["code"]
     assert re.fullmatch(r"[0-9A-Z]{4}(-[0-9A-Z]{4}){3}", code)
     claimed = desk.json("claim", "--key", keys[0], "--code", code)
     assert claimed["role"] == "holder"

@@ -149,7 +149,9 @@ class Ledger:
             self.log,
             {
                 "gate": self.gate,
-                "enrolment": EnrolmentHandler(MASTER, self.ring.forget, self.database.scrub),
+                "enrolment": EnrolmentHandler(
+                    MASTER, CATALOGUE, self.ring.forget, self.database.scrub
+                ),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
                 "revocation": RevocationHandler(),
@@ -271,7 +273,7 @@ class Actors:
     def enrol_holder(self, who: str, number: str) -> Sent:
         jwk, salt = self.add(who, Role.HOLDER), bytes(32)
         request = self.statement(
-            "operator",
+            "issuer",
             Kind.ENROLMENT,
             what="holder",
             jwk=jwk,

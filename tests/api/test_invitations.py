@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.city import HALLS, POLICE
+from api.city import HALLS, POLICE, TRAFFIC
 from api.client import Client, ServiceError, public_jwk
 from api.keyfiles import new_signing_key
 from ledger.encoding import b64url
@@ -57,7 +57,7 @@ def invitation(city: Any, by: Client, **changes: Any) -> tuple[str, str]:
 
 def test_a_holder_claims_a_device_and_sees_what_is_theirs(city: Any, browser: Any) -> None:
     person, phone = city.person(), browser()
-    invited = city.city.operator.invite_holder(person.number)
+    invited = city.police.invite_holder(person.number)
     assert set(invited) == {"code", "invitation", "not_after", "receipt"}
     entry, _ = city.proven(invited["receipt"])
     assert (entry.kind, entry.subject) == ("invitation", invited["invitation"])
@@ -139,7 +139,7 @@ def test_of_many_at_once_one_has_the_code(city: Any, browser: Any) -> None:
     for number in (None, city.number()):
         operator = city.city.operator
         invited = (
-            operator.invite_holder(number)
+            city.police.invite_holder(number)
             if number
             else operator.invite_key("terminal", HALLS, **DESK)
         )
@@ -217,7 +217,8 @@ def test_a_department_invites_its_own_holders_and_nobody_else(city: Any, browser
     claimed = browser().claim(city.police.invite_holder(person.number)["code"])
     assert claimed["holder"] == person.device.whoami()["holder"]
     size = city.size()
-    assert code_of_problem(lambda: city.police.invite_holder(city.number())) == "actor.role"
+    traffic = city.city.issuers[TRAFFIC]
+    assert code_of_problem(lambda: traffic.invite_holder(person.number)) == "actor.role"
     assert code_of_problem(lambda: city.police.invite_key("issuer", POLICE)) == "actor.role"
     for other in (city.east, city.auditor, person.device):
         assert code_of_problem(lambda o=other: o.invite_holder(person.number)) == "actor.role"
@@ -258,9 +259,9 @@ def test_an_invitation_that_cannot_be_kept_is_refused(
 
 
 def test_a_holder_is_named_by_a_salted_digest_that_fits(city: Any) -> None:
-    operator, number, salt = city.city.operator, city.number(), bytes(range(32))
+    police, number, salt = city.police, city.number(), bytes(range(32))
     about = {"what": "holder", "role": None, "institution": None}
-    statement, _ = invitation(city, operator, **about, subject=subject_digest(number, salt))
+    statement, _ = invitation(city, police, **about, subject=subject_digest(number, salt))
     for body in (
         {},
         {"identity_number": number},
@@ -270,11 +271,11 @@ def test_a_holder_is_named_by_a_salted_digest_that_fits(city: Any) -> None:
     ):
         sent = {"statement": statement, **body}
         assert (
-            code_of_problem(lambda sent=sent: operator.post("/v1/invitations", sent))
+            code_of_problem(lambda sent=sent: police.post("/v1/invitations", sent))
             == "holder.subject"
         )
     right = {"statement": statement, "identity_number": number, "salt": b64url(salt)}
-    assert operator.post("/v1/invitations", right).status_code == 201
+    assert police.post("/v1/invitations", right).status_code == 201
 
 
 def test_a_code_cannot_be_given_out_twice(city: Any) -> None:
@@ -332,7 +333,7 @@ def test_a_claim_is_no_way_around_the_other_routes(city: Any, browser: Any) -> N
 
 def test_codes_are_nowhere_in_plain(city: Any, browser: Any) -> None:
     person, phone = city.person(), browser()
-    used = city.city.operator.invite_holder(person.number)["code"]
+    used = city.police.invite_holder(person.number)["code"]
     left = city.city.operator.invite_key("auditor", "operator")["code"]
     phone.claim(used)
     code_of_problem(lambda: browser().claim(used))
@@ -350,13 +351,13 @@ def test_codes_are_nowhere_in_plain(city: Any, browser: Any) -> None:
 def test_an_enrolment_that_somebody_found_tells_them_nothing_when_sent_again(city: Any) -> None:
     """Its statement stands in evidence."""
     number, salt = city.number(), os.urandom(32)
-    operator, key = city.city.operator, new_signing_key()
+    police, key = city.police, new_signing_key()
     subject = subject_digest(number, salt)
     members = {"what": "holder", "jwk": public_jwk(key), "subject": subject}
-    statement = operator.statement(Kind.ENROLMENT, members)
+    statement = police.statement(Kind.ENROLMENT, members)
     whole = {"statement": statement, "identity_number": number, "salt": b64url(salt)}
-    entry = operator.post("/v1/enrolments", whole).json()["receipt"]["entry"]
-    assert operator.post("/v1/enrolments", whole).json()["receipt"]["entry"] == entry
+    entry = police.post("/v1/enrolments", whole).json()["receipt"]["entry"]
+    assert police.post("/v1/enrolments", whole).json()["receipt"]["entry"] == entry
     for body in ({"statement": statement}, {**whole, "salt": b64url(bytes(32))}):
         refused = httpx.post(f"{city.url}/v1/enrolments", json=body, trust_env=False)
         assert refused.status_code == 400

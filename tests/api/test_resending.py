@@ -112,17 +112,6 @@ def test_what_was_said_since_refuses_a_lookup_that_is_sent_again(
         assert city.east.send_lookup(statement).fields == first.fields
 
 
-def test_a_department_enrols_devices_of_its_own_holders_only(city: Any) -> None:
-    from api.keyfiles import new_signing_key
-
-    stranger = city.number()
-    key = new_signing_key()
-    assert code_of(lambda: city.police.enrol_holder(key, stranger)) == "actor.role"
-    person = city.person()
-    key = new_signing_key()
-    assert city.police.enrol_holder(key, person.number)["subject"] == key.thumbprint()
-
-
 def test_another_department_learns_nothing_from_a_code_that_is_not_for_it(city: Any) -> None:
     """Neither from the answer, nor from what it reads later; the holder sees who tried."""
     person = city.person()

@@ -146,9 +146,13 @@ class Builder:
             chain,
             self.log,
             {
-                "enrolment": EnrolmentHandler(master, self.ring.forget, self.database.scrub),
-                "invitation": InvitationHandler(master, self.database.scrub),
-                "claim": ClaimHandler(master, self.database.scrub),
+                "enrolment": EnrolmentHandler(
+                    master, self.catalogue, self.ring.forget, self.database.scrub
+                ),
+                "invitation": InvitationHandler(master, self.catalogue, self.database.scrub),
+                "claim": ClaimHandler(
+                    master, self.catalogue, self.ring.forget, self.database.scrub
+                ),
                 "import": ImportHandler(master, self.ring.forget),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
@@ -204,7 +208,7 @@ class Builder:
     def enrol(self, signer: str, **members: Any) -> None:
         self.send("enrolment", self.statement(signer, Kind.ENROLMENT, **members))
 
-    def enrol_holder(self, who: str, number: str, by: str = "operator") -> None:
+    def enrol_holder(self, who: str, number: str, by: str = "issuer") -> None:
         salt = bytes(32)
         request = self.statement(
             by,
@@ -217,7 +221,7 @@ class Builder:
         self.send("enrolment", Request(request.statement, request.actor, extra))
 
     def invite(
-        self, index: int, number: str | None = None, by: str = "operator", **members: Any
+        self, index: int, number: str | None = None, by: str | None = None, **members: Any
     ) -> str:
         """An invitation's code, for the holder with this number or for an institution's key."""
         code, salt = code_of(bytes([*bytes(9), index])), bytes(32)
@@ -226,6 +230,7 @@ class Builder:
             about = {"what": "holder", "subject": subject_digest(number, salt)}
         times = {"iat": int(time.time()), "not_after": int(time.time()) + 3600}
         digest = code_digest(code)
+        by = by or ("operator" if number is None else "issuer")
         request = self.statement(by, Kind.INVITATION, **about, **times, code_sha256=digest)
         extra = {"identity_number": number, "salt": salt}
         self.send("invitation", Request(request.statement, request.actor, extra))

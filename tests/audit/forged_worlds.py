@@ -81,6 +81,7 @@ class Story:
         for who, institution, role in (
             ("operator", "operator", OPERATOR),
             ("issuer", ISSUER, ISSUER_ROLE),
+            ("licensing", LICENSING, ISSUER_ROLE),
             ("terminal", DEPARTMENT, TERMINAL_ROLE),
             ("auditor", "operator", AUDITOR),
         ):
@@ -91,7 +92,7 @@ class Story:
         key = {"what": "key", "jwk": jwk("terminal"), **post}
         self.enter("terminal", "enrolment", "operator", key, {"subject": kid("terminal"), **PLACE})
         device = {"what": "holder", "jwk": jwk("holder"), "subject": "S" * 42 + "A"}
-        self.enter("device", "enrolment", "operator", device, {"subject": kid("holder")})
+        self.enter("device", "enrolment", "issuer", device, {"subject": kid("holder")})
         certificate = {
             "iss": f"urn:certledger:department:{ISSUER}",
             "vct": "urn:certledger:type:11100000000013338W901",
@@ -203,6 +204,10 @@ class Story:
         usual = ("terminal", "device", "issue", "grant", "lookup", "dispute", "question", "answer")
         seqs = [self.seqs[name] for name in (*usual, *names)]
         return self.world.bundle({"kind": "dispute", "dispute_id": DISPUTE}, seqs, **options)
+
+
+#: A department that issued nothing of what is told.
+LICENSING = "440301"
 
 
 def told(**otherwise: Any) -> Story:
@@ -635,6 +640,18 @@ FORGED: Mapping[str, tuple[Callable[[], Bundle], str]] = {
     "device that was not enrolled": (
         lambda: lookup(signer={"grant": "stranger"}),
         "enrolment.missing",
+    ),
+    "device that the operator let in": (
+        lambda: lookup(signer={"device": "operator"}),
+        "key.role",
+    ),
+    "device of one department, by another's word": (
+        entered("device", department=DEPARTMENT),
+        "enrolment.scope",
+    ),
+    "device of one department, for another's certificate": (
+        lambda: lookup(signer={"device": "licensing"}, entry={"device": {"department": LICENSING}}),
+        "enrolment.scope",
     ),
     "terminal of another site": (
         entered("lookup", site="hotel-2"),

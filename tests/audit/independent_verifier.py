@@ -830,6 +830,8 @@ def says_same(entry, typ, said):
         if "invitation" in said:
             return kid == entry["actor"]
         if said["what"] == "holder":
+            return place(entry)[1:] == (None, None)
+        if said["what"] == "device":
             return place(entry) == (None, None, None)
         return said["what"] == "key" and posted(said) == place(entry)
     if kind == "invitation":
@@ -1046,10 +1048,12 @@ class Verifier:
                 roles, institution = [ISSUER, TERMINAL], entry.get("department", "")
             elif kind == "resolution" and entry.get("state") != "withdrawn":
                 roles = [AUDITOR]
-            elif kind == "invitation" or (
-                kind == "enrolment" and entry["actor"] != entry.get("subject")
-            ):
-                roles = [OPERATOR] if "department" in entry else [OPERATOR, ISSUER]
+            elif kind == "invitation":
+                roles = [OPERATOR] if "department" in entry else [ISSUER]
+            elif self.approves(entry):
+                continue
+            elif kind == "enrolment" and entry["actor"] != entry.get("subject"):
+                roles = [OPERATOR] if "terminal" in entry else [ISSUER]
             else:
                 continue
             whose, role, since, until, revoked = self.enrolled(entry["actor"])
@@ -1076,33 +1080,66 @@ class Verifier:
             kind == "resolution" and entry.get("state") == "withdrawn"
         )
 
+    def approves(self, entry):
+        said = self.said.get(entry["seq"], {})
+        return entry["kind"] == "enrolment" and said.get("what") == "device"
+
     def enrolments(self):
         for entry in self.entries:
-            holder = self.holders(entry)
-            if not holder and entry["kind"] != "lookup":
-                continue
-            made = self.one("enrolment", "subject", entry["actor"])
-            require(made is not None and made["seq"] < entry["seq"], "not enrolled before")
-            said = self.said[made["seq"]]
-            self.needed.add(made["seq"])
-            if self.typ[made["seq"]] == "certledger-claim+jwt":
-                invited = self.one("invitation", "subject", said["invitation"])
-                require(invited is not None and invited["seq"] < made["seq"], "not invited")
-                self.needed.add(invited["seq"])
-                revoked = self.enrolled(invited["actor"])[-1]
-                late = revoked and made["time"] // 1000 > revoked
-                require(not late, "invited by a key that was revoked by then")
-                said = self.said[invited["seq"]]
-                ends = said.get("not_after")
-                require(type(ends) is int and made["time"] < 1000 * ends, "invited no more")
-            else:
-                require(made["actor"] != made["subject"], "enrolled by itself")
-            if holder:
-                require(said.get("what") == "holder", "not a holder's device")
-            else:
+            if self.holders(entry):
+                scope = self.device(entry)
+                for grant in self.of("grant") if scope is not None else ():
+                    for item in self.said[grant["seq"]]["certificates"]:
+                        require(item["certificate_id"].split(".")[6] == scope, "beyond scope")
+            elif entry["kind"] == "lookup":
+                made = self.one("enrolment", "subject", entry["actor"])
+                require(made is not None and made["seq"] < entry["seq"], "not enrolled before")
+                said, _ = self.let_in(made)
                 post = tuple(said.get(x) for x in ("role", "institution", "terminal", "site"))
                 require(post == ("terminal", *place(entry)), "not that terminal")
                 require(place(made) == place(entry), "not that terminal")
+
+    def device(self, entry):
+        """The one department that a device spoke for when it signed, or None for all."""
+        found = [x for x in self.of("enrolment") if x.get("subject") == entry["actor"]]
+        found = [x for x in found if x["seq"] < entry["seq"]]
+        require(found, "not enrolled before")
+        for made in found:
+            said, _ = self.let_in(made)
+            require(said.get("what") in ("holder", "device"), "not a holder's device")
+            scope = made.get("department")
+            if self.approves(made):
+                require(self.device(made) is None, "approved by a device of one department")
+            if scope is not None:
+                named = sha256(b"certledger institution\0" + scope.encode())
+                require(self.vouches(made) == int.from_bytes(named, "big"), "not its word")
+        first, last = found[0], found[-1]
+        if len(found) > 1:
+            require(len(found) == 2 and "department" in first, "a word too many")
+            require("department" not in last, "a word too many")
+            require(self.vouches(first) != self.vouches(last), "no second word")
+        return last.get("department")
+
+    def vouches(self, made):
+        return None if self.approves(made) else self.enrolled(self.let_in(made)[1])[0]
+
+    def let_in(self, made):
+        """What a key was enrolled as, and whose word that was."""
+        said = self.said[made["seq"]]
+        self.needed.add(made["seq"])
+        if self.typ[made["seq"]] != "certledger-claim+jwt":
+            require(made["actor"] != made["subject"], "enrolled by itself")
+            return said, made["actor"]
+        invited = self.one("invitation", "subject", said["invitation"])
+        require(invited is not None and invited["seq"] < made["seq"], "not invited")
+        self.needed.add(invited["seq"])
+        revoked = self.enrolled(invited["actor"])[-1]
+        late = revoked and made["time"] // 1000 > revoked
+        require(not late, "invited by a key that was revoked by then")
+        said = self.said[invited["seq"]]
+        ends = said.get("not_after")
+        require(type(ends) is int and made["time"] < 1000 * ends, "invited no more")
+        return said, invited["actor"]
 
     def order(self):
         highest = 0

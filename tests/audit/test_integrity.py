@@ -29,8 +29,10 @@ from authz.policy import LookupRequest, Permit
 from ledger import store
 from ledger.chain import Anchor
 from ledger.database import Database
+from ledger.devices import Word
 from ledger.directory import NEVER, Enrolled
 from ledger.encoding import b64url, canonical_json, sha256
+from ledger.invitation_codes import code_digest
 from ledger.outbox import DirectoryEntry, StatusChange
 from ledger.statements import Kind
 from ledger.tiles import Tree
@@ -523,6 +525,9 @@ ROW_CHANGES = [
      "(sealed, wrapped_key) = (select sealed, wrapped_key from keys where kid = :other)",
      ":browser"),
     ("keys", "kid = :browser", "role = 'auditor'", ":browser"),
+    ("keys", "kid = :browser", "scope = (select issuer from certificates limit 1)", ":browser"),
+    ("keys", "kid = :browser", "completed_seq = seq", ":browser"),
+    ("keys", "kid = :holder", "scope = '114403990000009209'", ":holder"),
     ("keys", "kid = :browser", None, ":browser"),
     ("keys", "kid = :web-terminal", "site = 'hotel-2'", ":web-terminal"),
     ("keys", "kid = :web-terminal", "terminal = 'terminal'", ":web-terminal"),
@@ -531,10 +536,11 @@ ROW_CHANGES = [
     ("keys", "kid = :web-terminal", None, ":web-terminal"),
     *[("invitations", "invitation = :browser-invitation", change, ":browser-invitation")
       for change in (
-          "inviter = :issuer", "role = 'auditor'", "institution = 'operator'", "terminal = 't'",
+          "inviter = :operator", "role = 'auditor'", "institution = 'operator'", "terminal = 't'",
           "site = 'hotel-1'", "holder = (select holder from keys where kid = :other)",
-          "not_after = not_after + 1", "sealed = randomblob(100)", "sealed = null",
-          "wrapped_key = null", "kid = null", "kid = :holder", "seq = seq - 1", None,
+          "not_after = not_after + 1", "sealed = randomblob(100)",
+          "kid = null", "kid = :holder", "seq = seq - 1", None,
+          "claimed_seq = seq", "claimed_seq = null",
           ("(sealed, wrapped_key) = (select sealed, wrapped_key from invitations"
            " where invitation = :unclaimed)"),
       )],
@@ -915,10 +921,15 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         return Permit(grant.grant_id, id_, asked.fields, now_ms)
 
     find = ledger.invitations.find
+    sealed: dict[str, Any] = {}  # with an invitation, before it was used
 
     def always_open(connection: Any, invitation: str) -> Any:
         row = find(connection, invitation)._mapping
-        return SimpleNamespace(**{**row, "kid": None, "not_after": NEVER, "inviter": ""})
+        proof = {name: sealed[invitation][name] for name in ("sealed", "wrapped_key")}
+        return SimpleNamespace(**{**row, **proof, "kid": None, "not_after": NEVER})
+
+    def in_full(_connection: Any, _catalogue: Any, actor: Enrolled, person: Any) -> Word:
+        return Word(person.holder, actor.institution, None, person)
 
     lies: dict[str, int] = {}
     with (
@@ -927,13 +938,16 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
     ):
         builder.committer._time_after = lambda *_: time.time_ns() // 1_000_000 + clock["offset"]
         builder.start_city()
-        jwk = builder.key("operator-2")
-        builder.enrol("operator", what="key", role="operator", institution="operator", jwk=jwk)
+        for who, institution in (("issuer-2", story.ISSUER), ("licensing", story.HOTEL)):
+            members = {"role": "issuer", "institution": institution, "jwk": builder.key(who)}
+            builder.enrol("operator", what="key", **members)
         number = story.identity_number(0)
         builder.enrol_holder("holder", number)
         patch.setattr(ledger.enrolment, "require_may_enrol", lambda *_: None)
-        builder.enrol_holder("helper", story.identity_number(2), by="terminal")
-        lies["enrolled.by_terminal"] = builder.log.size - 1
+        patch.setattr(ledger.enrolment, "word_of_institution", in_full)
+        for who in ("terminal", "operator", "licensing"):
+            builder.enrol_holder(f"let in by {who}", story.identity_number(2), by=who)
+            lies[f"enrolled.by_{who}"] = builder.log.size - 1
         patch.undo()
         issued = builder.send("issue", builder.certificate(1, number)).certificate_id
         patch.setattr(authz.lookups, "decide", always)
@@ -968,15 +982,20 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         lie("grant_revoked", {"grant_id": expired})
         for who in ("claim.used", "claim.expired", "claim.withdrawn"):
             code = builder.invite(len(lies), number)
+            late = builder.invite(99, number, by="issuer-2") if who == "claim.withdrawn" else code
+            with builder.database.read() as connection:
+                name = code_digest(late)
+                sealed[name] = find(connection, name)._mapping
             if who == "claim.used":
                 builder.send("claim", builder.claim_request("first", code))
             claim = builder.claim_request(who, code)
             if who == "claim.withdrawn":
-                claim = builder.claim_request(who, builder.invite(99, number, by="operator-2"))
-                kid = builder.built.names["operator-2"]
+                claim = builder.claim_request(who, late)
+                kid = builder.built.names["issuer-2"]
                 builder.enrol("operator", what="key_revocation", kid=kid)
             clock["offset"] = 7_200_000 if who == "claim.expired" else 0
             patch.setattr(ledger.invitations, "find", always_open)
+            patch.setattr(store, "revoked_keys", lambda *_: set())
             builder.send("claim", claim)
             lies[who] = builder.log.size - 1
             clock["offset"] = 0
@@ -1027,13 +1046,21 @@ def _lie_about_disputes(
             lies[name] = builder.log.size - 1
 
 
-def test_a_device_that_a_counter_enrolled_is_named(
-    dishonest: tuple[IntegrityReport, dict[str, int]],
+@pytest.mark.parametrize(
+    ("by", "what"),
+    [
+        ("terminal", "terminal keys may not enrol this"),
+        ("operator", "operator keys may not enrol this"),
+        ("licensing", "the department had issued nothing to this holder"),
+    ],
+)
+def test_a_device_let_in_by_whose_word_does_not_count_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]], by: str, what: str
 ) -> None:
     report, lies = dishonest
-    named = found(report, f"entries {lies['enrolled.by_terminal']}")
+    named = found(report, f"entries {lies[f'enrolled.by_{by}']}")
     assert named.code == "entry.rule"
-    assert "terminal keys may not enrol this" in named.what
+    assert what in named.what
 
 
 @pytest.mark.parametrize("lie", ["dispute.not_yours", "dispute.party", "dispute.twice"])

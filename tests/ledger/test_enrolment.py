@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from ledger import store
 from ledger.batch import Batch, Rejected, Request
+from ledger.catalogue import load_catalogue
 from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import sha256
 from ledger.enrolment import EnrolmentHandler
@@ -64,7 +65,8 @@ def revocation(by: Enrolled, kid: str) -> Request:
 
 def test_a_key_that_the_same_batch_revoked_revokes_none(batch: Batch, keys: list[Enrolled]) -> None:
     first, second = keys
-    done, late = EnrolmentHandler(MasterKey(bytes(32)), lambda: None, lambda: None).process(
+    handler = EnrolmentHandler(MasterKey(bytes(32)), load_catalogue(), lambda: None, lambda: None)
+    done, late = handler.process(
         batch, [revocation(first, second.kid), revocation(second, first.kid)]
     )
     assert not isinstance(done, Rejected)

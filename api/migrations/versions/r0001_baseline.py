@@ -236,11 +236,13 @@ sa.Table(
     sa.Column("sealed", sa.LargeBinary(), nullable=True),
     sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
     sa.Column("kid", sa.String(), nullable=True),
+    sa.Column("claimed_seq", Int64, nullable=True),
     sa.Column("seq", Int64, nullable=False),
     sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("invitation"),
 )
-_index("invitations_kid", "invitations", ["kid"], unique=True)
+_index("invitations_kid", "invitations", ["kid"])
+_index("invitations_claimed", "invitations", ["claimed_seq"])
 sa.Table(
     "keys",
     schema,
@@ -254,6 +256,8 @@ sa.Table(
     sa.Column("not_before", Int64, nullable=False),
     sa.Column("not_after", Int64, nullable=False),
     sa.Column("revoked_ms", Int64, nullable=True),
+    sa.Column("scope", sa.String(), nullable=True),
+    sa.Column("completed_seq", Int64, nullable=True),
     sa.Column("sealed", sa.LargeBinary(), nullable=True),
     sa.Column("wrapped_key", sa.LargeBinary(), nullable=True),
     sa.Column("seq", Int64, nullable=False),

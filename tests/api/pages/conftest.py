@@ -166,7 +166,7 @@ def invite(city: Any) -> Callable[..., str]:
         operator = city.city.operator
         if isinstance(whom, str):
             return str(operator.invite_key(whom, *institution, **members)["code"])
-        return str(operator.invite_holder(whom.number)["code"])
+        return str(city.police.invite_holder(whom.number)["code"])
 
     return code
 

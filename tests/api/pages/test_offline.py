@@ -96,7 +96,7 @@ def test_while_the_service_hangs_the_wallet_opens_all_the_same(
     town = found_town()
     person = town.person()
     desk = Desk(town.url, browser)
-    page = desk.open("/wallet", code=town.city.operator.invite_holder(person.number)["code"])
+    page = desk.open("/wallet", code=town.police.invite_holder(person.number)["code"])
     ready(page)
     os.kill(town.service.pid, signal.SIGSTOP)
     try:

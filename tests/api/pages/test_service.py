@@ -165,7 +165,7 @@ def test_a_service_that_hangs_shows_within_five_seconds_on_every_page_and_is_bac
         operator = town.city.operator
         if isinstance(whom, str):
             return str(operator.invite_key(whom, *more, **members)["code"])
-        return str(operator.invite_holder(whom.number)["code"])
+        return str(town.police.invite_holder(whom.number)["code"])
 
     pages: list[Page] = [
         desk.open(path, code=sign(code, town) if sign else None) for path, sign in PAGES.items()

@@ -116,6 +116,7 @@ const WORDS = {
   "enrolment.none": () => t("no holder's device and no terminal signed any of this"),
   "enrolment.missing": () => t("there is no earlier enrolment of a device or terminal that signed"),
   "enrolment.other_role": () => t("a device or terminal was enrolled as something else"),
+  "enrolment.scope": () => t("a device that was let in on one department's word signed for another department's certificate, or was let in by whose word does not count"),
   "enrolment.invitation": () => t("a key's claim is not of the invitation that is shown, or was late, or came after its inviter's key had been revoked"),
   "order.kept": () => t("what must come first came first, and times do not run backwards"),
   "order.broken": () => t("something came before what it needs"),

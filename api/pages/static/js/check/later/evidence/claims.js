@@ -144,7 +144,9 @@ const presented = ({ presented: shown }) => Object.entries(shown)[0];
 const postOf = (entry) => [entry.department, entry.terminal, entry.site];
 
 function isPost(entry, payload) {
-  if (payload.what === "holder") return same(postOf(entry), [null, null, null]);
+  // On the word of the one department that the entry may name.
+  if (payload.what === "holder") return same(postOf(entry).slice(1), [null, null]);
+  if (payload.what === "device") return same(postOf(entry), [null, null, null]);
   return same(postOf(entry), [payload.institution, given(payload, "terminal"), given(payload, "site")]);
 }
 
@@ -167,7 +169,7 @@ function enrolledAs(enrolment, payload, invited) {
 
 /** The enrolment made its key a holder's device. */
 export function madeHolder(enrolment, payload, invited) {
-  if (enrolledAs(enrolment, payload, invited).what !== "holder") {
+  if (!["holder", "device"].includes(enrolledAs(enrolment, payload, invited).what)) {
     throw new Failed("enrolment.other_role", enrolment.seq);
   }
 }

@@ -316,7 +316,8 @@ class Protocol {
   // --- 9 to 11: who and when ---------------------------------------------------------------------------
 
   async keys() {
-    const signed = this.lines.map(({ entry }) => [entry, institutional(entry)]).filter(([, wanted]) => wanted);
+    const signed = this.lines.filter(({ entry }) => !this.isApproval(entry))
+      .map(({ entry }) => [entry, institutional(entry)]).filter(([, wanted]) => wanted);
     const now = this.now();
     for (const [entry, { roles, institution }] of signed) {
       const key = this.directory(now, entry.actor);
@@ -332,21 +333,77 @@ class Protocol {
     return signed.length ? ["key.trusted", { block: toSafe(now.number) }] : ["key.none", {}];
   }
 
-  enrolments() {
+  /** Whether it is the word of a holder's device on another one. */
+  isApproval(entry) {
+    return this.statements.get(entry.seq)?.payload.what === "device";
+  }
+
+  async enrolments() {
     const acting = this.lines.map(({ entry }) => entry).filter((entry) => isHolders(entry) || entry.kind === "lookup");
     for (const entry of acting) {
+      if (isHolders(entry)) {
+        this.requireScope(entry, await this.device(entry));
+        continue;
+      }
       const made = this.one("enrolment", "subject", entry.actor);
       if (!made || made.entry.seq >= entry.seq) throw new Failed("enrolment.missing", entry.seq);
-      const [enrolment, said] = [made.entry, this.said(made)];
-      this.linesUsed.add(enrolment.seq);
-      let invited = null;
-      if (claims.isClaim(this.statements.get(enrolment.seq))) invited = this.invitation(entry, enrolment, said);
-      // Nobody enrols themselves without having been invited.
-      else if (enrolment.actor === enrolment.subject) throw new Failed("enrolment.other_role", enrolment.seq);
-      if (isHolders(entry)) claims.madeHolder(enrolment, said, invited);
-      else claims.madeTerminal(enrolment, said, invited, entry);
+      const { said, invited } = this.letIn(made, entry);
+      claims.madeTerminal(made.entry, said, invited, entry);
     }
     return [acting.length ? "enrolment.proven" : "enrolment.none", {}];
+  }
+
+  /** What an enrolment says, and the invitation that it claims. */
+  letIn(made, used) {
+    const [enrolment, said] = [made.entry, this.said(made)];
+    this.linesUsed.add(enrolment.seq);
+    let invited = null;
+    if (claims.isClaim(this.statements.get(enrolment.seq))) invited = this.invitation(used, enrolment, said);
+    // Nobody enrols themselves without having been invited.
+    else if (enrolment.actor === enrolment.subject) throw new Failed("enrolment.other_role", enrolment.seq);
+    return { said, invited };
+  }
+
+  /** The department whose certificates alone the device spoke for when it signed; null for all. */
+  async device(used) {
+    const enrolments = this.lines.filter(({ entry }) =>
+      entry.kind === "enrolment" && entry.subject === used.actor && entry.seq < used.seq);
+    if (!enrolments.length) throw new Failed("enrolment.missing", used.seq);
+    for (const line of enrolments) {
+      const { said, invited } = this.letIn(line, used);
+      claims.madeHolder(line.entry, said, invited);
+      const scope = line.entry.department;
+      if (this.isApproval(line.entry) && await this.device(line.entry) !== null) {
+        throw new Failed("enrolment.scope", line.entry.seq);
+      }
+      if (scope !== null && this.departmentOf(line) !== await institutionId(scope)) {
+        throw new Failed("enrolment.scope", line.entry.seq);
+      }
+    }
+    const [first, last] = [enrolments[0], enrolments.at(-1)];
+    // A second word is another department's, or an own device's, and the last one.
+    if (first !== last && (enrolments.length > 2 || first.entry.department === null
+      || last.entry.department !== null || this.departmentOf(first) === this.departmentOf(last))) {
+      throw new Failed("enrolment.scope", last.entry.seq);
+    }
+    return last.entry.department;
+  }
+
+  /** The institution, as the directory names it, on whose word a device was let in; null for an own device's. */
+  departmentOf(line) {
+    if (this.isApproval(line.entry)) return null;
+    const { invitation } = this.said(line);
+    const inviting = invitation && this.one("invitation", "subject", invitation);
+    return this.directory(this.now(), (inviting || line).entry.actor).institution;
+  }
+
+  requireScope(used, scope) {
+    if (scope === null) return;
+    for (const line of this.lines.filter(({ entry }) => entry.kind === "grant")) {
+      // 1.2.156.3005.2.<type>.<issuer>.…
+      const beyond = [...readGrant(this.said(line)).fields.keys()].some((id) => id.split(".")[6] !== scope);
+      if (beyond) throw new Failed("enrolment.scope", used.seq);
+    }
   }
 
   invitation(entry, claim, said) {
@@ -646,10 +703,10 @@ function institutional(entry) {
   if (kind === "answer") return isHolders(entry) ? null : of(department ?? "", "issuer", "terminal");
   if (kind === "question") return of(null, "auditor");
   if (kind === "resolution") return isHolders(entry) ? null : of(null, "auditor");
-  if (kind === "invitation" || (kind === "enrolment" && entry.actor !== entry.subject)) {
-    // Departments enrol and invite holders, of whom the entry names no department; operators anybody.
-    return department === null ? of(null, "operator", "issuer") : of(null, "operator");
-  }
+  // Departments let in holders' devices, operators all other keys. A terminal's enrolment names its post, a
+  // device's at most the department that vouches for it.
+  if (kind === "invitation") return of(null, department === null ? "issuer" : "operator");
+  if (kind === "enrolment" && entry.actor !== entry.subject) return of(null, entry.terminal === null ? "issuer" : "operator");
   return null;
 }
 
