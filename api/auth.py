@@ -21,6 +21,8 @@ from ledger import store
 from ledger.committer import Busy
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role, not_valid
+from ledger.kinds import MAX_TOKEN_SECONDS, Access
+from ledger.payloads import PayloadError
 from ledger.statements import (
     Kind,
     Statement,
@@ -36,8 +38,6 @@ FRESH_SECONDS = 60
 #: How long a recorded statement may be sent again for its answer. Not for ever: whoever finds the
 #: statement later, in a file of evidence say, must not get what its sender got.
 RESEND_SECONDS = 900
-#: The longest life of a read token, seconds.
-TOKEN_SECONDS = 300
 
 
 class Authenticator:
@@ -117,8 +117,7 @@ class Authenticator:
     async def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
         """The enrolled key behind ``Authorization: Bearer <access token>``.
 
-        The token's payload is ``{ledger, iat, exp, jti}``, at most 300 s apart. Raises
-        StatementError.
+        The token's payload is `ledger.kinds.Access`. Raises StatementError.
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -131,11 +130,14 @@ class Authenticator:
             raise StatementError("key.unknown", "the key is not enrolled")
         enrolled, key = found
         statement = verify(token.strip(), key, self._ledger)
-        now, expires = time.time(), statement.payload.get("exp")
-        if type(expires) is not int or not 0 < expires - statement.issued_at <= TOKEN_SECONDS:
+        try:
+            expires, now = Access.parse(statement.payload).exp, time.time()
+        except PayloadError as error:
             raise StatementError(
-                "token.malformed", f"exp must be within {TOKEN_SECONDS} s after iat"
-            )
+                "token.malformed",
+                "an access token has ledger, iat, exp and jti, and exp is within "
+                f"{MAX_TOKEN_SECONDS} s after iat: {error.field}",
+            ) from None
         if not statement.issued_at - FRESH_SECONDS <= now < expires:
             raise StatementError("token.expired", "the access token is not valid now")
         if not enrolled.valid_at(int(now * 1000)):

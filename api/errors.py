@@ -150,7 +150,6 @@ RULES = {
     "window": "{at} ends before it begins or is over already; choose a later end",
     "too_long": "{at} is longer than 366 days; choose an earlier end",
     "invitation.too_long": "{at} is more than 7 days after iat; choose an earlier end",
-    "invitation.what": "{at} must be holder or key",
     "claim.code": "{at} is not the code of this invitation; type it as it was handed out",
     "uses": "{at} must be a number from 1 to 10000",
     "ttl": "{at} must be 30 to 600 seconds",

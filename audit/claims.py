@@ -12,14 +12,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from audit import forms
 from audit.bundle import Line, thumbprint
-from authz.disputes import Dispute, Resolution
-from authz.grants import Grant, GrantMode
-from authz.questions import Answer, Asked, Question
 from ledger.certificates import ISSUER_PREFIX, Disclosure, open_disclosure
 from ledger.encoding import b64url, sha256
 from ledger.entries import Decision, Entry, EventKind
+from ledger.kinds import (
+    DECLARATIONS,
+    Answer,
+    Asked,
+    Dispute,
+    Grant,
+    GrantMode,
+    Question,
+    Resolution,
+)
 from ledger.lifecycle import Action, IllegalTransition, State, after
 from ledger.statements import Kind, Statement, StatementError
 
@@ -62,25 +68,12 @@ def agrees(entry: Entry, statement: Statement) -> None:
     if abs(entry.time_ms - 1000 * statement.issued_at) > 1000 * MAX_AGE:
         raise Fault("entry.time_of_signing", seq)
     try:
-        if (read := _FORMS.get(statement.kind)) is not None:
-            read(statement.payload)
+        DECLARATIONS[statement.kind].parse(statement.payload)
         same = _AGREE[entry.kind](entry, statement.payload)
     except (KeyError, TypeError, ValueError, AttributeError, StatementError):
         raise Fault("statement.form", seq) from None
     if not same:
         raise Fault("entry.says_otherwise", seq)
-
-
-#: Of the kinds that have no reader of their own (`_AGREE`).
-_FORMS: Mapping[Kind, forms.Reader] = {
-    Kind.CERTIFICATE: forms.certificate,
-    Kind.STATUS: forms.status,
-    Kind.REVOCATION: forms.revocation,
-    Kind.LOOKUP: forms.lookup,
-    Kind.ENROLMENT: forms.enrolment,
-    Kind.CLAIM: forms.claim,
-    Kind.INVITATION: forms.invitation,
-}
 
 
 def _issue(entry: Entry, payload: Mapping[str, Any]) -> bool:
@@ -110,10 +103,10 @@ _STATE_AFTER = {
 
 
 def _grant(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    grant = Grant.parse(dict(payload))
+    grant = Grant.parse(payload)
     (first, *others) = grant.certificates
     certificate = None if others else first.certificate_id
-    said = (grant.grant_id, grant.department, grant.service_item, certificate)
+    said = (grant.grant_id, grant.grantee.department, grant.purpose.service_item, certificate)
     return said == (entry.grant, entry.department, entry.service_item, entry.certificate)
 
 
@@ -160,24 +153,24 @@ def _post_of(entry: Entry) -> tuple[str | None, str | None, str | None]:
 
 
 def _dispute(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    dispute = Dispute.parse(dict(payload))
+    dispute = Dispute.parse(payload)
     said = (dispute.dispute_id, dispute.cause, "open")
     return said == (entry.subject, entry.reason, entry.state)
 
 
 def _resolution(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    resolution = Resolution.parse(dict(payload))
+    resolution = Resolution.parse(payload)
     return (resolution.dispute_id, resolution.outcome) == (entry.subject, entry.state)
 
 
 def _question(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    question = Question.parse(dict(payload))
+    question = Question.parse(payload)
     said = (question.dispute_id, question.to, "open")
     return said == (entry.subject, entry.reason, entry.state)
 
 
 def _answer(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    answer = Answer.parse(dict(payload))
+    answer = Answer.parse(payload)
     return (answer.dispute_id, "open") == (entry.subject, entry.state)
 
 
@@ -234,11 +227,11 @@ def covers(grant: Grant, lookup: Entry, payload: Mapping[str, Any]) -> None:
     can decide."""
     seq = lookup.seq
     for code, holds in (
-        ("wrong_department", lookup.department == grant.department),
+        ("wrong_department", lookup.department == grant.grantee.department),
         ("wrong_site", lookup.site in grant.site_set),
-        ("wrong_service_item", lookup.service_item == grant.service_item),
-        ("wrong_terminal", grant.terminal in (None, lookup.terminal)),
-        ("wrong_staff", grant.staff in (None, lookup.staff)),
+        ("wrong_service_item", lookup.service_item == grant.purpose.service_item),
+        ("wrong_terminal", grant.grantee.terminal in (None, lookup.terminal)),
+        ("wrong_staff", grant.grantee.staff in (None, lookup.staff)),
         ("grant_not_yet_valid", lookup.time_ms >= grant.not_before_ms),
         ("grant_expired", lookup.time_ms < grant.not_after_ms),
         ("certificate_not_in_grant", _means(grant, payload) == (lookup.certificate or "")),
@@ -253,11 +246,11 @@ def refused_rightly(grant: Grant, lookup: Entry, payload: Mapping[str, Any]) -> 
     """Whether the reason of a refusal follows from the statements; False when they cannot tell.
     Raises Fault when they say otherwise."""
     holds = {
-        "wrong_department": lookup.department != grant.department,
+        "wrong_department": lookup.department != grant.grantee.department,
         "wrong_site": lookup.site not in grant.site_set,
-        "wrong_service_item": lookup.service_item != grant.service_item,
-        "wrong_terminal": grant.terminal not in (None, lookup.terminal),
-        "wrong_staff": grant.staff not in (None, lookup.staff),
+        "wrong_service_item": lookup.service_item != grant.purpose.service_item,
+        "wrong_terminal": grant.grantee.terminal not in (None, lookup.terminal),
+        "wrong_staff": grant.grantee.staff not in (None, lookup.staff),
         "grant_not_yet_valid": lookup.time_ms < grant.not_before_ms,
         "grant_expired": lookup.time_ms >= grant.not_after_ms,
         "field_not_granted": not _granted(grant, lookup, payload),

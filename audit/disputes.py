@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, false, func, select
 
 from audit.visibility import Reach, Sight
-from authz.disputes import Cause, Dispute, DisputeState, Outcome, Resolution
-from authz.questions import Answer, Asked, Question
+from authz.disputes import DisputeState
 from authz.scopes import grants_within
 from authz.store import dispute_questions, disputes, grants
 from ledger.entries import Entry, EventKind
+from ledger.kinds import Answer, Asked, Cause, Dispute, Outcome, Question, Resolution
 from ledger.statements import payload_of
 from ledger.store import entries, entry_from_row, in_chunks, tokens_at
 

@@ -37,8 +37,6 @@ from audit.history import one
 from audit.state_proofs import Nodes, ProofFault, account_at, read_header
 from audit.verification import pruned
 from audit.visibility import Reach, Sight
-from authz.grants import GrantMode
-from authz.questions import Asked
 from authz.scopes import speaks_for_grant
 from authz.store import dispute_questions, disputes, grants
 from ledger import layout, store
@@ -48,6 +46,7 @@ from ledger.committer import AnchorPending
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, Entry, EventKind
+from ledger.kinds import Asked, GrantMode
 from ledger.log import Log
 from ledger.notes import NoteKey
 from ledger.receipts import Published

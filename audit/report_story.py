@@ -18,10 +18,9 @@ from audit.bundle import Bundle, Line
 from audit.report_content import Event, Names, Row, Section, Timeline
 from audit.report_words import Phrases, local_time, plain, utc_time
 from audit.verification import Report
-from authz.grants import Grant
-from authz.questions import Asked
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, Entry, EventKind
+from ledger.kinds import Asked, Grant
 
 #: Characters of a key's thumbprint in the timeline; the whole is among the proofs.
 SHORT_KEY = 10
@@ -214,16 +213,16 @@ class Story:
                 for item in grant.certificates
             ),
         )
-        yield "department", self._named(grant.department, self._names.institutions)
-        yield "terminal", grant.terminal or ""
-        yield "staff", grant.staff or ""
-        yield "item", self._named(grant.service_item, self._names.items)
-        yield "purpose", grant.text or ""
-        yield "sites", tuple(self._named(site, self._names.sites) for site in grant.sites)
+        yield "department", self._named(grant.grantee.department, self._names.institutions)
+        yield "terminal", grant.grantee.terminal or ""
+        yield "staff", grant.grantee.staff or ""
+        yield "item", self._named(grant.purpose.service_item, self._names.items)
+        yield "purpose", grant.purpose.text or ""
+        yield "sites", tuple(self._named(site, self._names.sites) for site in grant.where.sites)
         first, last = local_time(grant.not_before_ms), local_time(grant.not_after_ms)
         span = self._say.say("span", first=first, last=last)
         yield "window", self._say.say("local", time=span)
-        yield "uses", str(grant.max_uses)
+        yield "uses", str(grant.limits.max_uses)
 
     def _dispute(self, about: Entry) -> Iterator[tuple[str, str | tuple[str, ...]]]:
         disputed = self._disputed()

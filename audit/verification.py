@@ -50,12 +50,11 @@ from audit.bundle import (
 from audit.claims import Fault
 from audit.state_proofs import Header, Nodes, ProofFault, account_at, read_header, storage_at
 from audit.words import LIMITS, WORDS
-from authz.grants import Grant
-from authz.questions import Asked
 from ledger import layout
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, Entry, EventKind
 from ledger.identifiers import issuer_in
+from ledger.kinds import Asked, Grant
 from ledger.lifecycle import CHAIN_STATE, State
 from ledger.merkle import ProofError, root_from_inclusion
 from ledger.node import seal
@@ -551,7 +550,7 @@ class _Protocol:
             raise _Gap("grant.not_shown" if entry.grant else "grant.none_named", **reason)
         if granted is None:
             raise Fault("grant.missing", entry.seq)
-        grant = Grant.parse(dict(self._said(granted)))
+        grant = Grant.parse(self._said(granted))
         if entry.decision is Decision.REFUSED:
             if not claims.refused_rightly(grant, entry, said):
                 raise _Gap("grant.refused", **reason)

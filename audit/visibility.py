@@ -22,10 +22,10 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, and_, false, or_, true
 
-from authz.questions import Asked
 from ledger.directory import Enrolled, Role
 from ledger.entries import Entry, EventKind
 from ledger.identifiers import ROOT, issuer_in
+from ledger.kinds import Asked
 from ledger.store import entries
 
 

@@ -15,8 +15,7 @@ Not its job: signatures, storage, whose key it is, the clock, what an auditor as
 (`authz.questions`). The words that people write stay in the statements: nothing here puts them
 into an entry.
 
-`Dispute.parse` and `Resolution.parse` raise `DisputeError` and `ResolutionError`: `.malformed`,
-`.version`, `.member_unknown`, `.member_missing`, `.text`. The rules raise `StatementError`:
+What is signed is `ledger.kinds.Dispute` and `Resolution`. The rules raise `StatementError`:
 `dispute.not_yours`, `dispute.not_disputable`, `dispute.resolved`, `dispute.unknown`, `actor.role`.
 """
 
@@ -25,43 +24,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from authz.grants import ID_PATTERN, JTI_PATTERN
 from ledger.entries import Draft, EventKind
-from ledger.payloads import Members, PayloadError, check_pattern, check_text
-from ledger.statements import VERSION, StatementError
-
-#: Longer than other texts: people tell what happened.
-MAX_DISPUTE_TEXT: Final = 500
-MAX_SEQ: Final = 2**53 - 1
-
-
-class DisputeError(PayloadError):
-    """The holder's dispute is broken; nothing of it may be stored."""
-
-    kind: ClassVar[str] = "dispute"
-
-
-class ResolutionError(PayloadError):
-    """The resolution is broken; nothing of it may be stored."""
-
-    kind: ClassVar[str] = "resolution"
-
-
-class Cause(StrEnum):
-    """What the holder says was wrong; fixed for ever."""
-
-    NOT_ME = "not_me"  # neither granted nor shown by the holder
-    WRONG_FIELDS = "wrong_fields"
-    WRONG_PURPOSE = "wrong_purpose"
-    OTHER = "other"
-
-
-class Outcome(StrEnum):
-    UPHELD = "upheld"
-    REJECTED = "rejected"
-    WITHDRAWN = "withdrawn"
+from ledger.kinds import Dispute, Outcome
+from ledger.statements import StatementError
 
 
 class DisputeState(StrEnum):
@@ -73,110 +40,6 @@ class DisputeState(StrEnum):
 
 #: The states in which a dispute keeps its grant frozen.
 HOLDING: Final = frozenset({DisputeState.OPEN, DisputeState.UPHELD})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispute:
-    """What the holder signed. `seq` is the entry that they dispute."""
-
-    dispute_id: str
-    seq: int
-    cause: Cause
-    text: str | None = None
-    issued_at_ms: int
-    jti: str
-
-    def __post_init__(self) -> None:
-        error = DisputeError
-        check_pattern(self.dispute_id, "dispute_id", ID_PATTERN, error)
-        if not 0 <= self.seq <= MAX_SEQ:
-            raise error.of("malformed", "seq")
-        if self.text is not None:
-            check_text(self.text, "text", MAX_DISPUTE_TEXT, error)
-        if self.issued_at_ms % 1000:
-            raise error.of("malformed", "iat")
-        check_pattern(self.jti, "jti", JTI_PATTERN, error)
-
-    @classmethod
-    def parse(cls, payload: object) -> Dispute:
-        """Read a verified statement's payload. Raises `DisputeError` and nothing else."""
-        required = ("v", "ledger", "dispute_id", "seq", "cause", "iat", "jti")
-        top = Members(payload, DisputeError, required=required, optional=("text",))
-        top.version()
-        return cls(
-            dispute_id=top.text("dispute_id"),
-            seq=top.integer("seq"),
-            cause=top.one_of("cause", Cause),
-            text=top.optional_text("text"),
-            issued_at_ms=top.seconds_as_ms("iat"),
-            jti=top.text("jti"),
-        )
-
-    def to_payload(self, ledger: str) -> dict[str, Any]:
-        """The payload to sign there; `Dispute.parse(dispute.to_payload(ledger)) == dispute`."""
-        payload: dict[str, Any] = {
-            "v": VERSION,
-            "ledger": ledger,
-            "dispute_id": self.dispute_id,
-            "seq": self.seq,
-            "cause": self.cause.value,
-            "iat": self.issued_at_ms // 1000,
-            "jti": self.jti,
-        }
-        if self.text is not None:
-            payload["text"] = self.text
-        return payload
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
-    """What settles a dispute: an auditor's word with its grounds, or the holder's withdrawal."""
-
-    dispute_id: str
-    outcome: Outcome
-    text: str | None = None
-    issued_at_ms: int
-    jti: str
-
-    def __post_init__(self) -> None:
-        error = ResolutionError
-        check_pattern(self.dispute_id, "dispute_id", ID_PATTERN, error)
-        if self.text is not None:
-            check_text(self.text, "text", MAX_DISPUTE_TEXT, error)
-        elif self.outcome is not Outcome.WITHDRAWN:
-            # Who decides over somebody else says why.
-            raise error.of("member_missing", "text")
-        if self.issued_at_ms % 1000:
-            raise error.of("malformed", "iat")
-        check_pattern(self.jti, "jti", JTI_PATTERN, error)
-
-    @classmethod
-    def parse(cls, payload: object) -> Resolution:
-        """Read a verified statement's payload. Raises `ResolutionError` and nothing else."""
-        required = ("v", "ledger", "dispute_id", "outcome", "iat", "jti")
-        top = Members(payload, ResolutionError, required=required, optional=("text",))
-        top.version()
-        return cls(
-            dispute_id=top.text("dispute_id"),
-            outcome=top.one_of("outcome", Outcome),
-            text=top.optional_text("text"),
-            issued_at_ms=top.seconds_as_ms("iat"),
-            jti=top.text("jti"),
-        )
-
-    def to_payload(self, ledger: str) -> dict[str, Any]:
-        """The payload to sign there; `Resolution.parse(it.to_payload(ledger)) == it`."""
-        payload: dict[str, Any] = {
-            "v": VERSION,
-            "ledger": ledger,
-            "dispute_id": self.dispute_id,
-            "outcome": self.outcome.value,
-            "iat": self.issued_at_ms // 1000,
-            "jti": self.jti,
-        }
-        if self.text is not None:
-            payload["text"] = self.text
-        return payload
 
 
 class Party(StrEnum):

@@ -19,31 +19,21 @@ from authz import store
 from authz.disputes import (
     HOLDING,
     Case,
-    Dispute,
     DisputeState,
     Party,
-    Resolution,
     department_concerned,
     opened_entry,
     require_disputable,
     resolved_entry,
 )
 from authz.granting import require_holder
-from authz.questions import (
-    Answer,
-    Asked,
-    Asking,
-    Question,
-    answer_entry,
-    question_entry,
-    require_answer,
-    require_question,
-)
+from authz.questions import Asking, answer_entry, question_entry, require_answer, require_question
 from authz.scopes import speaks_for_grant
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.directory import Enrolled, Role
 from ledger.entries import Entry
+from ledger.kinds import Answer, Asked, Dispute, Question, Resolution
 from ledger.row_macs import change, checked, put
 from ledger.statements import Statement, StatementError
 
@@ -69,7 +59,7 @@ class DisputeHandler:
     @staticmethod
     def _open(batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request)
-        dispute = Dispute.parse(dict(request.statement.payload))
+        dispute = Dispute.parse(request.statement.payload)
         found = ledger_store.entry_at(batch.connection, dispute.seq)
         disputed = None if found is None else found[0]
         grant_id = require_disputable(disputed, holder)
@@ -113,7 +103,7 @@ class ResolutionHandler:
     def _resolve(batch: Batch, request: Request) -> Recorded:
         connection, actor, table = batch.connection, request.actor, store.disputes
         party = party_of(actor.role)
-        resolution = Resolution.parse(dict(request.statement.payload))
+        resolution = Resolution.parse(request.statement.payload)
         row = _row_of(connection, resolution.dispute_id, actor)
         case = case_of(row).resolve(resolution.outcome, party, actor.holder)
         opened = entry_of(batch, row.seq)
@@ -138,7 +128,7 @@ class QuestionHandler:
     def _ask(batch: Batch, request: Request) -> Recorded:
         connection, table = batch.connection, store.dispute_questions
         require_auditor(request.actor)
-        question = Question.parse(dict(request.statement.payload))
+        question = Question.parse(request.statement.payload)
         row = _row_of(connection, question.dispute_id, request.actor)
         asked = select(func.count()).where(table.c.dispute_id == row.dispute_id)
         require_question(case_of(row), question.to, connection.execute(asked).scalar_one())
@@ -164,7 +154,7 @@ class AnswerHandler:
     def _answer(batch: Batch, request: Request) -> Recorded:
         connection, table = batch.connection, store.dispute_questions
         by, name = answerer_of(request.actor)
-        answer = Answer.parse(dict(request.statement.payload))
+        answer = Answer.parse(request.statement.payload)
         row = _row_of(connection, answer.dispute_id, request.actor)
         of_question = table.c.seq == answer.seq
         found = connection.execute(select(table).where(of_question)).one_or_none()

@@ -16,8 +16,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from authz import store
 from authz.codes import matching_number
-from authz.grants import Grant, GrantError, GrantMode
-from authz.requests import AccessRequest, IllegalMove, OpenRequest, RequestState, covers
+from authz.requests import IllegalMove, OpenRequest, RequestState, allowed_by, covers
 from authz.scopes import speaks_for_grant
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
@@ -26,7 +25,8 @@ from ledger.catalogue import Catalogue
 from ledger.directory import Enrolled, Role
 from ledger.encoding import sha256
 from ledger.entries import Draft, Entry, EventKind
-from ledger.payloads import Members, PayloadError
+from ledger.kinds import AccessRequest, Grant, GrantMode, RequestRefusal, Revocation
+from ledger.payloads import PayloadError
 from ledger.row_macs import RowForged, change, checked, put, sound
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError, payload_of
@@ -95,23 +95,6 @@ def require_holder(request: Request) -> str:
     return actor.holder
 
 
-class RevocationError(PayloadError):
-    kind = "revocation"
-
-
-class RefusalError(PayloadError):
-    kind = "refusal"
-
-
-def _named(request: Request, member: str, error: type[PayloadError]) -> str:
-    """The one member of a statement ``{v, <member>, iat, jti}``."""
-    top = Members(
-        dict(request.statement.payload), error, required=("v", "ledger", member, "iat", "jti")
-    )
-    top.version()
-    return top.text(member)
-
-
 class GrantHandler:
     def __init__(self, master: MasterKey, catalogue: Catalogue, items: ServiceItems) -> None:
         self._master, self._catalogue, self._items = master, catalogue, items
@@ -124,7 +107,7 @@ class GrantHandler:
 
     def _grant(self, batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request)
-        grant = Grant.parse(dict(request.statement.payload))
+        grant = Grant.parse(request.statement.payload)
         self._check_names(batch.connection, grant)
         types = self._check_certificates(batch.connection, grant, request.actor)
         table = store.grants
@@ -133,7 +116,7 @@ class GrantHandler:
         ).first():
             raise StatementError("grant.exists", "this grant_id is taken")
         if grant.not_after_ms <= batch.now_ms:
-            raise GrantError.of("window", "when.not_after")
+            raise Grant.broken("window", "when.not_after")
         if grant.mode is GrantMode.REQUEST:
             self._approve(batch, grant, types)
         first = grant.certificates[0].certificate_id if len(grant.certificates) == 1 else None
@@ -144,8 +127,8 @@ class GrantHandler:
                 certificate=first,
                 grant=grant.grant_id,
                 holder=holder,
-                department=grant.department,
-                service_item=grant.service_item,
+                department=grant.grantee.department,
+                service_item=grant.purpose.service_item,
             ),
             {"grant_id": grant.grant_id},
         )
@@ -158,7 +141,7 @@ class GrantHandler:
                 "holder": holder,
                 "digest": request.statement.digest,
                 "handle": code_handle(self._master, "grant", grant.grant_id),
-                "uses_left": grant.max_uses,
+                "uses_left": grant.limits.max_uses,
                 "frozen": False,
             },
         )
@@ -172,24 +155,25 @@ class GrantHandler:
         return done
 
     def _check_names(self, connection: Connection, grant: Grant) -> None:
-        if grant.service_item not in self._items:
-            raise GrantError.of("unknown_service_item", "purpose.service_item")
-        sites = ledger_store.rows_by(connection, ledger_store.sites, "site", grant.sites)
-        if len(sites) != len(grant.sites):
-            raise GrantError.of("unknown_site", "where.sites")
-        kinds = ledger_store.kinds_of(connection, [grant.department])
-        if grant.department not in kinds:
-            raise GrantError.of("unknown_department", "grantee.department")
-        if not self._items[grant.service_item].may_be_handled_by(kinds[grant.department]):
-            raise GrantError.of("department_kind", "grantee.department")
+        if grant.purpose.service_item not in self._items:
+            raise Grant.broken("unknown_service_item", "purpose.service_item")
+        sites = ledger_store.rows_by(connection, ledger_store.sites, "site", grant.where.sites)
+        if len(sites) != len(grant.where.sites):
+            raise Grant.broken("unknown_site", "where.sites")
+        department = grant.grantee.department
+        kinds = ledger_store.kinds_of(connection, [department])
+        if department not in kinds:
+            raise Grant.broken("unknown_department", "grantee.department")
+        if not self._items[grant.purpose.service_item].may_be_handled_by(kinds[department]):
+            raise Grant.broken("department_kind", "grantee.department")
         keys = ledger_store.keys
         if (
-            grant.terminal is not None
+            grant.grantee.terminal is not None
             and not connection.execute(
-                select(keys.c.kid).where(keys.c.terminal == grant.terminal)
+                select(keys.c.kid).where(keys.c.terminal == grant.grantee.terminal)
             ).first()
         ):
-            raise GrantError.of("unknown_terminal", "grantee.terminal")
+            raise Grant.broken("unknown_terminal", "grantee.terminal")
 
     def _check_certificates(
         self, connection: Connection, grant: Grant, actor: Enrolled
@@ -202,9 +186,9 @@ class GrantHandler:
             row = checked(connection, table, rows.get(certificate_id))
             if row is None or row.holder != actor.holder or not actor.speaks_for(row.issuer):
                 # One answer for all: whether a certificate exists is not the asker's business.
-                raise GrantError.of("unknown_certificate", "certificates.certificate_id")
+                raise Grant.broken("unknown_certificate", "certificates.certificate_id")
             if not fields.issubset(self._catalogue.type(row.type).field_names):
-                raise GrantError.of("unknown_field", "certificates.fields")
+                raise Grant.broken("unknown_field", "certificates.fields")
         return {certificate_id: row.type for certificate_id, row in rows.items()}
 
     @staticmethod
@@ -214,15 +198,15 @@ class GrantHandler:
             grant.request_id
         )
         if opened is None:
-            raise GrantError.of("unknown_request", "request_id")
+            raise Grant.broken("unknown_request", "request_id")
         if code := covers(opened, grant, types):
-            raise GrantError(code, "request_id")
+            raise PayloadError(code, "request_id")
         approved = opened.approve(grant.grant_id, batch.now_ms)
         set_request_state(batch.connection, approved)
 
 
 class RevocationHandler:
-    """Payload ``{v, grant_id, iat, jti}``, by any device of the holder who granted."""
+    """`Revocation`, by any device of the holder who granted."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         return one_by_one(requests, partial(self._revoke, batch))
@@ -234,7 +218,7 @@ class RevocationHandler:
     def _revoke(batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request)
         table = store.grants
-        grant_id = _named(request, "grant_id", RevocationError)
+        grant_id = Revocation.parse(request.statement.payload).grant_id
         row = batch.connection.execute(
             select(table).where(table.c.grant_id == grant_id)
         ).one_or_none()
@@ -268,8 +252,8 @@ class RequestHandler:
         actor, table = request.actor, store.access_requests
         if actor.role is not Role.TERMINAL or not actor.terminal or not actor.site:
             raise StatementError("actor.role", "only a terminal may ask")
-        asked = AccessRequest.parse(dict(request.statement.payload))
-        if not asked.allowed_by(self._items.get(asked.service_item)):
+        asked = AccessRequest.parse(request.statement.payload)
+        if not allowed_by(asked, self._items.get(asked.service_item)):
             raise StatementError(
                 "request.not_allowed", "the service item may not ask for these fields"
             )
@@ -315,7 +299,7 @@ class RequestHandler:
 
 
 class RefusalHandler:
-    """The holder says no to a request. Payload ``{v, request_id, iat, jti}``."""
+    """The holder says no to a request: `RequestRefusal`."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         return one_by_one(requests, partial(self._refuse, batch), IllegalMove)
@@ -326,7 +310,7 @@ class RefusalHandler:
     @staticmethod
     def _refuse(batch: Batch, request: Request) -> Recorded:
         holder = require_holder(request)
-        request_id = _named(request, "request_id", RefusalError)
+        request_id = RequestRefusal.parse(request.statement.payload).request_id
         opened = load_requests(batch.connection, [request_id], batch.tokens).get(request_id)
         if opened is None:
             raise StatementError("request.unknown", "no such request")

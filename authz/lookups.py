@@ -1,9 +1,7 @@
 """The lookup itself: a terminal's signed request, decided in a batch, with one entry each.
 
-Payload: ``{v, presented, certificate_id?, fields[], service_item, business_number, staff?, iat,
-jti}`` with ``presented`` one of ``{code}`` (scanned), ``{spoken}`` (8 digits), ``{grant_id}``
-(direct) or ``{request_id}`` (approved on the phone). Terminal, site and department come from the
-enrolment of the key that signed.
+What is signed is `ledger.kinds.Lookup`. Terminal, site and department come from the enrolment of
+the key that signed.
 """
 
 from __future__ import annotations
@@ -28,13 +26,11 @@ from authz.codes import (
     parse_spoken,
 )
 from authz.granting import Grants, code_secret
-from authz.grants import Grant, GrantMode
 from authz.policy import (
     CERTIFICATE_UNREADABLE,
     CertificateFacts,
     Facts,
     LookupRequest,
-    LookupRequestError,
     Permit,
     Presented,
     Refusal,
@@ -45,14 +41,15 @@ from authz.policy import (
 )
 from authz.requests import RequestState
 from authz.service_items import ServiceItems
+from ledger import kinds
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.certificates import FieldValue, disclosed_value, present, unpack_disclosures
 from ledger.database import among, upsert
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
+from ledger.kinds import Grant, GrantMode
 from ledger.lifecycle import State
-from ledger.payloads import NAME_PATTERN, Members, check_pattern
 from ledger.row_macs import MAC, RowForged, change, checked, with_mac
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Statement, StatementError
@@ -81,49 +78,19 @@ LookupResult = Release | Refusal
 
 
 def read_lookup(payload: object, actor: Enrolled) -> Lookup:
-    """Read a verified statement's payload strictly; raises LookupRequestError or StatementError
+    """Read a verified statement's payload strictly; raises PayloadError or StatementError
     (no entry then)."""
     if actor.role is not Role.TERMINAL or not (actor.terminal and actor.site and actor.institution):
         raise StatementError("actor.role", "only an enrolled terminal may look up")
-    error = LookupRequestError
-    top = Members(
-        payload,
-        error,
-        required=(
-            "v",
-            "ledger",
-            "presented",
-            "fields",
-            "service_item",
-            "business_number",
-            "iat",
-            "jti",
-        ),
-        optional=("certificate_id", "staff"),
-    )
-    top.version()
-    shown_as = top.member("presented", required=(), optional=_PRESENTED)
-    if len(shown_as) != 1:
-        raise error.of("malformed", "presented")
-    (name,) = shown_as
-    value, presented = shown_as.text(name), _PRESENTED[name]
-    what: Code | str = value
-    try:
-        if presented is Presented.SCREEN_CODE:
-            what = parse_code(value)
-        elif presented is Presented.SPOKEN_CODE:
-            what = parse_spoken(value)
-        else:
-            check_pattern(value, f"presented.{name}", NAME_PATTERN, error)
-    except CodeError:
-        raise error.of("code", f"presented.{name}") from None
+    asked = kinds.Lookup.parse(payload)
+    presented, what = _presented(asked.presented)
     return Lookup(
         LookupRequest(
-            certificate_id=top.optional_text("certificate_id"),
-            fields=top.texts("fields", 64),
-            service_item=top.text("service_item"),
-            business_number=top.text("business_number"),
-            staff=top.optional_text("staff"),
+            certificate_id=asked.certificate_id,
+            fields=asked.fields,
+            service_item=asked.service_item,
+            business_number=asked.business_number,
+            staff=asked.staff,
             presented=presented,
             terminal=actor.terminal,
             department=actor.institution,
@@ -133,12 +100,22 @@ def read_lookup(payload: object, actor: Enrolled) -> Lookup:
     )
 
 
-_PRESENTED = {
-    "code": Presented.SCREEN_CODE,
-    "spoken": Presented.SPOKEN_CODE,
-    "grant_id": Presented.NOTHING,
-    "request_id": Presented.REQUEST,
-}
+def _presented(shown: kinds.Presented) -> tuple[Presented, Code | str]:
+    """How, and what: a screen code as its parts."""
+    try:
+        if shown.code is not None:
+            return Presented.SCREEN_CODE, parse_code(shown.code)
+        if shown.spoken is not None:
+            return Presented.SPOKEN_CODE, parse_spoken(shown.spoken)
+    except CodeError:
+        at = "code" if shown.code is not None else "spoken"
+        raise kinds.Lookup.broken("code", f"presented.{at}") from None
+    if shown.grant_id is not None:
+        return Presented.NOTHING, shown.grant_id
+    assert shown.request_id is not None
+    return Presented.REQUEST, shown.request_id
+
+
 _WITHOUT_CODE = (Presented.NOTHING, Presented.REQUEST)
 
 
@@ -167,7 +144,7 @@ class LookupHandler:
             facts = Facts(
                 uses_left=shelf.uses_left[grant.grant_id],
                 certificate=None if certificate is None else _facts(certificate),
-                service_item=self._items.get(grant.service_item),
+                service_item=self._items.get(grant.purpose.service_item),
                 code=code,
                 grant_revoked_ms=row.revoked_ms,
                 frozen=row.frozen,
@@ -231,7 +208,7 @@ class LookupHandler:
             uses_left=1,
             code=None if asked.presented in _WITHOUT_CODE else CodeCheck.OK,
             certificate=_facts(certificate),
-            service_item=self._items.get(grant.service_item),
+            service_item=self._items.get(grant.purpose.service_item),
             grant_revoked_ms=row.revoked_ms,
             frozen=row.frozen,
             department_kinds=ledger_store.kinds_of(connection, [asked.department]).get(
@@ -340,7 +317,7 @@ class _Shelf:
         tries, since_ms = _spoken_tries(self._connection, terminal, self._batch.now_ms)
         granted = None if row is None else self.grants.get(row.grant_id)
         # Digits are good at one site, which may have become another department's meanwhile.
-        foreign = granted is None or granted.department != asked.department
+        foreign = granted is None or granted.grantee.department != asked.department
         if row is None or foreign or tries >= SPOKEN_TRIES:
             _count_wrong(self._connection, terminal, tries, since_ms)
             return None, None

@@ -27,19 +27,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Final
 
 from authz.codes import CodeCheck
-from authz.grants import CERTIFICATE_ID_PATTERN, SERVICE_ITEM_PATTERN, Grant, GrantMode
 from authz.service_items import ServiceItem
+from ledger.kinds import Grant, GrantMode
 from ledger.lifecycle import State
-from ledger.payloads import MAX_NAME, PayloadError, check_fields, check_pattern, check_text
-
-
-class LookupRequestError(PayloadError):
-    """The terminal's request is broken: refused before the committer, and no entry."""
-
-    kind: ClassVar[str] = "lookup"
 
 
 class Presented(StrEnum):
@@ -53,8 +46,9 @@ class Presented(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupRequest:
-    """What a terminal asks. `terminal`, `department` and `site` come from the terminal's
-    enrolment, never from the request: a terminal cannot claim to stand elsewhere.
+    """What a terminal asks, read from `ledger.kinds.Lookup`. `terminal`, `department` and `site`
+    come from the terminal's enrolment, never from the request: a terminal cannot claim to stand
+    elsewhere.
     `certificate_id` may be None when the grant has exactly one certificate."""
 
     certificate_id: str | None
@@ -66,16 +60,6 @@ class LookupRequest:
     terminal: str
     department: str
     site: str
-
-    def __post_init__(self) -> None:
-        error = LookupRequestError
-        if self.certificate_id is not None:
-            check_pattern(self.certificate_id, "certificate_id", CERTIFICATE_ID_PATTERN, error)
-        check_fields(self.fields, "fields", error)
-        check_pattern(self.service_item, "service_item", SERVICE_ITEM_PATTERN, error)
-        check_text(self.business_number, "business_number", MAX_NAME, error)
-        if self.staff is not None:
-            check_text(self.staff, "staff", MAX_NAME, error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +139,7 @@ def _grant_frozen(request: LookupRequest, grant: Grant, facts: Facts, now_ms: in
 
 
 def _wrong_department(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
-    return request.department != grant.department
+    return request.department != grant.grantee.department
 
 
 def _wrong_site(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
@@ -163,7 +147,7 @@ def _wrong_site(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int)
 
 
 def _wrong_service_item(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
-    return request.service_item != grant.service_item
+    return request.service_item != grant.purpose.service_item
 
 
 def _wrong_department_kind(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
@@ -172,12 +156,12 @@ def _wrong_department_kind(request: LookupRequest, grant: Grant, facts: Facts, n
 
 
 def _wrong_terminal(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
-    return grant.terminal is not None and request.terminal != grant.terminal
+    return grant.grantee.terminal is not None and request.terminal != grant.grantee.terminal
 
 
 def _wrong_staff(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
     # A request that names nobody is refused as well: leaving the name out must not help.
-    return grant.staff is not None and request.staff != grant.staff
+    return grant.grantee.staff is not None and request.staff != grant.grantee.staff
 
 
 def _grant_not_yet_valid(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
@@ -201,7 +185,7 @@ def _field_not_granted(request: LookupRequest, grant: Grant, facts: Facts, now_m
 
 def _field_not_allowed(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
     # Rejected, never trimmed: an answer with fields missing looks like a certificate without them.
-    if facts.service_item is None or facts.service_item.code != grant.service_item:
+    if facts.service_item is None or facts.service_item.code != grant.purpose.service_item:
         return True
     return facts.certificate is None or not facts.service_item.allows(
         facts.certificate.type, request.fields
@@ -292,13 +276,13 @@ CODES: Final[tuple[str, ...]] = (
 def names_grant(request: LookupRequest, grant: Grant) -> bool:
     """Whether a lookup's entry, and so its receipt, names the grant that was shown: to another
     department than the grantee only where it named that itself. The holder is told all the same."""
-    return request.department == grant.department or request.presented is Presented.NOTHING
+    return request.department == grant.grantee.department or request.presented is Presented.NOTHING
 
 
 def names_certificate(request: LookupRequest, grant: Grant, code: str | None) -> bool:
     """As `names_grant`, of the certificate; ``code`` is the refusal's. Who guesses at a code, or is
     another department, must not learn what is behind it."""
-    return request.department == grant.department and code != "code_invalid"
+    return request.department == grant.grantee.department and code != "code_invalid"
 
 
 def decide(

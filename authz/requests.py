@@ -11,10 +11,9 @@ is one touch. States as RFC 8628 (device authorisation) has them:
 `covers` holds an approving grant against the request: whatever the terminal asked is the most
 that the grant may give, and only to that terminal, at that place.
 
-Not its job: signatures, storage, the code, the holder's identity, the clock.
+What the terminal signs is `ledger.kinds.AccessRequest`.
 
-`AccessRequest.parse` raises `RequestError`: `request.malformed`, `.version`, `.member_unknown`,
-`.member_missing`, `.text`, `.empty`, `.too_many`, `.duplicate`, `.ttl`.
+Not its job: signatures, storage, the code, the holder's identity, the clock.
 """
 
 from __future__ import annotations
@@ -22,147 +21,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import Final
 
-from authz.grants import (
-    ID_PATTERN,
-    JTI_PATTERN,
-    MAX_CERTIFICATES,
-    SERVICE_ITEM_PATTERN,
-    TYPE_PATTERN,
-    Grant,
-    GrantMode,
-)
 from authz.service_items import ServiceItem
-from ledger.payloads import (
-    MAX_FIELDS,
-    MAX_NAME,
-    MAX_TEXT,
-    Members,
-    PayloadError,
-    check_fields,
-    check_length,
-    check_pattern,
-    check_text,
-)
-from ledger.statements import VERSION
-
-MIN_TTL_S: Final = 30
-MAX_TTL_S: Final = 600
+from ledger.kinds import AccessRequest, Grant, GrantMode
 
 
-class RequestError(PayloadError):
-    """The terminal's request is broken; nothing of it may be stored."""
-
-    kind: ClassVar[str] = "request"
-
-
-@dataclass(frozen=True, slots=True)
-class AskedCertificate:
-    """A kind of certificate and the fields wanted of it; which one, the holder chooses."""
-
-    type: str
-    fields: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        check_pattern(self.type, "certificates.type", TYPE_PATTERN, RequestError)
-        check_fields(self.fields, "certificates.fields", RequestError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessRequest:
-    """What the terminal signed. `ttl_s` counts from when the server took it in."""
-
-    request_id: str
-    service_item: str
-    business_number: str
-    certificates: tuple[AskedCertificate, ...]
-    text: str | None = None
-    ttl_s: int
-    staff: str | None = None
-    issued_at_ms: int
-    jti: str
-
-    def __post_init__(self) -> None:
-        error = RequestError
-        check_pattern(self.request_id, "request_id", ID_PATTERN, error)
-        check_pattern(self.service_item, "service_item", SERVICE_ITEM_PATTERN, error)
-        check_text(self.business_number, "business_number", MAX_NAME, error)
-        check_length(self.certificates, "certificates", MAX_CERTIFICATES, error)
-        if len({asked.type for asked in self.certificates}) != len(self.certificates):
-            raise error.of("duplicate", "certificates")
-        if self.text is not None:
-            check_text(self.text, "text", MAX_TEXT, error)
-        if not MIN_TTL_S <= self.ttl_s <= MAX_TTL_S:
-            raise error.of("ttl", "ttl")
-        if self.staff is not None:
-            check_text(self.staff, "staff", MAX_NAME, error)
-        if self.issued_at_ms % 1000:
-            raise error.of("malformed", "iat")
-        check_pattern(self.jti, "jti", JTI_PATTERN, error)
-
-    @classmethod
-    def parse(cls, payload: object) -> AccessRequest:
-        """Read a verified statement's payload. Raises `RequestError` and nothing else."""
-        top = Members(payload, RequestError, required=_REQUIRED, optional=("text", "staff"))
-        top.version()
-        asked = top.members("certificates", MAX_CERTIFICATES, required=("type", "fields"))
-        return cls(
-            request_id=top.text("request_id"),
-            service_item=top.text("service_item"),
-            business_number=top.text("business_number"),
-            certificates=tuple(
-                AskedCertificate(one.text("type"), one.texts("fields", MAX_FIELDS)) for one in asked
-            ),
-            text=top.optional_text("text"),
-            ttl_s=top.integer("ttl"),
-            staff=top.optional_text("staff"),
-            issued_at_ms=top.seconds_as_ms("iat"),
-            jti=top.text("jti"),
-        )
-
-    def to_payload(self, ledger: str) -> dict[str, Any]:
-        """The payload to sign there; `AccessRequest.parse(it.to_payload(ledger)) == it`."""
-        payload: dict[str, Any] = {
-            "v": VERSION,
-            "ledger": ledger,
-            "request_id": self.request_id,
-            "service_item": self.service_item,
-            "business_number": self.business_number,
-            "certificates": [
-                {"type": asked.type, "fields": list(asked.fields)} for asked in self.certificates
-            ],
-            "ttl": self.ttl_s,
-            "iat": self.issued_at_ms // 1000,
-            "jti": self.jti,
-        }
-        if self.text is not None:
-            payload["text"] = self.text
-        if self.staff is not None:
-            payload["staff"] = self.staff
-        return payload
-
-    def allowed_by(self, item: ServiceItem | None) -> bool:
-        """Whether the service item may ask for all of this: checked when the request is opened,
-        so that no holder is asked to agree to what could never be released."""
-        return (
-            item is not None
-            and item.code == self.service_item
-            and all(item.allows(asked.type, asked.fields) for asked in self.certificates)
-        )
-
-
-_REQUIRED: Final = (
-    "v",
-    "ledger",
-    "request_id",
-    "service_item",
-    "business_number",
-    "certificates",
-    "ttl",
-    "iat",
-    "jti",
-)
+def allowed_by(request: AccessRequest, item: ServiceItem | None) -> bool:
+    """Whether the service item may ask for all of this: checked when the request is opened, so that
+    no holder is asked to agree to what could never be released."""
+    return (
+        item is not None
+        and item.code == request.service_item
+        and all(item.allows(asked.type, asked.fields) for asked in request.certificates)
+    )
 
 
 class RequestState(StrEnum):
@@ -215,7 +87,7 @@ class OpenRequest:
     @property
     def expires_ms(self) -> int:
         """The first instant at which it is too late to decide."""
-        return self.opened_ms + self.request.ttl_s * 1000
+        return self.opened_ms + self.request.ttl * 1000
 
     def at(self, now_ms: int) -> OpenRequest:
         """The request as of now: a pending one whose time is over is expired, stored so or not."""
@@ -250,15 +122,15 @@ def covers(opened: OpenRequest, grant: Grant, types: Mapping[str, str]) -> str |
     request = opened.request
     if grant.mode is not GrantMode.REQUEST or grant.request_id != request.request_id:
         return "request.other_request"
-    if grant.department != opened.department:
+    if grant.grantee.department != opened.department:
         return "request.department"
-    if grant.sites != (opened.site,):
+    if grant.where.sites != (opened.site,):
         return "request.site"
-    if grant.service_item != request.service_item:
+    if grant.purpose.service_item != request.service_item:
         return "request.service_item"
-    if grant.terminal != opened.terminal:
+    if grant.grantee.terminal != opened.terminal:
         return "request.terminal"
-    if grant.staff is not None and grant.staff != request.staff:
+    if grant.grantee.staff is not None and grant.grantee.staff != request.staff:
         return "request.staff"
     asked = {one.type: frozenset(one.fields) for one in request.certificates}
     for certificate in grant.certificates:
@@ -268,7 +140,7 @@ def covers(opened: OpenRequest, grant: Grant, types: Mapping[str, str]) -> str |
             return "request.certificate_not_asked"
         if not fields.issuperset(certificate.fields):
             return "request.field_not_asked"
-    if grant.max_uses > len(grant.certificates):
+    if grant.limits.max_uses > len(grant.certificates):
         # A lookup takes one certificate: more uses than certificates is more than one visit.
         return "request.uses"
     return None

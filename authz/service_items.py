@@ -18,6 +18,7 @@ the caller has), or deciding a lookup. `load_service_items` reads package data; 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from authz.grants import MAX_CERTIFICATES, SERVICE_ITEM_PATTERN, TYPE_PATTERN
+from ledger.kinds import MAX_CERTIFICATES
 from ledger.payloads import (
     MAX_TEXT,
     Members,
@@ -37,6 +38,8 @@ from ledger.payloads import (
 )
 
 MAX_DEPARTMENT_KINDS: Final = 20
+SERVICE_ITEM_PATTERN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}", re.ASCII)
+TYPE_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
 
 
 class ServiceItemError(PayloadError):

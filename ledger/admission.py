@@ -22,8 +22,8 @@ from ledger.encoding import b64url_decode
 from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.identifiers import HolderKind, holder_kind
+from ledger.kinds import Key, KeyInvitation
 from ledger.outbox import DirectoryEntry
-from ledger.payloads import Members, PayloadError
 from ledger.row_macs import checked, put
 from ledger.sealing import MasterKey
 from ledger.statements import StatementError
@@ -58,16 +58,8 @@ def require_may_enrol(role: Role, what: str) -> None:
         raise StatementError("actor.role", f"{role} keys may not enrol this: {what}")
 
 
-def read_post(top: Members, error: type[PayloadError]) -> Post:
-    role, institution = top.one_of("role", Role), top.name("institution")
-    if role not in INSTITUTIONAL:
-        raise error.of("malformed", "role")
-    for name in ("terminal", "site"):
-        if (name in top) is not (role is Role.TERMINAL):
-            raise error.of("member_unknown" if name in top else "member_missing", name)
-    if role is not Role.TERMINAL:
-        return Post(role, institution)
-    return Post(role, institution, top.name("terminal"), top.name("site"))
+def post_of(signed: Key | KeyInvitation) -> Post:
+    return Post(Role(signed.role), signed.institution, signed.terminal, signed.site)
 
 
 def require_post(connection: Connection, post: Post) -> None:

@@ -36,6 +36,8 @@ from ledger.encoding import (
     read_canonical,
     text_digests,
 )
+from ledger.kinds import CertificateClaims
+from ledger.payloads import PayloadError
 from ledger.statements import Kind, Statement, StatementError, sign
 
 VCT_PREFIX = "urn:certledger:type:"
@@ -52,9 +54,6 @@ CITY_TIME = timezone(timedelta(hours=8))  # validity dates are days in China Sta
 FieldValue = str | int | bool
 _VALUES = (str, int, bool)
 _MAX_SECONDS = 10**11
-_IN_THE_CLEAR = frozenset(
-    ("iss", "vct", "ledger", "certificate_id", "iat", "jti", "nbf", "exp", "_sd_alg", "_sd")
-)
 
 
 class Disclosure(NamedTuple):
@@ -196,23 +195,29 @@ def split(sd_jwt: str) -> tuple[str, list[str]]:
     return token, disclosures
 
 
+def read_claims(payload: Mapping[str, Any]) -> CertificateClaims:
+    """What a certificate says to every reader of any field; raises StatementError."""
+    try:
+        return CertificateClaims.parse(payload)
+    except PayloadError as error:
+        if error.code != "certificate.member_unknown":
+            raise
+        raise StatementError(
+            "certificate.in_the_clear",
+            f"{error.field} would be told to every reader of any field: sign a disclosure instead",
+        ) from None
+
+
 def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certificate:
     """Hold every disclosure against the signed digests; raises StatementError.
 
     All must be disclosed (the ledger keeps the fields sealed), each name once.
     """
-    claims = statement.payload
-    digests = claims.get("_sd")
-    if (
-        statement.kind is not Kind.CERTIFICATE
-        or claims.get("_sd_alg") != "sha-256"
-        or not isinstance(digests, list)
-        or not all(isinstance(digest, str) for digest in digests)
-        or len(set(digests)) != len(digests)
-    ):
-        raise StatementError("certificate.malformed", "not an SD-JWT with SHA-256 digests")
+    if statement.kind is not Kind.CERTIFICATE:
+        raise StatementError("certificate.malformed", "not a certificate")
+    claims = read_claims(statement.payload)
     opened: dict[str, Disclosure] = {}
-    remaining = set(digests)
+    remaining = set(claims.sd)
     texts = list(disclosures)
     try:
         # The digest that the issuer signed is over the encoded text, so it needs no one form.
@@ -229,20 +234,10 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         opened[disclosure.name] = disclosure
     if remaining:
         raise StatementError("certificate.disclosure", "a signed field is not disclosed")
-    for name, prefix in (("iss", ISSUER_PREFIX), ("vct", VCT_PREFIX), ("certificate_id", "")):
-        value = claims.get(name)
-        if not isinstance(value, str) or not value.startswith(prefix):
-            raise StatementError("certificate.malformed", f"{name} is missing or malformed")
-    for name in claims:
-        if name not in _IN_THE_CLEAR:
-            raise StatementError(
-                "certificate.in_the_clear",
-                f"{name} would be told to every reader of any field: sign a disclosure instead",
-            )
     validity = opened.pop(VALIDITY, None)
     if validity is None:
-        valid_from_ms, valid_until_ms = read_public_dates(claims)
-    elif "nbf" in claims or "exp" in claims:
+        valid_from_ms, valid_until_ms = read_public_dates(statement.payload)
+    elif claims.nbf is not None or claims.exp is not None:
         raise StatementError("certificate.validity", f"{VALIDITY} or nbf and exp, not both")
     else:
         valid_from_ms, valid_until_ms = read_validity(validity.value)
@@ -251,9 +246,9 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
         raise StatementError("certificate.malformed", f"{SOURCE} must be a short text")
     return Certificate(
         statement=statement,
-        certificate_id=claims["certificate_id"],
-        type_code=claims["vct"].removeprefix(VCT_PREFIX),
-        issuer=claims["iss"].removeprefix(ISSUER_PREFIX),
+        certificate_id=claims.certificate_id,
+        type_code=claims.vct.removeprefix(VCT_PREFIX),
+        issuer=claims.iss.removeprefix(ISSUER_PREFIX),
         validity=None if validity is None else validity.encoded,
         valid_from_ms=valid_from_ms,
         valid_until_ms=valid_until_ms,

@@ -1,17 +1,8 @@
 """Enrolment: institutions, sites, keys and holders' devices, each by a signed statement.
 
-Payloads, by ``what``:
-
-* ``institution``: code, name_zh, name_en?, types[]? (type codes it may issue), kinds[]? (what it
-  is, by the words of service items' ``department_kinds``: which of them it may handle)
-* ``site``: site, department, name_zh, name_en?
-* ``key``: jwk, role, institution, terminal?, site?, not_before?, not_after?
-* ``key_revocation``: kid
-* ``proof_erasure``: seq, ground: what was sealed with that entry, to prove whose device it is, whom
-  an invitation is for or which file an import was of, is destroyed
-* ``holder``: jwk, subject (salted digest of the identity number, which travels beside the
-  statement; both are kept sealed, so that fsck can prove whose device it is)
-* ``device``: jwk (another device of the holder whose device signs)
+What is signed is `ledger.kinds.Enrolment`, by ``what``. The ``subject`` of a holder is a salted
+digest of the identity number, which travels beside the statement; both are kept sealed, so that
+fsck can prove whose device it is, until an erasure of the proof destroys them.
 
 The operator signs the first three, departments ``holder``, a holder's device ``device``
 (`ledger.devices`). Who may revoke which key, `ledger.directory.may_revoke` says.
@@ -22,19 +13,18 @@ themselves by an invitation (`ledger.invitations`).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, select, update
 
-from ledger import store
+from ledger import outbox, store
 from ledger.admission import (
     enrol_key,
+    post_of,
     proven_person,
-    read_post,
     require_institution,
     require_may_enrol,
     require_post,
@@ -47,21 +37,22 @@ from ledger.directory import NEVER, Enrolled, Role, enrolled_from_row, may_revok
 from ledger.encoding import b64url_decode
 from ledger.entries import Draft, Entry, EventKind
 from ledger.identifiers import is_issuer_code
-from ledger.kinds import MAX_KINDS
-from ledger.outbox import KeyRevocation
-from ledger.payloads import Members, PayloadError, check_pattern
-from ledger.retention import Ground
+from ledger.kinds import (
+    Device,
+    Enrolment,
+    Holder,
+    Institution,
+    Key,
+    KeyRevocation,
+    ProofErasure,
+    Site,
+)
 from ledger.row_macs import MAC, change, checked, with_mac
 from ledger.sealing import ERASED, MasterKey
-from ledger.statements import Statement, StatementError, read_signed_key
+from ledger.statements import Statement, StatementError, load_public_key
 
-KIND_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
 #: The institution that runs the service: it is there before anybody can be enrolled.
 OPERATOR_INSTITUTION = "operator"
-
-
-class EnrolmentError(PayloadError):
-    kind = "enrolment"
 
 
 def may_erase_proof(actor: Enrolled, entry: Entry | None) -> bool:
@@ -77,15 +68,6 @@ def erased_proof(entry: Entry) -> Draft:
     return Draft(
         kind=EventKind.ENROLMENT, subject=entry.subject, holder=entry.holder, state="erased"
     )
-
-
-def _read(
-    payload: Mapping[str, Any], required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> Members:
-    common = ("v", "ledger", "what", "iat", "jti")
-    top = Members(dict(payload), EnrolmentError, required=(*common, *required), optional=optional)
-    top.version()
-    return top
 
 
 class EnrolmentHandler:
@@ -113,31 +95,36 @@ class EnrolmentHandler:
         return {name: value for name, value in found.items() if value is not None}
 
     def _enrol(self, batch: Batch, request: Request) -> Recorded:
-        payload = request.statement.payload
-        what = payload.get("what")
-        if not isinstance(what, str) or what not in self._KINDS:
-            raise EnrolmentError.of("malformed", "what")
+        enrolled = Enrolment.parse(request.statement.payload)
         # The one before it in this batch may have revoked its key.
         if store.revoked_keys(batch.connection, [request.actor.kid]):
             raise not_valid()
-        if what not in ("key_revocation", "proof_erasure", "device"):
-            # those depend on what they are about
-            require_may_enrol(request.actor.role, what)
-        recorded: Recorded = self._KINDS[what](self, batch, request, payload)
-        return recorded
+        match enrolled:
+            case KeyRevocation():  # who may depends on the key
+                return self._key_revocation(batch, request, enrolled)
+            case ProofErasure():  # who may depends on what was sealed
+                return self._proof_erasure(batch, request, enrolled)
+            case Device():
+                return self._device(batch, request, enrolled)
+            case Institution():
+                require_may_enrol(request.actor.role, "institution")
+                return self._institution(batch, request, enrolled)
+            case Site():
+                require_may_enrol(request.actor.role, "site")
+                return self._site(batch, request, enrolled)
+            case Key():
+                require_may_enrol(request.actor.role, "key")
+                return self._key(batch, request, enrolled)
+            case Holder():
+                require_may_enrol(request.actor.role, "holder")
+                return self._holder(batch, request, enrolled)
+        raise AssertionError(enrolled)
 
-    def _institution(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        top = _read(payload, ("code", "name_zh"), ("name_en", "types", "kinds"))
-        code = top.name("code")
-        types = top.names("types", 1000) if "types" in top else ()
-        kinds = top.names("kinds", MAX_KINDS) if "kinds" in top else ()
-        for kind in kinds:
-            check_pattern(kind, "kinds", KIND_PATTERN, EnrolmentError)
+    def _institution(self, batch: Batch, request: Request, enrolled: Institution) -> Recorded:
+        code = enrolled.code
         if code != OPERATOR_INSTITUTION and not is_issuer_code(code):
             # No certificate's identifier could name it, and nobody outside would know who it is.
-            raise EnrolmentError.of("institution_code", "code")
-        name = top.shown("name_zh")
-        name_en = top.shown("name_en") if "name_en" in top else name
+            raise Enrolment.broken("institution_code", "code")
         done = batch.record(
             request,
             Draft(kind=EventKind.ENROLMENT, subject=code, department=code),
@@ -155,21 +142,18 @@ class EnrolmentHandler:
                 store.institutions,
                 {
                     "code": code,
-                    "name_zh": name,
-                    "name_en": name_en,
-                    "types": orjson.dumps(types).decode(),
-                    "kinds": orjson.dumps(kinds).decode(),
+                    "name_zh": enrolled.name_zh,
+                    "name_en": enrolled.name_en or enrolled.name_zh,
+                    "types": orjson.dumps(enrolled.types).decode(),
+                    "kinds": orjson.dumps(enrolled.kinds).decode(),
                     "seq": done.entry.seq,
                 },
             ),
         )
         return done
 
-    def _site(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        top = _read(payload, ("site", "department", "name_zh"), ("name_en",))
-        site, department = top.name("site"), top.name("department")
-        name = top.shown("name_zh")
-        name_en = top.shown("name_en") if "name_en" in top else name
+    def _site(self, batch: Batch, request: Request, enrolled: Site) -> Recorded:
+        site, department = enrolled.site, enrolled.department
         require_institution(batch.connection, department)
         done = batch.record(
             request,
@@ -189,43 +173,31 @@ class EnrolmentHandler:
                 {
                     "site": site,
                     "department": department,
-                    "name_zh": name,
-                    "name_en": name_en,
+                    "name_zh": enrolled.name_zh,
+                    "name_en": enrolled.name_en or enrolled.name_zh,
                     "seq": done.entry.seq,
                 },
             ),
         )
         return done
 
-    def _key(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        top = _read(
-            payload,
-            ("jwk", "role", "institution"),
-            ("terminal", "site", "not_before", "not_after"),
-        )
-        key = read_signed_key(payload["jwk"])
-        post = read_post(top, EnrolmentError)
+    def _key(self, batch: Batch, request: Request, enrolled: Key) -> Recorded:
+        key = load_public_key(enrolled.jwk.members())
+        post = post_of(enrolled)
         require_post(batch.connection, post)
-        not_before = top.seconds("not_before") if "not_before" in top else 0
-        not_after = top.seconds("not_after") if "not_after" in top else NEVER
-        if not_before >= not_after:
-            raise EnrolmentError.of("window", "not_after")
         return enrol_key(
             batch,
             request,
             key,
             post,
             {"subject": key.thumbprint()},
-            not_before=not_before,
-            not_after=not_after,
+            not_before=enrolled.not_before or 0,
+            not_after=NEVER if enrolled.not_after is None else enrolled.not_after,
         )
 
-    def _key_revocation(
-        self, batch: Batch, request: Request, payload: Mapping[str, Any]
-    ) -> Recorded:
-        kid = _read(payload, ("kid",)).text("kid")
+    def _key_revocation(self, batch: Batch, request: Request, enrolled: KeyRevocation) -> Recorded:
         row = batch.connection.execute(
-            select(store.keys).where(store.keys.c.kid == kid)
+            select(store.keys).where(store.keys.c.kid == enrolled.kid)
         ).one_or_none()
         if row is None:
             raise StatementError("key.unknown", "no such key is enrolled")
@@ -243,15 +215,11 @@ class EnrolmentHandler:
         )
         change(batch.connection, store.keys, row, {"revoked_ms": batch.now_ms})
         if row.role != Role.HOLDER:
-            batch.to_chain(done, KeyRevocation(b64url_decode(row.kid), batch.now_ms // 1000))
+            batch.to_chain(done, outbox.KeyRevocation(b64url_decode(row.kid), batch.now_ms // 1000))
         return done
 
-    def _proof_erasure(
-        self, batch: Batch, request: Request, payload: Mapping[str, Any]
-    ) -> Recorded:
-        top, actor, connection = _read(payload, ("seq", "ground")), request.actor, batch.connection
-        seq = top.integer("seq")
-        top.one_of("ground", Ground)
+    def _proof_erasure(self, batch: Batch, request: Request, enrolled: ProofErasure) -> Recorded:
+        actor, connection, seq = request.actor, batch.connection, enrolled.seq
         found = store.entry_at(connection, seq)
         if not may_erase_proof(actor, None if found is None else found[0]):
             raise StatementError("actor.role", "the operator erases this, or who imported the file")
@@ -269,27 +237,15 @@ class EnrolmentHandler:
         batch.after_commit.append(self._on_erased)
         return done
 
-    def _holder(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        subject = _read(payload, ("jwk", "subject")).text("subject")
-        key = read_signed_key(payload["jwk"])
-        person = proven_person(self._master, request.extra, subject)
+    def _holder(self, batch: Batch, request: Request, enrolled: Holder) -> Recorded:
+        key = load_public_key(enrolled.jwk.members())
+        person = proven_person(self._master, request.extra, enrolled.subject)
         word = word_of_institution(batch.connection, self._catalogue, request.actor, person)
         # The pseudonym is its holder's and auditors' to know, not theirs who know the number too.
         result = {"subject": key.thumbprint()}
         return let_device_in(batch, request, self._master, key, word, result)
 
-    def _device(self, batch: Batch, request: Request, payload: Mapping[str, Any]) -> Recorded:
-        _read(payload, ("jwk",))
-        key, word = read_signed_key(payload["jwk"]), word_of_device(request.actor)
+    def _device(self, batch: Batch, request: Request, enrolled: Device) -> Recorded:
+        key, word = load_public_key(enrolled.jwk.members()), word_of_device(request.actor)
         result = {"subject": key.thumbprint()}
         return let_device_in(batch, request, self._master, key, word, result)
-
-    _KINDS: ClassVar[dict[str, Any]] = {
-        "institution": _institution,
-        "site": _site,
-        "key": _key,
-        "key_revocation": _key_revocation,
-        "proof_erasure": _proof_erasure,
-        "holder": _holder,
-        "device": _device,
-    }

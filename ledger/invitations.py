@@ -1,12 +1,9 @@
 """Invitations and claims: a key that was made elsewhere, in a browser say, enrols itself once.
 
 The inviter signs what the key will be and the digest of a one-time code; whoever has the code
-claims it with a statement of the new key's own. Payloads:
-
-* invitation, ``what`` = ``holder``: subject, code_sha256, not_after (the identity number and the
-  salt of ``subject`` travel beside the statement and are kept sealed)
-* invitation, ``what`` = ``key``: role, institution, terminal?, site?, code_sha256, not_after
-* claim: jwk, invitation (the code's digest; the code itself travels beside the statement)
+claims it with a statement of the new key's own: `ledger.kinds.Invitation` and `Claim`. Beside the
+one for a holder travel the identity number and the salt of ``subject``, which are kept sealed;
+beside the claim, the code itself.
 
 Departments invite holders, with the word that they have when the code is claimed
 (`ledger.devices`); the operator invites all other keys. An invitation ends with its
@@ -16,23 +13,22 @@ time, its one use, or its inviter's key: what a stolen key invited, its revocati
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import ColumnElement, Connection, Row, select, update
 
-from ledger import store
+from ledger import kinds, store
 from ledger.admission import (
     Post,
     enrol_key,
     person_of,
+    post_of,
     proven_person,
-    read_post,
     require_may_enrol,
     require_post,
 )
@@ -43,21 +39,9 @@ from ledger.directory import Role, enrolled_from_row
 from ledger.encoding import b64url, b64url_decode, canonical_json
 from ledger.entries import Draft, Entry, EventKind
 from ledger.invitation_codes import code_digest, read_code
-from ledger.payloads import Members, PayloadError, check_pattern
 from ledger.row_macs import change, checked, put
 from ledger.sealing import ERASED, MasterKey, Sealed
-from ledger.statements import Statement, StatementError, read_signed_key
-
-MAX_SECONDS: Final = 7 * 86_400
-_DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
-
-
-class InvitationError(PayloadError):
-    kind = "invitation"
-
-
-class ClaimError(PayloadError):
-    kind = "claim"
+from ledger.statements import Statement, StatementError, load_public_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +56,11 @@ class Invitation:
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Invitation:
-        """Raises InvitationError."""
-        what = payload.get("what")
-        common = ("v", "ledger", "what", "code_sha256", "not_after", "iat", "jti")
-        if what == "holder":
-            top = Members(dict(payload), InvitationError, required=(*common, "subject"))
-        elif what == "key":
-            top = Members(
-                dict(payload),
-                InvitationError,
-                required=(*common, "role", "institution"),
-                optional=("terminal", "site"),
-            )
-        else:
-            raise InvitationError.of("what", "what")
-        top.version()
-        invitation, not_after = top.text("code_sha256"), top.seconds("not_after")
-        check_pattern(invitation, "code_sha256", _DIGEST, InvitationError)
-        if not_after > payload["iat"] + MAX_SECONDS:
-            raise InvitationError.of("too_long", "not_after")
-        if what == "holder":
-            return cls(invitation, not_after, None, top.text("subject"))
-        return cls(invitation, not_after, read_post(top, InvitationError), None)
+        """Raises PayloadError."""
+        signed = kinds.Invitation.parse(payload)
+        post = post_of(signed) if isinstance(signed, kinds.KeyInvitation) else None
+        subject = signed.subject if isinstance(signed, kinds.HolderInvitation) else None
+        return cls(signed.code_sha256, signed.not_after, post, subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +72,9 @@ class Claim:
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Claim:
-        """Raises ClaimError, and StatementError for a key that is none."""
-        top = Members(
-            dict(payload), ClaimError, required=("v", "ledger", "jwk", "invitation", "iat", "jti")
-        )
-        top.version()
-        invitation = top.text("invitation")
-        check_pattern(invitation, "invitation", _DIGEST, ClaimError)
-        return cls(read_signed_key(payload["jwk"]), invitation)
+        """Raises PayloadError, and StatementError for a key that is none."""
+        signed = kinds.Claim.parse(payload)
+        return cls(load_public_key(signed.jwk.members()), signed.invitation)
 
 
 def read_claim(statement: Statement, typed: str) -> Claim:
@@ -120,7 +82,7 @@ def read_claim(statement: Statement, typed: str) -> Claim:
     claim = Claim.parse(statement.payload)
     code = read_code(typed)
     if code is None or not hmac.compare_digest(code_digest(code), claim.invitation):
-        raise ClaimError.of("code", "code")
+        raise kinds.Claim.broken("code", "code")
     return claim
 
 
@@ -175,7 +137,7 @@ class InvitationHandler:
         invitation = Invitation.parse(request.statement.payload)
         require_may_enrol(request.actor.role, "holder" if invitation.post is None else "key")
         if invitation.not_after * 1000 <= batch.now_ms:
-            raise InvitationError.of("window", "not_after")
+            raise kinds.Invitation.broken("window", "not_after")
         name, row = invitation.invitation, dict[str, Any]()
         if invitation.post is None:
             person = proven_person(self._master, request.extra, invitation.subject or "")

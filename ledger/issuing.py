@@ -28,10 +28,10 @@ from ledger.entries import Draft, Entry, EventKind
 from ledger.holders import salted_digest
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.issuance import Issuance
+from ledger.kinds import Import, Status
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
 from ledger.outbox import StatusChange
-from ledger.payloads import Members, PayloadError
-from ledger.retention import Ground, ended_ms, require_erasable
+from ledger.retention import ended_ms, require_erasable
 from ledger.row_macs import change, checked, put, sound, with_mac
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError
@@ -193,17 +193,8 @@ def _certificate_row(issuance: Issuance, seq: int) -> dict[str, Any]:
     }
 
 
-class StatusError(PayloadError):
-    kind = "status"
-
-
-class ImportStatementError(PayloadError):
-    kind = "import"
-
-
 class StatusHandler:
-    """Payload ``{v, certificate_id, action, reason, successor?, ground?, iat, jti}``, by the
-    issuer.
+    """`ledger.kinds.Status`, by the issuer.
 
     ``on_erased`` is called once an erasure is committed: what is deleted may still stand in the
     database's files.
@@ -219,29 +210,19 @@ class StatusHandler:
         return {"certificate_id": entry.certificate, "state": entry.state}
 
     def _change(self, batch: Batch, request: Request) -> Recorded:
-        payload, actor, table = request.statement.payload, request.actor, store.certificates
-        top = Members(
-            dict(payload),
-            StatusError,
-            required=("v", "ledger", "certificate_id", "action", "reason", "iat", "jti"),
-            optional=("successor", "ground"),
-        )
-        top.version()
-        action = top.one_of("action", Action)
-        top.shown("reason")
+        actor, table = request.actor, store.certificates
+        signed = Status.parse(request.statement.payload)
+        action, ground = signed.action, signed.ground
         successor = None
-        if action is Action.SUPERSEDE:
+        if signed.successor is not None:
             try:
-                successor = str(CertificateIdentifier.parse(top.optional_text("successor") or ""))
+                successor = str(CertificateIdentifier.parse(signed.successor))
             except IdentifierError:
                 raise StatementError(
                     "certificate.successor", "superseding names the successor's identifier"
                 ) from None
-        elif "successor" in top:
-            raise StatusError.of("member_unknown", "successor")
-        ground = ground_of(top, action)
         row = batch.connection.execute(
-            select(table).where(table.c.certificate_id == top.text("certificate_id"))
+            select(table).where(table.c.certificate_id == signed.certificate_id)
         ).one_or_none()
         if row is None:
             raise StatementError("certificate.unknown", "no such certificate")
@@ -296,15 +277,6 @@ class StatusHandler:
         return batch.now_ms if found is None else found[0].time_ms
 
 
-def ground_of(payload: Members, action: Action) -> Ground | None:
-    """The ground that an erasure names; raises StatusError when another action names one."""
-    if action is Action.ERASE and "ground" not in payload:
-        raise StatusError.of("member_missing", "ground")
-    if action is not Action.ERASE and "ground" in payload:
-        raise StatusError.of("member_unknown", "ground")
-    return payload.one_of("ground", Ground) if action is Action.ERASE else None
-
-
 @dataclass(frozen=True, slots=True)
 class Export:
     """A department's file: its SHA-256, the 32 bytes of salt that its commitment is under, and what
@@ -328,7 +300,7 @@ def import_name(seq: int) -> bytes:
 class ImportHandler:
     """A department has the service issue an export for it, with a key the service keeps.
 
-    Payload ``{v, type, file_commitment, iat, jti}``, by the issuer; `Request.extra` is an `Export`.
+    `ledger.kinds.Import`, by the issuer; `Request.extra` is an `Export`.
     The first one enrols the department's kept key. What opens the commitment is kept sealed, so
     that the department can show which file it was, and can be erased.
     """
@@ -339,12 +311,10 @@ class ImportHandler:
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
         for request in requests:
-            payload, actor = request.statement.payload, request.actor
+            actor = request.actor
             try:
-                required = ("v", "ledger", "type", "file_commitment", "iat", "jti")
-                Members(dict(payload), ImportStatementError, required=required).version()
+                signed = Import.parse(request.statement.payload).file_commitment
                 export: Export = request.extra
-                signed = payload["file_commitment"]
                 if len(export.salt) != 32 or salted_digest(export.salt, export.digest) != signed:
                     raise StatementError(
                         "import.digest", "the file is not the one that was signed for"

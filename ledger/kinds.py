@@ -5,7 +5,8 @@ A declaration is a frozen, closed `msgspec.Struct`. From it follow the strict re
 ``GET /v1/schemas``, the tables of members in ``docs/formats.md`` (`ledger.schemas`;
 ``make formats``), and the hostile input of the tests. ::
 
-    grant = read(Grant, payload)            # PayloadError: grant.member_unknown, ...
+    grant = Grant.parse(payload)            # PayloadError: grant.member_unknown, ...
+    grant.to_payload()                      # what was signed
     to_sign(Grant, ledger=..., iat=..., jti=..., grant_id=..., ...)    # canonical bytes
 
 What one member may hold stands in its type: a pattern, a range, a length, and, where JSON Schema
@@ -23,9 +24,9 @@ the path of the member, without the places in lists: ``certificates.fields``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import (
@@ -35,6 +36,7 @@ from typing import (
     Final,
     Literal,
     NoReturn,
+    Self,
     TypeVar,
     Union,
     get_args,
@@ -114,6 +116,7 @@ ServiceItemCode = Annotated[
 CertificateId = Annotated[str, exactly("[0-9A-Za-z.]{1,128}", "the identifier of a certificate")]
 Digest = Annotated[str, exactly("[A-Za-z0-9_-]{43}", "base64url of 32 bytes")]
 Seconds = Annotated[int, Meta(ge=0, le=MAX_UNIX_SECONDS, description="Unix seconds")]
+Instant = Annotated[int, Meta(ge=1, le=MAX_UNIX_SECONDS, description="Unix seconds")]
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ, description="the number of an entry")]
 Fields = Annotated[tuple[FieldName, ...], each_once(1, MAX_FIELDS)]
 ShownName = Annotated[str, shown(MAX_NAME)]
@@ -136,11 +139,26 @@ class Signed(Declared, frozen=True, kw_only=True):
 
     kind: ClassVar[Kind]
     ledger: Origin
-    iat: Seconds
+    iat: Instant
     jti: Jti
 
+    @classmethod
+    def parse(cls, payload: object) -> Self:
+        """See `read`."""
+        return read(cls, payload)
 
-class Statement(Signed, frozen=True, kw_only=True):
+    @classmethod
+    def broken(cls, rule: str, name: str) -> PayloadError:
+        """What is refused for this reason: ``<kind>.<rule>``, at this member."""
+        return PayloadError(_code(cls.kind, rule), name)
+
+    def to_payload(self) -> dict[str, Any]:
+        """What was signed, as JSON has it."""
+        payload: dict[str, Any] = orjson.loads(msgspec.json.encode(self))
+        return payload
+
+
+class Stated(Signed, frozen=True, kw_only=True):
     """What every statement has; it becomes an entry."""
 
     v: Literal[2]
@@ -157,8 +175,11 @@ class Jwk(Declared, frozen=True, kw_only=True):
     x: Digest
     y: Digest
 
+    def members(self) -> dict[str, str]:
+        return {"kty": self.kty, "crv": self.crv, "x": self.x, "y": self.y}
 
-class Enrolment(Statement, frozen=True, kw_only=True, tag_field="what"):
+
+class Enrolment(Stated, frozen=True, kw_only=True, tag_field="what"):
     kind: ClassVar[Kind] = Kind.ENROLMENT
 
 
@@ -219,7 +240,7 @@ class Device(Enrolment, frozen=True, kw_only=True, tag="device"):
     jwk: Jwk
 
 
-class Invitation(Statement, frozen=True, kw_only=True, tag_field="what"):
+class Invitation(Stated, frozen=True, kw_only=True, tag_field="what"):
     """For whoever has the code: its digest is the invitation's name everywhere."""
 
     kind: ClassVar[Kind] = Kind.INVITATION
@@ -253,7 +274,7 @@ def _check_post(role: str, terminal: str | None, site: str | None) -> None:
             raise _broken("member_missing" if value is None else "member_unknown", name)
 
 
-class Claim(Statement, frozen=True, kw_only=True):
+class Claim(Stated, frozen=True, kw_only=True):
     """By the key that it enrols."""
 
     kind: ClassVar[Kind] = Kind.CLAIM
@@ -276,7 +297,7 @@ class Access(Signed, frozen=True, kw_only=True):
 # --- certificates ---------------------------------------------------------------------------------
 
 
-class Certificate(Signed, frozen=True, kw_only=True):
+class CertificateClaims(Signed, frozen=True, kw_only=True):
     """The claims of an SD-JWT VC that every reader sees; its fields are disclosures."""
 
     kind: ClassVar[Kind] = Kind.CERTIFICATE
@@ -286,7 +307,10 @@ class Certificate(Signed, frozen=True, kw_only=True):
     vct: Annotated[str, exactly("urn:certledger:type:[0-9A-Z]{1,64}", "the type")]
     certificate_id: CertificateId
     sd_alg: Literal["sha-256"] = field(name="_sd_alg")
-    sd: Annotated[tuple[Digest, ...], each_once(0, 1000)] = field(name="_sd")
+    # Each is held against a disclosure, which says more than a pattern would.
+    sd: Annotated[
+        tuple[Annotated[str, Meta(min_length=43, max_length=43)], ...], each_once(0, 1000)
+    ] = field(name="_sd")
     nbf: Annotated[int, Meta(ge=-(10**11), le=10**11, description="Unix seconds")] | None = None
     exp: Annotated[int, Meta(ge=-(10**11), le=10**11, description="Unix seconds")] | None = None
 
@@ -300,7 +324,7 @@ class Ground(StrEnum):
     ISSUED_IN_ERROR = "issued_in_error"  # about the wrong person, or never to be issued
 
 
-class Status(Statement, frozen=True, kw_only=True):
+class Status(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.STATUS
     certificate_id: CertificateId
     action: Action
@@ -319,7 +343,7 @@ def _only_with(asked: bool, value: object, name: str) -> None:
         raise _broken("member_missing" if asked else "member_unknown", name)
 
 
-class Import(Statement, frozen=True, kw_only=True):
+class Import(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.IMPORT
     type: TypeName
     file_commitment: Digest
@@ -357,8 +381,8 @@ class Purpose(Declared, frozen=True, kw_only=True):
 class Window(Declared, frozen=True, kw_only=True):
     """From ``not_before`` on, and no longer at ``not_after`` itself (as `exp` in RFC 7519)."""
 
-    not_before: Annotated[int, Meta(ge=1, le=MAX_UNIX_SECONDS, description="Unix seconds")]
-    not_after: Annotated[int, Meta(ge=1, le=MAX_UNIX_SECONDS, description="Unix seconds")]
+    not_before: Instant
+    not_after: Instant
 
 
 class Where(Declared, frozen=True, kw_only=True):
@@ -369,7 +393,11 @@ class Limits(Declared, frozen=True, kw_only=True):
     max_uses: Annotated[int, Meta(ge=1, le=MAX_USES)]
 
 
-class Grant(Statement, frozen=True, kw_only=True):
+class Grant(Stated, frozen=True, kw_only=True, dict=True):  # for what is worked out once
+    """One holder's permission: who may look up which fields of which certificates, when, where, for
+    which service item and how often. It never changes; whether it was revoked, frozen or used up
+    is kept apart (`authz.policy.Facts`)."""
+
     kind: ClassVar[Kind] = Kind.GRANT
     grant_id: Drawn
     mode: GrantMode
@@ -393,8 +421,27 @@ class Grant(Statement, frozen=True, kw_only=True):
         if (self.request_id is not None) is not (self.mode is GrantMode.REQUEST):
             raise _broken("request_id", "request_id")
 
+    @property
+    def not_before_ms(self) -> int:
+        return self.when.not_before * 1000
 
-class Revocation(Statement, frozen=True, kw_only=True):
+    @property
+    def not_after_ms(self) -> int:
+        """The first instant at which it no longer holds."""
+        return self.when.not_after * 1000
+
+    # For `decide`, which runs a thousand times a second on the same grant.
+
+    @cached_property
+    def fields_of(self) -> Mapping[str, frozenset[str]]:
+        return {one.certificate_id: frozenset(one.fields) for one in self.certificates}
+
+    @cached_property
+    def site_set(self) -> frozenset[str]:
+        return frozenset(self.where.sites)
+
+
+class Revocation(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.REVOCATION
     grant_id: Drawn
 
@@ -406,7 +453,7 @@ class AskedCertificate(Declared, frozen=True, kw_only=True):
     fields: Fields
 
 
-class Request(Statement, frozen=True, kw_only=True):
+class AccessRequest(Stated, frozen=True, kw_only=True):
     """``ttl``, seconds, counts from when the server took it in."""
 
     kind: ClassVar[Kind] = Kind.REQUEST
@@ -419,7 +466,7 @@ class Request(Statement, frozen=True, kw_only=True):
     staff: ShownName | None = None
 
 
-class Refusal(Statement, frozen=True, kw_only=True):
+class RequestRefusal(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.REFUSAL
     request_id: Drawn
 
@@ -442,7 +489,7 @@ class Presented(Declared, frozen=True, kw_only=True):
             raise _broken("malformed", "")
 
 
-class Lookup(Statement, frozen=True, kw_only=True):
+class Lookup(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.LOOKUP
     presented: Presented
     certificate_id: CertificateId | None = None
@@ -477,7 +524,7 @@ class Asked(StrEnum):
     DEPARTMENT = "department"
 
 
-class Dispute(Statement, frozen=True, kw_only=True):
+class Dispute(Stated, frozen=True, kw_only=True):
     """``seq`` is the entry that is disputed."""
 
     kind: ClassVar[Kind] = Kind.DISPUTE
@@ -487,14 +534,14 @@ class Dispute(Statement, frozen=True, kw_only=True):
     text: DisputeText | None = None
 
 
-class Question(Statement, frozen=True, kw_only=True):
+class Question(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.QUESTION
     dispute_id: Drawn
     to: Asked
     text: DisputeText
 
 
-class Answer(Statement, frozen=True, kw_only=True):
+class Answer(Stated, frozen=True, kw_only=True):
     """``seq`` is the question's entry."""
 
     kind: ClassVar[Kind] = Kind.ANSWER
@@ -503,7 +550,7 @@ class Answer(Statement, frozen=True, kw_only=True):
     text: DisputeText
 
 
-class Resolution(Statement, frozen=True, kw_only=True):
+class Resolution(Stated, frozen=True, kw_only=True):
     kind: ClassVar[Kind] = Kind.RESOLUTION
     dispute_id: Drawn
     outcome: Outcome
@@ -520,14 +567,14 @@ class Resolution(Statement, frozen=True, kw_only=True):
 DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
     declaration.kind: declaration
     for declaration in (
-        Certificate,
+        CertificateClaims,
         Enrolment,
         Status,
         Import,
         Grant,
         Revocation,
-        Request,
-        Refusal,
+        AccessRequest,
+        RequestRefusal,
         Lookup,
         Dispute,
         Resolution,
@@ -544,8 +591,14 @@ DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
 AnyKind = TypeVar("AnyKind", bound=Signed)
 
 
-def read(declaration: type[AnyKind], payload: bytes) -> AnyKind:
-    """A payload, whose signature was verified; raises PayloadError, and nothing else."""
+def read(declaration: type[AnyKind], payload: object) -> AnyKind:
+    """A payload, whose signature was verified, as bytes or parsed; raises PayloadError, and nothing
+    else."""
+    if not isinstance(payload, bytes):
+        try:
+            payload = orjson.dumps(payload)
+        except TypeError:  # a lone surrogate, a number of more than 64 bits
+            raise PayloadError(_code(declaration.kind, "malformed"), "payload") from None
     try:
         found: AnyKind = _decoder(declaration).decode(payload)
     except msgspec.MsgspecError as error:
@@ -564,7 +617,7 @@ def to_sign(declaration: type[Signed], **members: Any) -> bytes:
     Raises PayloadError for what nobody would take.
     """
     present = {name: value for name, value in members.items() if value is not None}
-    if issubclass(declaration, Statement):
+    if issubclass(declaration, Stated):
         present = {"v": VERSION, **present}
     payload = canonical_json(present)
     read(declaration, payload)
@@ -593,6 +646,9 @@ def _code(kind: Kind, rule: str) -> str:
 _AT: Final = re.compile(r"(?s)(.*?)(?: - at `\$([A-Za-z0-9_.\[\]]*)`)?")
 _UNKNOWN: Final = re.compile(r"(?s)Object contains unknown field `(.*)`")
 _MISSING: Final = re.compile(r"Object missing required field `(.*)`")
+_RANGE: Final = re.compile(r"Expected `int` [<>]= ")
+#: Members that have a word of their own for a number out of range.
+_RANGES: Final = {"limits.max_uses": "uses", "ttl": "ttl"}
 _LENGTH: Final = re.compile(r"Expected `(array|str)` of length (>=|<=) .*")
 
 
@@ -611,6 +667,8 @@ def _refuse(kind: Kind, error: msgspec.MsgspecError) -> NoReturn:
     elif length := _LENGTH.fullmatch(what):
         too = "empty" if length[2] == ">=" else "too_many"
         rule = too if length[1] == "array" else "text"
+    elif path in _RANGES and _RANGE.match(what):
+        rule = _RANGES[path]
     elif path == "v" and not what.startswith("Expected"):
         rule = "version"
     at = ".".join(part for part in (path, name) if part) or "payload"

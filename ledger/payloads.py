@@ -10,25 +10,19 @@ of payload has its own error class, whose codes are ``<kind>.<rule>``:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from enum import StrEnum
+from collections.abc import Collection
 from functools import lru_cache
-from typing import ClassVar, Final, Self, TypeVar
+from typing import ClassVar, Final, Self
 
-from ledger.statements import VERSION, StatementError
+from ledger.statements import StatementError
 from ledger.texts import is_text
 
 MAX_FIELDS: Final = 64
-MAX_NAME: Final = 64
 MAX_TEXT: Final = 200
 # 9999-12-31T23:59:59Z: beyond it neither a date picker nor `datetime` can show the time.
 MAX_UNIX_SECONDS: Final = 253_402_300_799
 
 FIELD_PATTERN: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
-#: How institutions, sites, terminals and the like are named.
-NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
-
-Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class PayloadError(StatementError, ValueError):
@@ -82,72 +76,6 @@ class Members:
             raise self._error.of("malformed", self._at(name))
         return value
 
-    def optional_text(self, name: str) -> str | None:
-        # An explicit null is not the same as absence: it would not survive the round trip.
-        return self.text(name) if name in self._value else None
-
-    def name(self, name: str) -> str:
-        """An identifier such as institutions, sites and terminals have."""
-        value = self.text(name)
-        check_pattern(value, self._at(name), NAME_PATTERN, self._error)
-        return value
-
-    def names(self, name: str, limit: int) -> tuple[str, ...]:
-        """Different identifiers; the list may be empty."""
-        value = self._value[name]
-        if value == []:
-            return ()
-        names = self.texts(name, limit)
-        for one in names:
-            check_pattern(one, self._at(name), NAME_PATTERN, self._error)
-        if len(set(names)) != len(names):
-            raise self._error.of("duplicate", self._at(name))
-        return names
-
-    def shown(self, name: str, limit: int = MAX_TEXT) -> str:
-        """Text for people to read."""
-        value = self.text(name)
-        check_text(value, self._at(name), limit, self._error)
-        return value
-
-    def one_of(self, name: str, kind: type[Choice]) -> Choice:
-        try:
-            return kind(self.text(name))
-        except ValueError:
-            raise self._error.of("malformed", self._at(name)) from None
-
-    def seconds(self, name: str) -> int:
-        """Unix seconds from 0 on."""
-        value = self.integer(name)
-        if not 0 <= value <= MAX_UNIX_SECONDS:
-            raise self._error.of("malformed", self._at(name))
-        return value
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def integer(self, name: str) -> int:
-        value = self._value[name]
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._error.of("malformed", self._at(name))
-        return value
-
-    def seconds_as_ms(self, name: str) -> int:
-        value = self.integer(name)
-        if not 0 < value <= MAX_UNIX_SECONDS:
-            raise self._error.of("malformed", self._at(name))
-        return value * 1000
-
-    def version(self) -> None:
-        if self.integer("v") != VERSION:
-            raise self._error.of("version", "v")
-
     def items(self, name: str, limit: int) -> list[object]:
         value = self._value[name]
         if not isinstance(value, list):
@@ -179,12 +107,6 @@ class Members:
             optional=optional,
             path=self._at(name),
         )
-
-    def members(self, name: str, limit: int, *, required: Collection[str]) -> list[Members]:
-        return [
-            Members(item, self._error, required=required, path=self._at(name))
-            for item in self.items(name, limit)
-        ]
 
 
 def check_text(value: str, at: str, limit: int, error: type[PayloadError]) -> None:

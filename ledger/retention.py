@@ -10,22 +10,13 @@ Not this module's job: the periods (the catalogue), destroying the content (`led
 from __future__ import annotations
 
 from datetime import MAXYEAR, date, timedelta
-from enum import StrEnum
 
 from ledger.catalogue.model import Retention
 from ledger.certificates import city_date, first_instant
+from ledger.kinds import Ground
 from ledger.statements import StatementError
 
 _DAY = timedelta(days=1)
-
-
-class Ground(StrEnum):
-    """Why content is erased; fixed for ever. All but the first hold at any time."""
-
-    RETENTION_OVER = "retention_over"
-    UNLAWFUL = "unlawful"  # collected or kept against the law
-    COURT_ORDER = "court_order"  # of a court, or of an authority that may bid it
-    ISSUED_IN_ERROR = "issued_in_error"  # about the wrong person, or never to be issued
 
 
 def ended_ms(valid_until_ms: int | None, final_ms: int | None) -> int | None:

@@ -236,16 +236,6 @@ def payload_of(token: str) -> dict[str, Any]:
     return payload
 
 
-def read_signed_key(jwk: object) -> ECKey:
-    """The key in a statement: its four members and no others, so that no secret part is recorded
-    with it. Raises StatementError."""
-    if not isinstance(jwk, dict) or set(jwk) != {"kty", "crv", "x", "y"}:
-        raise StatementError("key.malformed", "a JWK in a statement has kty, crv, x and y alone")
-    if not all(isinstance(value, str) for value in jwk.values()):
-        raise StatementError("key.malformed", "the members of a JWK are texts")
-    return load_public_key(jwk)
-
-
 def load_public_key(jwk: Mapping[str, Any]) -> ECKey:
     """A P-256 public key from its JWK; raises StatementError for anything else."""
     if not isinstance(jwk, Mapping) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":

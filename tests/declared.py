@@ -25,6 +25,27 @@ _SHOWN = st.text(st.sampled_from("ab Z9-.深圳市工号𠮷🏠é"), min_size=1
 EVERY = [variant for one in kinds.DECLARATIONS.values() for variant in variants(one)]
 
 
+def grant(**members: Any) -> kinds.Grant:
+    """One that is read, by its members' last names; ``certificates`` are fields by identifier."""
+    places = {
+        "grantee": ("department", "terminal", "staff"),
+        "purpose": ("service_item", "text"),
+        "when": ("not_before", "not_after"),
+        "where": ("sites",),
+        "limits": ("max_uses",),
+    }
+    payload: Payload = {"v": 2, "ledger": "test.example/log", "iat": 1, "jti": "a-b_c0123456789d"}
+    for name, value in members.items():
+        if value is None:
+            continue
+        if name == "certificates":
+            value = [{"certificate_id": id_, "fields": fields} for id_, fields in value.items()]
+        place = next((place for place, names in places.items() if name in names), None)
+        at = payload if place is None else payload.setdefault(place, {})
+        at[name] = value
+    return kinds.Grant.parse(payload)
+
+
 def right(declaration: type[Signed]) -> st.SearchStrategy[Payload]:
     """Payloads of it that are read."""
     return _object(declaration)
@@ -94,6 +115,9 @@ def _value(hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(bounds["ge"], bounds["le"])
     if bare is str and "pattern" in bounds:
         return st.from_regex(bounds["pattern"], fullmatch=True)
+    if bare is str and "shown" not in extra:
+        most = min(bounds["max_length"], bounds["min_length"] + 60)
+        return st.text("Aa0-_", min_size=bounds["min_length"], max_size=most)
     if bare is str:
         most = bounds["max_length"]
         return _SHOWN.map(lambda text: text.strip()[:most].strip() or "一")
@@ -266,8 +290,8 @@ def _broken_value(hint: Any, value: Any, path: tuple[str | int, ...]) -> Iterato
             item = get_args(bare)[0]
             yield from _broken_value(item, value[0], (*path, 0))
     elif bare is int:
-        yield from (broken(other, "malformed") for other in (bounds["ge"] - 1, bounds["le"] + 1))
-        yield broken(2**63, "malformed")
+        for other in (bounds["ge"] - 1, bounds["le"] + 1, 2**63):
+            yield broken(other, "malformed", "uses", "ttl")
     elif bare is str and "pattern" in bounds:
         for other in ("", value + "\n", "\n" + value, value + "\0", "é" + value, value * 300):
             yield broken(other, "malformed")

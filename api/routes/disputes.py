@@ -27,9 +27,9 @@ from api.replies import (
 from audit.disputes import MAX_PAGE, Told, ToldQuestion, find_dispute, list_disputes
 from audit.visibility import READERS, Sight
 from authz.disputes import MAY, DisputeState, Party
-from authz.questions import Asked
 from ledger.batch import Request
 from ledger.directory import Enrolled, Role
+from ledger.kinds import Asked
 from ledger.statements import Kind, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["disputes"])

@@ -41,7 +41,6 @@ from authz.codes import (
 )
 from authz.codes import CodeCheck as Check
 from authz.granting import code_handle, code_secret, load_requests
-from authz.grants import Grant, GrantMode
 from authz.qr import qr_png, qr_svg
 from authz.requests import OpenRequest, RequestState
 from authz.scopes import grants_within
@@ -49,6 +48,7 @@ from ledger import store as ledger_store
 from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url
+from ledger.kinds import Grant, GrantMode
 from ledger.statements import Kind, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["grants"])
@@ -121,7 +121,7 @@ def _show_grant(parsed: Grant, row: Any) -> dict[str, Any]:
         state = "used_up"
     elif now < parsed.not_before_ms:
         state = "not_yet_valid"
-    members = parsed.to_payload("")
+    members = parsed.to_payload()
     del members["jti"], members["ledger"]
     return {**members, "state": state, "uses_left": row.uses_left, "seq": row.seq}
 

@@ -17,9 +17,10 @@ from ledger import store
 from ledger.catalogue import Catalogue
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
+from ledger.kinds import Ground
 from ledger.lifecycle import CHAIN_STATE, FINAL, Action, State, after
 from ledger.outbox import StatusChange
-from ledger.retention import Ground, ended_ms, require_erasable
+from ledger.retention import ended_ms, require_erasable
 
 #: All that later entries ask of a certificate.
 _FACTS = (

@@ -21,27 +21,18 @@ from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.disputes import (
     Case,
-    Dispute,
     DisputeState,
-    Resolution,
     department_concerned,
     opened_entry,
     require_disputable,
     resolved_entry,
 )
 from authz.disputing import answerer_of, party_of, require_auditor
-from authz.questions import (
-    Answer,
-    Asking,
-    Question,
-    answer_entry,
-    question_entry,
-    require_answer,
-    require_question,
-)
+from authz.questions import Asking, answer_entry, question_entry, require_answer, require_question
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
+from ledger.kinds import Answer, Dispute, Question, Resolution
 from ledger.statements import payload_of
 
 _OPEN = (DisputeState.OPEN, None)
@@ -86,7 +77,7 @@ class Disputes:
 
     def dispute(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         holder = require(actor, Role.HOLDER).holder or ""
-        dispute = Dispute.parse(dict(statement.payload))
+        dispute = Dispute.parse(statement.payload)
         id_, line = dispute.dispute_id, dispute.seq
         if id_ in self._opened:
             raise AgainstRules("the dispute was opened before")
@@ -120,7 +111,7 @@ class Disputes:
         return entry
 
     def resolution(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
-        resolution = Resolution.parse(dict(statement.payload))
+        resolution = Resolution.parse(statement.payload)
         opened = self._of(resolution.dispute_id)
         self._grants.require_scope(actor, opened.case.grant_id, record.seq)
         case = opened.case.resolve(resolution.outcome, party_of(actor.role), actor.holder)
@@ -131,7 +122,7 @@ class Disputes:
 
     def question(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         require_auditor(actor)
-        question = Question.parse(dict(statement.payload))
+        question = Question.parse(statement.payload)
         opened = self._of(question.dispute_id)
         require_question(opened.case, question.to, opened.questions)
         opened.questions += 1
@@ -140,7 +131,7 @@ class Disputes:
 
     def answer(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         by, name = answerer_of(actor)
-        answer = Answer.parse(dict(statement.payload))
+        answer = Answer.parse(statement.payload)
         opened, question = self._of(answer.dispute_id), self._questions.get(answer.seq)
         self._grants.require_scope(actor, opened.case.grant_id, record.seq)
         require_answer(opened.case, question, by, name)

@@ -28,8 +28,8 @@ from ledger.entries import Draft, EventKind
 from ledger.holders import holder_id, salted_digest, subject_digest
 from ledger.identifiers import HolderKind, holder_kind
 from ledger.issuing import import_name
+from ledger.kinds import Ground
 from ledger.outbox import DirectoryEntry, KeyRevocation
-from ledger.retention import Ground
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Kind
 

@@ -17,11 +17,11 @@ from audit.integrity.requests import Requests
 from audit.integrity.rereading import AgainstRules, Premises, Signed
 from authz import store as authz_store
 from authz.granting import code_handle
-from authz.grants import Grant, GrantMode
 from authz.requests import covers
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
+from ledger.kinds import Grant, GrantMode
 from ledger.payloads import PayloadError
 from ledger.sealing import MasterKey
 from ledger.statements import payload_of, read_header
@@ -133,7 +133,7 @@ class Grants:
         self._remember(id_, grant, holder)
         self._seqs[id_] = record.seq
         self._replayed.add(id_)
-        self.left[id_] = grant.max_uses
+        self.left[id_] = grant.limits.max_uses
         types: dict[str, str] = {}
         for item in grant.certificates:
             row = self._certificates.row(item.certificate_id, record.seq)
@@ -142,11 +142,14 @@ class Grants:
             if not actor.speaks_for(row.issuer):
                 raise AgainstRules("the device does not speak for this certificate")
             types[item.certificate_id] = row.type
-        if grant.department not in enrolments.institutions or not grant.site_set.issubset(
+        if grant.grantee.department not in enrolments.institutions or not grant.site_set.issubset(
             enrolments.sites
         ):
             raise AgainstRules("department or site was not enrolled")
-        if grant.terminal is not None and grant.terminal not in enrolments.terminals:
+        if (
+            grant.grantee.terminal is not None
+            and grant.grantee.terminal not in enrolments.terminals
+        ):
             raise AgainstRules("the terminal was not enrolled")
         if grant.not_after_ms <= record.entry.time_ms:
             raise AgainstRules("its time was over")
@@ -160,8 +163,8 @@ class Grants:
             certificate=grant.certificates[0].certificate_id if single else None,
             grant=id_,
             holder=holder,
-            department=grant.department,
-            service_item=grant.service_item,
+            department=grant.grantee.department,
+            service_item=grant.purpose.service_item,
         )
 
     def revocation(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:

@@ -18,7 +18,6 @@ from audit.integrity.requests import Requests
 from audit.integrity.rereading import AgainstRules, Asked, Premises, Signed
 from authz.codes import STEP_MS, Code, CodeCheck, CodeKind, check_code
 from authz.granting import code_secret
-from authz.grants import Grant, GrantMode
 from authz.lookups import Lookup
 from authz.policy import (
     CODES,
@@ -35,6 +34,7 @@ from authz.policy import (
 from authz.service_items import ServiceItem
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Draft, Entry, EventKind
+from ledger.kinds import Grant, GrantMode
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey
 
@@ -170,7 +170,7 @@ class Lookups:
                 successor=None if changed is None else changed.successor,
                 erased=changed is not None and changed.erased,
             )
-            item = allowing(grant.service_item, row.type, lookup.request.fields)
+            item = allowing(grant.purpose.service_item, row.type, lookup.request.fields)
         return Facts(
             uses_left=grants.left[grant.grant_id],
             certificate=certificate,

@@ -40,7 +40,6 @@ from audit.integrity.rereading import (
 from authz import store as authz_store
 from authz.codes import Code, CodeCheck, CodeKind, check_code
 from authz.granting import code_handle, code_secret
-from authz.grants import Grant, GrantMode
 from authz.lookups import read_lookup
 from authz.policy import (
     CODES,
@@ -60,6 +59,7 @@ from ledger.encoding import b64url_decode
 from ledger.entries import Decision, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.identifiers import holder_kind
+from ledger.kinds import Grant, GrantMode
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (
@@ -334,14 +334,14 @@ class Judge:
         expected = _members(
             certificate=grant.certificates[0].certificate_id if count == 1 else None,
             grant=id_,
-            department=grant.department,
-            service_item=grant.service_item,
+            department=grant.grantee.department,
+            service_item=grant.purpose.service_item,
             holder=holder,
         )
         if row[6:18] != expected:
             return None
-        place = grant.department, grant.terminal, grant.sites
-        return row[2], seq, time_ms, signed.kid, id_, holder, *place, count, grant.max_uses
+        place = grant.grantee.department, grant.grantee.terminal, grant.where.sites
+        return row[2], seq, time_ms, signed.kid, id_, holder, *place, count, grant.limits.max_uses
 
     def _lookup(self, signed: _Signed) -> Premises | None:
         row = signed.row
@@ -381,7 +381,7 @@ class Judge:
                     valid_from_ms=fact.valid_from_ms or 0,
                     valid_until_ms=fact.valid_until_ms,
                 ),
-                service_item=allowing(grant.service_item, fact.type, asked.fields),
+                service_item=allowing(grant.purpose.service_item, fact.type, asked.fields),
                 code=code,
             )
             if not isinstance(decide(asked, grant, facts, now_ms=time_ms), Permit):

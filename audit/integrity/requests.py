@@ -16,10 +16,11 @@ from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.codes import matching_number
 from authz.granting import code_handle
-from authz.requests import AccessRequest, OpenRequest, RequestState
+from authz.requests import OpenRequest, RequestState
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
+from ledger.kinds import AccessRequest
 from ledger.sealing import MasterKey
 from ledger.statements import payload_of, read_header
 
@@ -62,7 +63,7 @@ class Requests:
 
     def request(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         require(actor, Role.TERMINAL)
-        asked = AccessRequest.parse(dict(statement.payload))
+        asked = AccessRequest.parse(statement.payload)
         id_, entry = asked.request_id, record.entry
         if id_ in self._asked:
             raise AgainstRules("the request was made before")

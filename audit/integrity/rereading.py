@@ -25,7 +25,6 @@ from sqlalchemy.types import NULLTYPE
 from audit.es256 import is_point, verifies
 from audit.integrity.reading import all_tuples, plain, tuples_by
 from authz.codes import Code
-from authz.grants import Grant
 from authz.lookups import read_lookup
 from authz.policy import Presented
 from authz.requests import IllegalMove
@@ -53,6 +52,7 @@ from ledger.encoding import (
 from ledger.entries import OPTIONAL, VERSION, Decision, Entry, EventKind
 from ledger.holders import holder_id, source_key
 from ledger.identifiers import CertificateIdentifier, IdentifierError
+from ledger.kinds import DECLARATIONS, CertificateClaims, Grant
 from ledger.lifecycle import IllegalTransition, State
 from ledger.merkle import leaf_hash
 from ledger.payloads import PayloadError
@@ -381,6 +381,7 @@ class Rereader:
                 return Grant.parse(statement.payload)
             if statement.kind is Kind.LOOKUP:
                 return _asked(statement)
+            DECLARATIONS[statement.kind].parse(statement.payload)
         except BROKEN as error:
             return Broken(reason_of(error))
         return None
@@ -422,6 +423,7 @@ class Rereader:
         fields_of: Mapping[bytes, Mapping[str, Any]],
     ) -> Issued:
         """Raises one of BROKEN for what is no certificate."""
+        CertificateClaims.parse(claims)
         id_ = claims["certificate_id"]
         issuer = claims["iss"].removeprefix(ISSUER_PREFIX)
         type_code = claims["vct"].removeprefix(VCT_PREFIX)

@@ -20,10 +20,15 @@ from api.cli import app
 from api.cli.failing import explain
 from api.errors import RULES, payload_words
 from api.keyfiles import load_signing_key
-from authz.grants import MAX_USES, MAX_WINDOW_MS, GrantError
-from authz.requests import MAX_TTL_S, MIN_TTL_S
 from ledger.catalogue import load_catalogue
-from ledger.enrolment import EnrolmentError
+from ledger.kinds import (
+    MAX_TTL_SECONDS,
+    MAX_USES,
+    MAX_WINDOW_SECONDS,
+    MIN_TTL_SECONDS,
+    Enrolment,
+)
+from ledger.payloads import PayloadError
 
 PROJECT = Path(__file__).parents[2]
 CARD = "resident-identity-card"
@@ -216,15 +221,15 @@ def test_an_unexpected_error_is_one_line_and_a_traceback_on_demand(
 def test_every_error_has_words() -> None:
     assert explain(FileNotFoundError(2, "No such file", "x.csv")) == (2, "no such file: x.csv")
     for code in RULES:
-        error = GrantError(code if "." in code else f"grant.{code}", "limits.max_uses")
+        error = PayloadError(code if "." in code else f"grant.{code}", "limits.max_uses")
         assert "{" not in payload_words(error)
-    assert payload_words(EnrolmentError.of("malformed", "role")) == (
+    assert payload_words(Enrolment.broken("malformed", "role")) == (
         "role must be issuer, terminal, auditor or operator"
     )
     # The sentences name these bounds.
     assert str(MAX_USES) in RULES["uses"]
-    assert str(MAX_WINDOW_MS // 86_400_000) in RULES["too_long"]
-    assert f"{MIN_TTL_S} to {MAX_TTL_S}" in RULES["ttl"]
+    assert str(MAX_WINDOW_SECONDS // 86_400) in RULES["too_long"]
+    assert f"{MIN_TTL_SECONDS} to {MAX_TTL_SECONDS}" in RULES["ttl"]
 
 
 # --- enrolment ----------------------------------------------------------------------------------

@@ -233,7 +233,7 @@ def test_the_statement_and_the_address_name_one_dispute(
         ({"text": "不" * 501}, "dispute.text"),
         ({"text": "a\u202eb"}, "dispute.text"),
         ({"grant_id": "0" * 26}, "dispute.member_unknown"),
-        ({"v": 2}, "dispute.version"),
+        ({"v": 1}, "dispute.version"),
     ],
 )
 def test_a_broken_dispute_is_no_entry(
@@ -252,7 +252,7 @@ def test_a_broken_dispute_is_no_entry(
     ("change", "code"),
     [
         ({"outcome": "maybe"}, "resolution.malformed"),
-        ({"text": None}, "resolution.malformed"),
+        ({"text": None}, "resolution.member_missing"),
         ({"text": "a\nb"}, "resolution.text"),
         ({"cause": "other"}, "resolution.member_unknown"),
     ],

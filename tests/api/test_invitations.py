@@ -241,7 +241,7 @@ REFUSED_INVITATIONS = [
     ({"role": "holder"}, "invitation.malformed"),
     ({"not_after": 1}, "invitation.window"),
     ({"not_after": 4_000_000_000}, "invitation.too_long"),
-    ({"what": "site"}, "invitation.what"),
+    ({"what": "site"}, "invitation.malformed"),
     ({"extra": 1}, "invitation.member_unknown"),
 ]
 

@@ -33,15 +33,13 @@ from audit.report_story import Story
 from audit.report_words import EN, MAX_SHOWN, ZH, Phrases, local_time, plain
 from audit.verification import verify_bundle
 from authz.disputes import Cause, DisputeState
-from authz.grants import GrantMode
-from authz.questions import Asked
 from ledger.database import Database
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, EventKind
+from ledger.kinds import Asked, GrantMode, Ground
 from ledger.lifecycle import Action, State
 from ledger.log import Log
 from ledger.notes import NoteKey
-from ledger.retention import Ground
 from ledger.store import entries
 from tests import engines
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from audit.visibility import REACH, READERS, Reach, Sight, as_table
-from authz.questions import Asked
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import EventKind
+from ledger.kinds import Asked
 from tests import engines
 
 PROJECT = Path(__file__).parents[2]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authz.grants import Grant, GrantedCertificate, GrantError, GrantMode
+from ledger.kinds import Grant, GrantedCertificate, Grantee, GrantMode
+from ledger.payloads import PayloadError
 
 LEDGER = "test.example/log"
 
@@ -58,15 +58,14 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def test_grant_reads_every_member_and_turns_seconds_into_ms() -> None:
     grant = Grant.parse(payload())
     assert grant.mode is GrantMode.SCAN
-    assert grant.certificates[0] == GrantedCertificate(CARD, ("name", "identity_number"))
-    assert (grant.department, grant.terminal, grant.staff) == (
-        "housing-fund",
-        "window-3",
-        "工号0231",
+    assert grant.certificates[0] == GrantedCertificate(
+        certificate_id=CARD, fields=("name", "identity_number")
     )
+    to = Grantee(department="housing-fund", terminal="window-3", staff="工号0231")
+    assert grant.grantee == to
     assert grant.not_before_ms == NOT_BEFORE * 1000
     assert grant.not_after_ms == (NOT_BEFORE + 3600) * 1000
-    assert grant.issued_at_ms == (NOT_BEFORE - 60) * 1000
+    assert grant.iat == NOT_BEFORE - 60
     assert grant.fields_of[LICENCE] == {"credit_code"}
     assert grant.site_set == {"futian-hall", "nanshan-hall"}
 
@@ -90,16 +89,16 @@ def test_grant_reads_every_member_and_turns_seconds_into_ms() -> None:
 def test_grant_round_trips(path: str, value: Any) -> None:
     signed = changed(path, value)
     grant = Grant.parse(signed)
-    assert grant.to_payload(LEDGER) == signed
-    assert Grant.parse(grant.to_payload(LEDGER)) == grant
+    assert grant.to_payload() == signed
+    assert Grant.parse(grant.to_payload()) == grant
     assert hash(Grant.parse(signed)) == hash(grant)
 
 
 def test_request_grant_names_its_request_and_no_other_mode_does() -> None:
     signed = payload() | {"mode": "request", "request_id": GRANT_ID}
-    assert Grant.parse(signed).to_payload(LEDGER) == signed
+    assert Grant.parse(signed).to_payload() == signed
     for broken in (payload() | {"mode": "request"}, payload() | {"request_id": GRANT_ID}):
-        with pytest.raises(GrantError) as refused:
+        with pytest.raises(PayloadError) as refused:
             Grant.parse(broken)
         assert refused.value.code == "grant.request_id"
 
@@ -117,7 +116,6 @@ HOSTILE_TEXT = [
     "\ufeffhall",
     "a\u2028b",
     "e\u0301cole",
-    "\ud800",
     "x" * 65,
 ]
 
@@ -194,30 +192,31 @@ HOSTILE_TEXT = [
     ],
 )
 def test_broken_grant_is_refused_by_code(path: str, value: Any, code: str) -> None:
-    with pytest.raises(GrantError) as refused:
+    with pytest.raises(PayloadError) as refused:
         Grant.parse(changed(path, value))
     assert refused.value.code == code
 
 
+def test_a_lone_surrogate_is_no_json() -> None:
+    with pytest.raises(PayloadError, match=r"grant\.malformed: payload"):
+        Grant.parse(changed("purpose.text", "\ud800"))
+
+
 def test_error_names_the_member_and_never_its_value() -> None:
-    with pytest.raises(GrantError) as refused:
+    with pytest.raises(PayloadError) as refused:
         Grant.parse(changed("grantee.staff", "440301199001011234\n"))
     assert refused.value.field == "grantee.staff"
     assert "4403" not in str(refused.value)
-    with pytest.raises(GrantError) as refused:
+    with pytest.raises(PayloadError) as refused:
         Grant.parse(payload() | {"\u202e" + "x" * 9999: 1})
     assert len(refused.value.field) <= 32
     assert refused.value.field.isascii()
 
 
-def test_a_grant_cannot_be_built_or_changed_into_a_broken_one() -> None:
+def test_a_grant_cannot_be_changed() -> None:
     grant = Grant.parse(payload())
-    with pytest.raises(GrantError):
-        dataclasses.replace(grant, max_uses=0)
-    with pytest.raises(GrantError):
-        dataclasses.replace(grant, not_before_ms=grant.not_before_ms + 1)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        grant.max_uses = 2  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        grant.limits.max_uses = 2  # type: ignore[misc]
 
 
 JSON = st.recursive(
@@ -252,13 +251,13 @@ def test_whatever_is_put_anywhere_gives_a_grant_that_round_trips_or_a_grant_erro
 ) -> None:
     signed = changed(path, value)
     before = copy.deepcopy(signed)
-    with contextlib.suppress(GrantError):
-        assert Grant.parse(signed).to_payload(signed["ledger"]) == signed
+    with contextlib.suppress(PayloadError):
+        assert Grant.parse(signed).to_payload() == signed
     assert signed == before
 
 
 @given(value=JSON)
 @settings(deadline=None)
 def test_anything_at_all_as_payload_is_a_grant_error(value: Any) -> None:
-    with pytest.raises(GrantError):
+    with pytest.raises(PayloadError):
         Grant.parse(value)

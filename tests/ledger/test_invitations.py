@@ -11,7 +11,8 @@ from joserfc.jwk import ECKey
 
 from ledger.directory import Role
 from ledger.invitation_codes import MAX_TYPED, code_digest, code_of, grouped, read_code
-from ledger.invitations import MAX_SECONDS, Claim, Invitation, read_claim
+from ledger.invitations import Claim, Invitation, read_claim
+from ledger.kinds import MAX_INVITATION_SECONDS
 from ledger.statements import Kind, StatementError, sign, verify
 
 VECTORS = json.loads(
@@ -65,7 +66,7 @@ def invitation(**changes: Any) -> dict[str, Any]:
 
 HOLDER = {
     "what": "holder",
-    "subject": "S",
+    "subject": "S" * 43,
     "role": None,
     "institution": None,
     "terminal": None,
@@ -78,14 +79,14 @@ def test_an_invitation_says_what_the_key_will_be() -> None:
     assert read.post is not None
     assert (read.post.role, read.post.terminal, read.subject) == (Role.TERMINAL, "t-1", None)
     holder = Invitation.parse(invitation(**HOLDER))
-    assert (holder.post, holder.subject) == (None, "S")
-    assert Invitation.parse(invitation(not_after=NOW + MAX_SECONDS)).not_after > NOW
+    assert (holder.post, holder.subject) == (None, "S" * 43)
+    assert Invitation.parse(invitation(not_after=NOW + MAX_INVITATION_SECONDS)).not_after > NOW
 
 
 REFUSED = [
-    ({"what": "site"}, "invitation.what"),
-    ({"what": None}, "invitation.what"),
-    ({"what": ["key"]}, "invitation.what"),
+    ({"what": "site"}, "invitation.malformed"),
+    ({"what": None}, "invitation.member_missing"),
+    ({"what": ["key"]}, "invitation.malformed"),
     ({"v": 1}, "invitation.version"),
     ({"site": None}, "invitation.member_missing"),
     ({"terminal": None}, "invitation.member_missing"),
@@ -96,7 +97,7 @@ REFUSED = [
     ({"code": CODE}, "invitation.member_unknown"),
     ({"code_sha256": CODE}, "invitation.malformed"),
     ({"code_sha256": None}, "invitation.member_missing"),
-    ({"not_after": NOW + MAX_SECONDS + 1}, "invitation.too_long"),
+    ({"not_after": NOW + MAX_INVITATION_SECONDS + 1}, "invitation.too_long"),
     ({"not_after": str(NOW)}, "invitation.malformed"),
     ({**HOLDER, "subject": None}, "invitation.member_missing"),
     ({**HOLDER, "role": "holder"}, "invitation.member_unknown"),
@@ -129,7 +130,8 @@ def claim(**changes: Any) -> dict[str, Any]:
     [
         ({"v": 1}, "claim.version"),
         ({"jwk": None}, "claim.member_missing"),
-        ({"jwk": {"kty": "RSA"}}, "key.malformed"),
+        ({"jwk": {**claim()["jwk"], "kty": "RSA"}}, "claim.malformed"),
+        ({"jwk": {**claim()["jwk"], "d": "d" * 43}}, "claim.member_unknown"),
         ({"invitation": "x"}, "claim.malformed"),
         ({"code": CODE}, "claim.member_unknown"),
     ],

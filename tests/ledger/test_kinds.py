@@ -99,6 +99,7 @@ RIGHT: dict[str, Payload] = {
     "Key": {**_BASE, "what": "key", "jwk": _JWK, "role": "issuer", "institution": "440304"},
     "KeyRevocation": {**_BASE, "what": "key_revocation", "kid": "k" * 43},
     "ProofErasure": {**_BASE, "what": "proof_erasure", "seq": 7, "ground": "unlawful"},
+    "Device": {**_BASE, "what": "device", "jwk": _JWK},
     "Holder": {**_BASE, "what": "holder", "jwk": _JWK, "subject": "s" * 43},
     "HolderInvitation": {
         **_BASE, "what": "holder", "code_sha256": "c" * 43, "not_after": 1_800_000_060,
@@ -110,7 +111,7 @@ RIGHT: dict[str, Payload] = {
     },
     "Claim": {**_BASE, "jwk": _JWK, "invitation": "c" * 43},
     "Access": {**_WITHOUT_V, "exp": 1_800_000_300},
-    "Certificate": {
+    "CertificateClaims": {
         **_WITHOUT_V, "iss": "urn:certledger:department:440304", "vct": "urn:certledger:type:T001",
         "certificate_id": "1.2.A", "_sd_alg": "sha-256", "_sd": ["d" * 43],
     },
@@ -125,11 +126,11 @@ RIGHT: dict[str, Payload] = {
         "where": {"sites": ["hall"]}, "limits": {"max_uses": 1},
     },
     "Revocation": {**_BASE, "grant_id": _DRAWN},
-    "Request": {
+    "AccessRequest": {
         **_BASE, "request_id": _DRAWN, "service_item": "item", "business_number": "B-1", "ttl": 60,
         "certificates": [{"type": "business-licence", "fields": ["name"]}],
     },
-    "Refusal": {**_BASE, "request_id": _DRAWN},
+    "RequestRefusal": {**_BASE, "request_id": _DRAWN},
     "Lookup": {
         **_BASE, "presented": {"code": "EZ1"}, "fields": ["name"], "service_item": "item",
         "business_number": "B-1",
@@ -167,7 +168,7 @@ RIGHT: dict[str, Payload] = {
         ("Status", {"ground": "unlawful"}, "status.member_unknown", "ground"),
         ("Resolution", {"text": ...}, "resolution.member_missing", "text"),
         ("Institution", {"what": "person"}, "enrolment.malformed", "what"),
-        ("Certificate", {"sub": "440304"}, "certificate.member_unknown", "sub"),
+        ("CertificateClaims", {"sub": "440304"}, "certificate.member_unknown", "sub"),
     ],
 )
 def test_what_members_must_be_together(

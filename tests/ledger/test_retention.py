@@ -12,7 +12,8 @@ from ledger.catalogue import load_catalogue
 from ledger.catalogue.load import parse_type
 from ledger.catalogue.model import CatalogueError, Retention
 from ledger.certificates import first_instant
-from ledger.retention import Ground, due_ms, ended_ms, latest_end_ms, require_erasable
+from ledger.kinds import Ground
+from ledger.retention import due_ms, ended_ms, latest_end_ms, require_erasable
 from ledger.statements import StatementError
 
 TEN, FOR_GOOD = Retention(10), Retention(None)
