@@ -57,7 +57,7 @@ def test_one_that_is_over_holds_no_number_either(builder: Any) -> None:
     code, number, salt = code_of(bytes([*bytes(9), 2])), identity_number(2), bytes(32)
     now = int(time.time())
     said = builder.statement(
-        "operator",
+        "issuer",
         Kind.INVITATION,
         what="holder",
         subject=subject_digest(number, salt),
