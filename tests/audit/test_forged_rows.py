@@ -19,7 +19,7 @@ from ledger.row_macs import MAC, RowForged, RowMacs, checked, covered, put
 from ledger.sealing import MasterKey
 from ledger.statements import Kind, payload_of
 from tests import engines
-from tests.audit.conftest import SITE, identity_number
+from tests.audit.conftest import HOTEL, SITE, identity_number
 
 MACS = RowMacs(MasterKey(bytes(32)), b"log")
 
@@ -290,7 +290,7 @@ def test_wrong_digits_are_counted_on_rows_of_the_service_alone(builder: Any) -> 
         builder,
         lambda connection: connection.execute(update(authz_store.spoken_tries).values(wrong=0)),
         lambda: builder.look_up({"spoken": "00000001"}),
-        "spoken_tries terminal",
+        f"spoken_tries {HOTEL} terminal",
     )
 
 

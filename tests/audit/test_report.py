@@ -32,11 +32,11 @@ from audit.report_content import LANGUAGES, Names, ReportContent
 from audit.report_story import Story
 from audit.report_words import EN, MAX_SHOWN, ZH, Phrases, local_time, plain
 from audit.verification import verify_bundle
-from authz.disputes import Cause, DisputeState
+from authz.disputes import DisputeState
 from ledger.database import Database
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, EventKind
-from ledger.kinds import Asked, GrantMode, Ground
+from ledger.kinds import Asked, Cause, GrantMode, Ground
 from ledger.lifecycle import Action, State
 from ledger.log import Log
 from ledger.notes import NoteKey

@@ -131,13 +131,15 @@ def test_an_entry_with_members_of_another_kind_is_not_made(changes: dict[str, An
     other = entry(**changes)
     assert not other.closed
     key = ECKey.generate_key("P-256", private=True)
-    token = sign(Kind.LOOKUP, {"iat": 1, "jti": "j" * 16}, key, key.thumbprint())
+    token = sign(
+        Kind.LOOKUP, {"ledger": "log.example", "iat": 1, "jti": "j" * 16}, key, key.thumbprint()
+    )
     actor = Enrolled(kid=key.thumbprint(), role=Role.TERMINAL)
     names = list(Draft.__dataclass_fields__)
     draft = Draft(**{name: getattr(other, name) for name in names})
     batch: Any = Batch(None, 0, 0)  # type: ignore[arg-type]  # nothing gets as far as the database
     with pytest.raises(ValueError, match="other members"):
-        batch.record(Request(verify(token, key), actor), draft)
+        batch.record(Request(verify(token, key, "log.example"), actor), draft)
     assert batch.appended == []
 
 
