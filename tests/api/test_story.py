@@ -801,7 +801,7 @@ def test_history_shows_an_auditor_everything_with_receipts(city: Any) -> None:
     assert {line["seq"] for line in since}.isdisjoint({line["seq"] for line in until})
 
 
-def test_history_shows_an_institution_its_own_lookups_only(city: Any) -> None:
+def test_history_shows_an_institution_what_it_did_itself_only(city: Any) -> None:
     person = city.person()
     granted = city.grant(person, mode="direct")
     city.look(direct(granted))
@@ -809,7 +809,8 @@ def test_history_shows_an_institution_its_own_lookups_only(city: Any) -> None:
     assert [line["kind"] for line in lines] == ["lookup"]
     assert {line["department"] for line in city.east.get("/v1/history").json()["lines"]} == {HALLS}
     # The police issued the card and looked nothing up: what others do with it is not theirs.
-    assert list(city.police.history(certificate=person.card)) == []
+    assert [line["kind"] for line in city.police.history(certificate=person.card)] == ["issue"]
+    assert list(city.police.history(certificate=person.card, kind="lookup")) == []
     assert list(city.police.history(department=HALLS)) == []
     assert list(city.east.history(certificate=person.card, kind="issue")) == []
 
@@ -922,7 +923,11 @@ def test_an_upload_must_be_the_file_that_was_signed_for(
     path = tmp_path / "cards.csv"
     write_cards(city, path, 8)
     kind = city.police.catalogue.type(CARD).code
-    before = city.size()
+
+    def imports(client: Client) -> list[dict[str, Any]]:
+        return list(client.history(kind="import"))
+
+    before, known = city.size(), imports(city.police)
     answer = httpx.post(
         f"{city.url}/v1/imports",
         headers=city.police.authorization(),
@@ -935,9 +940,13 @@ def test_an_upload_must_be_the_file_that_was_signed_for(
     problem(lambda: city.east.upload_import(path, CARD), "actor.role", 403)
     assert city.size() == before
     assert not list((city.service.data / "uploads").glob("*"))
+    assert imports(city.police) == known
     report = city.police.upload_import(path, CARD)
-    job = city.police.get("/v1/history", kind="import").json()["lines"]
-    assert (counts(report), job) == ({"accepted": 8}, [])
+    assert counts(report) == {"accepted": 8}
+    # That it was, is told to the department and to nobody else's terminal.
+    told, *older = imports(city.police)
+    assert (told["department"], older) == (POLICE, known)
+    assert imports(city.east) == []
     problem(lambda: city.police.get("/v1/imports/none"), "import.unknown", 404)
 
 

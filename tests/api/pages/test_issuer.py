@@ -481,12 +481,20 @@ def test_a_one_time_code_enrols_a_device_of_that_holder(city: Any, desk: Any, po
     assert code.replace("-", "") not in police.content().replace("-", "")
 
 
-def test_a_code_is_made_for_no_stranger(city: Any, police: Page) -> None:
-    make_code(police, city.number())
-    expect(police.get_by_role("alert")).to_contain_text("has issued no certificate")
-    make_code(police, "12345")
-    expect(police.get_by_role("alert")).to_contain_text("no number of a passport or permit")
-    expect(police.locator(".handed-code")).to_have_count(0)
+def test_a_code_is_made_for_no_stranger(
+    city: Any, desk: Any, invite: Callable[..., str], police: Page
+) -> None:
+    """Of a department that is not the authority for the identity of people: that one may."""
+    number = city.number()
+    market = desk.open("/issuer", code=invite("issuer", MARKET))
+    make_code(market, number)
+    expect(market.get_by_role("alert")).to_contain_text("has issued no certificate")
+    for page in (market, police):
+        make_code(page, "12345")
+        expect(page.get_by_role("alert")).to_contain_text("no number of a passport or permit")
+        expect(page.locator(".handed-code")).to_have_count(0)
+    make_code(police, number)
+    expect(police.locator(".handed-code")).to_be_visible()
 
 
 # --- the whole desk ---------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import { Problem, pause } from "../../core/api.js";
 import { h, show } from "../../core/dom.js";
-import { catalogue, formatNumber, language, t, tn } from "../../core/i18n.js";
+import { formatNumber, language, t, tn } from "../../core/i18n.js";
 import { explain } from "../../core/problems.js";
 import { FOLLOWED } from "../importing.js";
 import { fileReason } from "./reasons.js";
@@ -20,9 +20,7 @@ const SPOKEN = 5000;
 
 /** Send a file and follow its import. @param {Place} place */
 export const send = (place, type, file) =>
-  follow(place, file.name, (view) => upload(place.api, {
-    file, typeCode: catalogue.types[type].type_code, onProgress: view.sent, onWait: view.waiting,
-  }));
+  follow(place, file.name, (view) => upload(place.api, { file, type, onProgress: view.sent, onWait: view.waiting }));
 
 /** Go on with what this tab followed when the page was loaded again. @param {Place} place */
 export const goOn = (place) =>

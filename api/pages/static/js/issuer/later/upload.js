@@ -14,14 +14,14 @@ export class FileGone extends Error {}
 
 /**
  * @param {import("../../core/api.js").Api} api
- * @param {{file: File, typeCode: string, onProgress: (share: number) => void, onWait: () => void}} what
+ * @param {{file: File, type: string, onProgress: (share: number) => void, onWait: () => void}} what
  * @returns {Promise<object>} the job, as POST /v1/imports answers
  */
-export async function upload(api, { file, typeCode, onProgress, onWait }) {
+export async function upload(api, { file, type, onProgress, onWait }) {
   const salt = crypto.getRandomValues(new Uint8Array(32));
   const commitment = base64url(await sha256(concat(salt, await sha256(await contentOf(file)))));
   for (let attempt = 1; ; attempt++) {
-    const statement = await api.sign(Kind.import, { type: typeCode, file_commitment: commitment });
+    const statement = await api.sign(Kind.import, { type, file_commitment: commitment });
     const form = new FormData();
     form.append("statement", statement);
     form.append("salt", base64url(salt));
