@@ -462,11 +462,13 @@ class _Protocol:
         if invitation is None:
             raise Fault("enrolment.missing", used.seq)
         self.lines_used.add(invitation.entry.seq)
+        # Read first: whose it is stands in its entry, which is what was signed only if that agrees.
+        invited = invitation.entry, self._said(invitation)
         _, terms = self._directory(self._now(), invitation.entry.actor)
         if terms.revoked_at and enrolment.entry.time_ms // 1000 > terms.revoked_at:
             # Whoever is trusted no more invites nobody any more.
             raise Fault("enrolment.invitation", enrolment.entry.seq)
-        return said, (invitation.entry, self._said(invitation))
+        return said, invited
 
     def _device(self, used: Entry) -> str | None:
         """The department whose certificates alone the device spoke for when it signed ``used``;

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class BrowserVerifier:
         assert isinstance(answer, dict), (answer, report.to_json())
         assert "crashed" not in answer, answer["crashed"]
         ours = json.loads(json.dumps(report.to_json()))
-        assert outcome(answer) == kind
+        differing = [pair for pair in zip_longest(outcome(answer), kind) if pair[0] != pair[1]]
+        assert not differing, differing
         assert (answer["facts"], answer["subject"]) == (ours["facts"], ours["subject"])
 
     def ask(self, bundle: bytes, trust: bytes) -> Any:
