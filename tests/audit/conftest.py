@@ -37,7 +37,7 @@ from authz.lookups import LookupHandler, read_lookup
 from authz.service_items import load_service_items
 from ledger import store
 from ledger.batch import Request
-from ledger.catalogue import Catalogue, derive, load_catalogue
+from ledger.catalogue import Catalogue, CertificateType, derive, load_catalogue
 from ledger.certificates import city_date, sign_certificate, split
 from ledger.chain import ChainClient
 from ledger.committer import Answer, Committer, CommitterSettings
@@ -63,9 +63,10 @@ from tests import engines
 
 ORIGIN = "test.example/log"
 ISSUER, HOTEL, REGISTRY = "11440300000000001R", "114403990000009209", "11440399000000921C"
+TRAFFIC = "11440399000000003D"
 SITE, OTHER_SITE = "hotel-1", "hotel-2"
 ITEM = "hotel-check-in"
-CARD = "resident-identity-card"
+CARD, LICENCE = "resident-identity-card", "driving-licence"
 CATALOGUE = load_catalogue()
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -264,18 +265,46 @@ class Builder:
             "issuing_authority": "深圳市公安局南山分局",
             "valid_period": f"{until - 20}-01-01/{until}-01-01",
         }
+        valid = date(until - 20, 1, 1), date(until, 1, 1)
+        return self._signed("issuer", ISSUER, kind, index, fields, valid, source)
+
+    def licence(self, index: int, number: str) -> Request:
+        """The traffic police's, who are no authority for anybody's identity."""
+        fields: dict[str, Any] = {
+            "identity_number": number,
+            "name": f"测试{index}",
+            "sex": "女",
+            "nationality": "中国",
+            "birth_date": f"{number[6:10]}-{number[10:12]}-{number[12:14]}",
+            "first_issued_on": "2020-01-02",
+            "vehicle_class": "C1",
+            "valid_period": "2020-01-02/2030-01-02",
+        }
+        valid = date(2020, 1, 2), date(2030, 1, 2)
+        return self._signed("traffic", TRAFFIC, self.catalogue.type(LICENCE), index, fields, valid)
+
+    def _signed(
+        self,
+        who: str,
+        issuer: str,
+        kind: CertificateType,
+        index: int,
+        fields: dict[str, Any],
+        valid: tuple[date, date],
+        source: str | None = None,
+    ) -> Request:
         fields.update(derive(kind, fields, city_date(time.time_ns() // 1_000_000)))
         serial = f"{index:020}"
-        id_ = str(CertificateIdentifier(kind.type_code, ISSUER, serial, "001"))
-        key = self.keys["issuer"]
+        id_ = str(CertificateIdentifier(kind.type_code, issuer, serial, "001"))
+        key = self.keys[who]
         text = sign_certificate(
             ledger=ORIGIN,
             fields=fields,
             certificate_id=id_,
             type_code=kind.type_code,
-            issuer=ISSUER,
-            valid_from=date(until - 20, 1, 1),
-            valid_until=date(until, 1, 1),
+            issuer=issuer,
+            valid_from=valid[0],
+            valid_until=valid[1],
             public_dates=kind.validity.public,
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
@@ -525,6 +554,7 @@ def tell_the_story(builder: Builder) -> None:
     builder.resolve("auditor", builder.dispute("holder", made + 1), "rejected")
     assert builder.look_up({"grant_id": held}).code == "grant_frozen"
     tell_of_another_department(builder)
+    tell_of_devices(builder, numbers[6])
 
 
 def tell_of_another_department(builder: Builder) -> None:
@@ -542,6 +572,19 @@ def tell_of_another_department(builder: Builder) -> None:
         ({"grant_id": names["withdrawn"]}, "grant_revoked"),
     ):
         assert builder.look_up(shown, who="registrar").code == code
+
+
+def tell_of_devices(builder: Builder, number: str) -> None:
+    """One that speaks for what one department issued, and one that did so and speaks for all."""
+    jwk = builder.key("traffic")
+    types = [builder.catalogue.type(LICENCE).type_code]
+    builder.enrol("operator", what="institution", code=TRAFFIC, name_zh="交警", types=types)
+    builder.enrol("operator", what="key", role="issuer", institution=TRAFFIC, jwk=jwk)
+    issued = builder.send("issue", builder.licence(0, number))
+    builder.built.names["licence"] = issued.certificate_id
+    for who in ("scoped", "completed"):
+        builder.enrol_holder(who, number, by="traffic")
+    builder.enrol_holder("completed", number)
 
 
 def fill_a_tile(builder: Builder) -> None:
