@@ -31,7 +31,7 @@ from typing import Any
 from ledger.entries import Entry
 from ledger.merkle import root_from_inclusion
 from ledger.notes import Checkpoint, NoteKey, open_checkpoint, parse_checkpoint
-from ledger.receipts import AnchorReference
+from ledger.receipts import AnchorReference, read_entry
 
 CHECKS = ("form", "entry", "leaf", "inclusion", "signature", "origin", "anchor", "transaction")
 SKIPPED = "skipped"
@@ -234,7 +234,7 @@ def _lowered(anchor: AnchorReference) -> AnchorReference:
 
 
 def _read_entry(value: Any) -> Entry:
-    entry = Entry.from_json(value)
+    entry = read_entry(value)
     entry.canonical()
     return entry
 

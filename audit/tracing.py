@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ledger.entries import OPTIONAL, Entry
+from ledger.entries import OPTIONAL
 from ledger.notes import NoteKey
-from ledger.receipts import ReceiptError, verify_receipt
+from ledger.receipts import ReceiptError, read_entry, verify_receipt
 
 PROVEN, VERIFIED, PENDING = "proven", "verified", "pending"
 _MEMBERS = frozenset({"v", "seq", "time", "kind", "actor", "statement", "salt", *OPTIONAL})
@@ -40,7 +40,7 @@ def check_line(
         return "wrong: the line is not the entry in its receipt"
     if receipt.get("state") == PENDING:
         try:
-            Entry.from_json(shown)
+            read_entry(shown)
         except ValueError as error:
             return f"wrong: {error}"
         return PENDING

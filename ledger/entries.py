@@ -158,7 +158,8 @@ class Entry(Draft):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Entry:
-        """The entry in a receipt; raises ValueError when it is not one of this version."""
+        """Raises ValueError when it is not an entry of this version in its one form. Whether it has
+        the members of its kind is `closed`'s to say."""
         members = dict(value)
         if members.pop("v", None) != VERSION:
             raise ValueError(f"not an entry of version {VERSION}")

@@ -80,16 +80,25 @@ class Receipt:
         )
 
 
+def read_entry(value: Mapping[str, Any]) -> Entry:
+    """The entry as it stands in a receipt; raises ValueError unless it is one of this version, in
+    its one form and with exactly the members of its kind: the others nobody signed."""
+    entry = Entry.from_json(value)
+    if not entry.closed:
+        raise ValueError(f"not an entry: its members are not those of kind {entry.kind}")
+    return entry
+
+
 def verify_receipt(receipt: Mapping[str, Any], log_key: NoteKey) -> tuple[Entry, Checkpoint]:
     """Entry and checkpoint of an anchored receipt; raises ReceiptError unless it verifies.
 
-    Checks that the entry is canonical, that its inclusion proof leads to the checkpoint's root,
-    and that the checkpoint is signed by ``log_key``.
+    Checks that the entry is canonical and has exactly the members of its kind, that its inclusion
+    proof leads to the checkpoint's root, and that the checkpoint is signed by ``log_key``.
     """
     try:
         if receipt["state"] != "anchored":
             raise ReceiptError("the receipt is still pending")
-        entry = Entry.from_json(receipt["entry"])
+        entry = read_entry(receipt["entry"])
         proof = [base64.b64decode(item, validate=True) for item in receipt["proof"]]
         checkpoint = open_checkpoint(receipt["checkpoint"], log_key)
         root = root_from_inclusion(entry.leaf_hash(), entry.seq, checkpoint.size, proof)

@@ -247,6 +247,11 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] =
         {"entry": False, "leaf": None, "inclusion": None, "signature": True},
         "entry.malformed",
     ),
+    "a member of another kind": (
+        lambda r: r["entry"].update(subject="x"),
+        {"entry": False, "leaf": None, "inclusion": None, "signature": True},
+        "entry.malformed",
+    ),
     "a huge number": (
         lambda r: r["entry"].update(seq=2**53, time=2**53),
         {"entry": False},

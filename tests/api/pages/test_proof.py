@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from playwright.sync_api import Browser
 
 from ledger.encoding import b64url
-from ledger.entries import Entry, EventKind
+from ledger.entries import OPTIONAL, STATES, Decision, Draft, Entry, EventKind, is_closed
 from ledger.merkle import inclusion_proof, leaf_hash, node_hash, range_root
 from ledger.notes import Checkpoint, NoteKey, sign_checkpoint
 from ledger.receipts import ReceiptError, verify_receipt
@@ -46,6 +47,17 @@ def verify(city: Any, browser: Any) -> Iterator[Verify]:
     page.close()
 
 
+#: Of a lookup, beside its decision.
+LOOKED_UP = {
+    "certificate": "1.2.156.3005.2.X",
+    "grant": "G" * 26,
+    "terminal": "counter-1",
+    "site": "hall-east",
+    "department": "D1",
+    "service_item": "hotel-check-in",
+}
+
+
 def entry_at(seq: int, **members: Any) -> Entry:
     return Entry(
         seq=seq,
@@ -54,7 +66,7 @@ def entry_at(seq: int, **members: Any) -> Entry:
         actor="A" * 43,
         statement_digest=bytes(32),
         salt=bytes([seq % 256]) * 16,
-        **members,
+        **{**LOOKED_UP, "decision": Decision.RELEASED, **members},
     )
 
 
@@ -197,8 +209,52 @@ def test_leaves_are_those_of_the_vectors(verify: Verify) -> None:
     assert [item["leaf_hash"] for item in vectors] == [outcome["leaf"] for outcome in outcomes]
 
 
+def test_exactly_the_members_of_each_kind_are_taken(city: Any, browser: Browser) -> None:
+    """Whatever may stand in an entry, there or not, in every combination: as ledger/entries.py."""
+    names = [name for name in OPTIONAL if name not in ("state", "decision")]
+    states = [None, *sorted({state for some in STATES.values() for state in some if state}), "x"]
+    decisions = [None, *Decision]
+    page = browser.new_page()
+    page.goto(city.url + "/")
+    taken = page.evaluate(
+        """async ([kinds, names, states, decisions]) => {
+          const { isClosed } = await import("/assets/js/core/entries.js");
+          const taken = [];
+          for (const kind of kinds) for (let set = 0; set < 1 << names.length; set++) {
+            for (const state of states) for (const decision of decisions) {
+              const entry = { kind };
+              names.forEach((name, at) => { if (set >> at & 1) entry[name] = "x"; });
+              if (state) entry.state = state;
+              if (decision) entry.decision = decision;
+              if (isClosed(entry)) taken.push([kind, set, state, decision]);
+            }
+          }
+          return taken;
+        }""",
+        [[*EventKind], names, states, decisions],
+    )
+    page.close()
+    expected = [
+        [kind, chosen, state, decision]
+        for kind in EventKind
+        for chosen in range(1 << len(names))
+        for state in states
+        for decision in decisions
+        if is_closed(
+            Draft(
+                kind=kind,
+                state=state,
+                decision=decision,
+                **{name: "x" for at, name in enumerate(names) if chosen >> at & 1},
+            )
+        )
+    ]
+    assert taken == expected
+    assert {kind for kind, *_ in taken} == set(EventKind)
+
+
 def test_each_wrong_thing_is_named(verify: Verify) -> None:
-    good = receipt_of(entry_at(3, decision="refused", reason="wrong_site"), 6)
+    good = receipt_of(entry_at(3, decision=Decision.REFUSED, reason="wrong_site"), 6)
     stranger = Ed25519PrivateKey.from_private_bytes(bytes(32))
     wrong: list[tuple[dict[str, Any], dict[str, str]]] = []
 
@@ -208,6 +264,8 @@ def test_each_wrong_thing_is_named(verify: Verify) -> None:
     add({"inclusion": "inclusion.other_root"}, entry={**good["entry"], "reason": "wrong_item"})
     add({"entry": "entry.malformed"}, entry={**good["entry"], "name": "somebody"})
     add({"entry": "entry.malformed"}, entry={**good["entry"], "salt": b64url(bytes(16)) + "="})
+    add({"entry": "entry.malformed"}, entry={**good["entry"], "v": 1})
+    add({"entry": "entry.malformed"}, entry={**good["entry"], "subject": "somebody"})
     add({"inclusion": "inclusion.malformed"}, proof=good["proof"][:-1])
     add({"inclusion": "inclusion.malformed"}, proof=[*good["proof"], good["proof"][0]])
     add(

@@ -6,12 +6,8 @@
 // chain's to say. Checks and details are named as in audit/receipt_checks.py.
 
 import { base64url, canonicalJson, concat, fromBase64, hex, sameBytes, sha256, utf8 } from "./bytes.js";
+import { OPTIONAL, REQUIRED, isClosed } from "./entries.js";
 
-const KINDS = new Set(["enrolment", "issue", "status", "grant", "revocation", "request", "refusal", "lookup",
-  "import", "dispute", "question", "answer", "resolution", "invitation"]);
-const REQUIRED = ["v", "seq", "time", "kind", "actor", "statement", "salt"];
-const OPTIONAL = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff", "subject",
-  "state", "decision", "reason"];
 const HASH_BYTES = 32;
 const ED25519 = 1;
 const UNSUPPORTED = "browser.unsupported";
@@ -116,19 +112,18 @@ async function climb(leaf, seq, size, proof) {
 
 // --- reading: null for what is not in its one form -------------------------------------------------
 
-/** An entry of version 1, exactly as ledger/entries.py takes it. */
+/** An entry of version 2 with exactly the members of its kind. */
 function readEntry(value) {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return null;
   const names = Object.keys(value);
   const texts = names.filter((name) => !["v", "seq", "time"].includes(name)).map((name) => value[name]);
   const right = names.every((name) => REQUIRED.includes(name) || OPTIONAL.includes(name))
     && REQUIRED.every((name) => names.includes(name))
-    && value.v === 1
+    && value.v === 2
     && [value.seq, value.time].every((number) => Number.isSafeInteger(number) && number >= 0)
     && texts.every((text) => typeof text === "string" && !/\p{Surrogate}/u.test(text))
     && [value.statement, value.salt].every(isBase64url)
-    && KINDS.has(value.kind)
-    && (value.decision === undefined || ["released", "refused"].includes(value.decision));
+    && isClosed(value);
   return right ? value : null;
 }
 

@@ -4,6 +4,7 @@
 // beyond their bounds are broken input. Whether anything in it is true is for protocol.js.
 
 import { base64, base64url, concat, fromBase64, hex, sha256, utf8 } from "../../../core/bytes.js";
+import { OPTIONAL, REQUIRED } from "../../../core/entries.js";
 import { isOnP256 } from "./curves.js";
 import { JsonError, readJson } from "./json.js";
 
@@ -22,9 +23,6 @@ const KINDS = ["issue", "status", "grant", "revocation", "lookup", "dispute", "q
   "enrolment", "invitation"];
 /** Entries whose statement, sent again, may still have an answer worth having. */
 const MAY_WITHHOLD = ["lookup", "grant"];
-const REQUIRED = ["v", "seq", "time", "kind", "actor", "statement", "salt"];
-export const OPTIONAL = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff", "subject",
-  "state", "decision", "reason"];
 
 /** Not a bundle, or not a trust file, of these versions: nothing was verified. */
 export class BundleError extends Error {}

@@ -3,7 +3,6 @@
 // that an honest ledger records.
 
 import { base64url, fromBase64, sameBytes, sha256, utf8 } from "../../../core/bytes.js";
-import { OPTIONAL } from "./bundle.js";
 import { toNumber } from "./curves.js";
 import { Failed, FormError } from "./faults.js";
 import { JsonError, readCanonical } from "./json.js";
@@ -18,43 +17,6 @@ const MAX_AGE = 900;
 const CLAIM = "certledger-claim+jwt";
 const STATEMENTS = { issue: ["dc+sd-jwt"], enrolment: ["certledger-enrolment+jwt", CLAIM] };
 export const isClaim = (statement) => statement.kind === CLAIM;
-
-const LOOKED_UP = "grant terminal site department service_item certificate? staff?";
-const GRANTED = "grant department service_item certificate?";
-const ABOUT_A_DISPUTE = [`subject state reason ${LOOKED_UP}`, `subject state reason ${GRANTED}`];
-/** The optional members of each kind of entry: one of these forms. As ledger/entries.py. */
-const ENTRIES = {
-  enrolment: ["subject", "subject department", "subject department site", "subject department site terminal",
-    "subject state"],
-  invitation: ["subject", "subject department", "subject department site terminal"],
-  issue: ["certificate department state"],
-  status: ["certificate department state reason"],
-  grant: [GRANTED],
-  revocation: ["grant state"],
-  lookup: ["terminal site department service_item staff? decision=released certificate grant",
-    "terminal site department service_item staff? decision=refused reason certificate? grant?"],
-  dispute: ABOUT_A_DISPUTE,
-  question: ABOUT_A_DISPUTE,
-  answer: ABOUT_A_DISPUTE,
-  resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
-};
-const STATES = {
-  enrolment: [null, "revoked", "erased"], issue: ["active"], status: ["active", "suspended", "revoked", "superseded", "erased"],
-  revocation: ["revoked"], dispute: ["open"], question: ["open"], answer: ["open"],
-  resolution: ["upheld", "rejected", "withdrawn"],
-};
-
-/** Whether it has exactly the members of its kind. */
-export function isClosed(entry) {
-  const present = OPTIONAL.filter((name) => entry[name] !== null);
-  const fits = ENTRIES[entry.kind].some((form) => {
-    const words = form.split(" ").map((word) => /^(\w+)(?:=(\w+))?(\?)?$/.exec(word).slice(1));
-    const known = words.map(([name]) => name);
-    return present.every((name) => known.includes(name)) && words.every(([name, value, optional]) =>
-      (optional || present.includes(name)) && (!value || entry[name] === value));
-  });
-  return fits && (STATES[entry.kind] ?? [null]).includes(entry.state);
-}
 
 const AFTER = { suspend: "suspended", restore: "active", revoke: "revoked", supersede: "superseded", erase: "erased" };
 const MAY = { suspend: ["active"], restore: ["suspended"], revoke: ["active", "suspended"], supersede: ["active"] };

@@ -3,6 +3,7 @@
 // and codes as audit/verification.py, which a test holds it to.
 
 import { canonicalJson, concat, hex, sameBytes, sha256, utf8 } from "../../../core/bytes.js";
+import { isClosed } from "../../../core/entries.js";
 import { readBundle, readTrust, strictBase64, strictBase64url, SUBJECTS } from "./bundle.js";
 import * as claims from "./claims.js";
 import { recover, toBytes, toNumber } from "./curves.js";
@@ -204,7 +205,7 @@ class Protocol {
     for (const { entry } of this.lines) {
       const statement = this.statements.get(entry.seq);
       try {
-        if (!claims.isClosed(entry)) throw new Failed("entry.members", entry.seq);
+        if (!isClosed(entry.written)) throw new Failed("entry.members", entry.seq);
         if (!statement) continue;
         await claims.agrees(entry, statement);
         this.agreed.add(entry.seq);
