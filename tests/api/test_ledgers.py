@@ -66,7 +66,7 @@ def statements(town: Any) -> dict[str, tuple[str, dict[str, Any]]]:
         "a holder's device": (
             "/v1/enrolments",
             {
-                "statement": operator.statement(Kind.ENROLMENT, enrolment),
+                "statement": town.police.statement(Kind.ENROLMENT, enrolment),
                 "identity_number": number,
                 "salt": b64url(salt),
             },

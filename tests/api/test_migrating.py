@@ -61,8 +61,8 @@ def test_revisions_lead_to_the_tables_of_the_models(database: Database) -> None:
             "index entries_grant of entries is over other rows",
         ),
         (
-            "drop index invitations_kid; create index invitations_kid on invitations (kid)",
-            "index invitations_kid(kid) of invitations is none of ours",
+            "drop index invitations_kid; create index invitations_kid on invitations (inviter)",
+            "index invitations_kid(inviter) of invitations is none of ours",
         ),
     ],
 )

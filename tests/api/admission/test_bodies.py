@@ -141,7 +141,7 @@ def _taken(city: Any, part: bytes) -> bool:
 def test_a_lookup_in_one_piece_is_answered_as_one_in_several(city: Any) -> None:
     """The one goes past the framework."""
     refused = city.east.lookup_statement(
-        {"grant_id": "0" * 32}, fields=["name"], service_item="hotel-check-in", business_number="B1"
+        {"grant_id": "0" * 26}, fields=["name"], service_item="hotel-check-in", business_number="B1"
     )
     bodies_sent = {
         b"{": 400,
