@@ -62,7 +62,7 @@ function showForm(desk, place, { focus = false } = {}) {
       busy(submit, make, (error) => say(reasonOf(error)));
     },
   },
-  field(t("Identity number or credit code"), number, { hint: t("Of somebody to whom your department has issued a certificate. It is sent for the check and not kept on this page.") }),
+  field(t("Identity number or credit code"), number, { hint: t("Of somebody to whom your department has issued a certificate, or whose identity it is the authority for. It is sent for the check and not kept on this page.") }),
   wrong,
   field(t("The code is good for"), lasts),
   h("div", { class: "actions" }, submit)));
