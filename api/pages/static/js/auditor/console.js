@@ -43,6 +43,7 @@ export class Console {
       open: (seq) => this.#open(seq),
       back: () => history.back(),
       follow: (filters) => this.#follow(filters),
+      past,
       counted: (count) => this.#counted(count),
     };
   }

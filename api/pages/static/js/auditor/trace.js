@@ -3,7 +3,6 @@
 import { busy, h, icon, show } from "../core/dom.js";
 import { formatNumber, loadLater, t, tn } from "../core/i18n.js";
 import { explain } from "../core/problems.js";
-import { densityStrip } from "./density.js";
 import { Filters } from "./filters.js";
 import { Timeline } from "./timeline.js";
 
@@ -17,9 +16,10 @@ export class Trace {
   #asked = 0;
   #query = {}; // what was searched for; the form may say something else by now
 
-  /** @param {{api: import("../core/api.js").Api, open: (seq: number) => void}} console */
-  constructor({ api, open }) {
+  /** @param {{api: import("../core/api.js").Api, open: (seq: number) => void, past: () => Promise}} console */
+  constructor({ api, open, past }) {
     this.api = api;
+    this.past = past;
     this.filters = new Filters(() => this.search());
     this.timeline = new Timeline(open);
     this.chips = h("div", { class: "chips" });
@@ -74,6 +74,7 @@ export class Trace {
       this.#next = page.next_before;
       this.timeline.append(page.lines);
       this.#tell(page.anchored_size);
+      await this.#draw(mine);
     } catch (error) {
       if (mine === this.#asked) show(this.problem, h("p", { class: "notice bad" }, explain(error)));
     } finally {
@@ -81,12 +82,22 @@ export class Trace {
     }
   }
 
+  get #filtered() {
+    return this.chips.childElementCount > 0;
+  }
+
+  /** The picture over time: of what was searched for, or of more lines than are seen at once. */
+  async #draw(mine) {
+    if (!this.#filtered && this.#lines.length <= FIRST) return;
+    const [{ densityStrip }] = await Promise.all([import("./later/density.js"), this.past()]);
+    if (mine === this.#asked) show(this.strip, densityStrip(this.#lines));
+  }
+
   #tell(size) {
     const shown = this.#lines.length;
-    const filtered = this.chips.childElementCount > 0;
+    const filtered = this.#filtered;
     this.saving.hidden = shown === 0;
     this.more.hidden = this.#next === null;
-    show(this.strip, densityStrip(this.#lines));
     if (shown === 0) {
       show(this.count, filtered
         ? t("Nothing was recorded that fits. Take a filter away, or widen the time.") : t("Nothing is recorded yet."));

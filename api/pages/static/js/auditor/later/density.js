@@ -1,8 +1,8 @@
 // How much happened when: a burst or a gap is seen at a glance. What was released or done stands
 // above the line, what was refused hangs below it, so that it takes no colour to tell them apart.
 
-import { h, svg } from "../core/dom.js";
-import { formatNumber, formatTime, t, tn } from "../core/i18n.js";
+import { h, svg } from "../../core/dom.js";
+import { formatNumber, formatTime, t, tn } from "../../core/i18n.js";
 
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 const WIDTHS = [SECOND, 5 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE, 15 * MINUTE,
