@@ -45,6 +45,8 @@ class Authenticator:
         self._ring, self._database, self._places = ring, database, places
         self._ledger = ledger
         self._looking: asyncio.Task[None] | None = None
+        # Keys that are being read, and since which change of any key.
+        self._reading: dict[tuple[str, int], asyncio.Task[tuple[Enrolled, ECKey] | None]] = {}
 
     async def statement(
         self, token: str, kinds: Collection[Kind], *, arrived: float | None = None
@@ -88,10 +90,34 @@ class Authenticator:
     async def _find(self, kid: str) -> tuple[Enrolled, ECKey] | None:
         kept = self._ring.kept(kid)
         if kept is None:
-            return await self._places.run(self._ring.find, kid)
+            return await self._read(kid)
         if self._ring.wants_look and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
         return kept
+
+    async def _read(self, kid: str) -> tuple[Enrolled, ECKey] | None:
+        """Once for all who wait for this key: after any change of a key a whole hall's next
+        lookups ask for a few keys, behind one address. Who comes after a change hears of it."""
+        asked = kid, self._ring.generation
+        reading = self._reading.get(asked)
+        if reading is not None:
+            # That who asked first has no place must not refuse those who may have one.
+            with contextlib.suppress(Busy):
+                return await asyncio.shield(reading)
+            reading = self._reading.get(asked)
+        if reading is None:
+            reading = asyncio.create_task(self._places.run(self._ring.find, kid))
+            self._reading[asked] = reading
+            reading.add_done_callback(lambda done: self._settle(asked, done))
+        # One who goes away must not take the key from the others.
+        return await asyncio.shield(reading)
+
+    def _settle(
+        self, asked: tuple[str, int], done: asyncio.Task[tuple[Enrolled, ECKey] | None]
+    ) -> None:
+        del self._reading[asked]
+        if not done.cancelled():
+            done.exception()  # seen, even when nobody waits for it any more
 
     async def _look(self) -> None:
         # What hinders it, whoever needs it next is told.

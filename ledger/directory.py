@@ -183,6 +183,11 @@ class KeyRing:
         return self._known.get(kid)
 
     @property
+    def generation(self) -> int:
+        """How often something was forgotten: what was read in an earlier one may have changed."""
+        return self._generation
+
+    @property
     def wants_look(self) -> bool:
         """Whether a `look` beside everything else would spare the next ones waiting for it."""
         return self._older_than(KNOWN_SECONDS / 2)

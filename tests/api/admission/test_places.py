@@ -6,17 +6,22 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from joserfc.jwk import ECKey
 from sqlalchemy.exc import TimeoutError as DatabaseSilent
 
 from api import routes
 from api.admission.callers import Caller, asked
 from api.admission.places import PlacedRoute, Places
+from api.auth import Authenticator
 from ledger.committer import Busy
+from ledger.directory import Enrolled
+from tests.ledger.test_directory import made, revoke
 
 
 def as_caller(name: str | None, work: Callable[[], Awaitable[Any]], terminal: bool = False) -> Any:
@@ -155,3 +160,32 @@ def test_every_route_of_ours_has_a_place_where_it_may_wait() -> None:
     found = [(room.router, route) for room in rooms for route in room.router.routes]
     assert len(found) > 40
     assert [route.path for _, route in found if not isinstance(route, PlacedRoute)] == []
+
+
+def test_a_key_is_read_once_for_a_whole_hall_behind_one_address(tmp_path: Path) -> None:
+    """As after any change of a key, when all that was known of keys is read anew."""
+    database, ring, kid = made(tmp_path)
+    find, reads = ring.find, []
+
+    async def run(places: Places, may: threading.Event) -> None:
+        def slow(asked_for: str) -> tuple[Enrolled, ECKey] | None:
+            reads.append(asked_for)
+            may.wait()
+            return find(asked_for)
+
+        ring.find = slow  # type: ignore[method-assign]
+        door = Authenticator(ring, database, places, "ledger.example")
+        hall = [as_caller("hall", lambda: door._find(kid)) for _ in range(200)]
+        await settled()
+        # Who comes after a change is told of it, not what was read before.
+        revoke(database, kid)
+        ring.forget()
+        later = as_caller("hall", lambda: door._find(kid))
+        await settled()
+        may.set()
+        assert {found[0].kid for found in await asyncio.gather(*hall)} == {kid}
+        assert not (await later)[0].valid_at(10)
+        assert reads == [kid, kid]
+
+    with_places(run)
+    database.close()
