@@ -162,7 +162,9 @@ def test_every_route_of_ours_has_a_place_where_it_may_wait() -> None:
     assert [route.path for _, route in found if not isinstance(route, PlacedRoute)] == []
 
 
-def test_a_key_is_read_once_for_a_whole_hall_behind_one_address(tmp_path: Path) -> None:
+def test_a_key_is_read_once_for_a_whole_hall_behind_one_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after any change of a key, when all that was known of keys is read anew."""
     database, ring, kid = made(tmp_path)
     find, reads = ring.find, []
@@ -173,7 +175,7 @@ def test_a_key_is_read_once_for_a_whole_hall_behind_one_address(tmp_path: Path) 
             may.wait()
             return find(asked_for)
 
-        ring.find = slow  # type: ignore[method-assign]
+        monkeypatch.setattr(ring, "find", slow)
         door = Authenticator(ring, database, places, "ledger.example")
         hall = [as_caller("hall", lambda: door._find(kid)) for _ in range(200)]
         await settled()
