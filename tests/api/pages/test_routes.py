@@ -10,6 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from api.admission.callers import Caller, asked
+from api.admission.places import AllPlaces
 from api.pages import routes
 
 
@@ -25,10 +27,16 @@ def test_words_do_not_wait_for_names_that_are_being_read(monkeypatch: pytest.Mon
     monkeypatch.setattr(routes, "names_of", read)
     app = FastAPI()
     app.state.service = None
+    app.state.places = AllPlaces()
     routes.install(app)
 
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        scope["caller"] = Caller(None)
+        asked.set(scope)
+        await app(scope, receive, send)
+
     async def both() -> tuple[httpx.Response, httpx.Response]:
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(served)
         async with httpx.AsyncClient(transport=transport, base_url="http://pages") as client:
             names = asyncio.create_task(client.get("/assets/names.json?page=wallet"))
             await asyncio.to_thread(reading.wait, 60)
@@ -37,5 +45,6 @@ def test_words_do_not_wait_for_names_that_are_being_read(monkeypatch: pytest.Mon
             return words, await names
 
     words, names = asyncio.run(both())
+    app.state.places.close()
     assert words.status_code == 200
     assert names.json() == {"types": {}}
