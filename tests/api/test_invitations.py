@@ -122,7 +122,8 @@ def test_a_code_is_used_once_and_its_claim_sent_again_has_one_answer(
     code = city.city.operator.invite_key("auditor", "operator")["code"]
     key = new_signing_key()
     members = {"jwk": public_jwk(key), "invitation": code_digest(code.replace("-", ""))}
-    statement = Client(city.url, key).statement(Kind.CLAIM, members)
+    with Client(city.url, key) as signing:
+        statement = signing.statement(Kind.CLAIM, members)
     body = {"statement": statement, "code": code}
     anybody = browser()
     first, again = (anybody.post("/v1/invitations/claim", body).json() for _ in range(2))
