@@ -240,8 +240,8 @@ def run_api(folder: Path) -> None:
     instrument = Remote(folder)
     prepare = Database.__init__
 
-    def prepared(database: Any, url: str) -> None:
-        prepare(database, url)
+    def prepared(database: Any, *given: Any) -> None:
+        prepare(database, *given)
         instrument.watch_database(database.engine)
 
     Database.__init__ = prepared  # type: ignore[method-assign]

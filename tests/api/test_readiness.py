@@ -128,10 +128,10 @@ def test_a_database_that_has_stopped_holds_up_nothing_that_does_not_need_it(
     running: SeveralProcesses,
 ) -> None:
     url = running.services[0].url
-    stranger = Client(url, new_signing_key())
-    lookup = stranger.lookup_statement(
-        {"grant_id": "0" * 26}, fields=["name"], service_item="x", business_number="1"
-    )
+    with Client(url, new_signing_key()) as stranger:
+        lookup = stranger.lookup_statement(
+            {"grant_id": "0" * 26}, fields=["name"], service_item="x", business_number="1"
+        )
 
     def ask() -> None:
         answer = httpx.post(f"{url}/v1/lookups", json={"statement": lookup}, timeout=60)
