@@ -37,20 +37,22 @@ _OF_NUMBER, _OF_DIGEST = 8, 12
 _DIGESTS = tuple(sorted({"md5", "sha1", "sha256", "sm3"} & hashlib.algorithms_available))
 
 
-def tells(text: str, numbers: Iterable[str]) -> bool:
-    """Whether ``text``, which everybody may see, holds a part of one of these numbers as long as a
-    day of birth, either way round, or of a plain digest of it, which is as good as the number.
+def tell(texts: Iterable[str], numbers: Iterable[str]) -> bool:
+    """Whether one of ``texts``, which everybody may see, holds a part of one of these numbers as
+    long as a day of birth, either way round, or of a plain digest of it, which is as good as the
+    number.
 
     That finds what is done by mistake. Whoever wants to hide a number in a text can.
     """
-    text = text.upper()
+    # One text for all: what is looked for has no blank.
+    text = " ".join(texts).upper()
     for number in numbers:
-        if _shares(text, f"{number} {number[::-1]}", _OF_NUMBER):
+        if _shares(text, f"{number}|{number[::-1]}", _OF_NUMBER):
             return True
         digests = [hashlib.new(name, number.encode()).digest() for name in _DIGESTS]
         spelt = [digest.hex().upper() for digest in digests]
         spelt += [base64.b32encode(digest).decode() for digest in digests]
-        if _shares(text, " ".join(spelt), _OF_DIGEST):
+        if _shares(text, "|".join(spelt), _OF_DIGEST):
             return True
     return False
 

@@ -19,7 +19,7 @@ from ledger.certificates import (
     open_certificate,
     pack_disclosures,
 )
-from ledger.holders import holder_id, source_key, tells
+from ledger.holders import holder_id, source_key, tell
 from ledger.identifiers import CertificateIdentifier, IdentifierError
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import Statement, StatementError
@@ -91,7 +91,7 @@ def read_certificate(
         for field in kind.fields
         if field.format in HOLDER_FORMATS and field.name in fields
     ]
-    if any(tells(text, numbers) for text in (identifier.serial, statement.payload["jti"])):
+    if tell((identifier.serial, statement.payload["jti"]), numbers):
         raise StatementError(
             "certificate.serial",
             "the serial or jti holds a part of a number in the certificate, or a digest of it, and "
