@@ -9,6 +9,7 @@ Until it is there, and should it ever die, the same code runs here.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -85,7 +86,7 @@ class BulkChecker:
                 found = await loop.run_in_executor(
                     self._process, _check_there, list(texts), names, distinct
                 )
-                return [unpack(item) for item in found]
+                return [unpack(item, text) for item, text in zip(found, texts, strict=True)]
             except BrokenProcessPool:
                 logger.warning("the checking process ended; going on without it until the next")
                 self._process, self._ready = None, False
@@ -129,6 +130,8 @@ def _prepare(ledger: str, master_file: str) -> None:
     end_with_parent()
     master = MasterKey(load_or_create_secret(Path(master_file)))
     _there = Checker(ledger, load_catalogue(), master)
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 10)  # it makes no cycles
 
 
 def end_with_parent() -> None:
@@ -164,7 +167,6 @@ def pack(checked: Checked) -> Packed:
             statement.kid,
             statement.payload["iat"],
             statement.payload["jti"],
-            statement.token,
             statement.digest,
             statement.request_key,
         ),
@@ -187,14 +189,15 @@ def pack(checked: Checked) -> Packed:
     )
 
 
-def unpack(packed: Packed) -> Checked:
-    """The inverse, but for the claims that nobody after the check reads."""
+def unpack(packed: Packed, sd_jwt: str) -> Checked:
+    """The inverse for an SD-JWT, but for the claims that nobody after the check reads."""
     if isinstance(packed, StatementError):
         return packed
-    (kid, iat, jti, token, digest, request_key), named, of_content = packed
+    (kid, iat, jti, digest, request_key), named, of_content = packed
     kind, holder, unique, source, key, text = of_content
     certificate_id, type_code, issuer, validity, from_ms, until_ms = named
     payload = {"iat": iat, "jti": jti}
+    token = sd_jwt.partition("~")[0]
     statement = Statement(Kind.CERTIFICATE, kid, payload, token, digest, request_key)
     certificate = Certificate(
         statement, certificate_id, type_code, issuer, validity, from_ms, until_ms, None, {}

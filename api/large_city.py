@@ -225,7 +225,7 @@ class Made:
 
     at_ms: int
     devices: list[MadeDevice]
-    certificates: list[Packed]
+    certificates: list[tuple[str, Packed]]
     grants: list[MadeGrant]
     lookups: list[MadeLookup]
 
@@ -276,10 +276,10 @@ class _Writer:
             )
         put_all(batch.connection, store.keys, rows)
 
-    def _store_certificates(self, batch: Batch, certificates: Sequence[Packed]) -> None:
+    def _store_certificates(self, batch: Batch, certificates: Sequence[tuple[str, Packed]]) -> None:
         requests = []
-        for packed in certificates:
-            checked = unpack(packed)
+        for token, packed in certificates:
+            checked = unpack(packed, token)
             if isinstance(checked, Exception):
                 raise checked
             statement, issuance = checked
@@ -432,7 +432,8 @@ class _Maker:
             catalogue=self._catalogue,
             master=self._master,
         )
-        made.certificates.append(pack((issuance.certificate.statement, issuance)))
+        statement = issuance.certificate.statement
+        made.certificates.append((token, pack((statement, issuance))))
         return id_
 
     def _phone(self, made: Made, number: str, holder: str) -> _Signer:

@@ -18,7 +18,7 @@ Not this module's job: what fields a type has (the catalogue), who may issue (th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
@@ -28,12 +28,10 @@ import orjson
 from joserfc.jwk import ECKey
 
 from ledger.encoding import (
-    EncodingError,
     b64url,
     b64url_decode,
     b64url_decode_all,
     canonical_json,
-    read_canonical,
     text_digests,
 )
 from ledger.kinds import CertificateClaims
@@ -219,19 +217,14 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
     opened: dict[str, Disclosure] = {}
     remaining = set(claims.sd)
     texts = list(disclosures)
-    try:
-        # The digest that the issuer signed is over the encoded text, so it needs no one form.
-        contents = b64url_decode_all(texts)
-    except EncodingError:
-        raise _malformed_disclosure() from None
-    for encoded, content, digest in zip(texts, contents, text_digests(texts), strict=True):
-        disclosure = _read_disclosure(encoded, content)
-        if digest not in remaining or disclosure.name in opened:
+    for disclosure, digest in zip(_read_disclosures(texts), text_digests(texts), strict=True):
+        name = disclosure.name
+        if digest not in remaining or name in opened:
             raise StatementError(
                 "certificate.disclosure", "a disclosure does not match the signed digests"
             )
         remaining.remove(digest)
-        opened[disclosure.name] = disclosure
+        opened[name] = disclosure
     if remaining:
         raise StatementError("certificate.disclosure", "a signed field is not disclosed")
     validity = opened.pop(VALIDITY, None)
@@ -259,33 +252,32 @@ def open_certificate(statement: Statement, disclosures: Iterable[str]) -> Certif
 
 def open_disclosure(encoded: str) -> Disclosure:
     """Decode ``[salt, name, value]``, canonical JSON (RFC 8785); raises StatementError."""
+    return _read_disclosures([encoded])[0]
+
+
+def _read_disclosures(texts: Sequence[str]) -> list[Disclosure]:
+    found: list[Disclosure] = []
+    decoded: list[list[Any]] = []
     try:
-        content = b64url_decode(encoded, one_form=False)
-    except EncodingError:
-        raise _malformed_disclosure() from None
-    return _read_disclosure(encoded, content)
-
-
-def _read_disclosure(encoded: str, content: bytes) -> Disclosure:
-    try:
-        decoded = read_canonical(content)
-        if not isinstance(decoded, list):  # an object of three members would unpack as well
-            raise TypeError
-        salt, name, value = decoded
-    except (ValueError, TypeError):  # EncodingError is one
-        raise _malformed_disclosure() from None
-    if (
-        type(salt) is not str
-        or len(salt) < 22
-        or type(name) is not str
-        or type(value) not in _VALUES
-    ):
-        raise _malformed_disclosure()
-    return Disclosure(name, value, encoded)
-
-
-def _malformed_disclosure() -> StatementError:
-    return StatementError("certificate.disclosure", "a disclosure is malformed")
+        # The digest that the issuer signed is over the encoded text, so it needs no one form.
+        contents = b64url_decode_all(texts)
+        for encoded, content in zip(texts, contents, strict=True):
+            parts = orjson.loads(content)
+            if type(parts) is not list:  # an object of three members would unpack as well
+                raise TypeError
+            salt, name, value = parts
+            if type(salt) is not str or type(name) is not str or type(value) not in _VALUES:
+                raise TypeError
+            if len(salt) < 22:
+                raise ValueError
+            decoded.append(parts)
+            found.append(Disclosure(name, value, encoded))
+        # Each is a whole list, so that where all together are canonical, every one is.
+        if canonical_json(decoded) != b"[%b]" % b",".join(contents):
+            raise ValueError
+    except (ValueError, TypeError):  # EncodingError and JSONDecodeError are such
+        raise StatementError("certificate.disclosure", "a disclosure is malformed") from None
+    return found
 
 
 def disclosed_value(encoded: str) -> FieldValue:

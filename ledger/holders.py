@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 
 from ledger.encoding import b64url, sha256
 from ledger.sealing import MasterKey
@@ -34,7 +35,10 @@ def subject_digest(number: str, salt: bytes) -> str:
 #: As long as a day of birth; a digest is recognised by a longer part, for there is more of it.
 #: By chance a drawn serial tells a number's part once in thousands of millions.
 _OF_NUMBER, _OF_DIGEST = 8, 12
-_DIGESTS = tuple(sorted({"md5", "sha1", "sha256", "sm3"} & hashlib.algorithms_available))
+_DIGESTS = tuple(
+    getattr(hashlib, name, None) or partial(hashlib.new, name)
+    for name in sorted({"md5", "sha1", "sha256", "sm3"} & hashlib.algorithms_available)
+)
 
 
 def tell(texts: Iterable[str], numbers: Iterable[str]) -> bool:
@@ -44,21 +48,33 @@ def tell(texts: Iterable[str], numbers: Iterable[str]) -> bool:
 
     That finds what is done by mistake. Whoever wants to hide a number in a text can.
     """
-    # One text for all: what is looked for has no blank.
     text = " ".join(texts).upper()
-    for number in numbers:
-        if _shares(text, f"{number}|{number[::-1]}", _OF_NUMBER):
-            return True
-        digests = [hashlib.new(name, number.encode()).digest() for name in _DIGESTS]
-        spelt = [digest.hex().upper() for digest in digests]
-        spelt += [base64.b32encode(digest).decode() for digest in digests]
-        if _shares(text, "|".join(spelt), _OF_DIGEST):
-            return True
-    return False
+    return any(
+        _share(number, text, _OF_NUMBER)
+        or _share(number[::-1], text, _OF_NUMBER)
+        or _share(text, _spelt_digests(number), _OF_DIGEST)
+        for number in numbers
+    )
 
 
-def _shares(text: str, other: str, length: int) -> bool:
-    return any(text[at : at + length] in other for at in range(len(text) - length + 1))
+def _share(one: str, other: str, length: int) -> bool:
+    """Whether they have a part of this length in common."""
+    # Wherever such a part begins, it holds a whole piece of half its length; few are found.
+    half = length // 2
+    pieces = [one[at : at + half] for at in range(0, len(one) - half + 1, half)]
+    if not any(map(other.__contains__, pieces)):
+        return False
+    return any(one[at : at + length] in other for at in range(len(one) - length + 1))
+
+
+def _spelt_digests(number: str) -> str:
+    """Plain digests of it in base16, and their first 20 bytes, which no serial is longer than, in
+    base32."""
+    data = number.encode()
+    digests = [make(data).digest() for make in _DIGESTS]
+    # Filled up to whole groups of base32, they are encoded at once.
+    begun = b"".join([digest[:20].ljust(20, b"\0") for digest in digests])
+    return b"".join(digests).hex().upper() + "|" + base64.b32encode(begun).decode("ascii")
 
 
 def salted_digest(salt: bytes, content: bytes) -> str:

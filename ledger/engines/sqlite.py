@@ -12,7 +12,7 @@ import fcntl
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from functools import partial
+from functools import lru_cache, partial
 from io import UnsupportedOperation
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +45,13 @@ _CHECKING_KB = 112 * 1024
 _COPY_PAGES = 4_096
 #: Of a transaction that is going to write.
 _WRITES = "certledger_writes"
+_DIALECT = sqlite.dialect(paramstyle="qmark")
+
+
+@lru_cache
+def _insertion(table: Table, columns: tuple[str, ...]) -> str:
+    """``columns`` in the table's order."""
+    return str(sqlite.insert(table).compile(dialect=_DIALECT, column_keys=columns))
 
 
 class Sqlite:
@@ -134,7 +141,12 @@ class Sqlite:
     def insert_many(
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        connection.execute(sqlite.insert(table), [*rows])
+        # The driver takes our values as they are; that SQLAlchemy converts each takes as long as
+        # what the database does with it.
+        columns = tuple(column.name for column in table.columns if column.name in rows[0])
+        statement = _insertion(table, columns)
+        values = [tuple([row[name] for name in columns]) for row in rows]
+        connection.exec_driver_sql(statement, values)
 
     def among(self, column: Column[Any], values: Collection[Any]) -> ColumnElement[bool]:
         return column.in_(values)
