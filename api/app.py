@@ -46,6 +46,7 @@ from api.routes import (
     retention,
     scans,
     schemas,
+    statements,
     verify,
 )
 from api.routes import sample as sample_routes
@@ -115,11 +116,11 @@ def create_app(service: Service) -> FastAPI:
     peers = app.state.peers = Peers(settings.proxies)
     errors.install(app)
     for module in (
+        statements,
         enrolments,
         certificates,
         retention,
         grants,
-        lookups,
         disputes,
         live,
         entries,
@@ -137,8 +138,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(
         Bodies,
         by_path={
-            lookups.PATH: Bound(lookups.MAX_BODY),
-            certificates.PATH: Bound(signed=certificates.MAX_BODY, roles=certificates.ISSUERS),
+            **{taken.path: taken.bound for taken in statements.TABLE.values()},
             certificates.IMPORTS_PATH: Bound(0, settings.max_import, certificates.ISSUERS),
             scans.PATH: Bound(0, scans.MAX_IMAGE, scans.ROLES),
             verify.PATH: Bound(verify.MAX_BODY),

@@ -32,6 +32,7 @@ STATUS = {
     "statement.signature": 401,
     "statement.stale": 401,
     "statement.too_large": 413,
+    "statement.route": 422,
     "key.unknown": 401,
     "key.not_valid": 401,
     "token.missing": 401,

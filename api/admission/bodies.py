@@ -37,6 +37,9 @@ class Bound:
     roles: frozenset[Role] = frozenset()
 
 
+USUAL = Bound()
+
+
 class BodyTooLarge(HTTPException):
     """FastAPI turns any other exception of a body into a 400."""
 
@@ -60,7 +63,7 @@ class Bodies:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        bound = self._by_path.get(scope["path"], _USUAL)
+        bound = self._by_path.get(scope["path"], USUAL)
         length = authorization = None
         for name, value in scope["headers"]:
             if name == b"content-length":
@@ -130,9 +133,6 @@ class Bodies:
         finally:
             if held:
                 self._strangers.give(owner, held)
-
-
-_USUAL = Bound()
 
 
 async def _known(scope: Scope, authorization: bytes | None, bound: Bound) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 
+from api.admission.bodies import Bound
 from api.admission.places import PlacedRoute, all_places, aside
 from api.auth import Authenticator
 from api.bulk import check_one
@@ -31,7 +32,6 @@ from api.replies import (
     Reader,
     ServiceDep,
     Signed,
-    SignedBody,
     body_schema,
     known_reader,
     read_body,
@@ -39,6 +39,7 @@ from api.replies import (
     status_of,
 )
 from api.service import Service
+from api.statements import Taken, take
 from api.uploads import Upload
 from ledger import store
 from ledger.batch import Request
@@ -118,16 +119,7 @@ async def issue(request: HttpRequest, service: ServiceDep, auth: AuthDep) -> Res
     if (body.certificate is None) == (body.certificates is None):
         raise StatementError("request.malformed", "give either certificate or certificates")
     if body.certificate is not None:
-        (answer,) = await issue_all(service, auth, [body.certificate])
-        if isinstance(answer, Exception):
-            raise answer
-        issued = answer.result
-        value = {
-            "certificate_id": issued.certificate_id,
-            "already_issued": issued.already,
-            "receipt": answer.receipt.to_json(),
-        }
-        return reply(value, status_of(answer.receipt, 200 if issued.already else 201))
+        return await take(request, ISSUE, Signed(statement=body.certificate))
     answers = await issue_all(service, auth, body.certificates or [])
     _raise_if_unavailable(answers)
     return reply({"results": [_bulk_result(item, body.receipts) for item in answers]})
@@ -137,7 +129,17 @@ async def issue_all(
     service: Service, auth: Authenticator, certificates: Sequence[str]
 ) -> list[Answer | Exception]:
     """Check and record signed certificates; each gets an answer or its error."""
-    results: list[Answer | Exception | None] = [None] * len(certificates)
+    admitted = await _admit_all(service, auth, certificates)
+    requests = [item for item in admitted if isinstance(item, Request)]
+    answers = iter(await service.record_all("issue", requests))
+    return [next(answers) if isinstance(item, Request) else item for item in admitted]
+
+
+async def _admit_all(
+    service: Service, auth: Authenticator, certificates: Sequence[str]
+) -> list[Request | StatementError]:
+    """SD-JWTs, each with its issuance or with what is wrong with it."""
+    results: list[Request | StatementError | None] = [None] * len(certificates)
     known: list[tuple[int, Enrolled, ECKey]] = []
     for index, text in enumerate(certificates):
         try:
@@ -151,7 +153,6 @@ async def issue_all(
         checked = [check_one(service.checker, *pair) for pair in zip(texts, keys, strict=True)]
     else:
         checked = await service.bulk_checker.check(texts, keys)
-    requests: list[tuple[int, Request]] = []
     for (index, enrolled, _), outcome in zip(known, checked, strict=True):
         if isinstance(outcome, StatementError):
             results[index] = outcome
@@ -159,14 +160,27 @@ async def issue_all(
         statement, issuance = outcome
         try:
             await auth.require_fresh(statement)
+            ISSUE.require_signer(enrolled)
         except StatementError as error:
             results[index] = error
         else:
-            requests.append((index, Request(statement, enrolled, issuance)))
-    answers = await service.record_all("issue", [request for _, request in requests])
-    for (index, _), answer in zip(requests, answers, strict=True):
-        results[index] = answer
+            results[index] = Request(statement, enrolled, issuance)
     return [item for item in results if item is not None]
+
+
+async def _admit_one(service: Service, auth: Authenticator, taken: Taken, body: Signed) -> Request:
+    (admitted,) = await _admit_all(service, auth, [body.statement])
+    if isinstance(admitted, StatementError):
+        raise admitted
+    return admitted
+
+
+async def _issued(service: Service, request: Request, answer: Answer) -> dict[str, Any] | Response:
+    issued, receipt = answer.result, answer.receipt
+    shown = {"certificate_id": issued.certificate_id, "already_issued": issued.already}
+    if not issued.already:
+        return shown
+    return reply({**shown, "receipt": receipt.to_json()}, status_of(receipt, 200))
 
 
 def _raise_if_unavailable(answers: Sequence[Answer | Exception]) -> None:
@@ -272,20 +286,6 @@ def _dates(row: Any) -> dict[str, int | None]:
     return {"valid_from_ms": row.valid_from_ms, "valid_until_ms": row.valid_until_ms}
 
 
-@router.post("/certificates/{certificate_id}/status", openapi_extra=body_schema(Signed))
-async def change_status(
-    certificate_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep
-) -> Response:
-    """Suspend, restore, revoke, supersede, or erase the content; signed by the issuer."""
-    statement, actor = await auth.statement(body.statement, (Kind.STATUS,))
-    if statement.payload.get("certificate_id") != certificate_id:
-        raise StatementError("statement.member", "the statement names another certificate")
-    answer = await service.record("status", Request(statement, actor))
-    return reply(
-        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
-    )
-
-
 # --- imports ----------------------------------------------------------------------------------
 
 
@@ -305,11 +305,8 @@ async def start_import(
     are at ``GET /v1/imports/{import_id}``.
     """
     # A large file may take minutes to come in: what counts is when it set out.
-    signed, actor = await auth.statement(
-        statement, (Kind.IMPORT,), arrived=request.scope["arrived"]
-    )
-    if actor.role is not Role.ISSUER:
-        raise StatementError("actor.role", "only an issuer's key may import")
+    arrived = request.scope["arrived"]
+    signed, actor = await IMPORT.authenticate(auth, statement, arrived=arrived)
     try:
         kind = service.catalogue.type(str(signed.payload.get("type")))
     except UnknownType:
@@ -329,7 +326,7 @@ async def start_import(
         await uploads.run(upload.receive, file.file)
         digest = await uploads.run(file_sha256, upload.path)
         export = Export(digest, salt_bytes, service.kept_key)
-        answer = await service.record("import", Request(signed, actor, export))
+        answer = await service.record(IMPORT.handler, Request(signed, actor, export))
         key = await aside(service.open_kept_key, answer.result["kid"])
         job = await aside(jobs.start, department)
         held = undo.pop_all()
@@ -430,3 +427,33 @@ def _row_result(answer: Answer | Exception) -> RowResult:
     if isinstance(answer, Exception):
         return RowResult(None, code=describe(answer)[1])
     return RowResult(answer.result.certificate_id, already=answer.result.already)
+
+
+ISSUE = Taken(
+    kind=Kind.CERTIFICATE,
+    path=PATH,
+    told="Issue a certificate: the SD-JWT with all its disclosures is the statement.",
+    handler="issue",
+    signers=ISSUERS,
+    bound=Bound(signed=MAX_BODY, roles=ISSUERS),
+    admit=_admit_one,
+    answer=_issued,
+)
+IMPORT = Taken(
+    kind=Kind.IMPORT,
+    path=IMPORTS_PATH,
+    told="Issue an export's rows with the key that the service keeps for the department.",
+    handler="import",
+    signers=ISSUERS,
+    done=202,
+    beside="the file, and the salt of the commitment to it",
+)
+STATUS = Taken(
+    kind=Kind.STATUS,
+    path="/v1/certificates/{certificate_id}/status",
+    told="Suspend, restore, revoke, supersede, or erase the content; signed by the issuer.",
+    handler="status",
+    signers=ISSUERS,
+    done=200,
+)
+TAKEN = (ISSUE, IMPORT, STATUS)

@@ -14,20 +14,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from api.admission.places import PlacedRoute
-from api.replies import (
-    AuthDep,
-    Reader,
-    ServiceDep,
-    Signed,
-    SignedBody,
-    body_schema,
-    reply,
-    status_of,
-)
+from api.replies import Reader, ServiceDep, reply
+from api.statements import Taken
 from audit.disputes import MAX_PAGE, Told, ToldQuestion, find_dispute, list_disputes
 from audit.visibility import READERS, Sight
 from authz.disputes import MAY, DisputeState, Party
-from ledger.batch import Request
 from ledger.directory import Enrolled, Role
 from ledger.kinds import Asked
 from ledger.statements import Kind, StatementError
@@ -37,49 +28,37 @@ router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["disputes"])
 Concerned = Annotated[Enrolled, Depends(Reader(*READERS))]
 
 
-@router.post("/disputes", status_code=201, openapi_extra=body_schema(Signed))
-async def dispute(body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """Record a holder's dispute; its grant is frozen before the answer leaves."""
-    statement, actor = await auth.statement(body.statement, (Kind.DISPUTE,))
-    answer = await service.record("dispute", Request(statement, actor))
-    return reply(
-        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 201)
-    )
-
-
-@router.post("/disputes/{dispute_id}/resolution", openapi_extra=body_schema(Signed))
-async def resolve(
-    dispute_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep
-) -> Response:
-    """Record an auditor's resolution, or the holder's withdrawal."""
-    return await _record(dispute_id, body, service, auth, Kind.RESOLUTION, 200)
-
-
-@router.post("/disputes/{dispute_id}/questions", status_code=201, openapi_extra=body_schema(Signed))
-async def ask(dispute_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """Record what an auditor asks the holder or the department concerned."""
-    return await _record(dispute_id, body, service, auth, Kind.QUESTION, 201)
-
-
-@router.post("/disputes/{dispute_id}/answers", status_code=201, openapi_extra=body_schema(Signed))
-async def answer(dispute_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """Record the answer to a question, by whom it was put to."""
-    return await _record(dispute_id, body, service, auth, Kind.ANSWER, 201)
-
-
-_HANDLERS = {Kind.RESOLUTION: "resolution", Kind.QUESTION: "question", Kind.ANSWER: "answer"}
-
-
-async def _record(
-    dispute_id: str, body: Signed, service: ServiceDep, auth: AuthDep, kind: Kind, done: int
-) -> Response:
-    """Record a statement about a dispute that is there already."""
-    statement, actor = await auth.statement(body.statement, (kind,))
-    if statement.payload.get("dispute_id") != dispute_id:
-        raise StatementError("statement.member", "the statement names another dispute")
-    answered = await service.record(_HANDLERS[kind], Request(statement, actor))
-    receipt = answered.receipt
-    return reply({**answered.result, "receipt": receipt.to_json()}, status_of(receipt, done))
+TAKEN = (
+    Taken(
+        kind=Kind.DISPUTE,
+        path="/v1/disputes",
+        told="Record a holder's dispute; its grant is frozen before the answer leaves.",
+        handler="dispute",
+        signers=frozenset({Role.HOLDER}),
+    ),
+    Taken(
+        kind=Kind.RESOLUTION,
+        path="/v1/disputes/{dispute_id}/resolution",
+        told="Record an auditor's resolution, or the holder's withdrawal.",
+        handler="resolution",
+        signers=frozenset({Role.AUDITOR, Role.HOLDER}),
+        done=200,
+    ),
+    Taken(
+        kind=Kind.QUESTION,
+        path="/v1/disputes/{dispute_id}/questions",
+        told="Record what an auditor asks the holder or the department concerned.",
+        handler="question",
+        signers=frozenset({Role.AUDITOR}),
+    ),
+    Taken(
+        kind=Kind.ANSWER,
+        path="/v1/disputes/{dispute_id}/answers",
+        told="Record the answer to a question, by whom it was put to.",
+        handler="answer",
+        signers=frozenset({Role.HOLDER, Role.TERMINAL, Role.ISSUER}),
+    ),
+)
 
 
 @router.get("/disputes")

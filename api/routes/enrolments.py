@@ -12,13 +12,14 @@ from pydantic import Field
 from sqlalchemy import select
 
 from api.admission.places import PlacedRoute, aside
-from api.replies import AuthDep, Reader, ServiceDep, Signed, body_of, body_schema, reply, status_of
+from api.auth import Authenticator
+from api.replies import Reader, ServiceDep, Signed, reply
 from api.service import Service
+from api.statements import Taken
 from audit.visibility import TOLD_PSEUDONYMS
 from ledger import invitations, store
 from ledger.admission import proven_person
 from ledger.batch import Request
-from ledger.committer import Answer
 from ledger.directory import Enrolled, Role, let_in, may_revoke
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
@@ -59,44 +60,65 @@ class CodedClaim(Signed):
     code: Annotated[str, Field(max_length=MAX_TYPED)]
 
 
-@router.post("/enrolments", status_code=201, openapi_extra=body_schema(Enrolment))
-async def enrol(
-    body: Annotated[Enrolment, body_of(Enrolment)], service: ServiceDep, auth: AuthDep
-) -> Response:
-    """Record an enrolment signed by the operator (holders' devices: by an issuer too), or that a
-    key is revoked (by the operator, by an issuer of its institution, by its holder)."""
-    statement, actor = await auth.statement(body.statement, (Kind.ENROLMENT,))
-    extra = body.person(statement, service.master)
-    return _recorded(await service.record("enrolment", Request(statement, actor, extra)))
+async def _about(service: Service, auth: Authenticator, taken: Taken, body: Signed) -> Request:
+    """With the person, where the statement is about one."""
+    statement, actor = await taken.authenticate(auth, body.statement)
+    person = body.person(statement, service.master) if isinstance(body, Enrolment) else None
+    return Request(statement, actor, person)
 
 
-@router.post("/invitations", status_code=201, openapi_extra=body_schema(Enrolment))
-async def invite(
-    body: Annotated[Enrolment, body_of(Enrolment)], service: ServiceDep, auth: AuthDep
-) -> Response:
-    """Record that whoever has a one-time code may enrol one key; signed by the operator (for
-    holders: by an issuer too). The statement has the code's digest, never the code."""
-    statement, actor = await auth.statement(body.statement, (Kind.INVITATION,))
-    extra = body.person(statement, service.master)
-    return _recorded(await service.record("invitation", Request(statement, actor, extra)))
-
-
-@router.post("/invitations/claim", status_code=201, openapi_extra=body_schema(CodedClaim))
-async def claim(
-    body: Annotated[CodedClaim, body_of(CodedClaim)], service: ServiceDep, auth: AuthDep
-) -> Response:
-    """Enrol the key that signed this, as the invitation says. One code enrols one key."""
-    statement = await auth.own_statement(body.statement, Kind.CLAIM)
+async def _claimed(
+    service: Service, auth: Authenticator, taken: Taken, body: CodedClaim
+) -> Request:
+    statement = await auth.own_statement(body.statement, taken.kind)
     claimed = invitations.read_claim(statement, body.code)
     # Before the committer: who guesses codes must not get in the way of its batches.
     role = await aside(_invited_role, service, claimed.invitation)
-    actor = Enrolled(kid=statement.kid, role=role)
-    return _recorded(await service.record("claim", Request(statement, actor, claimed)))
+    return Request(statement, Enrolled(kid=statement.kid, role=role), claimed)
 
 
 def _invited_role(service: Service, invitation: str) -> Role:
     with service.database.read() as connection:
         return Role(invitations.find(connection, invitation).role)
+
+
+TAKEN = (
+    Taken(
+        kind=Kind.ENROLMENT,
+        path="/v1/enrolments",
+        told="Record an enrolment signed by the operator (holders' devices: by an issuer, another "
+        "one by a device of that holder), that a key is revoked (by the operator, by an issuer of "
+        "its institution, by its holder), or that a sealed proof is erased.",
+        handler="enrolment",
+        signers=frozenset({Role.OPERATOR, Role.ISSUER, Role.HOLDER}),
+        body=Enrolment,
+        beside="identity_number and salt",
+        beside_of="holder",
+        admit=_about,
+    ),
+    Taken(
+        kind=Kind.INVITATION,
+        path="/v1/invitations",
+        told="Record that whoever has a one-time code may enrol one key; signed by the operator "
+        "(for holders: by an issuer). The statement has the code's digest, never the code.",
+        handler="invitation",
+        signers=frozenset({Role.OPERATOR, Role.ISSUER}),
+        body=Enrolment,
+        beside="identity_number and salt",
+        beside_of="holder",
+        admit=_about,
+    ),
+    Taken(
+        kind=Kind.CLAIM,
+        path="/v1/invitations/claim",
+        told="Enrol the key that signed this, as the invitation says. One code enrols one key.",
+        handler="claim",
+        signers=frozenset(),
+        body=CodedClaim,
+        beside="the code as it was handed out",
+        admit=_claimed,
+    ),
+)
 
 
 @router.get("/keys")
@@ -143,12 +165,6 @@ def _shown(key: Enrolled, names: Sequence[str] | None = None) -> dict[str, Any]:
         for name, value in asdict(key).items()
         if value is not None and (names is None or name in names)
     }
-
-
-def _recorded(answer: Answer) -> Response:
-    return reply(
-        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 201)
-    )
 
 
 @router.get("/whoami")

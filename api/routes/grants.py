@@ -14,18 +14,9 @@ from sqlalchemy import select
 from api.admission.places import PlacedRoute, aside
 from api.auth import FRESH_SECONDS
 from api.notices import MAX_WAIT
-from api.replies import (
-    AuthDep,
-    Reader,
-    ServiceDep,
-    Signed,
-    SignedBody,
-    body_of,
-    body_schema,
-    reply,
-    status_of,
-)
+from api.replies import Reader, ServiceDep, body_of, body_schema, reply
 from api.service import Service
+from api.statements import Taken
 from authz import store
 from authz.codes import (
     SPOKEN_LIFETIME_MS,
@@ -46,6 +37,7 @@ from authz.requests import OpenRequest, RequestState
 from authz.scopes import grants_within
 from ledger import store as ledger_store
 from ledger.batch import Request
+from ledger.committer import Answer
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url
 from ledger.kinds import Grant, GrantMode
@@ -61,17 +53,13 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@router.post("/grants", status_code=201, openapi_extra=body_schema(Signed))
-async def grant(body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """Record a grant signed by the holder's device."""
-    statement, actor = await auth.statement(body.statement, (Kind.GRANT,))
-    answer = await service.record("grant", Request(statement, actor))
-    value = {**answer.result, "receipt": answer.receipt.to_json()}
+async def _granted(service: Service, request: Request, answer: Answer) -> dict[str, Any]:
+    statement, said = request.statement, answer.result
     fresh = abs(time.time() - statement.issued_at) <= FRESH_SECONDS
     if statement.payload.get("mode") == GrantMode.SCAN and fresh:
         # Sent again later, the device asks for its code with a token.
-        value["code"] = code_material(service, "grant", answer.result["grant_id"])
-    return reply(value, status_of(answer.receipt, 201))
+        return {**said, "code": code_material(service, "grant", said["grant_id"])}
+    return dict(said)
 
 
 def code_material(service: Service, purpose: str, identifier: str) -> dict[str, Any]:
@@ -212,31 +200,8 @@ def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
     return row
 
 
-@router.post("/grants/{grant_id}/revocation", openapi_extra=body_schema(Signed))
-async def revoke(grant_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """Record the holder's revocation; no lookup is released under the grant any more."""
-    statement, actor = await auth.statement(body.statement, (Kind.REVOCATION,))
-    if statement.payload.get("grant_id") != grant_id:
-        raise StatementError("statement.member", "the statement names another grant")
-    answer = await service.record("revocation", Request(statement, actor))
-    return reply(
-        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
-    )
-
-
-@router.post("/requests", status_code=201, openapi_extra=body_schema(Signed))
-async def open_request(body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """A terminal asks for access; the answer has the code and the matching number to show."""
-    statement, actor = await auth.statement(body.statement, (Kind.REQUEST,))
-    answer = await service.record("request", Request(statement, actor))
-    request_id = answer.result["request_id"]
-    return reply(
-        {
-            **await aside(_show_request, service, request_id, with_code=True),
-            "receipt": answer.receipt.to_json(),
-        },
-        status_of(answer.receipt, 201),
-    )
+async def _asked(service: Service, request: Request, answer: Answer) -> dict[str, Any]:
+    return await aside(_show_request, service, answer.result["request_id"], with_code=True)
 
 
 @router.get("/requests/{request_id}")
@@ -327,18 +292,6 @@ def find_request(
     return reply(_show_request(service, request_id, with_code=False))
 
 
-@router.post("/requests/{request_id}/refusal", openapi_extra=body_schema(Signed))
-async def refuse(request_id: str, body: SignedBody, service: ServiceDep, auth: AuthDep) -> Response:
-    """The holder says no."""
-    statement, actor = await auth.statement(body.statement, (Kind.REFUSAL,))
-    if statement.payload.get("request_id") != request_id:
-        raise StatementError("statement.member", "the statement names another request")
-    answer = await service.record("refusal", Request(statement, actor))
-    return reply(
-        {**answer.result, "receipt": answer.receipt.to_json()}, status_of(answer.receipt, 200)
-    )
-
-
 def _show_request(service: Service, request_id: str, *, with_code: bool) -> dict[str, Any]:
     table = store.access_requests
     with service.database.read() as connection:
@@ -371,3 +324,39 @@ def _show_request(service: Service, request_id: str, *, with_code: bool) -> dict
         secret = code_secret(service.master, "request", request_id)
         shown["code"] = make_code(CodeKind.REQUEST, handle, secret, now_ms())
     return shown
+
+
+TAKEN = (
+    Taken(
+        kind=Kind.GRANT,
+        path="/v1/grants",
+        told="Record a grant signed by the holder's device.",
+        handler="grant",
+        signers=frozenset({Role.HOLDER}),
+        answer=_granted,
+    ),
+    Taken(
+        kind=Kind.REVOCATION,
+        path="/v1/grants/{grant_id}/revocation",
+        told="Record the holder's revocation; no lookup is released under the grant any more.",
+        handler="revocation",
+        signers=frozenset({Role.HOLDER}),
+        done=200,
+    ),
+    Taken(
+        kind=Kind.REQUEST,
+        path="/v1/requests",
+        told="A terminal asks for access; the answer has the code and the matching number to show.",
+        handler="request",
+        signers=frozenset({Role.TERMINAL}),
+        answer=_asked,
+    ),
+    Taken(
+        kind=Kind.REFUSAL,
+        path="/v1/requests/{request_id}/refusal",
+        told="The holder says no.",
+        handler="refusal",
+        signers=frozenset({Role.HOLDER}),
+        done=200,
+    ),
+)

@@ -87,6 +87,7 @@ WRITES = (
     "/v1/lookups",
     "/v1/requests",
     "/v1/requests/x/refusal",
+    "/v1/statements",
 )
 
 
