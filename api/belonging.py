@@ -22,6 +22,7 @@ from ledger.encoding import sha256
 from ledger.engines import engine_of, engine_url
 from ledger.entries import EventKind
 from ledger.notes import NoteError, NoteKey, default_origin, open_checkpoint
+from ledger.quorum import NO_POLICY, Policy, PolicyError, policy_for
 from ledger.sealing import MasterKey, Sealed, SealError
 
 #: How many newest records are tried: one that was altered must not speak for all.
@@ -64,6 +65,16 @@ def log_key_of(settings: Settings) -> NoteKey:
         raise KeyFileError(f"{path} is missing: this is no ledger's data folder, or it is damaged")
     public = load_log_key(path).public_key().public_bytes_raw()
     return NoteKey(settings.origin or default_origin(public), public)
+
+
+def policy_of(settings: Settings, log: NoteKey) -> Policy:
+    """Which witnesses the trust file asks for; raises PolicyError."""
+    if settings.policy is None:
+        return NO_POLICY
+    try:
+        return policy_for(log, settings.policy.read_text("utf-8"))
+    except (PolicyError, UnicodeDecodeError) as error:
+        raise PolicyError(f"CERTLEDGER_POLICY: {settings.policy} is no policy: {error}") from None
 
 
 def require_ledger(settings: Settings) -> None:

@@ -30,7 +30,9 @@ class EvidenceDesk:
         """What others need to trust, as this service tells it; raises ChainError, Busy."""
         if self._trust is None:
             service = self._service
-            self._trust = await self._places.run(trust_of, service.chain, service.log_verifier)
+            self._trust = await self._places.run(
+                trust_of, service.chain, service.log_verifier, service.policy
+            )
         return self._trust
 
     async def gather(self, subject: Subject, asker: Enrolled, *, fields: bool) -> Gathered:

@@ -16,7 +16,13 @@ import orjson
 from joserfc.jwk import ECKey
 from sqlalchemy import Connection, select
 
-from api.belonging import log_id_of, log_key_of, read_deployment, require_belonging
+from api.belonging import (
+    log_id_of,
+    log_key_of,
+    policy_of,
+    read_deployment,
+    require_belonging,
+)
 from api.bulk import BulkChecker, Checker
 from api.embedded import EmbeddedNode
 from api.health import Health, Trouble
@@ -121,6 +127,7 @@ class Service:
         self.catalogue = load_catalogue()
         self.items = load_service_items()
         self.log_verifier = log_key_of(settings)
+        self.policy = policy_of(settings, self.log_verifier)
         #: The log's origin: what is signed for this ledger names it.
         self.ledger = self.log_verifier.name
         self.log_id = log_id_of(self.ledger)

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     watch_check: float = Field(
         default=86_400.0, ge=0, description="seconds between checks of the whole ledger; 0: none"
     )
+    policy: FilePath | None = Field(
+        default=None,
+        description="file of a C2SP tlog-policy: the witnesses that the trust file asks for; "
+        "empty: none",
+    )
     report_font: FilePath | None = Field(
         default=None, description="font file for reports, used before the one that comes along"
     )

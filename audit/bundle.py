@@ -1,4 +1,4 @@
-"""The evidence bundle, version 2, and the trust file, version 1: what is in them, and
+"""The evidence bundle, version 2, and the trust file, version 2: what is in them, and
 reading them strictly.
 
 Pure. Written down in docs/evidence.md for whoever writes another verifier. A bundle holds nothing
@@ -26,9 +26,10 @@ from ledger.encoding import canonical_json
 from ledger.entries import Entry, EventKind
 from ledger.merkle import HASH_BYTES
 from ledger.notes import NoteError, NoteKey
+from ledger.quorum import NO_POLICY, Policy, PolicyError, policy_for
 from ledger.statements import StatementError, load_public_key
 
-VERSION, TRUST_VERSION = 2, 1
+VERSION, TRUST_VERSION = 2, 2
 KIND = "certledger-evidence"
 TRUST_KIND = "certledger-trust"
 #: Bytes of a bundle that anybody may hand in.
@@ -36,7 +37,7 @@ MAX_BUNDLE = 1 << 20
 MAX_ENTRIES, MAX_KEYS, MAX_NODES, MAX_DISCLOSURES, MAX_PROOF = 200, 100, 2_000, 64, 64
 #: Bytes of a header (with validators in it) and of a trie node, characters of a checkpoint:
 #: decoding RLP and hashing take time that grows with them.
-MAX_HEADER, MAX_NODE, MAX_CHECKPOINT = 16_384, 1_024, 4_096
+MAX_HEADER, MAX_NODE, MAX_CHECKPOINT = 16_384, 1_024, 16_384
 
 #: The seal of the embedded node; `ledger.node.seal` says what is signed.
 EMBEDDED_SEAL = "certledger-seal-1"
@@ -162,7 +163,7 @@ class Trust:
 
     ``genesis``: hash of the chain's first block (32 bytes), None where its nodes do not show it.
     ``seal``: the scheme; of one that a verifier does not know, `UNKNOWN_SEAL` above all, it checks
-    all but the seals.
+    all but the seals. ``policy``: which witnesses must have cosigned a checkpoint.
     """
 
     chain_id: int
@@ -173,6 +174,7 @@ class Trust:
     checkpoint_log: Contract
     status_registry: Contract
     log: NoteKey
+    policy: Policy = NO_POLICY
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -190,6 +192,7 @@ class Trust:
                 "status_registry": self.status_registry.to_json(),
             },
             "log": {"origin": self.log.name, "verifier": str(self.log)},
+            "policy": self.policy.text,
         }
 
 
@@ -245,7 +248,7 @@ def read_bundle(value: object) -> Bundle:
 
 def read_trust(value: object) -> Trust:
     """The trust file in parsed JSON; raises BundleError."""
-    top = _members(value, "trust", "v", "kind", "chain", "contracts", "log")
+    top = _members(value, "trust", "v", "kind", "chain", "contracts", "log", "policy")
     _require(top["v"] == TRUST_VERSION and type(top["v"]) is int, f"v must be {TRUST_VERSION}")
     _require(top["kind"] == TRUST_KIND, f"kind must be {TRUST_KIND}")
     chain = _members(top["chain"], "chain", "id", "genesis", "seal", "sealers")
@@ -272,6 +275,7 @@ def read_trust(value: object) -> Trust:
         checkpoint_log=_contract(contracts["checkpoint_log"]),
         status_registry=_contract(contracts["status_registry"]),
         log=verifier,
+        policy=_policy(_text(top["policy"], "policy"), verifier),
     )
 
 
@@ -279,6 +283,13 @@ def thumbprint(jwk: Mapping[str, str]) -> tuple[str, ECKey]:
     """The name of a public key, and the key; raises StatementError."""
     key = load_public_key(jwk)
     return key.thumbprint(), key
+
+
+def _policy(text: str, log: NoteKey) -> Policy:
+    try:
+        return policy_for(log, text)
+    except PolicyError as error:
+        raise BundleError(f"policy: {error}") from None
 
 
 def _subject(value: object) -> Subject:

@@ -49,6 +49,7 @@ from ledger.entries import Decision, Entry, EventKind
 from ledger.kinds import Asked, GrantMode
 from ledger.log import Log
 from ledger.notes import NoteKey
+from ledger.quorum import NO_POLICY, Policy
 from ledger.receipts import Published
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import StatementError, payload_of
@@ -263,7 +264,7 @@ class Gatherer:
         return nodes
 
 
-def trust_of(chain: ChainClient, log_key: NoteKey) -> Trust:
+def trust_of(chain: ChainClient, log_key: NoteKey, policy: Policy = NO_POLICY) -> Trust:
     """What a running service would have others trust: to be compared out of band. Raises
     ChainError."""
     deployment = chain.deployment
@@ -283,6 +284,7 @@ def trust_of(chain: ChainClient, log_key: NoteKey) -> Trust:
         checkpoint_log=contract(deployment.checkpoint_log),
         status_registry=contract(deployment.status_registry),
         log=log_key,
+        policy=policy,
     )
 
 

@@ -165,6 +165,7 @@ def _trusted(trust: Trust, phrases: Phrases) -> Section:
             for name in contracts
         ),
         Row(say("log_key"), (str(trust.log),), exact=True),
+        Row(say("policy"), tuple(trust.policy.text.splitlines()), exact=True),
     )
     return Section(say("trusted"), rows, say("trusted.note"))
 

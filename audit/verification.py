@@ -4,7 +4,7 @@ file: no server, no database, no chain, no clock.
  1. ``subject``: what the bundle is about is in it
  2. ``signatures``: each statement is signed by the key that it names
  3. ``entries``: each entry is of its statement, and says what that says
- 4. ``checkpoint``: the checkpoint is signed by the trusted log's key
+ 4. ``checkpoint``: the checkpoint is signed by the trusted log's key, and cosigned as is asked for
  5. ``inclusion``: each entry is in the tree of the checkpoint
  6. ``seal``: each block is sealed by a trusted sealer of the trusted chain
  7. ``anchor``: the contract, by its storage, holds the checkpoint's root at its size
@@ -30,7 +30,6 @@ Not this module's job: the format (`audit.bundle`), where a bundle comes from (`
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -51,6 +50,7 @@ from audit.claims import Fault
 from audit.state_proofs import Header, Nodes, ProofFault, account_at, read_header, storage_at
 from audit.words import LIMITS, WORDS
 from ledger import layout
+from ledger.cosignatures import cosignatures
 from ledger.encoding import b64url_decode
 from ledger.entries import Decision, Entry, EventKind
 from ledger.identifiers import issuer_in
@@ -58,7 +58,7 @@ from ledger.kinds import Asked, Grant
 from ledger.lifecycle import CHAIN_STATE, State
 from ledger.merkle import ProofError, root_from_inclusion
 from ledger.node import seal
-from ledger.notes import Checkpoint, NoteError, open_checkpoint
+from ledger.notes import Checkpoint, NoteError, open_checkpoint, signature_lines
 from ledger.statements import Kind, Statement, StatementError
 from ledger.statements import read_header as read_token_header
 from ledger.statements import verify as verify_statement
@@ -69,6 +69,8 @@ REPORT_VERSION = 1
 #: A clock may be set back by so much; also how far a block's time, in whole seconds and by another
 #: clock, may lie before that of an entry which it records.
 CLOCK_STEP_MS = 60_000
+#: The last second that a calendar of four digits has: no witness is right about a later one.
+LAST_SECOND = 253_402_300_799
 #: Not proven for want of something that a bundle of this kind can have.
 GAPS = frozenset({"statement.withheld", "seal.unknown_scheme", "block.unsealed", "earlier.failed"})
 #: What is wrong with a statement whose signature is right; told by these codes.
@@ -314,17 +316,38 @@ class _Protocol:
         key, note = self.trust.log, self.bundle.checkpoint
         try:
             checkpoint = open_checkpoint(note, key)
+            body, _ = signature_lines(note)
         except (NoteError, ValueError):
             raise Fault("checkpoint.invalid") from None
-        # Other signatures, extra lines and second spellings would be covered by nothing.
-        body, _, signature = note.partition("\n\n")
-        exact = f"{body}\n" == checkpoint.body() and _is_one_signature(signature, key.name)
-        if checkpoint.origin != key.name or not exact:
+        # Extra lines and second spellings would be covered by nothing.
+        if checkpoint.origin != key.name or body != checkpoint.body():
             raise Fault("checkpoint.invalid")
+        witnesses = self._witnesses()
         self.checkpoint = checkpoint
-        told = {"origin": checkpoint.origin, "size": checkpoint.size}
-        self.facts["checkpoint"] = {**told, "root": "0x" + checkpoint.root.hex()}
-        return _Proven("checkpoint.signed", told)
+        told: dict[str, Any] = {"origin": checkpoint.origin, "size": checkpoint.size}
+        facts = {**told, "root": "0x" + checkpoint.root.hex()}
+        if not witnesses:
+            self.facts["checkpoint"] = facts
+            return _Proven("checkpoint.signed", told)
+        self.facts["checkpoint"] = {**facts, "witnesses": witnesses}
+        names = ", ".join(witness["name"] for witness in witnesses)
+        return _Proven("checkpoint.witnessed", {**told, "witnesses": names})
+
+    def _witnesses(self) -> list[dict[str, Any]]:
+        """Who cosigned, of those that the trust file names, in its order."""
+        policy = self.trust.policy
+        try:
+            found = cosignatures(self.bundle.checkpoint, policy.keys)
+        except NoteError:
+            raise Fault("checkpoint.cosignature") from None
+        # What was cosigned was there: no entry that is shown can be younger, but for the clocks.
+        youngest = max(line.entry.time_ms for line in self.lines)
+        for time in found.values():
+            if not 0 < time <= LAST_SECOND or 1000 * time + 999 < youngest - CLOCK_STEP_MS:
+                raise Fault("checkpoint.witness_time")
+        if not policy.holds(found):
+            raise Fault("checkpoint.quorum")
+        return [{"name": key.name, "time": time} for key, time in found.items()]
 
     def _inclusion(self) -> _Proven:
         checkpoint = self._need_checkpoint()
@@ -857,15 +880,6 @@ def _is_holders(entry: Entry) -> bool:
     if entry.kind is EventKind.ANSWER:
         return entry.reason == Asked.HOLDER
     return entry.kind in (EventKind.GRANT, EventKind.REVOCATION, EventKind.DISPUTE)
-
-
-def _is_one_signature(text: str, name: str) -> bool:
-    """One line, in the one form that `ledger.notes` writes."""
-    prefix, lines = f"— {name} ", text.splitlines()
-    if len(lines) != 1 or text != lines[0] + "\n" or not text.startswith(prefix):
-        return False
-    encoded = lines[0].removeprefix(prefix)
-    return base64.b64encode(base64.b64decode(encoded)).decode("ascii") == encoded
 
 
 def _shown(entry: Entry) -> dict[str, Any]:

@@ -31,6 +31,11 @@ WORDS: Final[Mapping[str, str]] = {
     "statement.form": "a statement is not of the form of its kind",
     # 4 checkpoint
     "checkpoint.signed": "the checkpoint of {size} entries is signed by the log {origin}",
+    "checkpoint.witnessed": "the checkpoint of {size} entries is signed by the log {origin} and "
+    "cosigned by {witnesses}",
+    "checkpoint.cosignature": "a witness's line under the checkpoint is not signed by the witness",
+    "checkpoint.witness_time": "a witness says a time at which it cannot have seen the checkpoint",
+    "checkpoint.quorum": "fewer witnesses cosigned the checkpoint than the trust file asks for",
     "checkpoint.invalid": "the checkpoint is not signed by the log that is trusted, or malformed",
     # 5 inclusion
     "inclusion.proven": "each entry is in the log, as one of the {size} of the checkpoint",

@@ -31,6 +31,11 @@ WORDS: Final[Mapping[str, str]] = {
     "statement.form": "有一份声明不符合其种类应有的格式",
     # 4 checkpoint
     "checkpoint.signed": "账本 {origin} 已为含 {size} 条记录的检查点签名",
+    "checkpoint.witnessed": "账本 {origin} 已为含 {size} 条记录的检查点签名，"
+    "并由 {witnesses} 见证签名",
+    "checkpoint.cosignature": "检查点上有一行见证签名，并非该见证方所签",
+    "checkpoint.witness_time": "某见证方所称的时间不可能见到该检查点",
+    "checkpoint.quorum": "为检查点见证签名的见证方少于信任文件的要求",
     "checkpoint.invalid": "检查点不是受信任的账本签名的，或者格式有误",
     # 5 inclusion
     "inclusion.proven": "每条记录都在账本中，属于检查点的 {size} 条记录",

@@ -7,13 +7,14 @@ and it is consistent with all that I saw before. Whether that is so is not this 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ledger.notes import NoteError, NoteKey, signature_by, signature_line
+from ledger.notes import NoteError, NoteKey, signature_by, signature_line, signature_lines
 
 _TIME_BYTES = 8
 _SIGNATURE_BYTES = 64
@@ -48,6 +49,14 @@ def open_cosignature(note: str, key: WitnessKey) -> int:
     except InvalidSignature:
         raise NoteError(f"the cosignature by {key.name} does not verify") from None
     return time
+
+
+def cosignatures(note: str, keys: Iterable[WitnessKey]) -> dict[WitnessKey, int]:
+    """Who of ``keys`` cosigned, and when (Unix seconds). Lines by others are ignored, as C2SP
+    signed-note asks; raises NoteError where one that says it is by a known key does not verify."""
+    _, lines = signature_lines(note)
+    signers = {(name, raw[:4]) for name, raw in lines}
+    return {key: open_cosignature(note, key) for key in keys if (key.name, key.key_id) in signers}
 
 
 def _message(body: str, time: int) -> bytes:

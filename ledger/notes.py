@@ -16,6 +16,7 @@ from ledger.merkle import HASH_BYTES
 
 # A name is without blanks. They are written out, because languages do not agree on which there are.
 _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_NAME = re.compile(rf"[^{_BLANKS}+]+")
 _SIGNATURE = re.compile(rf"— ([^{_BLANKS}]+) ([A-Za-z0-9+/]+={{0,2}})")
 
 
@@ -65,7 +66,8 @@ class NoteKey:
         except binascii.Error:
             raise NoteError("the verifier key is not base64") from None
         key = cls(name, raw[1:])
-        if not name or len(raw) != 33 or raw[0] != cls.algorithm or key.key_id.hex() != key_id:
+        named = _NAME.fullmatch(name) is not None
+        if not named or len(raw) != 33 or raw[0] != cls.algorithm or key.key_id.hex() != key_id:
             raise NoteError("not a verifier key of the signed-note format, or of another kind")
         return key
 
@@ -104,21 +106,34 @@ def signature_line(key: NoteKey, signature: bytes) -> str:
 
 def signature_by(note: str, key: NoteKey) -> tuple[str, bytes]:
     """The note's body and what ``key`` is said to have signed it with, not yet verified; raises
-    NoteError. Other signers' lines are ignored, as the format asks."""
+    NoteError. Other signers' lines are ignored, as the format asks, and of its own all but the
+    first."""
+    body, lines = signature_lines(note)
+    for name, raw in lines:
+        if name == key.name and raw[:4] == key.key_id:
+            return body, raw[4:]
+    raise NoteError(f"not signed by {key.name}")
+
+
+def signature_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """The note's body, and of each line who it names and its key id (4 bytes) and signature;
+    raises NoteError."""
     body, separator, signatures = note.rpartition("\n\n")
     if not separator or not note.endswith("\n"):
         raise NoteError("a signed note is a text, a blank line and signature lines")
-    for line in signatures.removesuffix("\n").split("\n"):
-        match = _SIGNATURE.fullmatch(line)
-        if match is None:
-            raise NoteError("malformed signature line")
-        try:
-            raw = base64.b64decode(match[2], validate=True)
-        except binascii.Error:
-            raise NoteError("malformed signature line") from None
-        if match[1] == key.name and raw[:4] == key.key_id:
-            return f"{body}\n", raw[4:]
-    raise NoteError(f"not signed by {key.name}")
+    return f"{body}\n", [_signature(line) for line in signatures.removesuffix("\n").split("\n")]
+
+
+def _signature(line: str) -> tuple[str, bytes]:
+    match = _SIGNATURE.fullmatch(line)
+    try:
+        raw = base64.b64decode("" if match is None else match[2], validate=True)
+    except binascii.Error:
+        raw = b""
+    # In one form: of what is left over in the last character nothing may be set.
+    if match is None or base64.b64encode(raw).decode("ascii") != match[2]:
+        raise NoteError("malformed signature line")
+    return match[1], raw
 
 
 def only_signed_by(note: str, key: NoteKey) -> str:

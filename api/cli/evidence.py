@@ -68,11 +68,30 @@ def evidence(
 
 
 @app.command(rich_help_panel="Audit")
-def trust(out: Out = None, url: Url = "", as_json: Json = False) -> None:
+def trust(
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ask for the witnesses of this policy (C2SP tlog-policy), not the service's."
+        ),
+    ] = None,
+    out: Out = None,
+    url: Url = "",
+    as_json: Json = False,
+) -> None:
     """The trust file that `verify` needs, as the service tells it: compare it with what others
-    have (addresses, code hashes, the log's key) before you rely on it."""
+    have (addresses, code hashes, the log's key, the policy) before you rely on it."""
+    from audit.bundle import BundleError, read_trust
+
     with client_of(url, None) as client:
-        text = _written(client.trust(), indent=True)
+        answer = client.trust()
+    if policy is not None:
+        answer = {**answer, "policy": existing(policy).read_text("utf-8")}
+        try:
+            read_trust(answer)
+        except BundleError as error:
+            raise WrongInput(f"{policy} is no policy for this log: {error}") from error
+    text = _written(answer, indent=True)
     if out is None:
         typer.echo(text)
     else:

@@ -299,6 +299,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("ledger.identifiers", "IdentifierError", _identifier),
     ("audit.bundle", "BundleError", _wrong),
     ("api.report_pdf", "FontError", _wrong),
+    ("ledger.quorum", "PolicyError", _wrong),
     ("ledger.payloads", "PayloadError", _wrong),
     ("ledger.encoding", "EncodingError", _unsayable),
     ("pydantic", "ValidationError", _settings),

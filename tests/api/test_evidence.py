@@ -18,6 +18,7 @@ from api.cli import app
 from api.keyfiles import save_signing_key
 from audit.bundle import load_json, read_bundle, read_trust
 from audit.verification import verify_bundle
+from tests.audit.witnessed_worlds import TWO_OF_THREE
 
 #: Nothing listens here: what works with it needs no service.
 NOWHERE = {"CERTLEDGER_URL": "http://127.0.0.1:9", "CERTLEDGER_CHAIN_URL": "http://127.0.0.1:9"}
@@ -156,6 +157,14 @@ def test_commands_take_evidence_and_verify_it_offline(city: Any, used: Any, tmp_
     assert "verdict: verified" in shown
     report = json.loads(run("verify", str(bundle), "--trust", str(trust), "--json", **offline))
     assert report["verified"] is True
+    # Whoever verifies may ask for witnesses, and this bundle has none.
+    policy, asking = tmp_path / "policy", tmp_path / "asking.json"
+    policy.write_text(TWO_OF_THREE, "utf-8")
+    run("trust", "--policy", str(policy), "--out", str(asking))
+    told = run("verify", str(bundle), "--trust", str(asking), code=1, **offline)
+    assert "fewer witnesses cosigned" in told
+    policy.write_text("quorum nobody\n", "utf-8")
+    run("trust", "--policy", str(policy), "--out", str(asking), code=2)
     # Altered: the answer is no. Not a bundle, or two subjects: wrong input.
     text = bundle.read_text("utf-8")
     bundle.write_text(text.replace(HALLS, HALLS[:-1] + "X"), "utf-8")
@@ -167,3 +176,12 @@ def test_commands_take_evidence_and_verify_it_offline(city: Any, used: Any, tmp_
     run("evidence", "--key", str(key), code=2)
     run("evidence", "--key", str(key), "--entry", seq, "--grant", "X", code=2)
     run("evidence", "--key", str(key), "--entry", "999999999", code=1)
+
+
+def test_service_does_not_start_with_a_policy_that_is_none(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.policy"
+    wrong.write_text("quorum nobody\n", "utf-8")
+    words = ["serve", "--data", str(tmp_path / "data"), "--port", "0"]
+    done = CliRunner().invoke(app, words, env={"CERTLEDGER_POLICY": str(wrong)})
+    assert done.exit_code == 2
+    assert "wrong.policy is no policy" in done.stderr

@@ -101,7 +101,7 @@ OPERATOR, ISSUER, TERMINAL, AUDITOR = 1, 2, 3, 4
 
 
 class Broken(Exception):
-    """Not a bundle of version 2, or not a trust file of version 1."""
+    """Not a bundle of version 2, or not a trust file of version 2."""
 
 
 class No(Exception):
@@ -400,9 +400,63 @@ def integer(value):
 # --- form -----------------------------------------------------------------------------------------
 
 
+BLANK = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
+
+def verifier_key(text, kind):
+    """Name, key id and the 32 bytes of the key."""
+    formed(text.count("+") >= 2, "verifier key")
+    name, key_id, key = text.split("+", 2)
+    raw = unb64(key)
+    formed(re.fullmatch(f"[^{BLANK}]+", name), "name of a verifier key")
+    formed(len(raw) == 33 and raw[0] == kind, "verifier key")
+    hashed = sha256(name.encode() + b"\n" + raw)[:4]
+    formed(hashed.hex() == key_id, "verifier key")
+    return name, hashed, raw[1:]
+
+
+def read_policy(text):
+    """C2SP tlog-policy: logs, witnesses and groups by name, and the quorum's name."""
+    formed(isinstance(text, str) and len(text) <= 16_384 and text.endswith("\n"), "policy")
+    formed(not any((c < " " and c not in "\t\n") or c == "\x7f" for c in text), "policy")
+    logs, witnesses, groups, quorum, keys, inside = [], {}, {}, [], [], []
+    for line in text.split("\n"):
+        words = [word for word in line.replace("\t", " ").split(" ") if word]
+        if not words or words[0][0] == "#":
+            continue
+        kind, *words = words
+        defined = {*witnesses, *groups}
+        if kind == "log":
+            formed(len(words) in (1, 2), "log line")
+            logs.append(verifier_key(words[0], 1))
+            keys.append(logs[-1][2])
+        elif kind == "witness":
+            formed(len(words) in (2, 3), "witness line")
+            formed(words[0] not in {*defined, "none"}, "name twice")
+            witnesses[words[0]] = verifier_key(words[1], 4)
+            keys.append(witnesses[words[0]][2])
+        elif kind == "group":
+            formed(len(words) > 2 and words[0] not in {*defined, "none"}, "group line")
+            members_of = words[2:]
+            formed(set(members_of) <= defined, "unknown member")
+            inside += members_of
+            counts = {str(n): n for n in range(1, len(members_of) + 1)}
+            counts |= {"any": 1, "all": len(members_of)}
+            formed(words[1] in counts and counts[words[1]] <= 99, "threshold")
+            groups[words[0]] = counts[words[1]], members_of
+        else:
+            formed(kind == "quorum" and len(words) == 1, "unknown line")
+            formed(words[0] in {*defined, "none"}, "unknown quorum")
+            quorum += words
+    formed(len(quorum) == 1, "one quorum")
+    formed(len(set(keys)) == len(keys) and len(set(inside)) == len(inside), "something twice")
+    formed(max(len(logs), len(witnesses), len(groups)) <= 32, "too many lines")
+    return logs, witnesses, groups, quorum[0]
+
+
 def read_trust(value):
-    members(value, ["v", "kind", "chain", "contracts", "log"])
-    formed(value["v"] == 1 and value["v"] is not True, "version")
+    members(value, ["v", "kind", "chain", "contracts", "log", "policy"])
+    formed(value["v"] == 2, "version")
     formed(value["kind"] == "certledger-trust", "kind")
     members(value["chain"], ["id", "genesis", "seal", "sealers"])
     genesis = value["chain"]["genesis"]
@@ -411,13 +465,12 @@ def read_trust(value):
     for contract in value["contracts"].values():
         members(contract, ["address", "code_hash"])
     members(value["log"], ["origin", "verifier"])
-    parts = str(value["log"]["verifier"]).split("+", 2)
-    formed(len(parts) == 3, "verifier key")
-    name, key_id, key = parts
-    raw = unb64(key)
-    formed(raw[:1] == b"\x01" and len(raw) == 33, "verifier key")
-    formed(sha256(name.encode() + b"\n" + raw)[:4].hex() == key_id, "verifier key")
+    formed(isinstance(value["log"]["verifier"], str), "verifier key")
+    name, _, key = verifier_key(value["log"]["verifier"], 1)
     formed(name == value["log"]["origin"], "origin")
+    logs, witnesses, _, _ = read_policy(value["policy"])
+    formed(not logs or (name, key) in [(log[0], log[2]) for log in logs], "policy of other logs")
+    formed(key not in [witness[2] for witness in witnesses.values()], "the log as its witness")
     return value
 
 
@@ -481,7 +534,7 @@ def read_bundle(value):
             raise Broken("not a point") from None
     formed(all(isinstance(item, str) for item in value["disclosures"]), "disclosures")
     formed(isinstance(value["checkpoint"], str), "checkpoint")
-    formed(len(value["checkpoint"]) <= 4096, "checkpoint")
+    formed(len(value["checkpoint"]) <= 16_384, "checkpoint")
     for block in value["blocks"]:
         members(block, ["header", "seal"])
         members(block["seal"], ["scheme", "signature"])
@@ -927,24 +980,58 @@ class Verifier:
         require(used == set(keys), "a key that nothing needs")
 
     def checkpoint(self):
-        body, blank, signature = self.bundle["checkpoint"].partition("\n\n")
-        origin, size, root, *more = body.split("\n") if body.count("\n") >= 2 else ("", "", "", 1)
-        require(blank and not more and origin == self.trust["log"]["origin"], "checkpoint")
-        require(re.fullmatch(r"0|[1-9][0-9]{0,18}", size), "checkpoint")
-        start = f"— {origin} "
-        require(signature.startswith(start) and signature.endswith("\n"), "checkpoint")
+        text, blank, tail = self.bundle["checkpoint"].rpartition("\n\n")
+        require(blank and tail.endswith("\n"), "no signed note")
+        body, lines = f"{text}\n", []
+        for line in tail[:-1].split("\n"):
+            parts = re.fullmatch(f"— ([^{BLANK}]+) ([A-Za-z0-9+/=]+)", line)
+            require(parts, "signature line")
+            try:
+                lines.append((parts[1], unb64(parts[2])))
+            except Broken:
+                raise No("signature line") from None
+        origin, size, root, *more = [*body.split("\n"), "", ""][: body.count("\n") + 2]
+        require(body.count("\n") == 3 and more[0] == "", "body of the checkpoint")
+        require(origin == self.trust["log"]["origin"], "origin")
+        require(re.fullmatch(r"0|[1-9][0-9]{0,18}", size), "size")
         try:
-            raw, self.root = unb64(signature[len(start) : -1]), unb64(root)
+            self.root = unb64(root)
         except Broken:
-            raise No("checkpoint") from None
-        key = unb64(self.trust["log"]["verifier"].split("+", 2)[2])
+            raise No("root") from None
         require(len(self.root) == 32, "root")
-        require(raw[:4] == sha256(origin.encode() + b"\n" + key)[:4], "key id")
-        try:
-            Ed25519PublicKey.from_public_bytes(key[1:]).verify(raw[4:], f"{body}\n".encode())
-        except InvalidSignature:
-            raise No("checkpoint's signature") from None
+
+        def by(key):
+            name, key_id, _ = key
+            return next((raw[4:] for who, raw in lines if who == name and raw[:4] == key_id), None)
+
+        def holds(key, signature, message):
+            try:
+                Ed25519PublicKey.from_public_bytes(key[2]).verify(signature, message.encode())
+            except InvalidSignature:
+                return False
+            return True
+
+        log = verifier_key(self.trust["log"]["verifier"], 1)
+        require(by(log) is not None and holds(log, by(log), body), "the log's signature")
         self.size = int(size)
+        _, witnesses, groups, quorum = read_policy(self.trust["policy"])
+        youngest = max(line["entry"]["time"] for line in self.bundle["entries"])
+        reached = {"none"}
+        for name, key in witnesses.items():
+            signed = by(key)
+            if signed is None:
+                continue
+            time = int.from_bytes(signed[:8], "big")
+            require(len(signed) == 72, "cosignature")
+            message = f"cosignature/v1\ntime {time}\n{body}"
+            require(time < 2**63 and holds(key, signed[8:], message), "cosignature")
+            require(0 < time <= 253_402_300_799, "a witness's time")
+            require(1000 * time + 999 >= youngest - 60_000, "a witness's time")
+            reached.add(name)
+        for name, (threshold, members_of) in groups.items():
+            if len(reached & set(members_of)) >= threshold:
+                reached.add(name)
+        require(quorum in reached, "no quorum of witnesses")
 
     def inclusion(self):
         """RFC 9162 §2.1.3.2."""

@@ -70,7 +70,7 @@ export class Examiner {
   }
 
   #trustPanel() {
-    const { chain, contracts, log } = JSON.parse(new TextDecoder().decode(this.#trust.bytes));
+    const { chain, contracts, log, policy } = JSON.parse(new TextDecoder().decode(this.#trust.bytes));
     const mono = (text) => h("span", { class: "mono" }, text);
     return h("section", { class: "panel trust" },
       h("h3", {}, t("What was taken on trust")),
@@ -81,6 +81,7 @@ export class Examiner {
         [t("Sealed by"), chain.sealers.length ? mono(chain.sealers.join(" ")) : t("not known to this verifier")],
         [t("Contracts"), Object.values(contracts).map(({ address }) => h("div", { class: "mono" }, address))],
         [t("Log"), mono(log.verifier)],
+        [t("Witnesses that must have cosigned"), h("pre", { class: "mono" }, policy)],
       ]),
       this.#choose());
   }

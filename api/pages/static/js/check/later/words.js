@@ -80,6 +80,11 @@ const WORDS = {
   "entry.time_of_signing": () => t("the entry's time is too far from when the statement was signed"),
   "statement.form": () => t("a statement is not of the form of its kind"),
   "checkpoint.signed": (v) => t("the checkpoint of {size} entries is signed by the log {origin}", v),
+  "checkpoint.witnessed": (v) =>
+    t("the checkpoint of {size} entries is signed by the log {origin} and cosigned by {witnesses}", v),
+  "checkpoint.cosignature": () => t("a witness's line under the checkpoint is not signed by the witness"),
+  "checkpoint.witness_time": () => t("a witness says a time at which it cannot have seen the checkpoint"),
+  "checkpoint.quorum": () => t("fewer witnesses cosigned the checkpoint than the trust file asks for"),
   "checkpoint.invalid": () => t("the checkpoint is not signed by the log that is trusted, or malformed"),
   "inclusion.proven": (v) => t("each entry is in the log, as one of the {size} of the checkpoint", v),
   "inclusion.other_root": () => t("an entry's proof does not lead to the checkpoint's root"),

@@ -1,21 +1,22 @@
-// The evidence bundle, version 2, and the trust file, version 1: reading them strictly, as audit/bundle.py.
+// The evidence bundle, version 2, and the trust file, version 2: reading them strictly, as audit/bundle.py.
 //
 // Written down in docs/evidence.md. Unknown members, second spellings of the same bytes and parts
 // beyond their bounds are broken input. Whether anything in it is true is for protocol.js.
 
-import { base64, base64url, concat, fromBase64, hex, sha256, utf8 } from "../../../core/bytes.js";
+import { base64url, fromBase64, sameBytes } from "../../../core/bytes.js";
 import { OPTIONAL, REQUIRED } from "../../../core/entries.js";
 import { isOnP256 } from "./curves.js";
 import { JsonError, readJson } from "./json.js";
+import { LOG_KEY, readVerifier, strictBase64 } from "./notes.js";
+import { PolicyError, readPolicy } from "./policy.js";
 
 /** Bytes of a file that anybody may hand in. */
 export const MAX_BUNDLE = 2 ** 20;
 const MAX = { entries: 200, keys: 100, nodes: 2000, disclosures: 64, proof: 64, blocks: 2, sealers: 99 };
 const MAX_HEADER = 16_384;
 const MAX_NODE = 1024;
-const MAX_CHECKPOINT = 4096;
+const MAX_CHECKPOINT = 16_384;
 const HASH_BYTES = 32;
-const ED25519 = 1;
 
 /** What a bundle may be about, and the member that names it. */
 export const SUBJECTS = { lookup: "seq", certificate: "certificate_id", grant: "grant_id", dispute: "dispute_id" };
@@ -73,8 +74,8 @@ export function readBundle(bytes) {
 
 /** The trust file in a file's bytes; throws BundleError. */
 export async function readTrust(bytes) {
-  const top = members(load(bytes), "trust", ["v", "kind", "chain", "contracts", "log"]);
-  require(top.v === 1, "v must be 1");
+  const top = members(load(bytes), "trust", ["v", "kind", "chain", "contracts", "log", "policy"]);
+  require(top.v === 2, "v must be 2");
   require(top.kind === "certledger-trust", "kind must be certledger-trust");
   const chain = members(top.chain, "chain", ["id", "genesis", "seal", "sealers"]);
   require(Number.isSafeInteger(chain.id) && chain.id > 0, "chain.id must be a number");
@@ -82,7 +83,8 @@ export async function readTrust(bytes) {
   require(/^[a-z0-9-]{1,64}$/.test(text(chain.seal, "seal")), "chain.seal must be a name");
   const contracts = members(top.contracts, "contracts", ["directory", "checkpoint_log", "status_registry"]);
   const log = members(top.log, "log", ["origin", "verifier"]);
-  const verifier = await readVerifier(text(log.verifier, "log.verifier"));
+  const verifier = await readVerifier(text(log.verifier, "log.verifier"), LOG_KEY);
+  require(verifier, "log.verifier: not a log's verifier key");
   require(verifier.name === log.origin, "log.origin must be the verifier key's name");
   return {
     chainId: chain.id,
@@ -92,17 +94,24 @@ export async function readTrust(bytes) {
     checkpointLog: readContract(contracts.checkpoint_log),
     statusRegistry: readContract(contracts.status_registry),
     log: verifier,
+    policy: await readPolicyOf(verifier, text(top.policy, "policy")),
   };
 }
 
-/** `name+hex key id+base64(0x01 ‖ key)` (C2SP signed-note). */
-async function readVerifier(written) {
-  const [, name, id, encoded] = /^([^+]+)\+([^+]*)\+(.*)$/s.exec(written) ?? [];
-  const raw = encoded === undefined ? null : strictBase64(encoded);
-  require(raw?.length === 33 && raw[0] === ED25519, "log.verifier: not an Ed25519 verifier key");
-  const keyId = (await sha256(concat(utf8(`${name}\n`), raw))).slice(0, 4);
-  require(hex(keyId) === id, "log.verifier: its hash is another key's");
-  return { name, keyId, key: raw.slice(1) };
+/** The policy, of this log and not of others; nobody witnesses for themselves. */
+async function readPolicyOf(log, written) {
+  let policy;
+  try {
+    policy = await readPolicy(written);
+  } catch (error) {
+    if (error instanceof PolicyError) throw new BundleError(`policy: ${error.message}`);
+    throw error;
+  }
+  const isThis = ({ name, key }) => name === log.name && sameBytes(key, log.key);
+  require(!policy.logs.length || policy.logs.some(isThis), "policy: it is of other logs");
+  require(![...policy.witnesses.values()].some(({ key }) => sameBytes(key, log.key)),
+    "policy: the log is no witness of itself");
+  return policy;
 }
 
 function readSubject(value) {
@@ -219,10 +228,6 @@ const decoded = (written, pattern, encode) => {
   const data = pattern.test(written) ? fromBase64(written) : null;
   return data && encode(data) === written ? data : null;
 };
-
-/** With padding, in its one form; null for anything else. */
-export const strictBase64 = (written) =>
-  (written.length % 4 ? null : decoded(written, /^[A-Za-z0-9+/]*={0,2}$/, base64));
 
 /** Without padding, in its one form; null for anything else. */
 export const strictBase64url = (written) =>

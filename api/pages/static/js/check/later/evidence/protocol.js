@@ -4,7 +4,7 @@
 
 import { canonicalJson, concat, hex, sameBytes, sha256, utf8 } from "../../../core/bytes.js";
 import { isClosed } from "../../../core/entries.js";
-import { readBundle, readTrust, strictBase64, strictBase64url, SUBJECTS } from "./bundle.js";
+import { readBundle, readTrust, strictBase64url, SUBJECTS } from "./bundle.js";
 import * as claims from "./claims.js";
 import { recover, toBytes, toNumber } from "./curves.js";
 import { Failed, FormError, Gap } from "./faults.js";
@@ -12,13 +12,17 @@ import { keccak } from "./keccak.js";
 import {
   directorySlots, headSlot, institutionId, logId, ROLES, rootSlot, sizeInHead, splitTerms, statusSlots,
 } from "./layout.js";
+import { cosignatures, isSignedBy, readNote, strictBase64 } from "./notes.js";
 import { readGrant } from "./payloads.js";
+import { isQuorum } from "./policy.js";
 import { accountAt, Nodes, readHeader, storageAt } from "./state.js";
 import { openStatement, readHeader as readTokenHeader } from "./statements.js";
 
 const EMBEDDED_SEAL = "certledger-seal-1";
 /** A clock may be set back by so much; also how far a block's time may lie before an entry's. */
 const CLOCK_STEP = 60_000;
+/** The last second that a calendar of four digits has: no witness is right about a later one. */
+const LAST_SECOND = 253_402_300_799n;
 /** Not proven for want of something that a bundle, or a browser, can have. */
 const GAPS = [
   "statement.withheld", "seal.unknown_scheme", "block.unsealed", "earlier.failed", "browser.unsupported",
@@ -219,26 +223,44 @@ class Protocol {
     return ["entry.agrees", {}];
   }
 
-  /** Origin, size, root and one signature: other lines and second spellings would be covered by nothing. */
+  /** Origin, size and root: other lines of text and second spellings would be covered by nothing. */
   async checkpointSigned() {
-    const { name, keyId, key } = this.trust.log;
-    const invalid = () => new Failed("checkpoint.invalid");
-    const [body, tail, ...more] = this.bundle.checkpoint.split("\n\n");
-    const [origin, size, rootText, ...rest] = body.split("\n");
-    const start = `\u2014 ${name} `;
-    const right = tail !== undefined && !more.length && !rest.length && origin === name && !SPACE.test(name)
-      && /^(?:0|[1-9][0-9]{0,18})$/.test(size ?? "") && tail.startsWith(start) && tail.endsWith("\n");
-    if (!right) throw invalid();
-    const [root, raw] = [rootText ?? "", tail.slice(start.length, -1)].map(strictBase64);
-    if (root?.length !== 32 || !raw || !sameBytes(raw.slice(0, 4), keyId)) throw invalid();
-    const signed = await signedByEd25519(key, raw.slice(4), utf8(`${body}\n`));
-    if (signed === false) throw invalid();
+    const { log } = this.trust;
+    const note = readNote(this.bundle.checkpoint);
+    const [origin, size, rootText, ...rest] = note?.body.split("\n") ?? [];
+    const root = strictBase64(rootText ?? "");
+    const right = note !== null && rest.length === 1 && !rest[0] && origin === log.name
+      && /^(?:0|[1-9][0-9]{0,18})$/.test(size) && root?.length === 32;
+    const signed = right ? await isSignedBy(note, log) : false;
+    if (signed === null) {
+      // What builds on it goes on: whether the chain holds this very checkpoint can be told.
+      this.checkpoint = { size: BigInt(size), root };
+      throw new Gap("browser.unsupported");
+    }
+    if (!signed) throw new Failed("checkpoint.invalid");
+    const witnesses = await this.witnesses(note);
     this.checkpoint = { size: BigInt(size), root };
-    // What builds on it goes on: whether the chain holds this very checkpoint can be told.
-    if (signed === null) throw new Gap("browser.unsupported");
     const told = { origin, size: toSafe(this.checkpoint.size) };
     this.facts.checkpoint = { ...told, root: `0x${hex(root)}` };
-    return ["checkpoint.signed", told];
+    if (!witnesses.length) return ["checkpoint.signed", told];
+    this.facts.checkpoint.witnesses = witnesses;
+    return ["checkpoint.witnessed", { ...told, witnesses: witnesses.map(({ name }) => name).join(", ") }];
+  }
+
+  /** Who cosigned, of those that the trust file names, in its order. */
+  async witnesses(note) {
+    const { policy } = this.trust;
+    const found = await cosignatures(note, policy.witnesses.values());
+    if (!found) throw new Failed("checkpoint.cosignature");
+    // What was cosigned was there: no entry that is shown can be younger, but for the clocks.
+    const youngest = Math.max(...this.lines.map(({ entry }) => entry.time));
+    for (const { time } of found) {
+      if (time < 1n || time > LAST_SECOND || 1000 * Number(time) + 999 < youngest - CLOCK_STEP) {
+        throw new Failed("checkpoint.witness_time");
+      }
+    }
+    if (!isQuorum(policy, found.map(({ key }) => key))) throw new Failed("checkpoint.quorum");
+    return found.map(({ key, time }) => ({ name: key.name, time: Number(time) }));
   }
 
   async inclusion() {
@@ -647,21 +669,6 @@ async function outcomeOf(number, name, step) {
     if (!(error instanceof Failed)) throw error;
     return { ...failed, code: error.code, ...(error.seq === undefined ? {} : { seq: error.seq }) };
   }
-}
-
-/** What a name in a signature line cannot have in it, as ledger/notes.py. */
-const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
-
-/** null: this browser cannot tell, because it is from before Ed25519 in WebCrypto. */
-async function signedByEd25519(key, signature, message) {
-  let imported;
-  try {
-    imported = await crypto.subtle.importKey("raw", key, { name: "Ed25519" }, false, ["verify"]);
-  } catch (error) {
-    // A key that is no point is another matter.
-    return error.name === "NotSupportedError" ? null : false;
-  }
-  return crypto.subtle.verify({ name: "Ed25519" }, imported, signature, message);
 }
 
 /** RFC 9162 2.1.3.2: the root that the proof leads to, null where it has another shape. */
