@@ -31,6 +31,7 @@ from api.evidence import EvidenceDesk
 from api.growth import Growth
 from api.imports import ImportJobs
 from api.observing import Observed
+from api.openapi import complete
 from api.pages import routes as pages
 from api.routes import (
     certificates,
@@ -57,7 +58,6 @@ from ledger.confined import Children
 from ledger.listening.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.listening.peers import Peers
 from ledger.listening.sockets import bound, refusal
-from ledger.schemas import components
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,24 @@ DESCRIPTION = """A permissioned-blockchain ledger for a city's electronic certif
 
 Writes are statements signed by enrolled keys; reads carry a short-lived signed token. Every lookup
 is on the chain before its answer leaves."""
+
+
+_ROOMS = (
+    statements,
+    enrolments,
+    certificates,
+    retention,
+    grants,
+    disputes,
+    live,
+    entries,
+    evidence,
+    log,
+    explorer,
+    verify,
+    scans,
+    schemas,
+)
 
 
 def create_app(service: Service) -> FastAPI:
@@ -115,37 +133,19 @@ def create_app(service: Service) -> FastAPI:
     )
     peers = app.state.peers = Peers(settings.proxies)
     errors.install(app)
-    for module in (
-        statements,
-        enrolments,
-        certificates,
-        retention,
-        grants,
-        disputes,
-        live,
-        entries,
-        evidence,
-        log,
-        explorer,
-        verify,
-        scans,
-        schemas,
-    ):
-        app.include_router(module.router)
-    if settings.sample:
-        app.include_router(sample_routes.router)
+    rooms = [*_ROOMS, *([sample_routes] if settings.sample else [])]
+    app.state.routers = [room.router for room in rooms]
+    for router in app.state.routers:
+        app.include_router(router)
     pages.install(app)
-    app.add_middleware(
-        Bodies,
-        by_path={
-            **{taken.path: taken.bound for taken in statements.TABLE.values()},
-            certificates.IMPORTS_PATH: Bound(0, settings.max_import, certificates.ISSUERS),
-            scans.PATH: Bound(0, scans.MAX_IMAGE, scans.ROLES),
-            verify.PATH: Bound(verify.MAX_BODY),
-            verify.REPORT_PATH: Bound(verify.MAX_BODY),
-        },
-        peers=peers,
-    )
+    bounds = app.state.bounds = {
+        **{taken.path: taken.bound for taken in statements.TABLE.values()},
+        certificates.IMPORTS_PATH: Bound(0, settings.max_import, certificates.ISSUERS),
+        scans.PATH: Bound(0, scans.MAX_IMAGE, scans.ROLES),
+        verify.PATH: Bound(verify.MAX_BODY),
+        verify.REPORT_PATH: Bound(verify.MAX_BODY),
+    }
+    app.add_middleware(Bodies, by_path=bounds, peers=peers)
     app.add_middleware(RefuseNul)
     return app
 
@@ -174,10 +174,9 @@ class Application(FastAPI):
         )
 
     def openapi(self) -> dict[str, Any]:
-        """With what may be signed: bodies hold statements, whose payloads these are."""
+        """Completed: see `api.openapi`."""
         if self.openapi_schema is None:
-            found = super().openapi()
-            found.setdefault("components", {}).setdefault("schemas", {}).update(components())
+            complete(super().openapi(), self.state.routers, statements.TABLE, self.state.bounds)
         return super().openapi()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

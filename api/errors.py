@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.logs import request_id
 from authz.codes import CodeError
-from authz.requests import IllegalMove
+from authz.requests import IllegalMove, RequestState
 from ledger.chain import ChainError
 from ledger.committer import AnchorPending, Busy, NotServing, Replayed
 from ledger.intake import ExportError
@@ -26,9 +26,26 @@ from ledger.statements import StatementError
 
 log = logging.getLogger(__name__)
 
-#: HTTP status of a StatementError by its code; what is not here is 400 (form).
+#: HTTP status by code; what is not here is 400 (form).
 STATUS = {
+    "internal": 500,
+    "busy": 503,
+    "anchor.pending": 503,
+    "chain.unavailable": 503,
+    "not_ready": 503,
+    "not_serving": 503,
+    "stopping": 503,
+    "watch.trouble": 503,
     "storage.altered": 503,
+    "storage.unavailable": 503,
+    "storage.unsupported": 503,
+    "storage.unwritable": 503,
+    "route.unknown": 404,
+    "tile.unknown": 404,
+    "method.not_allowed": 405,
+    "body.too_large": 413,
+    "request.invalid": 422,
+    "statement.replayed": 409,
     "statement.signature": 401,
     "statement.stale": 401,
     "statement.too_large": 413,
@@ -66,6 +83,7 @@ STATUS = {
     "grant.exists": 409,
     "grant.revoked": 409,
     "request.exists": 409,
+    **{f"request.{state}": 409 for state in RequestState},
     "dispute.exists": 409,
     "dispute.not_disputable": 409,
     "dispute.resolved": 409,
@@ -224,47 +242,54 @@ def payload_words(error: PayloadError) -> str:
     return words.replace("{form}", form).replace("{at}", at)
 
 
+def status_of_code(code: str) -> int:
+    return STATUS.get(code, 400)
+
+
 def describe(error: Exception) -> tuple[int, str, str, int | None]:
     """Status, code, detail and Retry-After of any error that a request may meet."""
+    code, detail, retry_after = _words(error)
+    # What a payload breaks is form, whatever its name.
+    status = 400 if isinstance(error, PayloadError) else status_of_code(code)
+    return status, code, detail, retry_after
+
+
+def _words(error: Exception) -> tuple[str, str, int | None]:
     match error:
         case PayloadError():
-            return 400, error.code, payload_words(error), None
-        case StatementError():
-            return STATUS.get(error.code, 400), error.code, str(error), None
-        case IllegalMove():
-            return 409, error.code, str(error), None
+            return error.code, payload_words(error), None
+        case StatementError() | IllegalMove() | ExportError():
+            return error.code, str(error), None
         case CodeError():
-            return 400, "code.malformed", str(error), None
-        case ExportError():
-            return 400, error.code, str(error), None
+            return "code.malformed", str(error), None
         case ProofError():
-            return 400, "proof.range", str(error), None
+            return "proof.range", str(error), None
         case Replayed():
-            return 409, "statement.replayed", str(error), None
+            return "statement.replayed", str(error), None
         case Busy():
             detail = "too many requests are waiting; send it again shortly"
-            return 503, "busy", detail, error.retry_after
+            return "busy", detail, error.retry_after
         case AnchorPending():
             detail = "recorded, not yet anchored; send the same request again for its answer"
-            return 503, "anchor.pending", detail, 2
+            return "anchor.pending", detail, 2
         case ChainError():
-            return 503, "chain.unavailable", "the chain does not answer", 5
+            return "chain.unavailable", "the chain does not answer", 5
         case NotServing():
-            return 503, "not_serving", str(error), 5
+            return "not_serving", str(error), 5
         case DataError():
             # Such as text with a NUL, for which PostgreSQL has no place.
-            return 400, "request.malformed", "a value that no record can have", None
+            return "request.malformed", "a value that no record can have", None
         case OSError() if error.errno in _UNWRITABLE:
             log.error("a request met %s", errno.errorcode[error.errno])
             detail = (
                 "there is no room for what is sent, or its place is read-only; send it again later"
             )
-            return 503, "storage.unwritable", detail, 30
+            return "storage.unwritable", detail, 30
         case SQLAlchemyError():
             log.error("a request met %s", type(error).__name__)
-            return 503, "storage.unavailable", "the database does not answer", 5
+            return "storage.unavailable", "the database does not answer", 5
         case _:
-            return 500, "internal", "an unexpected error; it is in the service's log", None
+            return "internal", "an unexpected error; it is in the service's log", None
 
 
 #: A disk's own answers: nothing is wrong with the request.
@@ -296,9 +321,9 @@ def answer(error: Exception) -> Response:
                 for item in error.errors()[:20]
             ]
             broken = any(item["expected"] == "json_invalid" for item in places)
-            status, code = (400, "request.malformed") if broken else (422, "request.invalid")
+            code = "request.malformed" if broken else "request.invalid"
             detail = "the request does not have the expected form"
-            return problem(status, code, detail, errors=places)
+            return problem(status_of_code(code), code, detail, errors=places)
         case HTTPException():
             code = HTTP_CODES.get(error.status_code, "http")
             response = problem(error.status_code, code, str(error.detail))

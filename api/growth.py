@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from typing import Any
 
 from sqlalchemy import func, select
 
+from api import shapes
 from ledger import store
 from ledger.database import Database
 from ledger.entries import Decision, EventKind
@@ -35,16 +35,16 @@ class Growth:
         # All below are guarded by the lock.
         self._counted = 0
         self._lookups: Counter[str] = Counter()
-        self._shown: dict[int, tuple[float, dict[str, Any]]] = {}
+        self._shown: dict[int, tuple[float, shapes.Growth]] = {}
 
-    def show(self, size: int, points: int) -> dict[str, Any]:
+    def show(self, size: int, points: int) -> shapes.Growth:
         """Of the first ``size`` entries: ``{size, points: [[time_ms, size], ...], lookups}``."""
         with self._lock:
             known = self._shown.get(points)
             if known is not None and time.monotonic() < known[0]:
                 return known[1]
             self._count(size)
-            shown = {
+            shown: shapes.Growth = {
                 "size": size,
                 "points": self._points(size, points),
                 "lookups": None

@@ -23,7 +23,7 @@ import orjson
 from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from api import store
+from api import shapes, store
 from api.importing import ImportOutcome, Progress
 from ledger.database import Database
 from ledger.statements import StatementError
@@ -113,7 +113,7 @@ class ImportJobs:
             store.add_import(connection, row, oldest_ms=now - _KEPT_MS)
         return ImportJob(self._database, import_id)
 
-    def find(self, import_id: str, issuer: str | None) -> dict[str, Any]:
+    def find(self, import_id: str, issuer: str | None) -> shapes.ImportJob:
         """As it is told to the department; raises StatementError for another's or none."""
         with self._database.read() as connection:
             row = store.find_import(connection, import_id)
@@ -131,7 +131,7 @@ class ImportJobs:
             packed = unpacker.unconsumed_tail
 
 
-def _shown(row: Row[Any]) -> dict[str, Any]:
+def _shown(row: Row[Any]) -> shapes.ImportJob:
     state, problem = row.state, None if row.problem is None else orjson.loads(row.problem)
     if state == RUNNING and _now_ms() - row.changed_ms > 1000 * _SILENT:
         state, problem = FAILED, _CUT_OFF

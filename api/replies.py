@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import orjson
 from fastapi import Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api import shapes
 from api.admission.bodies import SMALL
 from api.admission.places import all_places
 from api.auth import Authenticator
 from api.service import Service
 from ledger.directory import Enrolled, Role
+from ledger.entries import Entry
 from ledger.receipts import Receipt
 
 JSON = "application/json"
@@ -53,11 +55,16 @@ AuthDep = Annotated[Authenticator, Depends(_authenticator)]
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """OpenAPI of a body that the route reads itself with `read_body`: FastAPI's own way parses
-    it with the standard library, which shows on the hot paths."""
-    content = {"application/json": {"schema": model.model_json_schema()}}
-    return {"requestBody": {"required": True, "content": content}}
+def told(*codes: str, body: type[BaseModel] | None = None, public: bool = False) -> dict[str, Any]:
+    """``openapi_extra`` of a route (`api.openapi`): the codes that it alone may give, its body,
+    whether it is for everybody. The route reads its body itself with `read_body`: FastAPI's own way
+    parses it with the standard library, which shows on the hot paths."""
+    extra: dict[str, Any] = {"x-codes": list(codes), "x-public": public}
+    if body is not None:
+        schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+        content = {"application/json": {"schema": schema}}
+        extra["requestBody"] = {"required": True, "content": content}
+    return extra
 
 
 #: Members and items of an ordinary body.
@@ -96,7 +103,7 @@ def parse_body(body: bytes, model: type[Body], members: int) -> Body:
 
 
 def body_of(model: type[Body]) -> Any:
-    """A dependency: the body, by `read_body`. `body_schema` has its OpenAPI."""
+    """A dependency: the body, by `read_body`. `told` has its OpenAPI."""
 
     async def body(request: Request) -> Body:
         return await read_body(request, model)
@@ -107,27 +114,54 @@ def body_of(model: type[Body]) -> Any:
 SignedBody = Annotated[Signed, body_of(Signed)]
 
 
+#: OpenAPI has it as the scheme of security.
+Authorization = Annotated[str | None, Header(include_in_schema=False)]
+
+
 class Reader:
     """A dependency: the enrolled key behind the access token, one of these roles."""
 
     def __init__(self, *roles: Role) -> None:
-        self._roles = roles
+        self.roles = roles
 
-    async def __call__(
-        self, auth: AuthDep, authorization: Annotated[str | None, Header()] = None
-    ) -> Enrolled:
-        return await auth.reader(authorization, self._roles)
+    async def __call__(self, auth: AuthDep, authorization: Authorization = None) -> Enrolled:
+        return await auth.reader(authorization, self.roles)
 
 
-async def known_reader(
-    auth: AuthDep, authorization: Annotated[str | None, Header()] = None
-) -> Enrolled | None:
-    """A dependency: whoever shows an access token, where none is needed."""
-    return None if authorization is None else await auth.reader(authorization, frozenset(Role))
+class KnownReader:
+    """A dependency: whoever shows an access token, where none is needed; one of these roles."""
+
+    def __init__(self, *roles: Role) -> None:
+        self.roles = roles
+
+    async def __call__(self, auth: AuthDep, authorization: Authorization = None) -> Enrolled | None:
+        return None if authorization is None else await auth.reader(authorization, self.roles)
 
 
-def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(value), status, headers, media_type=JSON)
+Shown = TypeVar("Shown")
+
+
+class Reply(Response, Generic[Shown]):
+    """JSON of a `Shown`: a route's return type says what it answers (`api.openapi`)."""
+
+    media_type = JSON
+
+
+def reply(
+    value: Shown, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Reply[Shown]:
+    return Reply(orjson.dumps(value), status, headers)
+
+
+# What other layers write as JSON, as it is declared here; tests hold it to that.
+
+
+def entry_json(entry: Entry) -> shapes.Entry:
+    return cast(shapes.Entry, entry.to_json())
+
+
+def receipt_json(receipt: Receipt) -> shapes.Receipt:
+    return cast(shapes.Receipt, receipt.to_json())
 
 
 def status_of(receipt: Receipt, done: int) -> int:

@@ -13,7 +13,7 @@ here as far as the role of the key tells, so that nothing of others gets as far 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,9 @@ async def as_decided(service: Service, request: Request, answer: Answer) -> dict
     return said
 
 
+Show = Callable[[Service, Request, Answer], Awaitable[Mapping[str, object] | Response]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Taken:
     """One kind of statement, as the service takes it."""
@@ -54,6 +57,8 @@ class Taken:
     signers: frozenset[Role]
     """Empty where the key is in the statement, not enrolled yet."""
     done: int = 201
+    again: int | None = None
+    """Status of a statement that says what is recorded already."""
     bound: Bound = USUAL
     body: type[Signed] = Signed
     beside: str | None = None
@@ -62,7 +67,15 @@ class Taken:
     beside_of: str | None = None
     admit: Callable[[Service, Authenticator, Taken, Any], Awaitable[Request]] = plain
     """Authenticates and reads what is beside the statement; raises StatementError, PayloadError."""
-    answer: Callable[[Service, Request, Answer], Awaitable[dict[str, Any] | Response]] = as_decided
+    answers: type | None = None
+    """What is answered (`api.shapes`), unless the route says it."""
+    subjects: tuple[str, ...] = ()
+    """First parts of the codes with which its handler refuses, beside the kind's own name."""
+    refusals: Collection[str] = ()
+    """Codes of refusals that are entries."""
+    answer: Callable[[Service, Request, Answer], Awaitable[Mapping[str, object] | Response]] = (
+        as_decided
+    )
     """Members to be shown beside the receipt; or the whole response, where it is another."""
 
     def alone(self, payload: dict[str, Any]) -> bool:

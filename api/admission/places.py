@@ -187,7 +187,8 @@ class PlacedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         if not inspect.iscoroutinefunction(endpoint):
             endpoint = _placed(endpoint)
-        super().__init__(path, endpoint, **given)
+        # What a route answers it writes itself, and its return type says (`api.openapi`).
+        super().__init__(path, endpoint, **{**given, "response_model": None})
 
 
 def _placed(endpoint: Callable[..., T]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import APIRouter, Depends, Form, Response, UploadFile
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 
+from api import shapes
 from api.admission.bodies import Bound
 from api.admission.places import PlacedRoute, all_places, aside
 from api.auth import Authenticator
@@ -29,14 +30,16 @@ from api.importing import KeyRefused, RowResult, Signer, import_export
 from api.imports import RUNNING, ImportJob, ImportJobs
 from api.replies import (
     AuthDep,
+    KnownReader,
     Reader,
+    Reply,
     ServiceDep,
     Signed,
-    body_schema,
-    known_reader,
     read_body,
+    receipt_json,
     reply,
     status_of,
+    told,
 )
 from api.service import Service
 from api.statements import Taken, take
@@ -79,16 +82,16 @@ class Issue(BaseModel):
     receipts: bool = False
 
 
-@router.get("/catalogue")
-def catalogue(service: ServiceDep) -> Response:
+@router.get("/catalogue", openapi_extra=told(public=True))
+def catalogue(service: ServiceDep) -> Reply[shapes.Catalogue]:
     """Certificate types and service items, and the enrolled institutions and sites."""
     with service.database.read() as connection:
         institutions = connection.execute(select(store.institutions)).all()
         sites = connection.execute(select(store.sites)).all()
     return reply(
         {
-            **service.catalogue.to_public(),
-            "service_items": service.items.to_public(),
+            "types": service.catalogue.to_public()["types"],
+            "service_items": cast(list[shapes.ServiceItem], service.items.to_public()),
             "institutions": [
                 {
                     "code": row.code,
@@ -112,8 +115,10 @@ def catalogue(service: ServiceDep) -> Response:
     )
 
 
-@router.post("/certificates", status_code=201, openapi_extra=body_schema(Issue))
-async def issue(request: HttpRequest, service: ServiceDep, auth: AuthDep) -> Response:
+@router.post("/certificates", status_code=201, openapi_extra=told(body=Issue))
+async def issue(
+    request: HttpRequest, service: ServiceDep, auth: AuthDep
+) -> Reply[shapes.ManyRecorded] | Response:
     """Issue. One certificate answers with its receipt, several with a result each."""
     body = await read_body(request, Issue, members=2 * MAX_BULK)
     if (body.certificate is None) == (body.certificates is None):
@@ -122,7 +127,8 @@ async def issue(request: HttpRequest, service: ServiceDep, auth: AuthDep) -> Res
         return await take(request, ISSUE, Signed(statement=body.certificate))
     answers = await issue_all(service, auth, body.certificates or [])
     _raise_if_unavailable(answers)
-    return reply({"results": [_bulk_result(item, body.receipts) for item in answers]})
+    many: shapes.ManyRecorded = {"results": [_bulk_result(item, body.receipts) for item in answers]}
+    return reply(many)
 
 
 async def issue_all(
@@ -190,23 +196,25 @@ def _raise_if_unavailable(answers: Sequence[Answer | Exception]) -> None:
             raise answer
 
 
-def _bulk_result(answer: Answer | Exception, receipts: bool) -> dict[str, Any]:
+def _bulk_result(answer: Answer | Exception, receipts: bool) -> shapes.OneOfMany:
     if isinstance(answer, Exception):
         _, code, detail, _ = describe(answer)
         return {"status": "refused", "code": code, "detail": detail}
     issued = answer.result
-    shown = {
+    shown: shapes.OneOfMany = {
         "status": "already_issued" if issued.already else "issued",
         "certificate_id": issued.certificate_id,
         "seq": answer.receipt.entry.seq,
     }
-    return {**shown, "receipt": answer.receipt.to_json()} if receipts else shown
+    if receipts:
+        shown["receipt"] = receipt_json(answer.receipt)
+    return shown
 
 
 @router.get("/certificates")
 def own_certificates(
     service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(Role.HOLDER))]
-) -> Response:
+) -> Reply[shapes.OwnCertificates]:
     """The holder's own certificates with their state; no field values."""
     table = store.certificates
     query = select(table).where(table.c.holder == reader.holder).order_by(table.c.seq.desc())
@@ -215,15 +223,17 @@ def own_certificates(
     with service.database.read() as connection:
         rows = connection.execute(query.limit(500)).all()
         erased = _erased(connection, rows)
-    return reply({"certificates": [_show_state(row, erased) | _dates(row) for row in rows]})
+    return reply({"certificates": [{**_show_state(row, erased), **_dates(row)} for row in rows]})
 
 
-@router.get("/certificates/{certificate_id}")
+@router.get(
+    "/certificates/{certificate_id}", openapi_extra=told("certificate.unknown", public=True)
+)
 def status(
     certificate_id: str,
     service: ServiceDep,
-    reader: Annotated[Enrolled | None, Depends(known_reader)],
-) -> Response:
+    reader: Annotated[Enrolled | None, Depends(KnownReader(*Role))],
+) -> Reply[shapes.CertificateShown]:
     """State and receipts, no fields: what anybody who has the identifier may check. With a token,
     its issuer is told its dates too; to anybody else they would tell what was not granted."""
     table = store.certificates
@@ -244,11 +254,11 @@ def status(
         **_show_state(row, erased),
         **(_dates(row) if issuer == row.issuer else {}),
         "as_of_ms": time.time_ns() // 1_000_000,
-        "receipt": issued_receipt.to_json(),
+        "receipt": receipt_json(issued_receipt),
     }
     if row.state_seq != row.seq:
-        value["status_receipt"] = changed_receipt.to_json()
-    return reply(value)
+        value["status_receipt"] = receipt_json(changed_receipt)
+    return reply(cast(shapes.CertificateShown, value))
 
 
 def _erased(connection: Connection, rows: Sequence[Any]) -> dict[str, int]:
@@ -262,14 +272,14 @@ def _erased(connection: Connection, rows: Sequence[Any]) -> dict[str, int]:
     return dict(connection.execute(query).tuples().all()) if gone else {}
 
 
-def _show_state(row: Any, erased: Mapping[str, int]) -> dict[str, Any]:
+def _show_state(row: Any, erased: Mapping[str, int]) -> shapes.CertificateState:
     now = time.time_ns() // 1_000_000
     expired = row.valid_until_ms is not None and now >= row.valid_until_ms
     early = row.valid_from_ms is not None and now < row.valid_from_ms
     shown = row.state
     if shown == "active" and (expired or early):
         shown = "expired" if expired else "not_yet_valid"
-    value = {
+    value: shapes.CertificateState = {
         "certificate_id": row.certificate_id,
         "type": row.type,
         "issuer": row.issuer,
@@ -278,10 +288,12 @@ def _show_state(row: Any, erased: Mapping[str, int]) -> dict[str, Any]:
         "content": "erased" if row.content is None else "sealed",
     }
     at = erased.get(row.certificate_id)
-    return value if at is None else {**value, "erased_ms": at}
+    if at is not None:
+        value["erased_ms"] = at
+    return value
 
 
-def _dates(row: Any) -> dict[str, int | None]:
+def _dates(row: Any) -> shapes.Dates:
     """For its holder and its issuer."""
     return {"valid_from_ms": row.valid_from_ms, "valid_until_ms": row.valid_until_ms}
 
@@ -289,7 +301,9 @@ def _dates(row: Any) -> dict[str, int | None]:
 # --- imports ----------------------------------------------------------------------------------
 
 
-@router.post("/imports", status_code=202)
+@router.post(
+    "/imports", status_code=202, openapi_extra=told("certificate.type", "import.digest", "http")
+)
 async def start_import(
     request: HttpRequest,
     service: ServiceDep,
@@ -297,7 +311,7 @@ async def start_import(
     statement: Annotated[str, Form(max_length=65_536)],
     salt: Annotated[str, Form(max_length=64)],
     file: UploadFile,
-) -> Response:
+) -> Reply[shapes.ImportStarted]:
     """Issue an export's rows with the key that the service keeps for the department.
 
     ``statement`` is the department's ``{v, type, file_commitment, iat, jti}``, ``salt`` what the
@@ -341,24 +355,29 @@ async def start_import(
     task.add_done_callback(tasks.discard)
     shown = await aside(jobs.find, job.import_id, department)
     return reply(
-        {**shown, "receipt": answer.receipt.to_json()},
+        {**shown, "receipt": receipt_json(answer.receipt)},
         202,
         {"Location": f"/v1/imports/{job.import_id}"},
     )
 
 
-@router.get("/imports/{import_id}")
+@router.get("/imports/{import_id}", openapi_extra=told("import.unknown"))
 def read_import(
     import_id: str,
     request: HttpRequest,
     reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
-) -> Response:
+) -> Reply[shapes.ImportJob]:
     """Progress and, at the end, the report with the first refused rows by line and reason."""
     jobs: ImportJobs = request.app.state.imports
     return reply(jobs.find(import_id, reader.institution))
 
 
-@router.get("/imports/{import_id}/report", response_class=StreamingResponse)
+@router.get(
+    "/imports/{import_id}/report",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}},
+    openapi_extra=told("import.unknown", "import.running"),
+)
 def read_refused_rows(
     import_id: str,
     request: HttpRequest,
@@ -429,11 +448,17 @@ def _row_result(answer: Answer | Exception) -> RowResult:
     return RowResult(answer.result.certificate_id, already=answer.result.already)
 
 
+#: First parts of the codes of numbers that are wrong.
+_NUMBERS = ("identity_number", "credit_code", "holder_number")
+
 ISSUE = Taken(
     kind=Kind.CERTIFICATE,
     path=PATH,
     told="Issue a certificate: the SD-JWT with all its disclosures is the statement.",
     handler="issue",
+    again=200,
+    answers=shapes.CertificateRecorded,
+    subjects=("issuer", "duplicate", "field", "date", *_NUMBERS),
     signers=ISSUERS,
     bound=Bound(signed=MAX_BODY, roles=ISSUERS),
     admit=_admit_one,
@@ -444,6 +469,11 @@ IMPORT = Taken(
     path=IMPORTS_PATH,
     told="Issue an export's rows with the key that the service keeps for the department.",
     handler="import",
+    subjects=(
+        "issuer",
+        "certificate",
+        "key",
+    ),
     signers=ISSUERS,
     done=202,
     beside="the file, and the salt of the commitment to it",
@@ -453,6 +483,11 @@ STATUS = Taken(
     path="/v1/certificates/{certificate_id}/status",
     told="Suspend, restore, revoke, supersede, or erase the content; signed by the issuer.",
     handler="status",
+    answers=shapes.StatusRecorded,
+    subjects=(
+        "certificate",
+        "issuer",
+    ),
     signers=ISSUERS,
     done=200,
 )

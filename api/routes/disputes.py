@@ -9,12 +9,19 @@ more than its own lookup did.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query
 
+from api import shapes
 from api.admission.places import PlacedRoute
-from api.replies import Reader, ServiceDep, reply
+from api.replies import (
+    Reader,
+    Reply,
+    ServiceDep,
+    reply,
+    told,
+)
 from api.statements import Taken
 from audit.disputes import MAX_PAGE, Told, ToldQuestion, find_dispute, list_disputes
 from audit.visibility import READERS, Sight
@@ -34,6 +41,12 @@ TAKEN = (
         path="/v1/disputes",
         told="Record a holder's dispute; its grant is frozen before the answer leaves.",
         handler="dispute",
+        answers=shapes.DisputeRecorded,
+        subjects=(
+            "grant",
+            "entry",
+            "device",
+        ),
         signers=frozenset({Role.HOLDER}),
     ),
     Taken(
@@ -41,6 +54,11 @@ TAKEN = (
         path="/v1/disputes/{dispute_id}/resolution",
         told="Record an auditor's resolution, or the holder's withdrawal.",
         handler="resolution",
+        answers=shapes.ResolutionRecorded,
+        subjects=(
+            "dispute",
+            "device",
+        ),
         signers=frozenset({Role.AUDITOR, Role.HOLDER}),
         done=200,
     ),
@@ -49,6 +67,11 @@ TAKEN = (
         path="/v1/disputes/{dispute_id}/questions",
         told="Record what an auditor asks the holder or the department concerned.",
         handler="question",
+        answers=shapes.SaidRecorded,
+        subjects=(
+            "dispute",
+            "device",
+        ),
         signers=frozenset({Role.AUDITOR}),
     ),
     Taken(
@@ -56,6 +79,11 @@ TAKEN = (
         path="/v1/disputes/{dispute_id}/answers",
         told="Record the answer to a question, by whom it was put to.",
         handler="answer",
+        answers=shapes.SaidRecorded,
+        subjects=(
+            "dispute",
+            "device",
+        ),
         signers=frozenset({Role.HOLDER, Role.TERMINAL, Role.ISSUER}),
     ),
 )
@@ -68,7 +96,7 @@ def disputes(
     state: DisputeState | None = None,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-) -> Response:
+) -> Reply[shapes.Disputes]:
     """Holders see their own, auditors all, institutions those about their own lookups."""
     with service.database.read() as connection:
         page = list_disputes(connection, Sight(reader), state=state, before=before, limit=limit)
@@ -81,8 +109,10 @@ def disputes(
     )
 
 
-@router.get("/disputes/{dispute_id}")
-def read_dispute(dispute_id: str, service: ServiceDep, reader: Concerned) -> Response:
+@router.get("/disputes/{dispute_id}", openapi_extra=told("dispute.unknown"))
+def read_dispute(
+    dispute_id: str, service: ServiceDep, reader: Concerned
+) -> Reply[shapes.DisputeShown]:
     """One dispute as this reader may see it."""
     with service.database.read() as connection:
         told = find_dispute(connection, Sight(reader), dispute_id)
@@ -91,9 +121,9 @@ def read_dispute(dispute_id: str, service: ServiceDep, reader: Concerned) -> Res
     return reply(_show(told, reader))
 
 
-def _show(told: Told, reader: Enrolled) -> dict[str, Any]:
+def _show(told: Told, reader: Enrolled) -> shapes.DisputeShown:
     opened = told.opened
-    shown: dict[str, Any] = {
+    shown: shapes.DisputeShown = {
         "dispute_id": told.dispute_id,
         "seq": opened.seq,
         "disputed_seq": told.disputed_seq,
@@ -115,17 +145,17 @@ def _show(told: Told, reader: Enrolled) -> dict[str, Any]:
     if private:
         shown["text"] = told.text
     if told.outcome is not None:
-        resolution: dict[str, Any] = {"outcome": told.outcome}
+        resolution: shapes.ResolutionShown = {"outcome": told.outcome}
         if private or MAY[told.outcome] is Party.AUDITOR:
             resolution["text"] = told.resolution_text
         shown["resolution"] = resolution
     return shown
 
 
-def _show_question(question: ToldQuestion, reader: Enrolled) -> dict[str, Any]:
+def _show_question(question: ToldQuestion, reader: Enrolled) -> shapes.QuestionShown:
     """A department reads that the holder was asked and answered, and when; not what."""
     readable = question.to is Asked.DEPARTMENT or reader.role in (Role.HOLDER, Role.AUDITOR)
-    shown: dict[str, Any] = {
+    shown: shapes.QuestionShown = {
         "seq": question.seq,
         "to": question.to,
         "asked_ms": question.asked_ms,
@@ -133,7 +163,7 @@ def _show_question(question: ToldQuestion, reader: Enrolled) -> dict[str, Any]:
     if readable:
         shown["text"] = question.text
     if question.answer_seq is not None:
-        answer: dict[str, Any] = {
+        answer: shapes.AnswerShown = {
             "seq": question.answer_seq,
             "answered_ms": question.answered_ms,
         }

@@ -5,22 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import Column, Table, select
 
+from api import shapes
 from api.admission.places import PlacedRoute, aside
 from api.auth import Authenticator
-from api.replies import Reader, ServiceDep, Signed, reply
+from api.replies import (
+    Reader,
+    Reply,
+    ServiceDep,
+    Signed,
+    reply,
+)
 from api.service import Service
 from api.statements import Taken
 from audit.visibility import TOLD_PSEUDONYMS
 from ledger import invitations, store
 from ledger.admission import proven_person
 from ledger.batch import Request
-from ledger.directory import Enrolled, Role, let_in, may_revoke
+from ledger.directory import Enrolled, LetIn, Role, let_in, may_revoke
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
 from ledger.invitation_codes import MAX_TYPED
@@ -90,6 +97,15 @@ TAKEN = (
         "one by a device of that holder), that a key is revoked (by the operator, by an issuer of "
         "its institution, by its holder), or that a sealed proof is erased.",
         handler="enrolment",
+        answers=shapes.EnrolmentRecorded,
+        subjects=(
+            "holder",
+            "institution",
+            "site",
+            "key",
+            "proof",
+            "device",
+        ),
         signers=frozenset({Role.OPERATOR, Role.ISSUER, Role.HOLDER}),
         body=Enrolment,
         beside="identity_number and salt",
@@ -102,6 +118,14 @@ TAKEN = (
         told="Record that whoever has a one-time code may enrol one key; signed by the operator "
         "(for holders: by an issuer). The statement has the code's digest, never the code.",
         handler="invitation",
+        answers=shapes.InvitationRecorded,
+        subjects=(
+            "holder",
+            "institution",
+            "site",
+            "key",
+            "device",
+        ),
         signers=frozenset({Role.OPERATOR, Role.ISSUER}),
         body=Enrolment,
         beside="identity_number and salt",
@@ -113,6 +137,13 @@ TAKEN = (
         path="/v1/invitations/claim",
         told="Enrol the key that signed this, as the invitation says. One code enrols one key.",
         handler="claim",
+        answers=shapes.ClaimRecorded,
+        subjects=(
+            "invitation",
+            "holder",
+            "key",
+            "device",
+        ),
         signers=frozenset(),
         body=CodedClaim,
         beside="the code as it was handed out",
@@ -127,7 +158,7 @@ def read_keys(
     reader: Annotated[Enrolled, Depends(Reader(*Role))],
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
-) -> Response:
+) -> Reply[shapes.Keys]:
     """Enrolled keys, newest first: since when, let in by whom, good or revoked, and whether the
     caller may revoke them. Operators and auditors see those of all institutions, an institution its
     own, whoever enrols the devices that they let in, a holder their own devices."""
@@ -136,21 +167,24 @@ def read_keys(
         found = let_in(connection, reader, before=before, limit=limit + 1)
     return reply(
         {
-            "keys": [
-                {
-                    **_shown(each.key, _of_key(reader)),
-                    "state": each.key.state_at(now),
-                    "seq": each.seq,
-                    "since_ms": each.since_ms,
-                    **({} if each.completed_seq is None else {"completed_seq": each.completed_seq}),
-                    "let_in_by": _shown(each.by, ("kid", "role", "institution")),
-                    "revocable": each.key.revoked_ms is None and may_revoke(reader, each.key),
-                }
-                for each in found[:limit]
-            ],
+            "keys": [_show_key(each, reader, now) for each in found[:limit]],
             "next_before": found[limit - 1].seq if len(found) > limit else None,
         }
     )
+
+
+def _show_key(each: LetIn, reader: Enrolled, now_ms: int) -> shapes.KeyShown:
+    key, completed = each.key, each.completed_seq
+    shown = {
+        **_shown(key, _of_key(reader)),
+        "state": key.state_at(now_ms),
+        "seq": each.seq,
+        "since_ms": each.since_ms,
+        **({} if completed is None else {"completed_seq": completed}),
+        "let_in_by": _shown(each.by, ("kid", "role", "institution")),
+        "revocable": key.revoked_ms is None and may_revoke(reader, key),
+    }
+    return cast(shapes.KeyShown, shown)
 
 
 def _of_key(reader: Enrolled) -> list[str]:
@@ -159,23 +193,26 @@ def _of_key(reader: Enrolled) -> list[str]:
     return names if reader.role in TOLD_PSEUDONYMS else [n for n in names if n != "holder"]
 
 
-def _shown(key: Enrolled, names: Sequence[str] | None = None) -> dict[str, Any]:
-    return {
+def _shown(key: Enrolled, names: Sequence[str] | None = None) -> shapes.EnrolledKey:
+    shown = {
         name: value
         for name, value in asdict(key).items()
         if value is not None and (names is None or name in names)
     }
+    return cast(shapes.EnrolledKey, shown)
 
 
 @router.get("/whoami")
-def whoami(service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(*Role))]) -> Response:
+def whoami(
+    service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(*Role))]
+) -> Reply[shapes.WhoAmI]:
     """What the caller's key is enrolled as, and what its institution and site are called."""
     shown = _shown(reader)
-    named = (
+    named: tuple[tuple[Literal["institution", "site"], Table, Column[Any]], ...] = (
         ("institution", store.institutions, store.institutions.c.code),
         ("site", store.sites, store.sites.c.site),
     )
-    names: dict[str, dict[str, str]] = {}
+    names: dict[Literal["institution", "site"], shapes.Names] = {}
     with service.database.read() as connection:
         for member, table, key in named:
             query = select(table.c.name_zh, table.c.name_en).where(key == shown.get(member))

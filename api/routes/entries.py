@@ -12,15 +12,23 @@ What a statement holds is shown to whom the entry concerns, with two exceptions:
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path
 from sqlalchemy import Connection, Row, select
 
+from api import shapes
 from api.admission.places import PlacedRoute
 from api.auth import FRESH_SECONDS, RESEND_SECONDS
-from api.replies import Reader, ServiceDep, reply
+from api.replies import (
+    Reader,
+    Reply,
+    ServiceDep,
+    entry_json,
+    reply,
+    told,
+)
 from api.routes.log import show_lines
 from audit.history import one
 from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
@@ -36,12 +44,12 @@ router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["entries"])
 _CODES = ("code", "spoken")
 
 
-@router.get("/entries/{seq}")
+@router.get("/entries/{seq}", openapi_extra=told("entry.unknown"))
 def read_entry(
     seq: Annotated[int, Path(ge=0, le=2**53)],
     service: ServiceDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
-) -> Response:
+) -> Reply[shapes.EntryInFull]:
     """The entry with its statement, signer and receipt, to whoever may see it
     (`audit.visibility`). What is not the reader's is not told from what is not there."""
     with service.database.read() as connection:
@@ -52,17 +60,16 @@ def read_entry(
         actor = _actor(connection, entry.actor)
         shown = _grant_shown(connection, entry, token, reader)
     (line,) = show_lines(service, [entry], receipts=True)
-    receipt, proof_state = line.pop("receipt"), line.pop("proof_state")
-    return reply(
-        {
-            "entry": line,
-            "proof_state": proof_state,
-            "statement": show_statement(entry, token, reader, now=time.time()),
-            "receipt": receipt,
-            "actor": actor,
-            **({} if shown is None else {"grant_shown": shown}),
-        }
-    )
+    value: shapes.EntryInFull = {
+        "entry": entry_json(entry),
+        "proof_state": line["proof_state"],
+        "statement": show_statement(entry, token, reader, now=time.time()),
+        "receipt": line["receipt"],
+        "actor": actor,
+    }
+    if shown is not None:
+        value["grant_shown"] = shown
+    return reply(value)
 
 
 def _grant_shown(connection: Connection, entry: Entry, token: str, reader: Enrolled) -> str | None:
@@ -74,7 +81,9 @@ def _grant_shown(connection: Connection, entry: Entry, token: str, reader: Enrol
     return grant_shown(connection, payload_of(token)["presented"])
 
 
-def show_statement(entry: Entry, token: str, reader: Enrolled, *, now: float) -> dict[str, Any]:
+def show_statement(
+    entry: Entry, token: str, reader: Enrolled, *, now: float
+) -> shapes.ShownStatement:
     """What this reader may see of the statement at ``now``, Unix seconds."""
     header, payload = (orjson.loads(b64url_decode(part)) for part in token.split(".")[:2])
     # A token's age is counted from `iat`, which may be ahead of the clock as it may be behind.
@@ -90,24 +99,30 @@ def show_statement(entry: Entry, token: str, reader: Enrolled, *, now: float) ->
     return {"token": token, "header": header, "payload": payload}
 
 
-def _actor(connection: Connection, kid: str) -> dict[str, Any]:
+def _actor(connection: Connection, kid: str) -> shapes.Actor:
     """The key that signed, as it is enrolled, with the names that people know it by."""
     keys, institutions, sites = store.keys, store.institutions, store.sites
     row = connection.execute(select(keys).where(keys.c.kid == kid)).one()
-    shown: dict[str, Any] = {"kid": kid, "role": row.role}
+    post: dict[str, Any] = {}
     for name in ("institution", "terminal", "site"):
         if getattr(row, name) is not None:
-            shown[name] = getattr(row, name)
-    names = {
+            post[name] = getattr(row, name)
+    named = {
         "institution": connection.execute(
             select(institutions).where(institutions.c.code == row.institution)
         ).one_or_none(),
         "site": connection.execute(select(sites).where(sites.c.site == row.site)).one_or_none(),
     }
-    shown["names"] = {name: _names(found) for name, found in names.items() if found is not None}
     jwk = orjson.loads(row.jwk)
-    return {**shown, "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")}}
+    shown = {
+        "kid": kid,
+        "role": row.role,
+        **post,
+        "names": {name: _names(found) for name, found in named.items() if found is not None},
+        "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")},
+    }
+    return cast(shapes.Actor, shown)
 
 
-def _names(row: Row[Any]) -> dict[str, str]:
+def _names(row: Row[Any]) -> shapes.Names:
     return {"zh-CN": row.name_zh, "en": row.name_en}

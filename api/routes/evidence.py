@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import shapes
 from api.admission.places import PlacedRoute
 from api.evidence import EvidenceDesk
-from api.replies import Reader, body_of, body_schema, reply
+from api.replies import (
+    Reader,
+    Reply,
+    body_of,
+    reply,
+    told,
+)
 from audit.bundle import SUBJECTS, Subject
 from audit.visibility import READERS
 from ledger.directory import Enrolled
@@ -60,12 +67,15 @@ async def _desk(request: Request) -> EvidenceDesk:
 DeskDep = Annotated[EvidenceDesk, Depends(_desk)]
 
 
-@router.post("/evidence", openapi_extra=body_schema(Wanted))
+@router.post(
+    "/evidence",
+    openapi_extra=told("evidence.unknown", "evidence.too_large", "chain.unavailable", body=Wanted),
+)
 async def evidence(
     body: Annotated[Wanted, body_of(Wanted)],
     desk: DeskDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
-) -> Response:
+) -> Reply[shapes.Gathered]:
     """A self-contained bundle (docs/evidence.md) of what concerns the asker. ``withheld`` names
     the entries whose statement is left out, and until when (Unix seconds)."""
     about: dict[str, Any] = body.subject.model_dump()
@@ -81,8 +91,8 @@ async def evidence(
     )
 
 
-@router.get("/trust")
-async def trust(desk: DeskDep) -> Response:
+@router.get("/trust", openapi_extra=told("chain.unavailable", public=True))
+async def trust(desk: DeskDep) -> Reply[shapes.TrustFile]:
     """The trust file, as this service tells it: compare it with what others have before relying
     on it."""
-    return reply((await desk.trust()).to_json())
+    return reply(cast(shapes.TrustFile, (await desk.trust()).to_json()))

@@ -7,16 +7,16 @@ database keeps, so that a reader sees both and whether they agree.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Row, select
 
+from api import shapes
 from api.admission.places import PlacedRoute, aside
 from api.chain_view import ChainView
 from api.growth import MAX_POINTS, Growth
-from api.replies import ServiceDep, reply
+from api.replies import Reply, ServiceDep, reply, told
 from api.service import Service
 from ledger import store
 from ledger.chain import Block
@@ -49,12 +49,12 @@ Before = Annotated[int | None, Query(ge=0, le=2**53)]
 # --- checkpoints ------------------------------------------------------------------------------
 
 
-@router.get("/checkpoints")
+@router.get("/checkpoints", openapi_extra=told(public=True))
 def checkpoints(
     service: ServiceDep,
     before: Before = None,
     limit: Annotated[int, Query(ge=1, le=MAX_CHECKPOINTS)] = 50,
-) -> Response:
+) -> Reply[shapes.Checkpoints]:
     """Anchored checkpoints, newest first, of fewer than ``before`` entries."""
     table = store.checkpoints
     query = select(table).order_by(table.c.size.desc()).limit(limit)
@@ -68,8 +68,13 @@ def checkpoints(
     return reply({"checkpoints": shown, "next_before": next_before}, headers=_FRESH)
 
 
-@router.get("/checkpoints/{size}")
-async def checkpoint(size: Number, service: ServiceDep, chain: ChainDep) -> Response:
+@router.get(
+    "/checkpoints/{size}",
+    openapi_extra=told("checkpoint.unknown", "chain.unavailable", public=True),
+)
+async def checkpoint(
+    size: Number, service: ServiceDep, chain: ChainDep
+) -> Reply[shapes.CheckpointInFull]:
     """One checkpoint: its note, and what the chain has at this size, in which block."""
     row, time_ms = await aside(_read_checkpoint, service, size)
     if row is None:
@@ -87,7 +92,7 @@ async def checkpoint(size: Number, service: ServiceDep, chain: ChainDep) -> Resp
                 "root": None if root is None else _hex(root),
                 "agrees": root == row.root,
                 "block": None if block is None else _show_block(block),
-                "transaction": None if transaction is None else asdict(transaction),
+                "transaction": transaction,
             },
         },
         headers=_FRESH,
@@ -101,7 +106,7 @@ def _read_checkpoint(service: Service, size: int) -> tuple[Row[Any] | None, int 
         return row, store.times_at(connection, [size - 1]).get(size - 1)
 
 
-def _show_checkpoint(row: Row[Any], time_ms: int | None) -> dict[str, Any]:
+def _show_checkpoint(row: Row[Any], time_ms: int | None) -> shapes.Checkpoint:
     """``time_ms`` is when the last of its entries was recorded."""
     return {
         "size": row.size,
@@ -116,14 +121,14 @@ def _show_checkpoint(row: Row[Any], time_ms: int | None) -> dict[str, Any]:
 # --- blocks -----------------------------------------------------------------------------------
 
 
-@router.get("/blocks")
+@router.get("/blocks", openapi_extra=told("chain.unavailable", public=True))
 async def blocks(
     service: ServiceDep,
     chain: ChainDep,
     before: Before = None,
     limit: Annotated[int, Query(ge=1, le=MAX_BLOCKS)] = 20,
     anchored: bool = False,
-) -> Response:
+) -> Reply[shapes.Blocks]:
     """Blocks as the chain has them, newest first, with numbers below ``before``; where it is
     ``anchored``, those alone that hold an anchor of this log."""
     head = await chain.head_number()
@@ -147,31 +152,43 @@ def _anchoring(service: Service, newest: int, limit: int) -> list[int]:
         return list(connection.execute(query).scalars())
 
 
-@router.get("/blocks/{number}")
-async def block(number: Number, chain: ChainDep) -> Response:
+@router.get(
+    "/blocks/{number}", openapi_extra=told("block.unknown", "chain.unavailable", public=True)
+)
+async def block(number: Number, chain: ChainDep) -> Reply[shapes.BlockInFull]:
     """One block, with the hashes of its first transactions."""
     found = await chain.block(number)
     if found is None:
         raise StatementError("block.unknown", "the chain has no such block")
-    shown = {**_show_block(found), "transactions": list(found.transactions[:MAX_LISTED])}
+    shown: shapes.BlockInFull = {
+        **_show_block(found),
+        "transactions": list(found.transactions[:MAX_LISTED]),
+    }
     return reply(shown, headers=_FRESH)
 
 
-def _show_block(found: Block) -> dict[str, Any]:
-    members = asdict(found)
-    transactions = members.pop("transactions")
-    return {**members, "transaction_count": len(transactions)}
+def _show_block(found: Block) -> shapes.ShownBlock:
+    return {
+        "number": found.number,
+        "hash": found.hash,
+        "parent_hash": found.parent_hash,
+        "time": found.time,
+        "state_root": found.state_root,
+        "transactions_root": found.transactions_root,
+        "gas_used": found.gas_used,
+        "transaction_count": len(found.transactions),
+    }
 
 
 # --- growth -----------------------------------------------------------------------------------
 
 
-@router.get("/growth")
+@router.get("/growth", openapi_extra=told(public=True))
 async def growth(
     service: ServiceDep,
     growth: Annotated[Growth, Depends(_growth)],
     points: Annotated[int, Query(ge=2, le=MAX_POINTS)] = 100,
-) -> Response:
+) -> Reply[shapes.Growth]:
     """How long the anchored log was when, and how many lookups it holds; the latter is null while
     they are still being counted."""
     size = service.log.anchored

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+from api import shapes
 from api.admission.places import PlacedRoute, aside
 from api.auth import FRESH_SECONDS
 from api.notices import MAX_WAIT
-from api.replies import Reader, ServiceDep, body_of, body_schema, reply
+from api.replies import (
+    Reader,
+    Reply,
+    ServiceDep,
+    body_of,
+    reply,
+    told,
+)
 from api.service import Service
 from api.statements import Taken
 from authz import store
@@ -62,7 +70,7 @@ async def _granted(service: Service, request: Request, answer: Answer) -> dict[s
     return dict(said)
 
 
-def code_material(service: Service, purpose: str, identifier: str) -> dict[str, Any]:
+def code_material(service: Service, purpose: str, identifier: str) -> shapes.CodeMaterial:
     """What a device needs to make codes by itself, also while it is offline."""
     return {
         "handle": b64url(code_handle(service.master, purpose, identifier)),
@@ -78,7 +86,7 @@ def grants(
     reader: Holder,
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> Response:
+) -> Reply[shapes.Grants]:
     """The holder's own grants, newest first."""
     table = store.grants
     query = (
@@ -96,7 +104,7 @@ def grants(
     return reply({"grants": shown, "next_before": rows[-1].seq if len(rows) == limit else None})
 
 
-def _show_grant(parsed: Grant, row: Any) -> dict[str, Any]:
+def _show_grant(parsed: Grant, row: Any) -> shapes.ShownGrant:
     now = now_ms()
     state = "active"
     if row.revoked_ms is not None:
@@ -111,16 +119,21 @@ def _show_grant(parsed: Grant, row: Any) -> dict[str, Any]:
         state = "not_yet_valid"
     members = parsed.to_payload()
     del members["jti"], members["ledger"]
-    return {**members, "state": state, "uses_left": row.uses_left, "seq": row.seq}
+    members |= {"state": state, "uses_left": row.uses_left, "seq": row.seq}
+    return cast(shapes.ShownGrant, members)
 
 
-@router.get("/grants/{grant_id}/code")
+@router.get(
+    "/grants/{grant_id}/code",
+    responses={200: {"content": {"image/svg+xml": {}, "image/png": {}}}},
+    openapi_extra=told("grant.unknown", "grant.no_code"),
+)
 def code(
     grant_id: str,
     service: ServiceDep,
     reader: Holder,
     format: Literal["json", "svg", "png"] = "json",
-) -> Response:
+) -> Reply[shapes.CodeNow] | Response:
     """The code to show now: JSON with what the device needs to renew it, or the QR itself."""
     row = _own_grant(service, reader, grant_id)
     with service.database.read() as connection:
@@ -153,14 +166,16 @@ class SpokenCode(BaseModel):
 
 
 @router.post(
-    "/grants/{grant_id}/spoken-code", status_code=201, openapi_extra=body_schema(SpokenCode)
+    "/grants/{grant_id}/spoken-code",
+    status_code=201,
+    openapi_extra=told("grant.unknown", "grant.no_code", body=SpokenCode),
 )
 def spoken(
     grant_id: str,
     body: Annotated[SpokenCode, body_of(SpokenCode)],
     service: ServiceDep,
     reader: Holder,
-) -> Response:
+) -> Reply[shapes.Spoken]:
     """Eight digits to say at one site: three minutes, one use, five tries."""
     granted = _own_grant(service, reader, grant_id)
     now = now_ms()
@@ -200,11 +215,11 @@ def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
     return row
 
 
-async def _asked(service: Service, request: Request, answer: Answer) -> dict[str, Any]:
+async def _asked(service: Service, request: Request, answer: Answer) -> shapes.RequestShown:
     return await aside(_show_request, service, answer.result["request_id"], with_code=True)
 
 
-@router.get("/requests/{request_id}")
+@router.get("/requests/{request_id}", openapi_extra=told("request.unknown"))
 async def read_request(
     request_id: str,
     request: HttpRequest,
@@ -212,7 +227,7 @@ async def read_request(
     reader: HolderOrTerminal,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
     state: RequestState = RequestState.PENDING,
-) -> Response:
+) -> Reply[shapes.RequestShown]:
     """State of a request: for the terminal that asked, and for a holder who has its id. With
     ``wait``, once it is no longer in ``state`` or after that many seconds. The terminal reads
     what was ``granted`` once it is approved."""
@@ -231,18 +246,18 @@ async def read_request(
             await waiter.wait(min(left, expires + 0.01) if expires > 0 else left)
 
 
-def _read_request(service: Service, reader: Enrolled, request_id: str) -> dict[str, Any]:
+def _read_request(service: Service, reader: Enrolled, request_id: str) -> shapes.RequestShown:
     shown = _show_request(service, request_id, with_code=False)
     if reader.role is Role.TERMINAL:
         # Names of terminals are a department's own.
         if (shown["terminal"], shown["department"]) != (reader.terminal, reader.institution):
             raise StatementError("request.unknown", "no such request of this terminal")
-        if shown["state"] == RequestState.APPROVED:
+        if shown["state"] == RequestState.APPROVED and shown["grant_id"] is not None:
             shown["granted"] = _show_granted(service, shown["grant_id"])
     return shown
 
 
-def _show_granted(service: Service, grant_id: str) -> list[dict[str, Any]]:
+def _show_granted(service: Service, grant_id: str) -> list[shapes.Granted]:
     """What the holder gave of what was asked: less is fine, so the terminal that asked must be
     told what it may look up. Which certificates there are else, it is not told."""
     with service.database.read() as connection:
@@ -271,10 +286,12 @@ class FindRequest(BaseModel):
     code: Annotated[str, Field(max_length=256)]
 
 
-@router.post("/requests/find", openapi_extra=body_schema(FindRequest))
+@router.post(
+    "/requests/find", openapi_extra=told("request.unknown", "code.malformed", body=FindRequest)
+)
 def find_request(
     body: Annotated[FindRequest, body_of(FindRequest)], service: ServiceDep, reader: Holder
-) -> Response:
+) -> Reply[shapes.RequestShown]:
     """The request behind a kiosk's code: who asks, where, for what, which fields."""
     scanned = parse_code(body.code)
     table = store.access_requests
@@ -292,18 +309,18 @@ def find_request(
     return reply(_show_request(service, request_id, with_code=False))
 
 
-def _show_request(service: Service, request_id: str, *, with_code: bool) -> dict[str, Any]:
+def _show_request(service: Service, request_id: str, *, with_code: bool) -> shapes.RequestShown:
     table = store.access_requests
     with service.database.read() as connection:
         opened = load_requests(connection, [request_id]).get(request_id)
         number = connection.execute(
             select(table.c.matching_number).where(table.c.request_id == request_id)
-        ).scalar()
-    if opened is None:
+        ).scalar_one_or_none()
+    if opened is None or number is None:
         raise StatementError("request.unknown", "no such request")
     current: OpenRequest = opened.at(now_ms())
     asked = current.request
-    shown = {
+    shown: shapes.RequestShown = {
         "request_id": request_id,
         "state": current.state,
         "terminal": current.terminal,
@@ -332,6 +349,11 @@ TAKEN = (
         path="/v1/grants",
         told="Record a grant signed by the holder's device.",
         handler="grant",
+        answers=shapes.GrantRecorded,
+        subjects=(
+            "request",
+            "device",
+        ),
         signers=frozenset({Role.HOLDER}),
         answer=_granted,
     ),
@@ -340,6 +362,11 @@ TAKEN = (
         path="/v1/grants/{grant_id}/revocation",
         told="Record the holder's revocation; no lookup is released under the grant any more.",
         handler="revocation",
+        answers=shapes.RevocationRecorded,
+        subjects=(
+            "grant",
+            "device",
+        ),
         signers=frozenset({Role.HOLDER}),
         done=200,
     ),
@@ -348,6 +375,7 @@ TAKEN = (
         path="/v1/requests",
         told="A terminal asks for access; the answer has the code and the matching number to show.",
         handler="request",
+        answers=shapes.RequestRecorded,
         signers=frozenset({Role.TERMINAL}),
         answer=_asked,
     ),
@@ -356,6 +384,11 @@ TAKEN = (
         path="/v1/requests/{request_id}/refusal",
         told="The holder says no.",
         handler="refusal",
+        answers=shapes.RefusalRecorded,
+        subjects=(
+            "request",
+            "device",
+        ),
         signers=frozenset({Role.HOLDER}),
         done=200,
     ),

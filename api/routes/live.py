@@ -7,13 +7,20 @@ over a restart of the service. And what time it is here, which pages date their 
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
 
+from api import shapes
 from api.admission.places import PlacedRoute, aside
 from api.notices import EVERYTHING, MAX_WAIT, Key
-from api.replies import Reader, ServiceDep, reply
+from api.replies import (
+    Reader,
+    Reply,
+    ServiceDep,
+    reply,
+    told,
+)
 from api.routes.log import show_lines
 from api.service import Service
 from audit.history import news
@@ -25,8 +32,8 @@ router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["notices"])
 PAGE = 100
 
 
-@router.get("/time")
-async def time_here(service: ServiceDep) -> Response:
+@router.get("/time", openapi_extra=told(public=True))
+async def time_here(service: ServiceDep) -> Reply[shapes.TimeHere]:
     """The service's time, Unix milliseconds, and the ledger (its log's origin) that what is signed
     for it names. Pages in sight ask every other second: it is how they keep its time, and notice
     that it does not answer."""
@@ -41,7 +48,7 @@ async def notices(
     after: Annotated[int | None, Query(ge=-1, le=2**53)] = None,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
     terminal: Annotated[str | None, Query(max_length=64)] = None,
-) -> Response:
+) -> Reply[shapes.News]:
     """The entries that the caller may see (`audit.visibility`) with a sequence number above
     ``after``, oldest first; with ``terminal``, those of that one alone. Only what is released. With
     none, waits up to ``wait`` seconds for one. Without ``after``: no lines, and where to begin."""
@@ -63,7 +70,7 @@ async def notices(
 
 def _news(
     service: Service, sight: Sight, terminal: str | None, *, after: int, below: int
-) -> list[dict[str, Any]]:
+) -> list[shapes.Line]:
     if terminal is not None and "\0" in terminal:
         return []  # PostgreSQL has no such text, so nothing is recorded under it
     with service.database.read() as connection:
@@ -71,10 +78,9 @@ def _news(
     return show_lines(service, found)
 
 
-def _answer(lines: list[dict[str, Any]], next_after: int) -> Response:
+def _answer(lines: list[shapes.Line], next_after: int) -> Reply[shapes.News]:
     now = time.time_ns() // 1_000_000
-    value = {"lines": lines, "next_after": next_after, "as_of_ms": now}
-    return reply(value)
+    return reply({"lines": lines, "next_after": next_after, "as_of_ms": now})
 
 
 def _key(reader: Enrolled, terminal: str | None) -> Key:

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import base64
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import PlainTextResponse
 
+from api import shapes
 from api.admission.places import PlacedRoute
-from api.errors import problem
+from api.errors import ProblemResponse, problem
 from api.metrics import render
-from api.replies import AuthDep, Reader, ServiceDep, reply
+from api.replies import (
+    KnownReader,
+    Reader,
+    Reply,
+    ServiceDep,
+    receipt_json,
+    reply,
+    told,
+)
 from api.service import Service
 from audit.history import MAX_PAGE, history
 from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
@@ -28,11 +37,17 @@ router = APIRouter(route_class=PlacedRoute, tags=["log"])
 
 NOT_SAID = "the service does not take requests now; its log says why, and so does this with a token"
 
+NOT_READY = ("stopping", "watch.trouble", "not_ready", "storage.unsupported")
+
 Seq = Annotated[int, Query(ge=0, le=2**53)]
 Name = Annotated[str | None, Query(max_length=200)]
 
 
-@router.get("/log/checkpoint", response_class=PlainTextResponse)
+@router.get(
+    "/log/checkpoint",
+    response_class=PlainTextResponse,
+    openapi_extra=told("not_serving", public=True),
+)
 async def checkpoint(service: ServiceDep) -> Response:
     """The newest anchored checkpoint, a C2SP signed note."""
     published = service.log.published
@@ -41,7 +56,11 @@ async def checkpoint(service: ServiceDep) -> Response:
     return PlainTextResponse(published.note, headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/log/tile/{path:path}")
+@router.get(
+    "/log/tile/{path:path}",
+    responses={200: {"content": {"application/octet-stream": {}}}},
+    openapi_extra=told("tile.unknown", public=True),
+)
 def tile(path: str, request: Request, service: ServiceDep) -> Response:
     """A hash tile (C2SP tlog-tiles); entries are private, so there are no entry bundles."""
     # Not ``path``: the router's pattern lets a line break at the end pass unseen.
@@ -65,8 +84,8 @@ def tile(path: str, request: Request, service: ServiceDep) -> Response:
     )
 
 
-@router.get("/v1/proofs/inclusion")
-def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Response:
+@router.get("/v1/proofs/inclusion", openapi_extra=told("proof.range", "not_serving", public=True))
+def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Reply[shapes.Inclusion]:
     """The path from leaf ``seq`` to the root over ``size`` leaves (default: newest anchored)."""
     anchored = service.log.anchored
     size = anchored if size is None else size
@@ -78,8 +97,8 @@ def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Respons
     return reply({"seq": seq, "size": size, "proof": _base64(proof)})
 
 
-@router.get("/v1/proofs/consistency")
-def consistency(service: ServiceDep, first: Seq, second: Seq) -> Response:
+@router.get("/v1/proofs/consistency", openapi_extra=told("proof.range", "not_serving", public=True))
+def consistency(service: ServiceDep, first: Seq, second: Seq) -> Reply[shapes.Consistency]:
     """Proof that the log of ``second`` entries extends that of ``first``."""
     proof = service.log.consistency(first, second)
     return reply({"first": first, "second": second, "proof": _base64(proof)})
@@ -96,7 +115,7 @@ def _base64(hashes: list[bytes]) -> list[str]:
     return [base64.b64encode(item).decode("ascii") for item in hashes]
 
 
-@router.get("/v1/history")
+@router.get("/v1/history", openapi_extra=told("history.holder"))
 def read_history(
     service: ServiceDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
@@ -115,7 +134,7 @@ def read_history(
     before: Seq | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     receipts: bool = False,
-) -> Response:
+) -> Reply[shapes.History]:
     """Every use and refusal that the reader may see (`audit.visibility`), newest first.
     ``receipts`` adds to each line what proves it."""
     if holder is not None and reader.role not in TOLD_PSEUDONYMS:
@@ -154,31 +173,33 @@ def read_history(
 
 def show_lines(
     service: Service, entries: list[Entry], *, receipts: bool = False
-) -> list[dict[str, Any]]:
+) -> list[shapes.Line]:
     """Entries as a history shows them."""
     anchored = service.log.anchored
     lines = [
-        {**entry.to_json(), "proof_state": "anchored" if entry.seq < anchored else "pending"}
+        cast(
+            shapes.Line,
+            {**entry.to_json(), "proof_state": "anchored" if entry.seq < anchored else "pending"},
+        )
         for entry in entries
     ]
     if receipts:
         for line, receipt in zip(lines, service.log.receipts(entries), strict=True):
-            line["receipt"] = receipt.to_json()
+            line["receipt"] = receipt_json(receipt)
     return lines
 
 
-@router.get("/healthz")
-async def health() -> Response:
+@router.get("/healthz", openapi_extra=told(public=True))
+async def health() -> Reply[shapes.Alive]:
     """The process is alive."""
     return reply({"status": "ok"})
 
 
-@router.get("/readyz")
+@router.get("/readyz", openapi_extra=told(*NOT_READY, public=True))
 async def ready(
     service: ServiceDep,
-    auth: AuthDep,
-    authorization: Annotated[str | None, Header()] = None,
-) -> Response:
+    reader: Annotated[Enrolled | None, Depends(KnownReader(Role.OPERATOR, Role.AUDITOR))],
+) -> Reply[shapes.Ready] | ProblemResponse:
     """Whether requests would be served now, and should be: database, chain and committer; and
     that the watch found nothing altered, which stays until the service is started again; and
     that it was not told to stop. Everybody is told the code. What it is about (a record, a folder,
@@ -186,19 +207,23 @@ async def ready(
     it too. Without one nothing else is asked now, so that it answers whatever hangs."""
     if service.stopping:
         return problem(503, "stopping", "the service is stopping", retry_after=5)
-    trusted = authorization is not None
-    if trusted:
-        await auth.reader(authorization, (Role.OPERATOR, Role.AUDITOR))
+    trusted = reader is not None
     if (found := service.watcher.trouble) is not None:
         return problem(503, "watch.trouble", found if trusted else NOT_SAID, retry_after=60)
     if (trouble := service.trouble) is not None:
         code, detail = trouble
         return problem(503, code, detail if trusted else NOT_SAID, retry_after=5)
-    shown = {"status": "ready", "size": service.log.size, "anchored": service.log.anchored}
-    return reply(shown | {"chain": service.chain.node} if trusted else shown)
+    shown: shapes.Ready = {
+        "status": "ready",
+        "size": service.log.size,
+        "anchored": service.log.anchored,
+    }
+    if trusted:
+        shown["chain"] = service.chain.node
+    return reply(shown)
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_class=PlainTextResponse, openapi_extra=told(public=True))
 async def metrics(request: Request, service: ServiceDep) -> Response:
     """Prometheus text format."""
     text = render(service, importing=len(request.app.state.importing))

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request as HttpRequest
 from fastapi import Response
 
+from api import shapes
 from api.admission.bodies import Bound
 from api.auth import Authenticator
 from api.errors import problem
@@ -66,6 +67,8 @@ LOOKUP = Taken(
     path=PATH,
     told="Look up under a grant: exactly the granted fields and a receipt, or a refusal with one.",
     handler="lookup",
+    answers=shapes.Released,
+    refusals=REASONS.keys(),
     signers=frozenset({Role.TERMINAL}),
     done=200,
     bound=Bound(MAX_BODY),

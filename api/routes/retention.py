@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query
 
+from api import shapes
 from api.admission.places import PlacedRoute
-from api.replies import Reader, ServiceDep, reply
+from api.replies import (
+    Reader,
+    Reply,
+    ServiceDep,
+    reply,
+)
 from audit.retention import MAX_PAGE, retention_over
 from ledger.directory import Enrolled, Role
 
@@ -21,7 +27,7 @@ def retention(
     reader: Annotated[Enrolled, Depends(Reader(Role.ISSUER))],
     after: Annotated[int, Query(ge=-1, le=2**53)] = -1,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
-) -> Response:
+) -> Reply[shapes.Retained]:
     """The department's certificates whose content has been kept for as long as the law wants, in
     the order they were issued. ``due_ms``: since when it may be erased."""
     with service.database.read() as connection:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import sample
+from api import sample, shapes
 from api.admission.places import PlacedRoute
-from api.replies import ServiceDep, body_of, body_schema, reply
+from api.replies import (
+    Reply,
+    ServiceDep,
+    body_of,
+    reply,
+    told,
+)
 
 router = APIRouter(route_class=PlacedRoute, prefix="/sample", tags=["sample city"])
 
@@ -20,13 +26,19 @@ class Chosen(BaseModel):
     person: Annotated[str, Field(max_length=64)]
 
 
-@router.get("/people")
-def people() -> Response:
+@router.get("/people", openapi_extra=told(public=True))
+def people() -> Reply[shapes.SamplePeople]:
     """Everybody whom one can be: residents and enterprises, terminals, departments, an auditor."""
     return reply({"people": sample.all_people()})
 
 
-@router.post("/invitations", status_code=201, openapi_extra=body_schema(Chosen))
-async def invite(body: Annotated[Chosen, body_of(Chosen)], service: ServiceDep) -> Response:
+@router.post(
+    "/invitations",
+    status_code=201,
+    openapi_extra=told("person.unknown", "not_serving", "anchor.pending", body=Chosen, public=True),
+)
+async def invite(
+    body: Annotated[Chosen, body_of(Chosen)], service: ServiceDep
+) -> Reply[shapes.SampleCode]:
     """A one-time code to be this person; the browser claims it as any other."""
     return reply({"code": await sample.invite(service, body.person)}, 201)

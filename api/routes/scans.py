@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 
+from api import shapes
 from api.admission.places import PlacedRoute, all_places
-from api.replies import Reader, reply
+from api.replies import Reader, Reply, reply, told
 from ledger.confined import Children, Exceeded
 from ledger.directory import Enrolled, Role
 from ledger.statements import StatementError
@@ -28,15 +29,18 @@ _KINDS = {"image/jpeg": "JPEG", "image/png": "PNG"}
 @router.post(
     "/scans",
     openapi_extra={
+        **told("scan.image"),
         "requestBody": {
             "required": True,
             "content": {
                 kind: {"schema": {"type": "string", "format": "binary"}} for kind in _KINDS
             },
-        }
+        },
     },
 )
-async def scan(request: Request, reader: Annotated[Enrolled, Depends(Reader(*ROLES))]) -> Response:
+async def scan(
+    request: Request, reader: Annotated[Enrolled, Depends(Reader(*ROLES))]
+) -> Reply[shapes.Scanned]:
     """The texts of the QR codes on one camera frame, a JPEG or PNG of at most 512 KB."""
     kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
     if kind is None:

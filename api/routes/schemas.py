@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
+from api import shapes
 from api.admission.places import PlacedRoute
-from api.replies import reply
+from api.replies import Reply, reply, told
 from ledger.schemas import name, schema
 from ledger.statements import Kind
 
@@ -21,7 +22,7 @@ def _all() -> dict[str, Any]:
     return {name(kind): schema(kind) for kind in Kind}
 
 
-@router.get("/schemas")
-async def schemas() -> Response:
+@router.get("/schemas", openapi_extra=told(public=True))
+async def schemas() -> Reply[shapes.Schemas]:
     """By the name of the kind, the schema of its signed payload: `docs/formats.md`."""
     return reply({"schemas": _all()}, headers=_KEPT)

@@ -12,7 +12,7 @@ from fastapi import Request as HttpRequest
 
 from api.admission.bodies import BodyTooLarge
 from api.admission.places import PlacedRoute
-from api.replies import Signed, body_schema, read_body
+from api.replies import Signed, read_body, told
 from api.routes import certificates, disputes, enrolments, grants, lookups
 from api.statements import Taken, take
 from ledger.statements import Kind, StatementError, read_header, read_payload, segments
@@ -29,7 +29,7 @@ _ELSEWHERE: Final = frozenset({Kind.CERTIFICATE, Kind.IMPORT})
 router = APIRouter(route_class=PlacedRoute, tags=["statements"])
 
 
-@router.post("/v1/statements", status_code=201, openapi_extra=body_schema(Signed))
+@router.post("/v1/statements", status_code=201, openapi_extra=told(body=Signed))
 async def statements(request: HttpRequest) -> Response:
     """Take a signed statement of any kind, as the route by its subject would. A certificate is its
     SD-JWT with all disclosures. What does not come alone (an import, a claim, what is about a
@@ -59,7 +59,7 @@ def _by_subject(taken: Taken) -> None:
         status_code=taken.done,
         name=taken.handler,
         description=taken.told,
-        openapi_extra=body_schema(taken.body),
+        openapi_extra=told(body=taken.body),
     )
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from time import time_ns
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
 
+from api import shapes
 from api.admission.places import PlacedRoute, all_places
 from api.chain_view import ChainView
-from api.replies import ServiceDep, body_schema, parse_body, reply, require_few
+from api.replies import (
+    Reply,
+    ServiceDep,
+    parse_body,
+    reply,
+    require_few,
+    told,
+)
 from api.report import Read, names_of, report_pdf
 from api.report import read as read_file
 from api.routes.evidence import DeskDep
@@ -63,8 +70,13 @@ class Evidence(BaseModel):
         return self
 
 
-@router.post("/verify", openapi_extra=body_schema(Evidence))
-async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: DeskDep) -> Response:
+@router.post(
+    "/verify",
+    openapi_extra=told("bundle.malformed", "chain.unavailable", body=Evidence, public=True),
+)
+async def verify(
+    request: Request, service: ServiceDep, chain: ChainDep, desk: DeskDep
+) -> Reply[shapes.ReceiptReport] | Reply[shapes.BundleReport]:
     """What of a receipt or of an evidence bundle holds, check by check. The names of checks and
     details are in `audit.receipt_checks` and, for bundles, `audit.verification`, which needs
     neither the log nor the chain: here it is run with this service's own trust file."""
@@ -72,28 +84,28 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     body = await documents.run(parse_body, content, Evidence, MAX_MEMBERS)
     if body.bundle is not None:
         trust = await desk.trust()
-        return reply(await documents.run(_examine, content, trust))
+        examined = await documents.run(_examine, content, trust)
+        return reply(cast(shapes.BundleReport, examined))
     parts, log_says, own = await documents.run(_read_and_ask_log, service, body.receipt or {})
     chain_says, time = await _ask_chain(chain, parts)
     key = service.log_verifier
     checks = await documents.run(examine, parts, key, log_says, chain_says, own)
-    anchor = None
+    anchor: shapes.ExaminedAnchor | None = None
     if parts.anchor is not None and parts.checkpoint is not None:
         anchor = {
-            **parts.anchor.to_json(),
+            **cast(shapes.Anchor, parts.anchor.to_json()),
             "size": parts.checkpoint.size,
             "root": "0x" + parts.checkpoint.root.hex(),
             "block_time": time,
         }
-    return reply(
-        {
-            "kind": "receipt",
-            "verified": all(check.ok for check in checks),
-            "checks": [asdict(check) for check in checks],
-            "entry": None if parts.entry is None else _public(parts.entry),
-            "anchor": anchor,
-        }
-    )
+    report: shapes.ReceiptReport = {
+        "kind": "receipt",
+        "verified": all(check.ok for check in checks),
+        "checks": checks,
+        "entry": None if parts.entry is None else _public(parts.entry),
+        "anchor": anchor,
+    }
+    return reply(report)
 
 
 @router.post(
@@ -101,7 +113,8 @@ async def verify(request: Request, service: ServiceDep, chain: ChainDep, desk: D
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}}},
     openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}
+        **told("bundle.malformed", "report.too_costly", "chain.unavailable", public=True),
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
     },
 )
 async def report(

@@ -157,7 +157,8 @@ def test_a_stranger_is_counted_by_address() -> None:
 
 def test_every_route_of_ours_has_a_place_where_it_may_wait() -> None:
     rooms = [import_module(f"api.routes.{name}") for _, name, _ in iter_modules(routes.__path__)]
-    found = [(room.router, route) for room in rooms for route in room.router.routes]
+    routers = [room.router for room in rooms if hasattr(room, "router")]
+    found = [(router, route) for router in routers for route in router.routes]
     assert len(found) > 40
     assert [route.path for _, route in found if not isinstance(route, PlacedRoute)] == []
 
