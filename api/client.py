@@ -722,6 +722,10 @@ class Client:
         """One entry with its statement, signer and receipt."""
         return _json(self.get(f"/v1/entries/{seq}"))
 
+    def proof_of_entry(self, seq: int, form: str) -> bytes:
+        """That the entry is in the log, as ``tlog-proof`` (C2SP) or ``cose-receipt`` (RFC 9942)."""
+        return self.get(f"/v1/entries/{seq}/proof", form=form).content
+
     def examine(self, receipt: Mapping[str, Any]) -> dict[str, Any]:
         """What the service says of a receipt, check by check, the chain included. `verify` does
         without the service."""

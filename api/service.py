@@ -40,6 +40,7 @@ from api.scrubbing import Scrubber
 from api.settings import Settings
 from api.uploads import clear_away
 from api.watching import Watcher
+from audit.portable import cose_receipt
 from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
 from authz.granting import (
     GrantHandler,
@@ -71,6 +72,7 @@ from ledger.database import Database, Occupied
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode
 from ledger.enrolment import OPERATOR_INSTITUTION, EnrolmentHandler
+from ledger.entries import Entry
 from ledger.invitations import (
     ClaimHandler,
     InvitationHandler,
@@ -80,6 +82,7 @@ from ledger.invitations import (
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.outbox import DirectoryEntry
+from ledger.receipts import Published
 from ledger.row_macs import RowMacs, checked
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import VERSION, Kind, sign, verify
@@ -150,6 +153,10 @@ class Service:
         self.grants = Grants()
         self.checker = Checker(self.ledger, self.catalogue, self.master)
         self.bulk_checker = BulkChecker(self.checker, settings.keys / "master.key")
+
+    def cose_receipt(self, entry: Entry, path: Sequence[bytes], published: Published) -> bytes:
+        """The log's key signs what is anchored, and nothing else."""
+        return cose_receipt(entry, path, published.checkpoint, self._log_key)
 
     def start(self) -> None:
         """Raises ChainUnavailable, LedgerBehindChain, NodeDidNotStart, Occupied; nothing is served

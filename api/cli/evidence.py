@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,12 @@ app = typer.Typer()
 Out = Annotated[Path | None, out_option("Write here; default: print it.", "--out")]
 
 
+class Form(StrEnum):
+    BUNDLE = "bundle"
+    TLOG_PROOF = "tlog-proof"
+    COSE_RECEIPT = "cose-receipt"
+
+
 @app.command(rich_help_panel="Audit")
 def evidence(
     key: KeyFile,
@@ -34,6 +41,13 @@ def evidence(
     fields: Annotated[
         bool, typer.Option(help="Disclose the fields that you may have, if any.")
     ] = True,
+    form: Annotated[
+        Form,
+        typer.Option(
+            help="bundle: all of it. tlog-proof (C2SP), cose-receipt (RFC 9942): only that the "
+            "--entry, of any kind, is in the log, for other tools."
+        ),
+    ] = Form.BUNDLE,
     out: Out = None,
     url: Url = "",
     as_json: Json = False,
@@ -49,6 +63,14 @@ def evidence(
     if len(wanted) != 1:
         raise WrongInput("name one of --entry, --certificate, --grant and --dispute")
     ((kind, name),) = wanted
+    if form is not Form.BUNDLE:
+        if entry is None or out is None:
+            raise WrongInput(f"a {form.value} is of an --entry, and goes to a file: --out")
+        with client_of(url, key) as client, within_log(client, entry):
+            content = client.proof_of_entry(entry, form.value)
+        write_whole(out, content)
+        show({"file": str(out)}, as_json, f"{out}: {form.value}, {len(content)} bytes")
+        return
     with client_of(url, key) as client, within_log(client, entry):
         answer = client.evidence(kind, name, fields=fields)
     bundle = answer["bundle"]

@@ -15,7 +15,7 @@ import time
 from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import Connection, Row, select
 
 from api import shapes
@@ -31,9 +31,11 @@ from api.replies import (
 )
 from api.routes.log import show_lines
 from audit.history import one
+from audit.portable import MEDIA_TYPES, TLOG_PROOF, Form, tlog_proof
 from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
 from authz.lookups import grant_shown
 from ledger import store
+from ledger.committer import AnchorPending
 from ledger.directory import Enrolled, Role
 from ledger.encoding import b64url_decode
 from ledger.entries import Entry, EventKind
@@ -70,6 +72,35 @@ def read_entry(
     if shown is not None:
         value["grant_shown"] = shown
     return reply(value)
+
+
+@router.get(
+    "/entries/{seq}/proof",
+    response_class=Response,
+    responses={200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}},
+    openapi_extra=told("entry.unknown", "anchor.pending"),
+)
+def read_proof(
+    seq: Annotated[int, Path(ge=0, le=2**53)],
+    service: ServiceDep,
+    reader: Annotated[Enrolled, Depends(Reader(*READERS))],
+    form: Annotated[Form, Query()] = TLOG_PROOF,
+) -> Response:
+    """That this entry is in the anchored log, for other people's tools: a C2SP tlog-proof, or a
+    COSE receipt (RFC 9942). To whoever may see the entry."""
+    with service.database.read() as connection:
+        found = one(connection, Sight(reader), seq)
+    if found is None:
+        raise StatementError("entry.unknown", "no such entry that concerns you")
+    entry, _ = found
+    (receipt,) = service.log.receipts([entry])
+    if receipt.published is None:
+        raise AnchorPending
+    if form == TLOG_PROOF:
+        content = tlog_proof(entry, receipt.proof, receipt.published.note).encode()
+    else:
+        content = service.cose_receipt(entry, receipt.proof, receipt.published)
+    return Response(content, media_type=MEDIA_TYPES[form])
 
 
 def _grant_shown(connection: Connection, entry: Entry, token: str, reader: Enrolled) -> str | None:

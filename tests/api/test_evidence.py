@@ -10,6 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from scitt_cose import verify_receipt
 from typer.testing import CliRunner
 
 from api.auth import RESEND_SECONDS
@@ -165,6 +168,25 @@ def test_commands_take_evidence_and_verify_it_offline(city: Any, used: Any, tmp_
     assert "fewer witnesses cosigned" in told
     policy.write_text("quorum nobody\n", "utf-8")
     run("trust", "--policy", str(policy), "--out", str(asking), code=2)
+    # For other people's tools.
+    text_form, cose = tmp_path / "e.tlog-proof", tmp_path / "e.cose"
+    named = ("evidence", "--key", str(key), "--entry", seq)
+    run(*named, "--form", "tlog-proof", "--out", str(text_form))
+    run(*named, "--form", "cose-receipt", "--out", str(cose))
+    proof = text_form.read_text("utf-8").split("\n")
+    entry = base64.b64decode(proof[1].removeprefix("extra "))
+    assert proof[0] == "c2sp.org/tlog-proof@v1"
+    assert proof[2] == f"index {seq}"
+    assert json.loads(entry) == used[2].receipt["entry"]
+    public = Ed25519PublicKey.from_public_bytes(city.log_key.public).public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
+    checked = verify_receipt(
+        cose.read_bytes(), leaf_entry_hex=entry.hex(), log_public_key_pem=public
+    )
+    assert checked.ok, checked.errors
+    run(*named, "--form", "cose-receipt", code=2)
+    run("evidence", "--key", str(key), "--grant", "X", "--form", "tlog-proof", code=2)
     # Altered: the answer is no. Not a bundle, or two subjects: wrong input.
     text = bundle.read_text("utf-8")
     bundle.write_text(text.replace(HALLS, HALLS[:-1] + "X"), "utf-8")
