@@ -275,6 +275,15 @@ class Client:
         own devices."""
         return self.enrol("key_revocation", kid=kid)
 
+    def suspend_device(self, kid: str) -> dict[str, Any]:
+        """Freeze a holder's device at once ('not mine', or lost): by another device of theirs, by
+        the authority for identity, or by an auditor."""
+        return self.enrol("key_suspension", kid=kid)
+
+    def restore_device(self, kid: str) -> dict[str, Any]:
+        """End a suspension: by the key that began it, or the authority for identity."""
+        return self.enrol("key_restoration", kid=kid)
+
     def erase_proof(self, seq: int, ground: str) -> dict[str, Any]:
         """Destroy what is sealed with entry ``seq``: whose device it is, which file it was."""
         return self.enrol("proof_erasure", seq=seq, ground=ground)

@@ -99,6 +99,7 @@ STATUS = {
     "key.enrolled": 409,
     "key.revoked": 409,
     "key.own": 409,
+    "key.suspension": 409,
 }
 #: Codes of what the framework itself refuses.
 HTTP_CODES = {
@@ -197,7 +198,8 @@ RULES = {
 _NAME = "1 to 64 letters, digits, '.', '_', ':' or '-', beginning with a letter or digit"
 #: What a malformed member should have been, by its name.
 FORMS = {
-    "what": "institution, site, key, key_revocation, proof_erasure or holder",
+    "what": "institution, site, key, key_revocation, key_suspension, key_restoration, "
+    "proof_erasure, holder or device",
     "role": "issuer, terminal, auditor or operator",
     "mode": "direct, scan or request",
     "code": _NAME,

@@ -303,6 +303,7 @@ class _Writer:
                     "grant_id": made.grant_id,
                     "seq": _record(batch, made.statement, draft),
                     "holder": made.holder,
+                    "kid": made.statement[1],
                     "digest": sha256(made.statement[3].encode("ascii")),
                     "handle": made.handle,
                     "uses_left": 0,  # each is used up before the log ends

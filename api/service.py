@@ -41,7 +41,13 @@ from api.settings import Settings
 from api.uploads import clear_away
 from api.watching import Watcher
 from audit.portable import cose_receipt
-from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
+from authz.disputing import (
+    AnswerHandler,
+    DisputeHandler,
+    QuestionHandler,
+    ResolutionHandler,
+    hold_grants_of,
+)
 from authz.granting import (
     GrantHandler,
     Grants,
@@ -295,7 +301,7 @@ class Service:
         forget, erased = self.ring.forget, self.scrubber.erased
         return {
             "enrolment": EnrolmentHandler(
-                self.master, self.catalogue, forget, self.scrubber.erased
+                self.master, self.catalogue, forget, erased, hold_grants_of
             ),
             "invitation": InvitationHandler(self.master, self.catalogue, erased),
             "claim": ClaimHandler(self.master, self.catalogue, forget, erased),

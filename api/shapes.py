@@ -328,6 +328,7 @@ class EnrolledKey(TypedDict):
     not_before: int
     not_after: int
     revoked_ms: NotRequired[int]
+    suspended_seq: NotRequired[int]
 
 
 class WhoAmI(EnrolledKey):
@@ -340,12 +341,19 @@ class LetInBy(TypedDict):
     institution: NotRequired[str]
 
 
+class SuspendedBy(TypedDict):
+    since_ms: int
+    kid: str
+    role: Role
+
+
 class KeyShown(EnrolledKey):
     state: str
     seq: int
     since_ms: int
     completed_seq: NotRequired[int]
     let_in_by: LetInBy
+    suspended: NotRequired[SuspendedBy]
     revocable: bool
 
 
@@ -355,10 +363,12 @@ class Keys(TypedDict):
 
 
 class EnrolmentRecorded(TypedDict):
-    """``scope``: the department that a holder's device speaks for alone, so far."""
+    """``scope``: the department that a holder's device speaks for alone, so far; ``state``: of a
+    device that is frozen, or restored."""
 
     subject: str
     scope: NotRequired[str]
+    state: NotRequired[Literal["suspended", "restored"]]
     receipt: Receipt
 
 

@@ -2,7 +2,8 @@
 statements.
 
 In the batch that records a dispute its grant is frozen, and these handlers run before lookups are
-decided, so the next lookup under the grant is refused already.
+decided, so the next lookup under the grant is refused already. A device that is frozen holds the
+grants that it gave in the same way (`hold_grants_of`).
 
 Not its job: what is allowed; that is `authz.disputes` and `authz.questions`.
 """
@@ -111,6 +112,7 @@ class ResolutionHandler:
         change(connection, table, row, {"state": case.state, "resolved_seq": done.entry.seq})
         others = connection.execute(select(table).where(table.c.grant_id == case.grant_id)).all()
         held = any(checked(connection, table, other).state in HOLDING for other in others)
+        held = held or _is_of_frozen_device(connection, case.grant_id)
         store.set_frozen(connection, case.grant_id, frozen=held)
         return Recorded(done.entry, _resolved(done.entry))
 
@@ -164,6 +166,25 @@ class AnswerHandler:
         done = batch.record(request, answer_entry(by, entry_of(batch, row.seq)))
         change(connection, table, found, {"answer_seq": done.entry.seq})
         return Recorded(done.entry, _said(done.entry))
+
+
+def hold_grants_of(connection: Connection, device: Enrolled) -> None:
+    """What a suspension and its end come to for the grants that the device gave: frozen while it
+    is, or while a dispute holds them."""
+    table = store.disputes
+    disputed = (table.c.holder == device.holder) & table.c.state.in_(HOLDING)
+    held = {
+        checked(connection, table, row).grant_id
+        for row in connection.execute(select(table).where(disputed))
+    }
+    store.set_frozen_of(connection, device, held)
+
+
+def _is_of_frozen_device(connection: Connection, grant_id: str) -> bool:
+    grant = ledger_store.rows_by(connection, store.grants, "grant_id", [grant_id])[grant_id]
+    keys = ledger_store.keys
+    device = ledger_store.rows_by(connection, keys, "kid", [grant.kid])[grant.kid]
+    return checked(connection, keys, device).suspended_seq is not None
 
 
 def require_auditor(actor: Enrolled) -> None:

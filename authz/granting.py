@@ -139,6 +139,7 @@ class GrantHandler:
                 "grant_id": grant.grant_id,
                 "seq": done.entry.seq,
                 "holder": holder,
+                "kid": request.actor.kid,
                 "digest": request.statement.digest,
                 "handle": code_handle(self._master, "grant", grant.grant_id),
                 "uses_left": grant.limits.max_uses,

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from ledger.database import Int64, among, insert_ignoring_conflicts, metadata, set_each
+from ledger.directory import Enrolled
 from ledger.engines import engine_of
 from ledger.row_macs import MAC, change, changed_mac, checked, mac_column, with_mac
 from ledger.store import in_chunks
@@ -28,6 +29,7 @@ grants = Table(
     Column("grant_id", String, primary_key=True),
     Column("seq", Int64, nullable=False),
     Column("holder", String, nullable=False),
+    Column("kid", String, nullable=False),  # the device that signed it
     # Of its statement: what the holder signed is read there, whoever may write in that table.
     Column("digest", LargeBinary, nullable=False),
     Column("handle", LargeBinary, nullable=False, unique=True),
@@ -169,6 +171,29 @@ def set_uses_left(
 def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
     row = connection.execute(select(grants).where(grants.c.grant_id == grant_id)).one()
     change(connection, grants, checked(connection, grants, row), {"frozen": frozen})
+
+
+def set_frozen_of(connection: Connection, device: Enrolled, held: Collection[str]) -> None:
+    """Of the grants that a device gave: frozen all of them, if it is, or else those ``held``."""
+    frozen = device.suspended_seq is not None
+    given = (grants.c.holder == device.holder) & (grants.c.kid == device.kid)
+    rows = {row.grant_id: row for row in connection.execute(select(grants).where(given))}
+    new = {id_: frozen or id_ in held for id_ in rows}
+    changed = {
+        id_: changed_mac(
+            connection, grants, checked(connection, grants, rows[id_]), {"frozen": now}
+        )
+        for id_, now in new.items()
+        if rows[id_].frozen != now
+    }
+    if not changed:
+        return
+    set_each(
+        connection,
+        grants.c.grant_id,
+        (grants.c.frozen, grants.c[MAC]),
+        {id_: (new[id_], mac) for id_, mac in changed.items()},
+    )
 
 
 def live_spoken_codes(

@@ -164,8 +164,8 @@ class Status:
 def _valid_keys(connection: Connection, items: Sequence[_Pending], now_ms: int) -> set[str]:
     """Of the keys that sign ``items``, those that may sign now."""
     actors = {item.request.actor.kid: item.request.actor for item in items}
-    revoked = store.revoked_keys(connection, actors)
-    return {kid for kid, actor in actors.items() if kid not in revoked and actor.valid_at(now_ms)}
+    stopped = store.stopped_keys(connection, actors)
+    return {kid for kid, actor in actors.items() if kid not in stopped and actor.valid_at(now_ms)}
 
 
 def _is_final(error: Exception) -> bool:
@@ -483,7 +483,7 @@ class Committer:
                 if token != statement.token:
                     item.outcome = Rejected(Replayed("this jti was used for another statement"))
                 elif statement.kid not in valid:
-                    # A key that is revoked or has expired gets no recorded answer.
+                    # A key that is revoked, frozen or has expired gets no recorded answer.
                     item.outcome = Rejected(not_valid())
                 else:
                     try:

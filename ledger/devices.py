@@ -22,7 +22,7 @@ that one is in the operator's hands.
 The device's entry has the scope as its ``department``; once it speaks for all there is none.
 
 Not this module's job: what a scope shows and hides (each kind of statement and each reading asks
-`Enrolled.speaks_for`), revoking and freezing (`ledger.enrolment`).
+`Enrolled.speaks_for`), revoking (`ledger.enrolment`) and freezing (`ledger.suspension`).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def word_of_institution(
     connection: Connection, catalogue: Catalogue, actor: Enrolled, person: Person
 ) -> Word:
     """What a department's key may say of ``person``; raises StatementError (``actor.role``)."""
-    if actor.institution is None or _is_kept(connection, actor.kid):
+    if actor.institution is None or is_kept(connection, actor.kid):
         raise StatementError("actor.role", "a key that the service keeps lets nobody in")
     if identifies(connection, catalogue, actor.institution, person.kind):
         return Word(person.holder, actor.institution, None, person)
@@ -132,6 +132,7 @@ def let_device_in(
 
 def _require_completes(row: Any, word: Word) -> None:
     same = row.role == Role.HOLDER and row.holder == word.holder and row.revoked_ms is None
+    same = same and row.suspended_seq is None
     if not same or row.scope is None or row.scope == word.by:
         raise StatementError("key.enrolled", "the key is enrolled already")
 
@@ -150,7 +151,8 @@ def _sealed(
     return {"sealed": sealed.ciphertext, "wrapped_key": sealed.wrapped_key}
 
 
-def _is_kept(connection: Connection, kid: str) -> bool:
+def is_kept(connection: Connection, kid: str) -> bool:
+    """Whether the service keeps this key for a department."""
     table = store.keys
     kept = select(table.c.kid).where(table.c.kid == kid, table.c.sealed.is_not(None))
     return connection.execute(kept).first() is not None

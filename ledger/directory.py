@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import orjson
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, Row, func, select, true
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, select, true
 
 from ledger import store
 from ledger.database import Database
@@ -60,8 +60,12 @@ class Enrolled:
     not_before: int = 0
     not_after: int = NEVER
     revoked_ms: int | None = None
+    suspended_seq: int | None = None
+    """Of a holder's device that is frozen (`ledger.suspension`): the entry since when."""
 
     def valid_at(self, now_ms: int) -> bool:
+        if self.suspended_seq is not None:
+            return False
         if self.revoked_ms is not None and now_ms >= self.revoked_ms:
             return False
         return self.not_before * 1000 <= now_ms < self.not_after * 1000
@@ -71,17 +75,19 @@ class Enrolled:
         return self.scope is None or self.scope == issuer
 
     def state_at(self, now_ms: int) -> str:
-        """good, revoked, or outside of its time: expired, not_yet."""
+        """good, revoked, suspended, or outside of its time: expired, not_yet."""
         if self.valid_at(now_ms):
             return "good"
         if self.revoked_ms is not None and now_ms >= self.revoked_ms:
             return "revoked"
+        if self.suspended_seq is not None:
+            return "suspended"
         return "not_yet" if now_ms < self.not_before * 1000 else "expired"
 
 
 def not_valid() -> StatementError:
     """What whoever signs with a key that is not valid is told."""
-    return StatementError("key.not_valid", "the key is revoked or outside its validity")
+    return StatementError("key.not_valid", "the key is revoked, frozen or outside its validity")
 
 
 def may_revoke(actor: Enrolled, key: Enrolled) -> bool:
@@ -108,6 +114,16 @@ class LetIn:
     by: Enrolled
     completed_seq: int | None = None
     """Of a device that began on one department's word: the entry that made it speak for all."""
+    suspended: Suspended | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """Since when a device is frozen, by which key, and what that was enrolled as."""
+
+    since_ms: int
+    kid: str
+    role: str
 
 
 def let_in(
@@ -117,11 +133,12 @@ def let_in(
     institutions the operator and auditors see all, an institution its own; of devices everybody
     who enrols sees those that their institution let in, and a holder their own."""
     keys, entries, invitations = store.keys, store.entries, store.invitations
-    inviter = keys.alias("inviter")
+    inviter, suspension = keys.alias("inviter"), entries.alias("suspension")
     joined = (
         keys.join(entries, entries.c.seq == keys.c.seq)
         .outerjoin(invitations, invitations.c.claimed_seq == keys.c.seq)
         .join(inviter, inviter.c.kid == func.coalesce(invitations.c.inviter, entries.c.actor))
+        .outerjoin(suspension, suspension.c.seq == keys.c.suspended_seq)
     )
     device = keys.c.role == Role.HOLDER
     own = inviter.c.institution == reader.institution
@@ -134,7 +151,7 @@ def let_in(
     }.get(reader.role, ~device)
     columns = [column.label(f"by_{column.name}") for column in inviter.c if column.name in _SHOWN]
     query = (
-        select(keys, entries.c.time_ms, *columns)
+        select(keys, entries.c.time_ms, *columns, *_as_suspended(suspension))
         .select_from(joined)
         .where(concerns)
         .order_by(keys.c.seq.desc())
@@ -149,8 +166,20 @@ def let_in(
             row.time_ms,
             Enrolled(kid=row.by_kid, role=Role(row.by_role), institution=row.by_institution),
             row.completed_seq,
+            None
+            if row.suspended_seq is None
+            else Suspended(row.suspended_ms, row.suspended_by, row.suspended_as),
         )
         for row in connection.execute(query)
+    ]
+
+
+def _as_suspended(suspension: FromClause) -> list[ColumnElement[object]]:
+    columns = suspension.c
+    return [
+        columns.time_ms.label("suspended_ms"),
+        columns.actor.label("suspended_by"),
+        columns.reason.label("suspended_as"),
     ]
 
 
@@ -253,4 +282,5 @@ def enrolled_from_row(row: Row[tuple[object, ...]]) -> Enrolled:
         not_before=row.not_before,
         not_after=row.not_after,
         revoked_ms=row.revoked_ms,
+        suspended_seq=row.suspended_seq,
     )

@@ -5,7 +5,8 @@ digest of the identity number, which travels beside the statement; both are kept
 fsck can prove whose device it is, until an erasure of the proof destroys them.
 
 The operator signs the first three, departments ``holder``, a holder's device ``device``
-(`ledger.devices`). Who may revoke which key, `ledger.directory.may_revoke` says.
+(`ledger.devices`). Who may revoke which key, `ledger.directory.may_revoke` says; who may freeze a
+holder's device, `ledger.suspension`.
 
 Not this module's job: what a key's enrolment comes to (`ledger.admission`), keys that enrol
 themselves by an invitation (`ledger.invitations`).
@@ -43,13 +44,16 @@ from ledger.kinds import (
     Holder,
     Institution,
     Key,
+    KeyRestoration,
     KeyRevocation,
+    KeySuspension,
     ProofErasure,
     Site,
 )
 from ledger.row_macs import MAC, change, checked, with_mac
 from ledger.sealing import ERASED, MasterKey
 from ledger.statements import Statement, StatementError, load_public_key
+from ledger.suspension import OnSuspended, suspend_or_restore
 
 #: The institution that runs the service: it is there before anybody can be enrolled.
 OPERATOR_INSTITUTION = "operator"
@@ -71,7 +75,7 @@ def erased_proof(entry: Entry) -> Draft:
 
 
 class EnrolmentHandler:
-    """``on_erased`` as with `ledger.issuing.StatusHandler`."""
+    """``on_erased`` as with `ledger.issuing.StatusHandler`, ``on_suspended`` as `OnSuspended`."""
 
     def __init__(
         self,
@@ -79,9 +83,11 @@ class EnrolmentHandler:
         catalogue: Catalogue,
         on_change: Callable[[], None],
         on_erased: Callable[[], None],
+        on_suspended: OnSuspended,
     ) -> None:
         self._master, self._catalogue = master, catalogue
         self._on_change, self._on_erased = on_change, on_erased
+        self._on_suspended = on_suspended
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         outcomes = one_by_one(requests, partial(self._enrol, batch))
@@ -91,17 +97,22 @@ class EnrolmentHandler:
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
         scope = {} if entry.holder is None else {"scope": entry.department}
-        found = {"subject": entry.subject, **scope}
+        state = {} if entry.reason is None else {"state": entry.state}
+        found = {"subject": entry.subject, **scope, **state}
         return {name: value for name, value in found.items() if value is not None}
 
     def _enrol(self, batch: Batch, request: Request) -> Recorded:
         enrolled = Enrolment.parse(request.statement.payload)
         # The one before it in this batch may have revoked its key.
-        if store.revoked_keys(batch.connection, [request.actor.kid]):
+        if store.stopped_keys(batch.connection, [request.actor.kid]):
             raise not_valid()
         match enrolled:
             case KeyRevocation():  # who may depends on the key
                 return self._key_revocation(batch, request, enrolled)
+            case KeySuspension() | KeyRestoration():
+                return suspend_or_restore(
+                    batch, request, self._catalogue, enrolled, self._on_suspended
+                )
             case ProofErasure():  # who may depends on what was sealed
                 return self._proof_erasure(batch, request, enrolled)
             case Device():

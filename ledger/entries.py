@@ -80,6 +80,7 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
         "subject department site",  # a site
         "subject department site terminal",  # a terminal's key
         "subject state",  # a key's revocation, the erasure of what was sealed
+        "subject state reason",  # a device's suspension and its end; the role that signed it
     ),
     EventKind.INVITATION: ("subject", "subject department", "subject department site terminal"),
     EventKind.IMPORT: ("subject department",),
@@ -100,7 +101,7 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
 }
 #: What stands in `state`, of the kinds that have it.
 STATES: Mapping[EventKind, frozenset[str | None]] = {
-    EventKind.ENROLMENT: frozenset({None, "revoked", "erased"}),
+    EventKind.ENROLMENT: frozenset({None, "revoked", "erased", "suspended", "restored"}),
     EventKind.ISSUE: frozenset({"active"}),
     EventKind.STATUS: frozenset({"active", "suspended", "revoked", "superseded", "erased"}),
     EventKind.REVOCATION: frozenset({"revoked"}),

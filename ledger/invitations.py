@@ -219,7 +219,7 @@ class ClaimHandler:
             raise StatementError("invitation.used", "the code was used; ask for a new one")
         if batch.now_ms >= row.not_after * 1000:
             raise StatementError("invitation.expired", "the code has expired; ask for a new one")
-        if store.revoked_keys(batch.connection, [row.inviter]):
+        if store.stopped_keys(batch.connection, [row.inviter]):
             raise StatementError("invitation.withdrawn", "who gave the code out may no longer")
         kid = request.statement.kid
         result = _claimed(row, kid)

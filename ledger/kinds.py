@@ -222,6 +222,18 @@ class KeyRevocation(Enrolment, frozen=True, kw_only=True, tag="key_revocation"):
     kid: Digest
 
 
+class KeySuspension(Enrolment, frozen=True, kw_only=True, tag="key_suspension"):
+    """Of a holder's device that is lost, or was never theirs."""
+
+    kid: Digest
+
+
+class KeyRestoration(Enrolment, frozen=True, kw_only=True, tag="key_restoration"):
+    """The end of a suspension."""
+
+    kid: Digest
+
+
 class ProofErasure(Enrolment, frozen=True, kw_only=True, tag="proof_erasure"):
     """Of what is sealed with an entry to open the salted digest in its statement."""
 

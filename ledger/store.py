@@ -26,6 +26,7 @@ from sqlalchemy import (
     func,
     literal,
     not_,
+    or_,
     select,
     update,
 )
@@ -187,6 +188,8 @@ keys = Table(
     Column("not_before", Int64, nullable=False),
     Column("not_after", Int64, nullable=False),
     Column("revoked_ms", Int64),
+    # Of a device that is frozen: the entry since when.
+    Column("suspended_seq", Int64),
     # Of a device that speaks for one department's certificates only: that department.
     Column("scope", String),
     # Of one that did so once: the entry since when it speaks for all.
@@ -284,12 +287,13 @@ def rows_by(
     return found
 
 
-def revoked_keys(connection: Connection, kids: Collection[str]) -> set[str]:
-    """Which of these keys are revoked, whatever the clock says."""
+def stopped_keys(connection: Connection, kids: Collection[str]) -> set[str]:
+    """Which of these keys are revoked or frozen, whatever the clock says."""
     found: set[str] = set()
     for chunk in in_chunks(kids):
         query = select(keys.c.kid).where(
-            among(connection, keys.c.kid, chunk), keys.c.revoked_ms.is_not(None)
+            among(connection, keys.c.kid, chunk),
+            or_(keys.c.revoked_ms.is_not(None), keys.c.suspended_seq.is_not(None)),
         )
         found.update(connection.execute(query).scalars())
     return found

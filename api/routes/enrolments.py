@@ -95,7 +95,9 @@ TAKEN = (
         path="/v1/enrolments",
         told="Record an enrolment signed by the operator (holders' devices: by an issuer, another "
         "one by a device of that holder), that a key is revoked (by the operator, by an issuer of "
-        "its institution, by its holder), or that a sealed proof is erased.",
+        "its institution, by its holder), that a holder's device is frozen or restored (by another "
+        "one of that holder, the authority for identity, an auditor), or that a sealed proof is "
+        "erased.",
         handler="enrolment",
         answers=shapes.EnrolmentRecorded,
         subjects=(
@@ -106,7 +108,7 @@ TAKEN = (
             "proof",
             "device",
         ),
-        signers=frozenset({Role.OPERATOR, Role.ISSUER, Role.HOLDER}),
+        signers=frozenset({Role.OPERATOR, Role.ISSUER, Role.HOLDER, Role.AUDITOR}),
         body=Enrolment,
         beside="identity_number and salt",
         beside_of="holder",
@@ -182,6 +184,7 @@ def _show_key(each: LetIn, reader: Enrolled, now_ms: int) -> shapes.KeyShown:
         "since_ms": each.since_ms,
         **({} if completed is None else {"completed_seq": completed}),
         "let_in_by": _shown(each.by, ("kid", "role", "institution")),
+        **({} if each.suspended is None else {"suspended": asdict(each.suspended)}),
         "revocable": key.revoked_ms is None and may_revoke(reader, key),
     }
     return cast(shapes.KeyShown, shown)

@@ -149,9 +149,9 @@ class Disputes:
         self._line_holds[case.disputed_seq] += by
         self._grant_holds[case.grant_id] += by
         if self._grant_holds[case.grant_id]:
-            self._grants.frozen.add(case.grant_id)
+            self._grants.disputed.add(case.grant_id)
         else:
-            self._grants.frozen.discard(case.grant_id)
+            self._grants.disputed.discard(case.grant_id)
 
     # The table
 

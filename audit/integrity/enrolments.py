@@ -20,7 +20,7 @@ from audit.integrity.records import Record, require
 from audit.integrity.report import Findings
 from audit.integrity.rereading import AgainstRules, Premises, Signed, thumbprint_of
 from ledger import store
-from ledger.catalogue import Catalogue
+from ledger.catalogue import Catalogue, UnknownType
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id, may_revoke
 from ledger.encoding import b64url, b64url_decode
 from ledger.enrolment import erased_proof, may_erase_proof
@@ -32,6 +32,8 @@ from ledger.kinds import Ground
 from ledger.outbox import DirectoryEntry, KeyRevocation
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import Kind
+from ledger.suspension import RESTORED, SUSPENDED, identified, may_restore, may_suspend
+from ledger.suspension import entry_of as suspension_entry
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Key:
     kept: bool = False  # by the service, for a department
     proven: bool = False  # whose device it is, by what is sealed with it
     completed_seq: int | None = None
+    suspended_by: str | None = None
     confirmed: bool = False  # that its row is as enrolled, but for a revocation
 
 
@@ -128,6 +131,9 @@ class Enrolments:
         what = payload["what"]
         if what == "key_revocation":
             return self._key_revocation(record, payload, actor)
+        if what in ("key_suspension", "key_restoration"):
+            suspends = what == "key_suspension"
+            return self._suspension(record, payload["kid"], actor, suspends=suspends)
         if what == "proof_erasure":
             return self._proof_erasure(record, payload, actor)
         if what == "device":
@@ -278,6 +284,7 @@ class Enrolments:
     def _complete(self, record: Record, known: Key, holder: str, by: str | None) -> Draft:
         was = known.enrolled
         same = was.role is Role.HOLDER and was.holder == holder and was.revoked_ms is None
+        same = same and was.suspended_seq is None
         if not same or was.scope in (None, by):
             raise AgainstRules("the key was enrolled before")
         known.enrolled, known.completed_seq = replace(was, scope=None), record.seq
@@ -312,6 +319,40 @@ class Enrolments:
         return Draft(
             kind=EventKind.ENROLMENT, subject=kid, state="revoked", holder=key.enrolled.holder
         )
+
+    def _suspension(self, record: Record, kid: str, actor: Enrolled, *, suspends: bool) -> Draft:
+        key = self.keys.get(kid)
+        if key is None or key.enrolled.revoked_ms is not None or kid == actor.kid:
+            raise AgainstRules("there was no such key to freeze or restore")
+        device, identifies = key.enrolled, self._identifies(actor, key.enrolled, record.seq)
+        if suspends is (device.suspended_seq is not None):
+            raise AgainstRules("the device was frozen already, or was not")
+        if not (
+            may_suspend(actor, device, identifies=identifies)
+            if suspends
+            else may_restore(actor, device, identifies=identifies, suspended_by=key.suspended_by)
+        ):
+            raise AgainstRules(f"this {actor.role} key may not freeze or restore it")
+        key.suspended_by = actor.kid if suspends else None
+        key.enrolled = replace(device, suspended_seq=record.seq if suspends else None)
+        return suspension_entry(actor, device, SUSPENDED if suspends else RESTORED)
+
+    def _identifies(self, actor: Enrolled, device: Enrolled, seq: int) -> bool:
+        """See `ledger.suspension.identified`."""
+        if actor.role is not Role.ISSUER or self.keys[actor.kid].kept:
+            return False
+        types = self.types.get(actor.institution or "", frozenset())
+        table = store.certificates
+        issued = select(*plain(table, "type")).where(
+            table.c.holder == device.holder,
+            table.c.issuer == actor.institution,
+            table.c.seq < seq,
+        )
+        found = {type_ for (type_,) in self._connection.execute(issued)}
+        try:
+            return identified(self._catalogue, types, found)
+        except UnknownType:  # altered, which is named elsewhere
+            return True
 
     def _proof_erasure(self, record: Record, payload: Mapping[str, Any], actor: Enrolled) -> Draft:
         seq = payload["seq"]
@@ -451,7 +492,10 @@ class Enrolments:
     def _check_key(self, row: Any, key: Key) -> None:
         enrolled = key.enrolled
         erased = key.seq in self.erased
-        if key.confirmed and row.revoked_ms == enrolled.revoked_ms and not erased:
+        as_confirmed = (
+            row.revoked_ms == enrolled.revoked_ms and row.suspended_seq == enrolled.suspended_seq
+        )
+        if key.confirmed and as_confirmed and not erased:
             return
         expected = {
             "role": enrolled.role,
@@ -463,6 +507,7 @@ class Enrolments:
             "not_after": enrolled.not_after,
             "scope": enrolled.scope,
             "revoked_ms": enrolled.revoked_ms,
+            "suspended_seq": enrolled.suspended_seq,
             "completed_seq": key.completed_seq,
             "seq": key.seq,
         }

@@ -47,7 +47,8 @@ class Grants:
         self._seqs: dict[str, int] = {}
         self._replayed: set[str] = set()  # with which not all was as presumed
         self.revoked: dict[str, int] = {}
-        self.frozen: set[str] = set()  # by disputes, which add and take out
+        self.disputed: set[str] = set()  # disputes add and take out
+        self._of_frozen_devices: set[str] = set()  # each grant is of one device
         self.left: dict[str, int] = {}
         """Uses that releases have left of every grant that was made."""
         self._pairs = 0  # rows that grant_certificates must have
@@ -121,8 +122,30 @@ class Grants:
             id_ in self._seqs
             and id_ not in self._replayed
             and id_ not in self.revoked
-            and id_ not in self.frozen
+            and not self.is_frozen(id_)
         )
+
+    def is_frozen(self, id_: str) -> bool:
+        """Whether a dispute holds it, or the device that gave it is frozen."""
+        return id_ in self.disputed or id_ in self._of_frozen_devices
+
+    def hold_those_of(self, kid: str, seq: int, *, frozen: bool) -> None:
+        """What the suspension of a device in entry ``seq``, or its end, comes to."""
+        held = self._given_by(kid, seq)
+        if frozen:
+            self._of_frozen_devices |= held
+        else:
+            self._of_frozen_devices -= held
+
+    def _given_by(self, kid: str, seq: int) -> set[str]:
+        """The grants that a device had given. Their table's column is held against each grant."""
+        device = self._enrolments.keys[kid].enrolled
+        table = authz_store.grants
+        query = select(*plain(table, "grant_id")).where(
+            table.c.holder == device.holder, table.c.kid == kid
+        )
+        ids = {id_ for (id_,) in self._connection.execute(query)}
+        return {id_ for id_ in ids if self._seqs.get(id_, seq) < seq}
 
     def grant(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         holder = require(actor, Role.HOLDER).holder or ""
@@ -155,7 +178,7 @@ class Grants:
             raise AgainstRules("its time was over")
         if grant.mode is GrantMode.REQUEST:
             self._approve(grant, types, record.entry.time_ms)
-        self._check_row(grant, record.seq, holder, record.digest)
+        self._check_row(grant, record.seq, actor, record.digest)
         self._new_pairs += [(item.certificate_id, id_) for item in grant.certificates]
         single = len(grant.certificates) == 1
         return Draft(
@@ -194,7 +217,7 @@ class Grants:
         opened.approve(grant.grant_id, now_ms)
         self._requests.approved(grant.request_id, grant.grant_id)
 
-    def _check_row(self, grant: Grant, seq: int, holder: str, digest: bytes) -> None:
+    def _check_row(self, grant: Grant, seq: int, actor: Enrolled, digest: bytes) -> None:
         id_, where = grant.grant_id, f"grants {grant.grant_id}"
         row = self._row(id_)
         if row is None:
@@ -202,7 +225,8 @@ class Grants:
             return
         expected = {
             "seq": seq,
-            "holder": holder,
+            "holder": actor.holder,
+            "kid": actor.kid,
             "digest": digest,
             "handle": code_handle(self._master, "grant", id_),
         }
@@ -274,7 +298,7 @@ class Grants:
             if revoked_ms != self.revoked.get(id_):
                 revoked.append(id_)
             # The driver's own 0 or 1, or whatever it was altered to.
-            if is_frozen != (id_ in self.frozen):
+            if is_frozen != self.is_frozen(id_):
                 frozen.append(id_)
         for id_ in sorted(uses):
             what = f"uses_left not as the log says: {self.left[id_]}"
@@ -285,5 +309,5 @@ class Grants:
             )
         for id_ in sorted(frozen):
             self._findings.altered(
-                f"grants {id_}", "frozen not as its disputes say", "grant.frozen"
+                f"grants {id_}", "frozen not as disputes and its device say", "grant.frozen"
             )

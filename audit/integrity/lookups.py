@@ -177,7 +177,7 @@ class Lookups:
             service_item=item,
             code=code,
             grant_revoked_ms=grants.revoked.get(grant.grant_id),
-            frozen=grant.grant_id in grants.frozen,
+            frozen=grants.is_frozen(grant.grant_id),
         )
 
 

@@ -73,9 +73,9 @@ from ledger.statements import (
 
 _GRANTS_KEPT = 2_000
 _OF_PAIR = ("certificate_id", "grant_id")
-_OF_GRANT = ("grant_id", "seq", "holder", "digest", "handle")
+_OF_GRANT = ("grant_id", "seq", "holder", "kid", "digest", "handle")
 _OF_FACTS = ("certificate_id", "holder", "type", "seq", "valid_from_ms", "valid_until_ms")
-#: Of a key that a holder's device has. Whether it was revoked is for the replay.
+#: Of a key that a holder's device has. Whether it was revoked or frozen is for the replay.
 _OF_DEVICE = (
     "kid",
     "jwk",
@@ -321,8 +321,8 @@ class Judge:
         found = self._grants.get(id_)
         if found is None or found.seq != seq or grant.not_after_ms <= time_ms:
             return None
-        _, _, holder, digest, handle = self._rows[id_]
-        if handle != found.handle or digest != signed.digest:
+        _, _, holder, kid, digest, handle = self._rows[id_]
+        if kid != signed.kid or handle != found.handle or digest != signed.digest:
             return None
         for certificate_id in grant.fields_of:
             fact = self._facts.get(certificate_id)

@@ -40,6 +40,7 @@ from ledger.directory import Enrolled
 from ledger.entries import OPTIONAL, Draft, EventKind
 from ledger.sealing import MasterKey
 from ledger.statements import Kind
+from ledger.suspension import RESTORED, SUSPENDED
 
 #: An entry's members beside those that every kind has.
 _DERIVED = (*OPTIONAL, "holder")
@@ -145,7 +146,11 @@ class Replay:
     def _enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         if statement.kind is Kind.CLAIM:
             return self._invitations.claim(record, statement)
-        return self.enrolments.enrolment(record, statement, actor)
+        draft = self.enrolments.enrolment(record, statement, actor)
+        if draft.state in (SUSPENDED, RESTORED):
+            held = draft.state == SUSPENDED
+            self._grants.hold_those_of(draft.subject or "", record.seq, frozen=held)
+        return draft
 
     def _replay(self, record: Record) -> None:
         entry, statement, findings = record.entry, record.statement, self._findings

@@ -35,6 +35,7 @@ from audit.integrity.chain_records import ChainRecords
 from audit.integrity.check import check_ledger
 from audit.integrity.report import IntegrityReport
 from authz.codes import CodeKind, make_code
+from authz.disputing import hold_grants_of
 from authz.granting import GrantHandler, Grants, RevocationHandler, code_handle, code_secret
 from authz.lookups import LookupHandler, read_lookup
 from authz.service_items import load_service_items
@@ -150,7 +151,7 @@ class Ledger:
             {
                 "gate": self.gate,
                 "enrolment": EnrolmentHandler(
-                    MASTER, CATALOGUE, self.ring.forget, self.database.scrub
+                    MASTER, CATALOGUE, self.ring.forget, self.database.scrub, hold_grants_of
                 ),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),

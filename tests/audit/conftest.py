@@ -23,7 +23,13 @@ from audit.integrity.chain_records import ChainRecords
 from audit.integrity.check import check_ledger
 from audit.integrity.report import IntegrityReport
 from authz.codes import CodeKind, make_code
-from authz.disputing import AnswerHandler, DisputeHandler, QuestionHandler, ResolutionHandler
+from authz.disputing import (
+    AnswerHandler,
+    DisputeHandler,
+    QuestionHandler,
+    ResolutionHandler,
+    hold_grants_of,
+)
 from authz.granting import (
     GrantHandler,
     Grants,
@@ -148,7 +154,11 @@ class Builder:
             self.log,
             {
                 "enrolment": EnrolmentHandler(
-                    master, self.catalogue, self.ring.forget, self.database.scrub
+                    master,
+                    self.catalogue,
+                    self.ring.forget,
+                    self.database.scrub,
+                    hold_grants_of,
                 ),
                 "invitation": InvitationHandler(master, self.catalogue, self.database.scrub),
                 "claim": ClaimHandler(
@@ -555,6 +565,7 @@ def tell_the_story(builder: Builder) -> None:
     assert builder.look_up({"grant_id": held}).code == "grant_frozen"
     tell_of_another_department(builder)
     tell_of_devices(builder, numbers[6])
+    tell_of_frozen_devices(builder, numbers[0])
 
 
 def tell_of_another_department(builder: Builder) -> None:
@@ -585,6 +596,25 @@ def tell_of_devices(builder: Builder, number: str) -> None:
     for who in ("scoped", "completed"):
         builder.enrol_holder(who, number, by="traffic")
     builder.enrol_holder("completed", number)
+
+
+def tell_of_frozen_devices(builder: Builder, number: str) -> None:
+    """One that is frozen, and one that was: with a grant each, and of the frozen one a second
+    grant, which a dispute held once."""
+    names = builder.built.names
+    for who in ("lost", "found"):
+        builder.enrol_holder(who, number)
+        names[f"grant-{who}"] = builder.grant(who, [names["card"]], "direct", uses=2)
+    names["held-by-both"] = builder.grant("lost", [names["card"]], "direct")
+    disputed = builder.dispute("holder", builder.log.size - 1)
+    for who, by in (("lost", "holder"), ("found", "auditor")):
+        builder.enrol(by, what="key_suspension", kid=names[who])
+        refused = builder.look_up({"grant_id": names[f"grant-{who}"]})
+        assert refused.code == "grant_frozen"
+    builder.resolve("holder", disputed, "withdrawn")
+    assert builder.look_up({"grant_id": names["held-by-both"]}).code == "grant_frozen"
+    builder.enrol("issuer", what="key_restoration", kid=names["found"])
+    assert builder.look_up({"grant_id": names["grant-found"]}).fields
 
 
 def fill_a_tile(builder: Builder) -> None:

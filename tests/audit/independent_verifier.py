@@ -48,6 +48,7 @@ ENTRIES = {
         "subject department site",
         "subject department site terminal",
         "subject state",
+        "subject state reason",
     ],
     "invitation": ["subject", "subject department", "subject department site terminal"],
     "issue": ["certificate department state"],

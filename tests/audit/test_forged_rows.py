@@ -165,6 +165,7 @@ def test_a_spoken_code_that_nobody_asked_for_releases_nothing(builder: Any) -> N
     ("column", "value"),
     [
         ("holder", "H" + "0" * 32),
+        ("kid", "K" * 43),
         ("uses_left", 7),
         ("frozen", False),
         ("revoked_ms", None),

@@ -20,6 +20,7 @@ import authz.disputing
 import authz.lookups
 import ledger.enrolment
 import ledger.invitations
+import ledger.suspension
 from audit import es256
 from audit.integrity import ahead, report
 from audit.integrity.chain_records import ChainRecords
@@ -528,6 +529,10 @@ ROW_CHANGES = [
     ("keys", "kid = :browser", "scope = (select issuer from certificates limit 1)", ":browser"),
     ("keys", "kid = :browser", "completed_seq = seq", ":browser"),
     ("keys", "kid = :holder", "scope = '114403990000009209'", ":holder"),
+    ("keys", "kid = :lost", "suspended_seq = null", ":lost"),
+    ("keys", "kid = :lost", "suspended_seq = suspended_seq - 1", ":lost"),
+    ("keys", "kid = :found", "suspended_seq = seq", ":found"),
+    ("keys", "kid = :holder", "suspended_seq = seq", ":holder"),
     ("keys", "kid = :browser", None, ":browser"),
     ("keys", "kid = :web-terminal", "site = 'hotel-2'", ":web-terminal"),
     ("keys", "kid = :web-terminal", "terminal = 'terminal'", ":web-terminal"),
@@ -593,6 +598,12 @@ ROW_CHANGES = [
     ("grants", "grant_id = :direct", "seq = seq - 1", ":direct"),
     ("grants", "grant_id = :direct", "holder = 'Hx'", ":direct"),
     ("grants", "grant_id = :direct", "handle = randomblob(16)", ":direct"),
+    ("grants", "grant_id = :direct", "kid = :other", ":direct"),
+    ("grants", "grant_id = :answer", "kid = :lost", ":answer"),
+    ("grants", "grant_id = :grant-lost", "kid = :holder", ":grant-lost"),
+    ("grants", "grant_id = :grant-lost", "frozen = false", ":grant-lost"),
+    ("grants", "grant_id = :held-by-both", "frozen = false", ":held-by-both"),
+    ("grants", "grant_id = :grant-found", "frozen = true", ":grant-found"),
     ("grants", "grant_id = :direct", "uses_left = uses_left + 1", ":direct"),
     ("grants", "grant_id = :direct", "uses_left = 0", ":direct"),
     ("grants", "grant_id = :direct", "uses_left = 'many'", ":direct"),
@@ -971,6 +982,7 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
         builder.status(issued, "restore")
         _lie_about_disputes(builder, issued, lies, lie)
         expired = builder.grant("holder", [issued], "direct", uses=3)
+        _lie_about_devices(builder, issued, number, lies)
         clock["offset"] = 7_200_000
         lie("grant_expired", {"grant_id": expired})
         clock["offset"] = 0
@@ -995,7 +1007,7 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
                 builder.enrol("operator", what="key_revocation", kid=kid)
             clock["offset"] = 7_200_000 if who == "claim.expired" else 0
             patch.setattr(ledger.invitations, "find", always_open)
-            patch.setattr(store, "revoked_keys", lambda *_: set())
+            patch.setattr(store, "stopped_keys", lambda *_: set())
             builder.send("claim", claim)
             lies[who] = builder.log.size - 1
             clock["offset"] = 0
@@ -1003,7 +1015,7 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, d
             patch.setattr(authz.lookups, "decide", always)
         builder.enrol("operator", what="key_revocation", kid=builder.built.names["terminal-2"])
         patch.setattr(Enrolled, "valid_at", lambda _self, _now_ms: True)
-        patch.setattr(store, "revoked_keys", lambda *_: set())
+        patch.setattr(store, "stopped_keys", lambda *_: set())
         lie("key.validity", {"grant_id": scan}, who="terminal-2")
         patch.undo()
         builder.committer.stop()
@@ -1044,6 +1056,53 @@ def _lie_about_disputes(
         for name, who in settled.items():
             builder.resolve(who, dispute_id, "rejected")
             lies[name] = builder.log.size - 1
+
+
+def _lie_about_devices(builder: Any, issued: str, number: str, lies: dict[str, int]) -> None:
+    """Frozen and restored by whom it is no business of; and what a frozen device signs."""
+
+    def said(who: str, what: str) -> None:
+        builder.enrol(who, what=what, kid=builder.built.names["lost"])
+        lies[f"{what} by {who}"] = builder.log.size - 1
+
+    builder.enrol_holder("lost", number)
+    given = builder.grant("lost", [issued], "direct", uses=3)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("may_suspend", "may_restore"):
+            patch.setattr(ledger.suspension, name, lambda *_, **__: True)
+        for who in ("stranger", "terminal", "licensing", "operator"):
+            said(who, "key_suspension")
+            said(who, "key_restoration")
+        said("holder", "key_suspension")
+        builder.look_up({"grant_id": given})
+        lies["released by a frozen device"] = builder.log.size - 1
+        said("auditor", "key_restoration")
+    builder.grant("lost", [issued], "direct")
+    lies["granted by a frozen device"] = builder.log.size - 1
+
+
+@pytest.mark.parametrize("who", ["stranger", "terminal", "licensing", "operator"])
+def test_who_may_not_freeze_or_restore_a_device_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]], who: str
+) -> None:
+    report, lies = dishonest
+    for what in ("key_suspension", "key_restoration"):
+        assert found(report, f"entries {lies[f'{what} by {who}']}").code == "entry.rule"
+    assert found(report, f"entries {lies['key_restoration by auditor']}").code == "entry.rule"
+    assert f"entries {lies['key_suspension by holder']}" not in wheres(report)
+
+
+def test_what_a_frozen_device_grants_or_has_granted_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]],
+) -> None:
+    report, lies = dishonest
+    released = found(report, f"entries {lies['released by a frozen device']}")
+    assert (released.code, released.what) == (
+        "lookup.not_allowed",
+        "against the rules: released, to be refused as grant_frozen",
+    )
+    granted = found(report, f"entries {lies['granted by a frozen device']}")
+    assert granted.code == "key.validity"
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def batch(tmp_path: Path) -> Iterator[Batch]:
         ledger_store.create_head(connection, LOG)
         used = [(entry(seq), bytes([seq] * 16), "a.b.c") for seq in (0, 1)]
         ledger_store.append_entries(connection, LOG, used, {(0, 0): bytes(64)})
+        device = {"kid": "h" * 43, "jwk": "{}", "role": Role.HOLDER, "holder": HOLDER}
+        put(connection, ledger_store.keys, {**device, "not_before": 0, "not_after": 1, "seq": 0})
         put(
             connection,
             store.grants,
@@ -59,6 +61,7 @@ def batch(tmp_path: Path) -> Iterator[Batch]:
                 "grant_id": GRANT,
                 "seq": 0,
                 "holder": HOLDER,
+                "kid": "h" * 43,
                 "digest": bytes(32),
                 "handle": bytes(16),
                 "uses_left": 1,

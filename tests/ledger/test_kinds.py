@@ -98,6 +98,8 @@ RIGHT: dict[str, Payload] = {
     "Site": {**_BASE, "what": "site", "site": "hall", "department": "440304", "name_zh": "大厅"},
     "Key": {**_BASE, "what": "key", "jwk": _JWK, "role": "issuer", "institution": "440304"},
     "KeyRevocation": {**_BASE, "what": "key_revocation", "kid": "k" * 43},
+    "KeySuspension": {**_BASE, "what": "key_suspension", "kid": "k" * 43},
+    "KeyRestoration": {**_BASE, "what": "key_restoration", "kid": "k" * 43},
     "ProofErasure": {**_BASE, "what": "proof_erasure", "seq": 7, "ground": "unlawful"},
     "Device": {**_BASE, "what": "device", "jwk": _JWK},
     "Holder": {**_BASE, "what": "holder", "jwk": _JWK, "subject": "s" * 43},

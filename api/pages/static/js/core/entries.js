@@ -10,7 +10,7 @@ const ABOUT_A_DISPUTE = [`subject state reason ${LOOKED_UP}`, `subject state rea
 /** The optional members of each kind of entry: one of these forms, `?` where one may be left out. */
 const FORMS = {
   enrolment: ["subject", "subject department", "subject department site", "subject department site terminal",
-    "subject state"],
+    "subject state", "subject state reason"],
   invitation: ["subject", "subject department", "subject department site terminal"],
   import: ["subject department"],
   issue: ["certificate department state"],
@@ -28,7 +28,7 @@ const FORMS = {
 };
 /** What stands in `state`, of the kinds that have it. */
 const STATES = {
-  enrolment: [undefined, "revoked", "erased"], issue: ["active"],
+  enrolment: [undefined, "revoked", "erased", "suspended", "restored"], issue: ["active"],
   status: ["active", "suspended", "revoked", "superseded", "erased"],
   revocation: ["revoked"], refusal: ["denied"], dispute: ["open"], question: ["open"], answer: ["open"],
   resolution: ["upheld", "rejected", "withdrawn"],
