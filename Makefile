@@ -7,6 +7,9 @@ ARGS ?=
 WORKERS ?= 2
 # How long make soak and make kills take.
 MINUTES ?= 10
+# How many statements make statements reads, and a further interpreter that reads them.
+STATEMENTS ?= 100000
+OTHER ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +19,7 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgresql serve soak kills screens messages characters formats lint style types imports contracts bench lock clean python
+.PHONY: help demo test test-postgresql serve soak kills statements screens messages characters formats lint style types imports contracts bench lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
@@ -28,6 +31,7 @@ help:
 	@echo "make bench      measure this machine"
 	@echo "make soak       the pages in real browsers for MINUTES=10: nothing stuck, lost or growing"
 	@echo "make kills      API processes and PostgreSQL killed in turn under load for MINUTES=10"
+	@echo "make statements  STATEMENTS=100000, right and broken, in every reader   (OTHER=python3.13: in that, too)"
 	@echo "make screens    pictures of every page into build/screens, the README's into docs/images"
 	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make characters  the table of what a signed text may hold, made again (Python 3.11)"
@@ -128,6 +132,18 @@ soak: $(VENV)/.dev
 kills: $(VENV)/.dev
 	@CERTLEDGER_KILL_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/api/test_processes_killed.py
 
+# Every reader of statements on the same ones: Python, OTHER in an environment of its own, Node.js,
+# Chromium.
+statements: $(VENV)/.dev $(if $(OTHER),.venv-other/.dev)
+	@CERTLEDGER_TEST_STATEMENTS=$(STATEMENTS) \
+	  CERTLEDGER_TEST_PYTHONS=$(if $(OTHER),$(CURDIR)/.venv-other/bin/python) \
+	  $(BIN)/python -m pytest tests/audit/test_statements.py --durations 8 --timeout 3600 $(ARGS)
+
+.venv-other/.dev: requirements/dev.lock
+	@test -x .venv-other/bin/python || $(OTHER) -m venv .venv-other
+	@.venv-other/bin/python $(PIP_INSTALL) --require-hashes --requirement $<
+	@touch $@
+
 # Pictures of every page of a fresh sample city, to be looked at.
 screens: $(VENV)/.dev
 	@$(BIN)/python tests/api/pages/screens.py build/screens
@@ -167,6 +183,6 @@ lock: .venv-lock/.done
 	@! grep -n '://' requirements/*.lock || { echo "a lock holds an address" >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) .venv-contracts .venv-lock build dist \
+	rm -rf $(VENV) .venv-contracts .venv-lock .venv-other build dist \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

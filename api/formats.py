@@ -1,8 +1,8 @@
 """Writes what follows from the declarations of statements: ``python -m api.formats``.
 
-``docs/schemas/<kind>.json``, and in ``docs/formats.md`` the table of members of each kind, between
-``<!-- members of <kind> -->`` and ``<!-- end -->``. With ``--check`` nothing is written, and 1 is
-the answer when something would be.
+``docs/schemas/<kind>.json``; in ``docs/formats.md`` the table of members of each kind, between
+``<!-- members of <kind> -->`` and ``<!-- end -->``; and the module from which the pages' verifier
+reads statements. With ``--check`` nothing is written, and 1 is the answer when something would be.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ledger.schemas import name, schema
+from ledger.kinds import DECLARATIONS, variants
+from ledger.schemas import PREFIX, components, name, schema
 from ledger.statements import Kind
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -22,6 +23,25 @@ FORMATS = DOCS / "formats.md"
 _BLOCK = re.compile(r"(<!-- members of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 #: In every payload, and said once.
 _COMMON = frozenset({"v", "ledger", "iat", "jti"})
+MODULE = Path(__file__).parent / "pages/static/js/check/later/evidence/kinds.js"
+_SCRIPT = """\
+// What each kind of statement holds, as ledger/kinds.py. Made by `make formats`.
+
+/** Forms of objects and words by their names: JSON Schema, but for a `$ref`, which is a name. */
+export const FORMS = {
+%s
+};
+
+/** The forms of each `typ`; of several, `what` tells which one. */
+export const KINDS = {
+%s
+};
+"""
+#: For people, or the same wherever it stands.
+_UNSAID = frozenset({"title", "description", "default", "additionalProperties", "uniqueItems"})
+#: What the pages' reader knows of JSON Schema (payloads.js).
+_KNOWN = {"$ref", "type", "enum", "properties", "required", "items", "minItems", "maxItems"}
+_KNOWN |= {"x-unique-by", "minimum", "maximum", "pattern", "minLength", "maxLength", "format"}
 
 
 def files() -> dict[Path, str]:
@@ -39,9 +59,36 @@ def files() -> dict[Path, str]:
         return block[1] + table(schemas[block[2]]) + block[3]
 
     found[FORMATS] = _BLOCK.sub(fill, text)
+    found[MODULE] = module()
     if missing := schemas.keys() - shown:
         raise ValueError(f"docs/formats.md has no table for {', '.join(sorted(missing))}")
     return found
+
+
+def module() -> str:
+    """The forms of all kinds as a script; ValueError for what its reader would not heed."""
+    forms = {one.removeprefix(PREFIX): _form(form) for one, form in components().items()}
+    kinds = {kind.value: [one.__name__ for one in variants(DECLARATIONS[kind])] for kind in Kind}
+    return _SCRIPT % (_script(forms), _script(kinds))
+
+
+def _script(named: dict[str, Any]) -> str:
+    return "\n".join(f"  {json.dumps(one)}: {json.dumps(of)}," for one, of in named.items())
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    form = {word: of for word, of in schema.items() if word not in _UNSAID}
+    if unknown := form.keys() - _KNOWN:
+        raise ValueError(f"payloads.js does not read {', '.join(sorted(unknown))}")
+    if "$ref" in form:
+        return {"$ref": form["$ref"].rpartition("/")[2].removeprefix(PREFIX)}
+    if "properties" in form:
+        form["properties"] = {one: _form(of) for one, of in form["properties"].items()}
+        form.setdefault("required", [])
+    if "items" in form:
+        form["items"] = _form(form["items"])
+        form.setdefault("minItems", 0)
+    return form
 
 
 def table(schema: dict[str, Any]) -> str:

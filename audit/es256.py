@@ -23,6 +23,7 @@ _PUBLIC_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420
 _TABLE_FROM = 500
 _TABLES_KEPT = 64
 _COUNTED = 10_000  # keys
+_LAST = "AQgw"
 
 #: The signer's point, the SHA-256 of what was signed, the signature's segment.
 Signature: TypeAlias = tuple[bytes, bytes, str]
@@ -88,12 +89,9 @@ class Verifier:
 
 
 def _raw(segment: str) -> bytes:
-    """A signature's bytes; none for what cannot be read.
-
-    The statement's digest is over the encoded text, so it needs no one form.
-    """
+    """A signature's bytes; none for what is not in its one form."""
     try:
-        return b64url_decode(segment, one_form=False)
+        return b64url_decode(segment)
     except EncodingError:
         return b""
 
@@ -105,6 +103,10 @@ def _raw_all(signatures: Sequence[Signature]) -> list[tuple[bytes, bytes]]:
         raws = b64url_decode_all(segments)
     except EncodingError:  # of one, which is not to be the end of all
         raws = [_raw(segment) for segment in segments]
+    # Of 64 bytes the last character carries two bits, and has one form where the others are none.
+    raws = [
+        raw if segment[-1:] in _LAST else b"" for raw, segment in zip(raws, segments, strict=True)
+    ]
     return list(zip(digests, raws, strict=True))
 
 

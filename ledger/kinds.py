@@ -51,7 +51,7 @@ from msgspec import Meta, Struct, field
 from ledger.encoding import canonical_json
 from ledger.lifecycle import Action
 from ledger.payloads import MAX_UNIX_SECONDS, PayloadError
-from ledger.statements import VERSION, Kind
+from ledger.statements import LAST_SECOND, VERSION, Kind, StatementError, load_public_key
 from ledger.texts import is_text
 
 MAX_FIELDS: Final = 64
@@ -139,7 +139,7 @@ class Signed(Declared, frozen=True, kw_only=True):
 
     kind: ClassVar[Kind]
     ledger: Origin
-    iat: Instant
+    iat: Annotated[int, Meta(ge=1, le=LAST_SECOND, description="Unix seconds")]
     jti: Jti
 
     @classmethod
@@ -174,6 +174,13 @@ class Jwk(Declared, frozen=True, kw_only=True):
     crv: Literal["P-256"]
     x: Digest
     y: Digest
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            load_public_key(self.members())
+        except StatementError:
+            raise _broken("malformed", "") from None
 
     def members(self) -> dict[str, str]:
         return {"kty": self.kty, "crv": self.crv, "x": self.x, "y": self.y}
@@ -319,12 +326,15 @@ class CertificateClaims(Signed, frozen=True, kw_only=True):
     vct: Annotated[str, exactly("urn:certledger:type:[0-9A-Z]{1,64}", "the type")]
     certificate_id: CertificateId
     sd_alg: Literal["sha-256"] = field(name="_sd_alg")
-    # Each is held against a disclosure, which says more than a pattern would.
-    sd: Annotated[
-        tuple[Annotated[str, Meta(min_length=43, max_length=43)], ...], each_once(0, 1000)
-    ] = field(name="_sd")
+    #: In their order: an issuer's own would tell which of them is which field.
+    sd: Annotated[tuple[Digest, ...], each_once(0, 1000)] = field(name="_sd")
     nbf: Annotated[int, Meta(ge=-(10**11), le=10**11, description="Unix seconds")] | None = None
     exp: Annotated[int, Meta(ge=-(10**11), le=10**11, description="Unix seconds")] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if list(self.sd) != sorted(self.sd):
+            raise _broken("malformed", "_sd")
 
 
 class Ground(StrEnum):

@@ -50,7 +50,7 @@ MAX_HEADER = 256
 _COORDINATE = 43  # characters of 32 bytes in base64url
 _JTI = re.compile(r"[A-Za-z0-9_-]{16,64}")
 # The year 3000: later times are mistakes, and calendars in some languages end soon after.
-_LAST_SECOND = 32_503_680_000
+LAST_SECOND = 32_503_680_000
 
 
 class Kind(StrEnum):
@@ -202,7 +202,7 @@ def verify(token: str, key: ECKey, ledger: str) -> Statement:
     jti, iat = payload.get("jti"), payload.get("iat")
     if not isinstance(jti, str) or not _JTI.fullmatch(jti):
         raise StatementError("statement.jti", "jti must be 16 to 64 url-safe characters")
-    if type(iat) is not int or not 0 <= iat <= _LAST_SECOND:
+    if type(iat) is not int or not 0 <= iat <= LAST_SECOND:
         raise StatementError("statement.iat", "iat must be a whole number of Unix seconds")
     digest = sha256(token.encode("ascii"))
     key_of_request = request_key(header.kid, jti)

@@ -13,15 +13,27 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import strategies as st
 
 from ledger import kinds
+from ledger.encoding import b64url
 from ledger.kinds import Declared, Signed, variants
 
 Payload = dict[str, Any]
 
 #: Of a text: letters, Chinese, what is beyond 16 bits, an emoji, a blank inside.
 _SHOWN = st.text(st.sampled_from("ab Z9-.深圳市工号𠮷🏠é"), min_size=1)
+
+
+def jwk(secret: int) -> dict[str, str]:
+    """The public key of a private one that everybody knows."""
+    point = ec.derive_private_key(secret, ec.SECP256R1()).public_key().public_numbers()
+    x, y = (b64url(number.to_bytes(32, "big")) for number in (point.x, point.y))
+    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+
+JWKS = [jwk(secret) for secret in range(1, 9)]
 EVERY = [variant for one in kinds.DECLARATIONS.values() for variant in variants(one)]
 
 
@@ -195,6 +207,8 @@ def _resolution(value: Payload) -> st.SearchStrategy[Payload]:
 
 
 _AGREE: dict[type[Declared], Callable[[Payload], st.SearchStrategy[Payload]]] = {
+    kinds.Jwk: lambda _: st.sampled_from(JWKS).map(dict),
+    kinds.CertificateClaims: lambda value: st.just({**value, "_sd": sorted(value["_sd"])}),
     kinds.Window: _window,
     kinds.Grant: _grant,
     kinds.Key: _key,

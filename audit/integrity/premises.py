@@ -59,7 +59,7 @@ from ledger.encoding import b64url_decode
 from ledger.entries import Decision, EventKind
 from ledger.holders import holder_id, subject_digest
 from ledger.identifiers import holder_kind
-from ledger.kinds import Grant, GrantMode
+from ledger.kinds import Enrolment, Grant, GrantMode
 from ledger.lifecycle import State
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (
@@ -290,6 +290,7 @@ class Judge:
         row, payload = signed.row, signed.payload
         if payload["what"] != "holder":
             return None
+        Enrolment.parse(payload)
         kid, point = thumbprint_of(payload["jwk"])
         if kid not in self._devices:
             return None

@@ -1,6 +1,7 @@
-"""A second verifier of evidence bundles, written from docs/evidence.md alone.
+"""A second verifier of evidence bundles, written from docs/evidence.md and docs/formats.md alone.
 
-One file, the standard library and ``cryptography``; it shares no code with certledger, so that a
+What a kind of statement holds it takes from the tables of formats.md, as a stranger would. One
+file, the standard library and ``cryptography``; it shares no code with certledger, so that a
 mistake in one verifier is not in the other. Not fast, and not for production: for the tests, which
 hold both against each other, and for whoever wants to read the protocol as one piece.
 
@@ -564,6 +565,7 @@ def open_statement(token, keys, ledger):
         header = signed_json(unb64url(head))
         raw = unb64url(signature)
         require(isinstance(header, dict) and set(header) == {"alg", "typ", "kid"}, "header")
+        require(isinstance(header["typ"], str) and header["typ"] in documented(), "header")
         require(header["alg"] == "ES256" and header["kid"] in keys and len(raw) == 64, "header")
         key = keys[header["kid"]]
         point = b"\x04" + unb64url(key["x"]) + unb64url(key["y"])
@@ -580,7 +582,7 @@ def open_statement(token, keys, ledger):
     require(
         isinstance(payload.get("jti"), str)
         and re.fullmatch(r"[A-Za-z0-9_-]{16,64}", payload["jti"])
-        and type(payload.get("iat")) is int,
+        and whole(payload.get("iat"), 1, LAST_SECOND),
         "payload",
     )
     return header["typ"], header["kid"], payload
@@ -616,222 +618,123 @@ def is_text(value, limit):
     )
 
 
-ID, NAME, DIGEST = r"[0-9A-HJKMNP-TV-Z]{26}", r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", r"[\w-]{43}"
-CERTIFICATE, FIELD, ITEM = (
-    r"[0-9A-Za-z.]{1,128}",
-    r"[a-z][a-z0-9_]{0,63}",
-    r"[0-9A-Za-z][\w.-]{0,63}",
-)
-LAST_SECOND = 253_402_300_799
-GROUNDS = ["retention_over", "unlawful", "court_order", "issued_in_error"]
-
-
-def matches(value, pattern=None):
-    return isinstance(value, str) and (
-        pattern is None or re.fullmatch(pattern, value, re.ASCII) is not None
-    )
-
-
-def is_list(value, most, item):
-    return isinstance(value, list) and 0 < len(value) <= most and all(map(item, value))
+LAST_SECOND = 32_503_680_000  # the year 3000
+DAY = 86_400
 
 
 def whole(value, least, most):
     return type(value) is int and least <= value <= most
 
 
-def has(value, required, optional=()):
-    """An object with these members and no others."""
-    require(isinstance(value, dict), "object")
-    require(set(required) <= set(value) <= {*required, *optional}, f"members {sorted(value)}")
+@cache
+def documented():
+    """The forms of each kind, by its ``what`` where it has several: the tables of formats.md."""
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text("utf-8")
+    found = {}
+    for kind, table in re.findall(r"<!-- members of (\w+) -->\n(.*?)<!-- end -->", page, re.DOTALL):
+        common = dict.fromkeys(("ledger", "iat", "jti"), "is")
+        typ = f"certledger-{kind}+jwt"
+        if kind == "certificate":
+            typ = "dc+sd-jwt"
+        elif kind != "access":
+            common["v"] = "`2`"
+        form = dict(common)
+        found[typ] = {None: form}
+        for line in re.findall(r"^\| (.*`.*) \|$", table, re.MULTILINE):
+            path, _, says = (part.strip() for part in line.partition(" |"))
+            if path.startswith("**"):
+                form = {**common, "what": path.rpartition(" ")[2].strip("*")}
+                found[typ].pop(None, None)
+                found[typ][form["what"].strip("`")] = form
+                continue
+            at, (*parents, name) = form, path.strip("`").replace("[]", "").split(".")
+            for parent in parents:
+                at = at[parent if parent in at else f"{parent}?"][1]
+            nests = says == "object" or (says.startswith("list of") and ": " not in says)
+            at[name] = (says, {}) if nests else says
+    return found
 
 
-def check_members(said, required, optional=()):
-    has(said, ["v", "ledger", "iat", "jti", *required], optional)
-    require(type(said["v"]) is int and said["v"] == 2, "version")
+def is_object(value, form):
+    names = {name.rstrip("?"): says for name, says in form.items()}
+    needed = {name for name in form if not name.endswith("?")}
+    return (
+        isinstance(value, dict)
+        and needed <= set(value) <= set(names)
+        and all(is_as(item, names[name]) for name, item in value.items())
+    )
 
 
-def check_all(*holds):
-    require(all(holds), "form of a statement")
+def is_as(value, says):
+    """Whether it is what a table says of its member."""
+    says, inside = says if isinstance(says, tuple) else (says, None)
+    if says == "is":  # told of all statements (`open_statement`)
+        return True
+    if says == "object":
+        return is_object(value, inside)
+    if range_ := re.fullmatch(r"whole number from (-?\d+) to (\d+)(?:, .*)?", says):
+        return whole(value, int(range_[1]), int(range_[2]))
+    if list_ := re.fullmatch(r"list of (\d+) to (\d+), each (?:`(\w+)` )?once(?:: (.*))?", says):
+        least, most, by, item = list_.groups()
+        return (
+            isinstance(value, list)
+            and int(least) <= len(value) <= int(most)
+            and all(is_as(one, item) if item else is_object(one, inside) for one in value)
+            and len({one[by] if by else one for one in value}) == len(value)
+        )
+    if length := re.fullmatch(r"(.*), (\d+) to (\d+) characters", says):
+        if length[1] == "a text":
+            return is_text(value, int(length[3]))
+        return isinstance(value, str) and int(length[2]) <= len(value) <= int(length[3])
+    if pattern := re.fullmatch(r"[^`]*: `(.*)`", says):
+        written = pattern[1].replace("\\|", "|")
+        return isinstance(value, str) and re.fullmatch(written, value, re.ASCII) is not None
+    words = [json.loads(word) if word.isdigit() else word for word in re.findall(r"`(.*?)`", says)]
+    require(words, f"unknown words in formats.md: {says}")
+    return any(type(value) is type(word) and value == word for word in words)
 
 
-def optional_is(said, name, test):
-    return name not in said or test(said[name])
-
-
-def check_jwk(key):
-    has(key, ["kty", "crv", "x", "y"])
-    check_all((key["kty"], key["crv"]) == ("EC", "P-256"))
-    point = [unb64url(key[name]) for name in "xy"]
-    check_all(all(len(item) == 32 for item in point))
+def is_point(jwk):
     try:
-        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + b"".join(point))
+        point = b"\x04" + unb64url(jwk["x"]) + unb64url(jwk["y"])
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
     except ValueError:
-        raise No("not a point") from None
+        return False
+    return True
 
 
-def check_post(said):
-    at = said["role"] == "terminal"
-    check_all(
-        said["what"] == "key",
-        said["role"] in ("operator", "issuer", "terminal", "auditor"),
-        matches(said["institution"], NAME),
-        *(("x" if name in said else "") == ("x" if at else "") for name in ("terminal", "site")),
-        *(optional_is(said, name, lambda x: matches(x, NAME)) for name in ("terminal", "site")),
-    )
+def agree(typ, said):
+    """What formats.md says beside its tables, mostly of several members together."""
+    kind = "certificate" if typ == "dc+sd-jwt" else typ[11:-4]
+    if "jwk" in said:
+        yield is_point(said["jwk"])
+    if "role" in said:
+        yield from ((name in said) == (said["role"] == "terminal") for name in ("terminal", "site"))
+    if kind == "enrolment" and "not_after" in said:
+        yield said.get("not_before", 0) < said["not_after"]
+    if kind == "invitation":
+        yield said["not_after"] <= said["iat"] + 7 * DAY
+    if kind == "access":
+        yield 0 < said["exp"] - said["iat"] <= 300
+    if kind == "certificate":
+        yield said["_sd"] == sorted(said["_sd"])
+    if kind == "status":
+        yield ("successor" in said) == (said["action"] == "supersede")
+        yield ("ground" in said) == (said["action"] == "erase")
+    if kind == "grant":
+        yield ("request_id" in said) == (said["mode"] == "request")
+        yield 0 < said["when"]["not_after"] - said["when"]["not_before"] <= 366 * DAY
+    if kind == "lookup":
+        yield len(said["presented"]) == 1
+    if kind == "resolution":
+        yield "text" in said or said["outcome"] == "withdrawn"
 
 
-def check_certificate(said):
-    own = ["iss", "vct", "ledger", "certificate_id", "iat", "jti", "_sd_alg", "_sd"]
-    has(said, own, ["nbf", "exp"])
-    digests = said["_sd"]
-    check_all(
-        matches(said["iss"]) and said["iss"].startswith("urn:certledger:department:"),
-        matches(said["vct"]) and said["vct"].startswith("urn:certledger:type:"),
-        matches(said["certificate_id"], CERTIFICATE),
-        *(optional_is(said, at, lambda x: whole(x, -(10**11), 10**11)) for at in ("nbf", "exp")),
-        said["_sd_alg"] == "sha-256" and isinstance(digests, list),
-    )
-    check_all(all(map(matches, digests)), len(set(digests)) == len(digests))
-
-
-def check_status(said):
-    check_members(said, ["certificate_id", "action", "reason"], ["successor", "ground"])
-    check_all(
-        matches(said["certificate_id"], CERTIFICATE),
-        matches(said["action"]) and said["action"] in AFTER,
-        is_text(said["reason"], 200),
-        ("successor" in said) == (said["action"] == "supersede"),
-        ("ground" in said) == (said["action"] == "erase"),
-        optional_is(said, "successor", lambda x: matches(x, CERTIFICATE)),
-        optional_is(said, "ground", lambda x: matches(x) and x in GROUNDS),
-    )
-
-
-def check_revocation(said):
-    check_members(said, ["grant_id"])
-    check_all(matches(said["grant_id"], ID))
-
-
-def check_lookup(said):
-    own = ["presented", "fields", "service_item", "business_number"]
-    check_members(said, own, ["certificate_id", "staff"])
-    require(isinstance(said["presented"], dict) and len(said["presented"]) == 1, "presented")
-    ((how, what),) = said["presented"].items()
-    check_all(
-        how in ("code", "spoken") or (how in ("grant_id", "request_id") and matches(what, NAME)),
-        matches(what),
-        is_list(said["fields"], 64, matches),
-        matches(said["service_item"]) and matches(said["business_number"]),
-        *(optional_is(said, name, matches) for name in ("certificate_id", "staff")),
-    )
-
-
-def check_enrolment(said):
-    if said.get("what") == "holder":
-        check_members(said, ["what", "jwk", "subject"])
-        check_all(matches(said["subject"], DIGEST))
-    else:
-        times = ["not_before", "not_after"]
-        check_members(said, ["what", "jwk", "role", "institution"], ["terminal", "site", *times])
-        check_post(said)
-        check_all(*(optional_is(said, at, lambda x: whole(x, 0, LAST_SECOND)) for at in times))
-        check_all(not set(times) <= set(said) or said["not_before"] < said["not_after"])
-    check_jwk(said["jwk"])
-
-
-def check_claim(said):
-    check_members(said, ["jwk", "invitation"])
-    check_all(matches(said["invitation"], DIGEST))
-    check_jwk(said["jwk"])
-
-
-def check_invitation(said):
-    if said.get("what") == "holder":
-        check_members(said, ["what", "code_sha256", "not_after", "subject"])
-        check_all(matches(said["subject"], DIGEST))
-    else:
-        own = ["what", "code_sha256", "not_after", "role", "institution"]
-        check_members(said, own, ["terminal", "site"])
-        check_post(said)
-    check_all(
-        matches(said["code_sha256"], DIGEST),
-        whole(said["not_after"], 0, LAST_SECOND) and said["not_after"] <= said["iat"] + 7 * 86400,
-    )
-
-
-def check_grant(said):
-    own = ["grant_id", "mode", "certificates", "grantee", "purpose", "when", "where", "limits"]
-    check_members(said, own, ["request_id"])
-    has(said["grantee"], ["department"], ["terminal", "staff"])
-    has(said["purpose"], ["service_item"], ["text"])
-    has(said["when"], ["not_before", "not_after"])
-    has(said["where"], ["sites"])
-    has(said["limits"], ["max_uses"])
-    check_all(is_list(said["certificates"], 20, lambda x: isinstance(x, dict)))
-    for item in said["certificates"]:
-        has(item, ["certificate_id", "fields"])
-        check_all(
-            matches(item["certificate_id"], CERTIFICATE),
-            is_list(item["fields"], 64, lambda x: matches(x, FIELD)),
-            len(set(item["fields"])) == len(item["fields"]),
-        )
-    named = [item["certificate_id"] for item in said["certificates"]]
-    begin, end = said["when"]["not_before"], said["when"]["not_after"]
-    sites = said["where"]["sites"]
-    check_all(
-        matches(said["grant_id"], ID),
-        said["mode"] in ("direct", "scan", "request"),
-        (said["mode"] == "request") == ("request_id" in said),
-        optional_is(said, "request_id", lambda x: matches(x, ID)),
-        len(set(named)) == len(named),
-        all(is_text(x, 64) for x in said["grantee"].values()),
-        matches(said["purpose"]["service_item"], ITEM),
-        optional_is(said["purpose"], "text", lambda x: is_text(x, 200)),
-        whole(begin, 1, LAST_SECOND) and whole(end, 1, LAST_SECOND),
-        is_list(sites, 50, lambda x: is_text(x, 64)),
-        whole(said["limits"]["max_uses"], 1, 10_000),
-        whole(said["iat"], 1, LAST_SECOND),
-    )
-    check_all(0 < end - begin <= 366 * 86400, len(set(sites)) == len(sites))
-
-
-def check_words(own, optional=()):
-    """A dispute, or what follows it."""
-
-    def check(said):
-        check_members(said, ["dispute_id", *own], optional)
-        check_all(
-            matches(said["dispute_id"], ID),
-            optional_is(said, "text", lambda x: is_text(x, 500)),
-            optional_is(said, "seq", integer),
-            optional_is(said, "to", lambda x: x in ("holder", "department")),
-            optional_is(
-                said, "cause", lambda x: x in ("not_me", "wrong_fields", "wrong_purpose", "other")
-            ),
-            optional_is(said, "outcome", lambda x: x in ("upheld", "rejected", "withdrawn")),
-            # Who decides over somebody else says why.
-            said.get("outcome") in (None, "withdrawn") or "text" in said,
-            whole(said["iat"], 1, LAST_SECOND),
-        )
-
-    return check
-
-
-FORMS = {
-    "dc+sd-jwt": check_certificate,
-    "certledger-status+jwt": check_status,
-    "certledger-grant+jwt": check_grant,
-    "certledger-revocation+jwt": check_revocation,
-    "certledger-lookup+jwt": check_lookup,
-    "certledger-enrolment+jwt": check_enrolment,
-    "certledger-claim+jwt": check_claim,
-    "certledger-invitation+jwt": check_invitation,
-    "certledger-dispute+jwt": check_words(["seq", "cause"], ["text"]),
-    "certledger-question+jwt": check_words(["to", "text"]),
-    "certledger-answer+jwt": check_words(["seq", "text"]),
-    "certledger-resolution+jwt": check_words(["outcome"], ["text"]),
-}
+def check_form(typ, said):
+    forms, what = documented().get(typ, {}), said.get("what")
+    form = forms.get(None) or (forms.get(what) if isinstance(what, str) else None)
+    require(form is not None, "no such kind")
+    require(is_object(said, form) and all(agree(typ, said)), "form of a statement")
 
 
 def is_closed(entry):
@@ -973,7 +876,7 @@ class Verifier:
             require(kid == entry["actor"] and typ in TYPES[entry["kind"]], "actor or kind")
             require(abs(entry["time"] - 1000 * said["iat"]) <= 900_000, "time of signing")
             try:
-                FORMS[typ](said)
+                check_form(typ, said)
                 require(says_same(entry, typ, said), "entry says otherwise")
             except (KeyError, TypeError, ValueError, AttributeError):
                 raise No("form of a statement") from None

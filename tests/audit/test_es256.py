@@ -93,6 +93,18 @@ def test_other_one_of_the_two_signatures_is_judged_alike(signed: str) -> None:
     assert _other_library(signed, r, _ORDER - s)
 
 
+def test_another_spelling_of_a_signature_is_refused() -> None:
+    """Also where many are read at once, and by a table: the door takes one alone."""
+    good = _token("a.b", *_sign("a.b")).rpartition(".")[2]
+    last = {"A": "B", "Q": "R", "g": "h", "w": "x"}[good[-1]]
+    assert not verifies(_point(_KEY), f"a.b.{good[:-1]}{last}")
+    segments = [good, good[:-1] + last] * 300
+    of_key = [(_point(_KEY), sha256(b"a.b"), segment) for segment in segments]
+    verifier = Verifier()
+    for _ in range(2):
+        assert verifier.verified(of_key) == [True, False] * 300
+
+
 def test_short_numbers_verify() -> None:
     """Whose first bytes are zero: as numbers of a signature they have fewer."""
     wanted = {(name, octets) for name in ("r", "s") for octets in (31, 32, 33)}

@@ -7,10 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from audit.integrity import premises
 from audit.integrity.premises import Judge
 from audit.integrity.rereading import Chunk, Rereader
 from ledger.catalogue import load_catalogue
 from ledger.database import Database
+from ledger.statements import read_payload
 from tests import engines
 
 ALTERED = {
@@ -56,3 +60,19 @@ def test_altered_entry_has_no_premises(ledger: Any, tmp_path: Path) -> None:
             chunk, whole = judged(ledger, path)
             assert seq not in {item[1] for item in chunk.premises}
             assert chunk.leaves == whole.leaves
+
+
+@pytest.mark.parametrize("changes", [{"unheard": 1}, {"v": 1}, {"iat": -1}, {"subject": None}])
+def test_enrolment_of_another_form_has_no_premises(
+    ledger: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """Whoever signs whatever is told could have had one recorded."""
+
+    def changed(body: str) -> dict[str, Any]:
+        payload = read_payload(body)
+        return {**payload, **changes} if payload.get("what") == "holder" else payload
+
+    monkeypatch.setattr(premises, "read_payload", changed)
+    chunk, whole = judged(ledger, ledger.path)
+    assert {item[0] for item in chunk.premises} == {"issue", "grant", "lookup"}
+    assert chunk.leaves == whole.leaves

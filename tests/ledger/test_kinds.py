@@ -19,7 +19,7 @@ from ledger.kinds import DECLARATIONS, Grant, read, to_sign, variants
 from ledger.payloads import PayloadError
 from ledger.schemas import components, name, schema
 from ledger.statements import Kind
-from tests.declared import EVERY, Breakage, Payload, breakages, right
+from tests.declared import EVERY, JWKS, Breakage, Payload, breakages, right
 
 #: Statements that are made in all, of each declaration as many; each is broken in every place that
 #: it has, which are some eighty. 1,250 make 100,000.
@@ -88,7 +88,7 @@ def _is_refused(declaration: type[kinds.Signed], payload: Payload, breakage: Bre
 
 _BASE = {"v": 2, "ledger": "certledger.local/abc", "iat": 1_800_000_000, "jti": "x" * 16}
 _DRAWN = "0123456789ABCDEFGHJKMNPQRS"
-_JWK = {"kty": "EC", "crv": "P-256", "x": "x" * 43, "y": "y" * 43}
+_JWK = JWKS[0]
 _WITHOUT_V = {name: value for name, value in _BASE.items() if name != "v"}
 RIGHT: dict[str, Payload] = {
     "Institution": {
@@ -171,6 +171,8 @@ RIGHT: dict[str, Payload] = {
         ("Resolution", {"text": ...}, "resolution.member_missing", "text"),
         ("Institution", {"what": "person"}, "enrolment.malformed", "what"),
         ("CertificateClaims", {"sub": "440304"}, "certificate.member_unknown", "sub"),
+        ("CertificateClaims", {"_sd": ["b" * 43, "a" * 43]}, "certificate.malformed", "_sd"),
+        ("Claim", {"jwk": {**_JWK, "y": _JWK["x"]}}, "claim.malformed", "jwk"),
     ],
 )
 def test_what_members_must_be_together(

@@ -6,10 +6,7 @@ import { base64url, fromBase64, sameBytes, sha256, utf8 } from "../../../core/by
 import { toNumber } from "./curves.js";
 import { Failed, FormError } from "./faults.js";
 import { JsonError, readCanonical } from "./json.js";
-import {
-  formed, isObject, readAnswer, readCertificate, readClaim, readDispute, readEnrolment, readGrant, readInvitation,
-  readLookup, readQuestion, readResolution, readRevocation, readStatus,
-} from "./payloads.js";
+import { formed, readGrant, readPayload } from "./payloads.js";
 
 /** Seconds between `iat` and the entry. */
 const MAX_AGE = 900;
@@ -20,12 +17,6 @@ export const isClaim = (statement) => statement.kind === CLAIM;
 
 const AFTER = { suspend: "suspended", restore: "active", revoke: "revoked", supersede: "superseded", erase: "erased" };
 const MAY = { suspend: ["active"], restore: ["suspended"], revoke: ["active", "suspended"], supersede: ["active"] };
-
-/** A member that must be there. */
-function need(payload, name) {
-  formed(isObject(payload) && name in payload);
-  return payload[name];
-}
 
 /** Absent and null are the same here. */
 const given = (payload, name) => payload[name] ?? null;
@@ -44,7 +35,8 @@ export async function agrees(entry, statement) {
     throw new Failed("entry.time_of_signing", seq);
   }
   try {
-    if (await AGREE[kind](entry, statement.payload, statement.kind)) return;
+    const payload = readPayload(statement.kind, statement.payload);
+    if (await AGREE[kind](entry, payload, statement.kind)) return;
   } catch (error) {
     throw error instanceof FormError ? new Failed("statement.form", seq) : error;
   }
@@ -52,24 +44,18 @@ export async function agrees(entry, statement) {
 }
 
 const AGREE = {
-  issue(entry, payload) {
-    const { certificate_id: certificate, iss } = readCertificate(payload);
-    return same([certificate, iss, "active"],
-      [entry.certificate, `urn:certledger:department:${entry.department ?? ""}`, entry.state]);
-  },
-  status(entry, payload) {
-    const { certificate_id: certificate, action } = readStatus(payload);
-    return same([certificate, action, AFTER[action]], [entry.certificate, entry.reason, entry.state]);
-  },
+  issue: (entry, { certificate_id: certificate, iss }) => same([certificate, iss, "active"],
+    [entry.certificate, `urn:certledger:department:${entry.department ?? ""}`, entry.state]),
+  status: (entry, { certificate_id: certificate, action }) =>
+    same([certificate, action, AFTER[action]], [entry.certificate, entry.reason, entry.state]),
   grant(entry, payload) {
     const grant = readGrant(payload);
     const [first, ...others] = grant.fields.keys();
     return same([grant.grantId, grant.department, grant.serviceItem, others.length ? null : first],
       [entry.grant, entry.department, entry.service_item, entry.certificate]);
   },
-  revocation: (entry, payload) => same([readRevocation(payload).grant_id, "revoked"], [entry.grant, entry.state]),
-  lookup(entry, payload) {
-    const asked = readLookup(payload);
+  revocation: (entry, payload) => same([payload.grant_id, "revoked"], [entry.grant, entry.state]),
+  lookup(entry, asked) {
     const [shown, name] = presented(asked);
     const certificate = given(asked, "certificate_id");
     return asked.service_item === entry.service_item
@@ -78,26 +64,19 @@ const AGREE = {
       && (certificate === null || [null, certificate].includes(entry.certificate));
   },
   async enrolment(entry, payload, kind) {
-    const { jwk } = kind === CLAIM ? readClaim(payload) : readEnrolment(payload);
-    const kid = await thumbprint(jwk);
+    formed("jwk" in payload); // others than a key's or a device's are in no bundle
+    const kid = await thumbprint(payload.jwk);
     if (kid !== entry.subject || entry.state !== null) return false;
     // What a claim makes of its key, the invitation says.
     return kind === CLAIM ? kid === entry.actor : isPost(entry, payload);
   },
-  invitation: (entry, payload) => readInvitation(payload).code_sha256 === entry.subject && isPost(entry, payload),
-  dispute(entry, payload) {
-    const dispute = readDispute(payload);
-    return same([dispute.dispute_id, dispute.cause, "open"], [entry.subject, entry.reason, entry.state]);
-  },
-  question(entry, payload) {
-    const question = readQuestion(payload);
-    return same([question.dispute_id, question.to, "open"], [entry.subject, entry.reason, entry.state]);
-  },
-  answer: (entry, payload) => same([readAnswer(payload).dispute_id, "open"], [entry.subject, entry.state]),
-  resolution(entry, payload) {
-    const resolution = readResolution(payload);
-    return same([resolution.dispute_id, resolution.outcome], [entry.subject, entry.state]);
-  },
+  invitation: (entry, payload) => payload.code_sha256 === entry.subject && isPost(entry, payload),
+  dispute: (entry, payload) =>
+    same([payload.dispute_id, payload.cause, "open"], [entry.subject, entry.reason, entry.state]),
+  question: (entry, payload) =>
+    same([payload.dispute_id, payload.to, "open"], [entry.subject, entry.reason, entry.state]),
+  answer: (entry, payload) => same([payload.dispute_id, "open"], [entry.subject, entry.state]),
+  resolution: (entry, payload) => same([payload.dispute_id, payload.outcome], [entry.subject, entry.state]),
 };
 
 /** How a lookup showed its grant, and what it showed. */

@@ -3,11 +3,10 @@
 import { concat, sha256, utf8 } from "../../../core/bytes.js";
 import { strictBase64url } from "./bundle.js";
 import { Failed } from "./faults.js";
-import { isObject } from "./payloads.js";
 import { JsonError, readCanonical } from "./json.js";
+import { KINDS } from "./kinds.js";
+import { isObject } from "./payloads.js";
 
-const KINDS = ["dc+sd-jwt", ...["enrolment", "status", "import", "grant", "revocation", "request", "refusal", "lookup",
-  "dispute", "question", "answer", "resolution", "invitation", "claim", "access"].map((name) => `certledger-${name}+jwt`)];
 const MAX_TOKEN = 64 * 1024;
 const MAX_HEADER = 256;
 // The year 3000.
@@ -37,7 +36,7 @@ export function readHeader(token) {
   const header = read(head);
   require(isObject(header) && Object.keys(header).sort().join() === "alg,kid,typ"
     && header.alg === "ES256" && typeof header.kid === "string" && /^[A-Za-z0-9_-]{43}$/.test(header.kid)
-    && KINDS.includes(header.typ));
+    && typeof header.typ === "string" && Object.hasOwn(KINDS, header.typ));
   return { kind: header.typ, kid: header.kid };
 }
 
