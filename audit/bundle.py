@@ -338,11 +338,11 @@ def _key(value: object) -> Mapping[str, str]:
 def _block(value: object) -> SealedBlock:
     top = _members(value, "blocks", "header", "seal")
     seal = _members(top["seal"], "seal", "scheme", "signature")
-    return SealedBlock(
-        _bytes(top["header"], "header", MAX_HEADER),
-        _text(seal["scheme"], "seal.scheme"),
-        _bytes(seal["signature"], "seal.signature"),
-    )
+    scheme = _text(seal["scheme"], "seal.scheme")
+    signature = _bytes(seal["signature"], "seal.signature")
+    if scheme == UNKNOWN_SEAL and signature:
+        raise BundleError("seal.signature: of an unknown scheme there is none")
+    return SealedBlock(_bytes(top["header"], "header", MAX_HEADER), scheme, signature)
 
 
 def _contract(value: object) -> Contract:

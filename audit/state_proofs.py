@@ -84,11 +84,15 @@ def read_header(encoded: bytes) -> Header:
         raise ProofFault("header.malformed")
     parent, coinbase, state_root = (_sized(fields[at], size) for at, size in _SIZES)
     number, time = (_integer(fields[at]) for at in (8, 11))
+    if number > _MAX_COUNT or time > _MAX_COUNT:
+        raise ProofFault("header.malformed")
     return Header(keccak(encoded), parent, coinbase, state_root, number, time)
 
 
 #: Bytes of the hash of the block before, of who sealed and of the state's root.
 _SIZES = ((0, 32), (2, 20), (3, 32))
+#: Of a block's number and of its time in Unix seconds: 64 bits, as Ethereum's clients have them.
+_MAX_COUNT = 2**64 - 1
 
 
 def _sized(item: Rlp, size: int) -> bytes:

@@ -701,6 +701,8 @@ class _Protocol:
         # What a check that failed would have needed is not known.
         if self.failed or not self.headers or self.nodes is None:
             raise _Gap("earlier.failed")
+        if any(line.statement is None for line in self.lines):
+            raise _Gap("statement.withheld")  # nor what one that stopped for this would have
         if len(self.bundle.keys) != len(self.keys_used) or not self.nodes.all_needed:
             raise Fault("complete.superfluous")
         for line in self.lines:

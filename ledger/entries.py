@@ -28,6 +28,7 @@ from ledger.merkle import leaf_hash
 
 VERSION = 2
 SALT_BYTES = 16
+DIGEST_BYTES = 32
 OPTIONAL = (
     "certificate",
     "grant",
@@ -175,6 +176,8 @@ class Entry(Draft):
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an entry: {error}") from None
+        if len(entry.statement_digest) != DIGEST_BYTES or len(entry.salt) != SALT_BYTES:
+            raise ValueError("not an entry: a digest or a salt of another length")
         numbers = (entry.seq, entry.time_ms)
         texts = [entry.actor, *(getattr(entry, name) for name in OPTIONAL)]
         if any(type(number) is not int or number < 0 for number in numbers) or not all(

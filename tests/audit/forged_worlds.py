@@ -255,11 +255,23 @@ def refused(**members: Any) -> Bundle:
     return lookup(said=said, entry={"lookup": entry})
 
 
-def with_statement_withheld() -> Bundle:
-    bundle = lookup()
-    del bundle["entries"][-1]["statement"]
-    bundle["keys"] = [key for key in bundle["keys"] if key != jwk("terminal")]
+def without_statement(bundle: Bundle, at: int, *signers: str) -> Bundle:
+    del bundle["entries"][at]["statement"]
+    gone = [jwk(signer) for signer in signers]
+    bundle["keys"] = [key for key in bundle["keys"] if key not in gone]
     return bundle
+
+
+def with_statement_withheld() -> Bundle:
+    return without_statement(lookup(), -1, "terminal")
+
+
+def with_grant_of_one_department_withheld() -> Bundle:
+    """What the device's scope reaches cannot be told, nor whose word was needed for it."""
+    scoped = {"device": {"department": LICENSING}}
+    bundle = lookup(signer={"device": "licensing"}, entry=scoped)
+    kinds = [line["entry"]["kind"] for line in bundle["entries"]]
+    return without_statement(bundle, kinds.index("grant"), "device")
 
 
 def after_a_long_silence() -> Bundle:
@@ -297,7 +309,16 @@ HONEST: Mapping[str, tuple[Callable[[], Bundle], str, Mapping[str, str]]] = {
     ),
     "refused lookup": (refused, "verified", {"grant": "grant.refused_rightly"}),
     "lookup after a long silence": (after_a_long_silence, "verified", {}),
-    "lookup, its statement withheld": (with_statement_withheld, "incomplete", {}),
+    "lookup, its statement withheld": (
+        with_statement_withheld,
+        "incomplete",
+        {"complete": "statement.withheld"},
+    ),
+    "lookup by a grant of one department's device, withheld": (
+        with_grant_of_one_department_withheld,
+        "incomplete",
+        {"enrolments": "statement.withheld", "complete": "statement.withheld"},
+    ),
     "certificate": (
         lambda: told().of_certificate(),
         "verified",
@@ -739,6 +760,17 @@ BROKEN: Mapping[str, Callable[[Bundle], bytes]] = {
     "a fraction": lambda b: written(b).replace(b'"seq":3', b'"seq":3.0', 1),
     "a byte order mark": lambda b: b"\xef\xbb\xbf" + written(b),
     "half a character": lambda b: written(b).replace(b'"kind":"lookup"', b'"kind":"\\ud800"', 1),
+    "a salt of three bytes": lambda b: written(
+        {
+            **b,
+            "entries": [
+                {**line, "entry": {**line["entry"], "salt": "c2Fs"}} for line in b["entries"]
+            ],
+        }
+    ),
+    "a signature of an unknown seal": lambda b: written(
+        {**b, "blocks": [{**x, "seal": {**x["seal"], "scheme": "unknown"}} for x in b["blocks"]]}
+    ),
     "an entry of another version": lambda b: written(b).replace(b'"v":2,"seq"', b'"v":1,"seq"', 1),
 }
 

@@ -123,6 +123,7 @@ function readEntry(value) {
     && [value.seq, value.time].every((number) => Number.isSafeInteger(number) && number >= 0)
     && texts.every((text) => typeof text === "string" && !/\p{Surrogate}/u.test(text))
     && [value.statement, value.salt].every(isBase64url)
+    && value.statement.length === 43 && value.salt.length === 22
     && isClosed(value);
   return right ? value : null;
 }

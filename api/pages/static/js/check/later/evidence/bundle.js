@@ -17,6 +17,7 @@ const MAX_HEADER = 16_384;
 const MAX_NODE = 1024;
 const MAX_CHECKPOINT = 16_384;
 const HASH_BYTES = 32;
+const SALT_BYTES = 16;
 
 /** What a bundle may be about, and the member that names it. */
 export const SUBJECTS = { lookup: "seq", certificate: "certificate_id", grant: "grant_id", dispute: "dispute_id" };
@@ -145,7 +146,7 @@ function readEntry(value) {
   }
   const [digest, salt] = [strictBase64url(top.statement), strictBase64url(top.salt)];
   require(digest?.length === HASH_BYTES, "entry: a digest has 32 bytes");
-  require(salt, "entry: the salt is not base64url");
+  require(salt?.length === SALT_BYTES, "entry: a salt has 16 bytes");
   require(KINDS.includes(top.kind), `an entry of kind ${top.kind} proves nothing here`);
   require(["released", "refused", undefined].includes(top.decision), "entry: no such decision");
   const entry = { seq: top.seq, time: top.time, kind: top.kind, actor: top.actor, digest, written: top };
@@ -168,11 +169,10 @@ export function isKey(jwk) {
 function readBlock(value) {
   const top = members(value, "blocks", ["header", "seal"]);
   const seal = members(top.seal, "seal", ["scheme", "signature"]);
-  return {
-    header: bytesOf(top.header, "header", MAX_HEADER),
-    scheme: text(seal.scheme, "seal.scheme"),
-    signature: bytesOf(seal.signature, "seal.signature"),
-  };
+  const scheme = text(seal.scheme, "seal.scheme");
+  const signature = bytesOf(seal.signature, "seal.signature");
+  require(scheme !== "unknown" || !signature.length, "seal.signature: of an unknown scheme there is none");
+  return { header: bytesOf(top.header, "header", MAX_HEADER), scheme, signature };
 }
 
 function readContract(value) {

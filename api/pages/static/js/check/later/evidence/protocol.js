@@ -589,6 +589,8 @@ class Protocol {
   complete() {
     // What a check that failed would have needed is not known.
     if (this.failed || !this.headers.length || !this.nodes) throw new Gap("earlier.failed");
+    // Nor what one that stopped for a statement that is withheld would have.
+    if (this.lines.some(({ statement }) => statement === null)) throw new Gap("statement.withheld");
     if (this.bundle.keys.length !== this.keysUsed.size || !this.nodes.allNeeded) {
       throw new Failed("complete.superfluous");
     }

@@ -10,6 +10,7 @@ import { keccak } from "./keccak.js";
 
 const EMPTY_ROOT = hex(keccak(new Uint8Array([0x80])));
 const HEADER_FIELDS = 15;
+const MAX_COUNT = 2n ** 64n - 1n;
 const MAX_DEPTH = 8;
 
 const isBytes = (item) => item instanceof Uint8Array;
@@ -49,9 +50,9 @@ export function readHeader(encoded) {
     if (!isBytes(fields[at]) || fields[at].length !== size) fail("header.malformed");
     return fields[at];
   });
-  return {
-    hash: keccak(encoded), parent, coinbase, stateRoot, number: integer(fields[8]), time: integer(fields[11]),
-  };
+  const [number, time] = [integer(fields[8]), integer(fields[11])];
+  if (number > MAX_COUNT || time > MAX_COUNT) fail("header.malformed");
+  return { hash: keccak(encoded), parent, coinbase, stateRoot, number, time };
 }
 
 /** `{storageRoot, codeHash}`, null when the state has no account there. */
