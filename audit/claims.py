@@ -47,6 +47,9 @@ STATEMENTS = {
     EventKind.ENROLMENT: (Kind.ENROLMENT, Kind.CLAIM),
     EventKind.INVITATION: (Kind.INVITATION,),
 }
+_HALTS = {"key_suspension": "suspended", "key_restoration": "restored"}
+#: The roles that may freeze a holder's device, as its entry has them in ``reason``.
+HALTED_BY = ("holder", "issuer", "auditor")
 _INSTITUTIONAL_POST = ("role", "institution", "terminal", "site")
 
 
@@ -126,6 +129,9 @@ def _lookup(entry: Entry, payload: Mapping[str, Any]) -> bool:
 
 
 def _enrolment(entry: Entry, payload: Mapping[str, Any]) -> bool:
+    if payload.get("what") in _HALTS:
+        said = (payload["kid"], _HALTS[payload["what"]])
+        return said == (entry.subject, entry.state) and entry.reason in HALTED_BY
     kid, _ = thumbprint(payload["jwk"])
     if kid != entry.subject:
         return False

@@ -53,6 +53,7 @@ from ledger.quorum import NO_POLICY, Policy
 from ledger.receipts import Published
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import StatementError, payload_of
+from ledger.suspension import SUSPENDED
 
 _HOLDERS = (EventKind.GRANT, EventKind.REVOCATION, EventKind.DISPUTE)
 
@@ -109,6 +110,8 @@ class Gatherer:
         if subject.kind == "lookup":
             size, _ = blocks[-1]
             found |= _changes_until(connection, about, found, size)
+            found |= _suspension_before(connection, about, found)
+            found |= _read(connection, _enrolments(connection, found.values()))
             _bounded(found)
         proofs = self._proofs(found, blocks)
         before, nodes = self._before(blocks[-1][1])
@@ -392,6 +395,31 @@ def _changes_until(
     return _read(connection, [seq for seq in changes if seq < size])
 
 
+def _suspension_before(
+    connection: Connection, about: Entry, found: dict[int, tuple[Entry, str]]
+) -> dict[int, tuple[Entry, str]]:
+    """Why a lookup was refused, or should have been: the suspension of the device that signed the
+    grant which is shown. One that was lifted by then is nobody's business."""
+    entries = store.entries
+    for entry, _ in list(found.values()):
+        if entry.kind is EventKind.GRANT:
+            query = (
+                select(entries.c.seq, entries.c.state)
+                .where(
+                    entries.c.kind == EventKind.ENROLMENT,
+                    entries.c.subject == entry.actor,
+                    entries.c.reason.is_not(None),
+                    entries.c.seq < about.seq,
+                )
+                .order_by(entries.c.seq.desc())
+                .limit(1)
+            )
+            row = connection.execute(query).one_or_none()
+            if row is not None and row.state == SUSPENDED:
+                return _read(connection, [row.seq])
+    return {}
+
+
 def _read(connection: Connection, seqs: Iterable[int]) -> dict[int, tuple[Entry, str]]:
     rows = store.rows_by(connection, store.entries, "seq", set(seqs))
     tokens = store.tokens_at(connection, rows)
@@ -405,6 +433,7 @@ def _enrolments(connection: Connection, found: Iterable[tuple[Entry, str]]) -> l
         entry.actor
         for entry, _ in found
         if entry.kind in (*_HOLDERS, EventKind.LOOKUP)
+        or (entry.kind is EventKind.ENROLMENT and entry.reason == Role.HOLDER)
         or (entry.kind is EventKind.RESOLUTION and entry.state == "withdrawn")
         or (entry.kind is EventKind.ANSWER and entry.reason == Asked.HOLDER)
     }

@@ -499,10 +499,14 @@ class _Protocol:
         enrolments = [
             line
             for line in self._of(EventKind.ENROLMENT)
-            if line.entry.subject == used.actor and line.entry.seq < used.seq
+            if line.entry.subject == used.actor
+            and line.entry.seq < used.seq
+            and not _is_halt(line.entry)
         ]
         if not enrolments:
             raise Fault("enrolment.missing", used.seq)
+        if self._is_frozen(used.actor, used):
+            raise Fault("enrolment.suspended", used.seq)
         for line in enrolments:
             claims.made_holder(line, *self._let_in(line, used))
             scope = line.entry.department
@@ -520,6 +524,17 @@ class _Protocol:
         ):
             raise Fault("enrolment.scope", last.entry.seq)
         return last.entry.department
+
+    def _is_frozen(self, device: str, at: Entry) -> bool:
+        """Whether by what is shown a holder's device was frozen at an entry."""
+        frozen = False
+        for line in self._of(EventKind.ENROLMENT):
+            entry = line.entry
+            if _is_halt(entry) and entry.subject == device and entry.seq < at.seq:
+                self._said(line)
+                self.lines_used.add(entry.seq)
+                frozen = entry.state == "suspended"
+        return frozen
 
     def _department(self, enrolment: Line) -> bytes | None:
         """The institution (as the directory names it) on whose word a device was let in; None for
@@ -576,11 +591,14 @@ class _Protocol:
         if granted is None:
             raise Fault("grant.missing", entry.seq)
         grant = Grant.parse(self._said(granted))
+        frozen = self._is_frozen(granted.entry.actor, entry)
         if entry.decision is Decision.REFUSED:
             if not claims.refused_rightly(grant, entry, said):
                 raise _Gap("grant.refused", **reason)
             return _Proven("grant.refused_rightly", reason)
         claims.covers(grant, entry, said)
+        if frozen:
+            raise Fault("grant.grant_frozen", entry.seq)
         issued = self._one(EventKind.ISSUE, "certificate", entry.certificate)
         if issued is None:
             raise Fault("status.no_certificate", entry.seq)
@@ -865,6 +883,8 @@ def _institutional(entry: Entry) -> tuple[frozenset[int], str | None] | None:
             return frozenset({layout.ISSUER, layout.TERMINAL}), entry.department or ""
         case EventKind.INVITATION:
             return (_DEPARTMENTS if entry.department is None else _OPERATORS), None
+        case EventKind.ENROLMENT if _is_halt(entry):
+            return None if _is_holders(entry) else (_HALTING.get(entry.reason, frozenset()), None)
         case EventKind.ENROLMENT if entry.actor != entry.subject:
             # A terminal's names its post, a device's at most the department that vouches for it.
             return (_DEPARTMENTS if entry.terminal is None else _OPERATORS), None
@@ -876,7 +896,21 @@ def _institutional(entry: Entry) -> tuple[frozenset[int], str | None] | None:
 _DEPARTMENTS, _OPERATORS = frozenset({layout.ISSUER}), frozenset({layout.OPERATOR})
 
 
+#: Who may freeze a holder's device, beside another one of theirs.
+_HALTING: Mapping[str | None, frozenset[int]] = {
+    "issuer": _DEPARTMENTS,
+    "auditor": frozenset({layout.AUDITOR}),
+}
+
+
+def _is_halt(entry: Entry) -> bool:
+    """Whether a device is frozen or restored by it."""
+    return entry.kind is EventKind.ENROLMENT and entry.reason is not None
+
+
 def _is_holders(entry: Entry) -> bool:
+    if _is_halt(entry):
+        return entry.reason == "holder"
     if entry.kind is EventKind.RESOLUTION:
         return entry.state == "withdrawn"
     if entry.kind is EventKind.ANSWER:

@@ -85,6 +85,7 @@ WORDS: Final[Mapping[str, str]] = {
     "enrolment.other_role": "a device or terminal was enrolled as something else",
     "enrolment.scope": "a device that was let in on one department's word signed for another "
     "department's certificate, or was let in by whose word does not count",
+    "enrolment.suspended": "a holder's device signed while it was frozen",
     "enrolment.invitation": "a key's claim is not of the invitation that is shown, or was late, or "
     "came after its inviter's key had been revoked",
     # 11 order
@@ -112,6 +113,7 @@ WORDS: Final[Mapping[str, str]] = {
     "grant.grant_expired": "released after the grant had ended",
     "grant.certificate_not_in_grant": "released a certificate that the grant does not name",
     "grant.field_not_granted": "released a field that was not granted",
+    "grant.grant_frozen": "released while the device that had signed the grant was frozen",
     "grant.grant_unknown": "the request shows another grant than the entry names, or shows it in "
     "a way that the grant does not allow",
     "grant.certificate_not_yet_valid": "released before the certificate was valid",

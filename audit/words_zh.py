@@ -80,6 +80,7 @@ WORDS: Final[Mapping[str, str]] = {
     "enrolment.none": "其中没有持证人设备或终端的签名",
     "enrolment.missing": "有一台签名的设备或终端没有在先的登记记录",
     "enrolment.other_role": "有一台设备或终端登记的是另一种身份",
+    "enrolment.suspended": "持有人的设备在被冻结期间签了名",
     "enrolment.scope": "有一台仅凭一个部门担保登记的设备为其他部门的证照签了名，"
     "或者为其担保者无权担保",
     "enrolment.invitation": "有一把密钥的自行登记与所示的邀请不符，或者逾期，或者晚于邀请者密钥的"
@@ -106,6 +107,7 @@ WORDS: Final[Mapping[str, str]] = {
     "grant.grant_expired": "在授权到期之后提供",
     "grant.certificate_not_in_grant": "提供了授权中没有的证照",
     "grant.field_not_granted": "提供了没有授权的内容",
+    "grant.grant_frozen": "查询获放行时，签署该授权的设备已被冻结",
     "grant.grant_unknown": "请求出示的授权与记录所写的不同，或者出示方式不为该授权所允许",
     "grant.certificate_not_yet_valid": "在证照生效之前提供",
     "grant.certificate_expired": "在证照过期之后提供",

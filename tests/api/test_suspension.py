@@ -275,3 +275,13 @@ def _code(call: Callable[[], Any]) -> str | None:
     except ServiceError as error:
         return error.code
     return None
+
+
+def test_the_evidence_of_a_refusal_shows_the_suspension(pair: Pair) -> None:
+    city = pair.city
+    lifted = pair.first.evidence("lookup", pair.line)
+    seq = pair.first.suspend_device(pair.kid)["receipt"]["entry"]["seq"]
+    refused = city.look(pair.granted).receipt["entry"]["seq"]
+    shown = pair.first.evidence("lookup", refused)
+    assert seq in {line["entry"]["seq"] for line in shown["bundle"]["entries"]}
+    assert seq not in {line["entry"]["seq"] for line in lifted["bundle"]["entries"]}

@@ -149,6 +149,22 @@ class Story:
         self.world.block()
         return self
 
+    def second_device(self) -> Story:
+        """Another device of the holder, which the first one approved."""
+        said = {"what": "device", "jwk": jwk("tablet")}
+        self.enter("tablet", "enrolment", "holder", said, {"subject": kid("tablet")})
+        return self
+
+    def halt(self, name: str, who: str, reason: str, *, block: bool = False) -> Story:
+        """The holder's first device is frozen (``suspension``) or restored (``restoration``)."""
+        state = {"suspension": "suspended", "restoration": "restored"}[name]
+        said = {"what": f"key_{name}", "kid": kid("holder")}
+        entry = {"subject": kid("holder"), "state": state, "reason": reason}
+        self.enter(name, "enrolment", who, said, entry)
+        if block:
+            self.world.block()
+        return self
+
     def invited(self) -> Story:
         """The terminal's key enrols itself."""
         digest = "C" * 42 + "A"
@@ -255,6 +271,26 @@ def refused(**members: Any) -> Bundle:
     return lookup(said=said, entry={"lookup": entry})
 
 
+AS_FROZEN = {"decision": "refused", "reason": "grant_frozen"}
+
+
+def refused_as_frozen() -> Bundle:
+    """On the word of another device of the holder."""
+    story = told(entry={"lookup": AS_FROZEN}).second_device().halt("suspension", "tablet", "holder")
+    return story.lookup().of_lookup("tablet", "suspension")
+
+
+def frozen_and_released(who: str = "auditor", reason: str = "auditor", **otherwise: Any) -> Bundle:
+    story = told(**otherwise).second_device().halt("suspension", who, reason).lookup()
+    names = ("tablet", "suspension") if reason == "holder" else ("suspension",)
+    return story.of_lookup(*names)
+
+
+def granted_while_frozen() -> Bundle:
+    story = Story().beginning().halt("suspension", "auditor", "auditor").grant()
+    return story.of_grant("suspension")
+
+
 def without_statement(bundle: Bundle, at: int, *signers: str) -> Bundle:
     del bundle["entries"][at]["statement"]
     gone = [jwk(signer) for signer in signers]
@@ -306,6 +342,22 @@ HONEST: Mapping[str, tuple[Callable[[], Bundle], str, Mapping[str, str]]] = {
         lambda: told().invited().lookup().of_invited(),
         "verified",
         {"enrolments": "enrolment.proven"},
+    ),
+    "lookup, its grant's device frozen and restored before": (
+        lambda: (
+            told()
+            .halt("suspension", "auditor", "auditor")
+            .halt("restoration", "issuer", "issuer")
+            .lookup()
+            .of_lookup("suspension", "restoration")
+        ),
+        "verified",
+        {"grant": "grant.covers"},
+    ),
+    "lookup, refused because its grant's device was frozen": (
+        lambda: refused_as_frozen(),
+        "verified",
+        {"grant": "grant.refused", "enrolments": "enrolment.proven"},
     ),
     "refused lookup": (refused, "verified", {"grant": "grant.refused_rightly"}),
     "lookup after a long silence": (after_a_long_silence, "verified", {}),
@@ -682,7 +734,47 @@ FORGED: Mapping[str, tuple[Callable[[], Bundle], str]] = {
         invited("invitation", not_after=BEGIN + 1),
         "enrolment.invitation",
     ),
+    "device frozen before it granted": (granted_while_frozen, "enrolment.suspended"),
+    "device frozen by a terminal": (
+        lambda: frozen_and_released("terminal", entry={"lookup": AS_FROZEN}),
+        "key.role",
+    ),
+    "device frozen by a stranger": (
+        lambda: frozen_and_released("stranger", "holder", entry={"lookup": AS_FROZEN}),
+        "enrolment.missing",
+    ),
+    "device frozen on paper, and the entry says restored": (
+        lambda: frozen_and_released(entry={"suspension": {"state": "restored"}}),
+        "entry.says_otherwise",
+    ),
+    "device frozen by nobody's role": (
+        lambda: frozen_and_released(entry={"suspension": {"reason": "operator"}}),
+        "entry.says_otherwise",
+    ),
+    "another device was frozen": (
+        lambda: frozen_and_released(
+            said={"suspension": {"kid": kid("tablet")}},
+            entry={"suspension": {"subject": kid("tablet")}},
+        ),
+        "complete.superfluous",
+    ),
     # 11 and 12 order, grant
+    "released under a grant of a frozen device": (frozen_and_released, "grant.grant_frozen"),
+    "released under a grant of a device that another one had frozen": (
+        lambda: frozen_and_released("tablet", "holder"),
+        "grant.grant_frozen",
+    ),
+    "released, restored, and frozen again before": (
+        lambda: (
+            told()
+            .halt("suspension", "auditor", "auditor")
+            .halt("restoration", "auditor", "auditor")
+            .halt("suspension", "issuer", "issuer")
+            .lookup()
+            .of_lookup("restoration", "suspension")
+        ),
+        "grant.grant_frozen",
+    ),
     "times that run backwards": (
         lambda: lookup(more={"lookup": {"at_ms": 1000 * (BEGIN - 300)}}),
         "order.times",

@@ -98,6 +98,7 @@ AFTER = {
     "supersede": "superseded",
     "erase": "erased",
 }
+HALTS = {"key_suspension": "suspended", "key_restoration": "restored"}
 STATES = ["active", "suspended", "revoked", "superseded"]
 OPERATOR, ISSUER, TERMINAL, AUDITOR = 1, 2, 3, 4
 
@@ -781,6 +782,11 @@ def says_same(entry, typ, said):
             and (how != "grant_id" or entry.get("grant") in (None, what))
             and len(set(named)) < 2
         )
+    if kind == "enrolment" and said.get("what") in HALTS:
+        return (said["kid"], HALTS[said["what"]]) == (
+            entry.get("subject"),
+            entry.get("state"),
+        ) and entry.get("reason") in ("holder", "issuer", "auditor")
     if kind == "enrolment":
         kid = thumbprint(said["jwk"])
         if kid != entry.get("subject") or "state" in entry:
@@ -1048,6 +1054,10 @@ class Verifier:
                 roles = [OPERATOR] if "department" in entry else [ISSUER]
             elif self.approves(entry):
                 continue
+            elif kind == "enrolment" and "reason" in entry:
+                if self.holders(entry):
+                    continue
+                roles = [ISSUER if entry["reason"] == "issuer" else AUDITOR]
             elif kind == "enrolment" and entry["actor"] != entry.get("subject"):
                 roles = [OPERATOR] if "terminal" in entry else [ISSUER]
             else:
@@ -1070,7 +1080,7 @@ class Verifier:
 
     def holders(self, entry):
         kind = entry["kind"]
-        if kind == "answer":
+        if kind in ("answer", "enrolment"):
             return entry.get("reason") == "holder"
         return kind in ("grant", "revocation", "dispute") or (
             kind == "resolution" and entry.get("state") == "withdrawn"
@@ -1100,8 +1110,9 @@ class Verifier:
     def device(self, entry):
         """The one department that a device spoke for when it signed, or None for all."""
         found = [x for x in self.of("enrolment") if x.get("subject") == entry["actor"]]
-        found = [x for x in found if x["seq"] < entry["seq"]]
+        found = [x for x in found if x["seq"] < entry["seq"] and "reason" not in x]
         require(found, "not enrolled before")
+        require(not self.frozen(entry["actor"], entry), "signed while frozen")
         for made in found:
             said, _ = self.let_in(made)
             require(said.get("what") in ("holder", "device"), "not a holder's device")
@@ -1117,6 +1128,15 @@ class Verifier:
             require("department" not in last, "a word too many")
             require(self.vouches(first) != self.vouches(last), "no second word")
         return last.get("department")
+
+    def frozen(self, device, at):
+        """Whether a holder's device was frozen at an entry, by what is shown."""
+        frozen = False
+        for entry in self.of("enrolment"):
+            if "reason" in entry and entry["subject"] == device and entry["seq"] < at["seq"]:
+                self.needed.add(entry["seq"])
+                frozen = entry["state"] == "suspended"
+        return frozen
 
     def vouches(self, made):
         return None if self.approves(made) else self.enrolled(self.let_in(made)[1])[0]
@@ -1177,6 +1197,7 @@ class Verifier:
             if given is None or not self.known(entry, given):
                 continue
             said, grant = self.said[entry["seq"]], self.said[given["seq"]]
+            frozen = self.frozen(given["actor"], entry)
             allowed = {x["certificate_id"]: x["fields"] for x in grant["certificates"]}
             named = said.get("certificate_id")
             if named is None and len(allowed) == 1:
@@ -1201,6 +1222,7 @@ class Verifier:
                 continue
             require(not any(objections.values()), f"not covered: {objections}")
             require(named in allowed and named == entry.get("certificate"), "certificate")
+            require(not frozen, "granted by a device that was frozen")
             shown = {
                 "grant_id": what == grant["grant_id"] and grant["mode"] == "direct",
                 "request_id": what == grant.get("request_id"),

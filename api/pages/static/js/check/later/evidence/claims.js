@@ -15,6 +15,9 @@ const CLAIM = "certledger-claim+jwt";
 const STATEMENTS = { issue: ["dc+sd-jwt"], enrolment: ["certledger-enrolment+jwt", CLAIM] };
 export const isClaim = (statement) => statement.kind === CLAIM;
 
+const HALTS = { key_suspension: "suspended", key_restoration: "restored" };
+/** The roles that may freeze a holder's device, as its entry has them in `reason`. */
+const HALTED_BY = ["holder", "issuer", "auditor"];
 const AFTER = { suspend: "suspended", restore: "active", revoke: "revoked", supersede: "superseded", erase: "erased" };
 const MAY = { suspend: ["active"], restore: ["suspended"], revoke: ["active", "suspended"], supersede: ["active"] };
 
@@ -64,7 +67,10 @@ const AGREE = {
       && (certificate === null || [null, certificate].includes(entry.certificate));
   },
   async enrolment(entry, payload, kind) {
-    formed("jwk" in payload); // others than a key's or a device's are in no bundle
+    if (Object.hasOwn(HALTS, payload.what ?? "")) {
+      return same([payload.kid, HALTS[payload.what]], [entry.subject, entry.state]) && HALTED_BY.includes(entry.reason);
+    }
+    formed("jwk" in payload); // others than these, and a key's or a device's, are in no bundle
     const kid = await thumbprint(payload.jwk);
     if (kid !== entry.subject || entry.state !== null) return false;
     // What a claim makes of its key, the invitation says.

@@ -390,8 +390,9 @@ class Protocol {
   /** The department whose certificates alone the device spoke for when it signed; null for all. */
   async device(used) {
     const enrolments = this.lines.filter(({ entry }) =>
-      entry.kind === "enrolment" && entry.subject === used.actor && entry.seq < used.seq);
+      entry.kind === "enrolment" && entry.subject === used.actor && entry.seq < used.seq && !isHalt(entry));
     if (!enrolments.length) throw new Failed("enrolment.missing", used.seq);
+    if (this.isFrozen(used.actor, used)) throw new Failed("enrolment.suspended", used.seq);
     for (const line of enrolments) {
       const { said, invited } = this.letIn(line, used);
       claims.madeHolder(line.entry, said, invited);
@@ -410,6 +411,19 @@ class Protocol {
       throw new Failed("enrolment.scope", last.entry.seq);
     }
     return last.entry.department;
+  }
+
+  /** Whether by what is shown a holder's device was frozen at an entry. */
+  isFrozen(device, at) {
+    let frozen = false;
+    for (const line of this.lines) {
+      const { entry } = line;
+      if (!isHalt(entry) || entry.subject !== device || entry.seq >= at.seq) continue;
+      this.said(line);
+      this.linesUsed.add(entry.seq);
+      frozen = entry.state === "suspended";
+    }
+    return frozen;
   }
 
   /** The institution, as the directory names it, on whose word a device was let in; null for an own device's. */
@@ -474,11 +488,13 @@ class Protocol {
     if (refused && !granted) throw new Gap(entry.grant ? "grant.not_shown" : "grant.none_named", reason);
     if (!granted) throw new Failed("grant.missing", entry.seq);
     const grant = readGrant(this.said(granted));
+    const frozen = this.isFrozen(granted.entry.actor, entry);
     if (refused) {
       if (!claims.refusedRightly(grant, entry, said)) throw new Gap("grant.refused", reason);
       return ["grant.refused_rightly", reason];
     }
     claims.covers(grant, entry, said);
+    if (frozen) throw new Failed("grant.grant_frozen", entry.seq);
     const issued = this.one("issue", "certificate", entry.certificate);
     if (!issued) throw new Failed("status.no_certificate", entry.seq);
     claims.validThen(this.said(issued), entry);
@@ -695,7 +711,11 @@ const ONE = new Uint8Array([1]);
 
 const secondOf = (entry) => BigInt(Math.floor(entry.time / 1000));
 
+/** Whether a holder's device is frozen or restored by it. */
+const isHalt = ({ kind, reason }) => kind === "enrolment" && reason !== null;
+
 function isHolders({ kind, state, reason }) {
+  if (isHalt({ kind, reason })) return reason === "holder";
   if (kind === "resolution") return state === "withdrawn";
   if (kind === "answer") return reason === "holder";
   return ["grant", "revocation", "dispute"].includes(kind);
@@ -713,6 +733,9 @@ function institutional(entry) {
   if (kind === "answer") return isHolders(entry) ? null : of(department ?? "", "issuer", "terminal");
   if (kind === "question") return of(null, "auditor");
   if (kind === "resolution") return isHolders(entry) ? null : of(null, "auditor");
+  if (isHalt(entry)) {
+    return isHolders(entry) ? null : of(null, ...["issuer", "auditor"].filter((role) => role === entry.reason));
+  }
   // Departments let in holders' devices, operators all other keys. A terminal's enrolment names its post, a
   // device's at most the department that vouches for it.
   if (kind === "invitation") return of(null, department === null ? "issuer" : "operator");
