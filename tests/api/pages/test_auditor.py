@@ -184,6 +184,26 @@ def test_every_kind_and_every_reason_has_words(desk: Any) -> None:
     assert not codes & set(words)
 
 
+@pytest.mark.parametrize(
+    ("language", "frozen", "restored"),
+    [
+        ("en", "An auditor froze a holder's device.", "restored a holder's frozen device."),
+        ("zh-CN", "审计人员冻结了一台持证人设备。", "身份主管部门解冻了一台持证人设备。"),
+    ],
+)
+def test_a_frozen_device_and_its_restoration_have_words(
+    console: Callable[..., Page], city: Any, language: str, frozen: str, restored: str
+) -> None:
+    kid = city.person().device.key.thumbprint()
+    seqs = [
+        city.proven(act(kid)["receipt"])[0].seq
+        for act in (city.auditor.suspend_device, city.police.restore_device)
+    ]
+    page = console(language=language)
+    for seq, words in zip(seqs, (frozen, restored), strict=True):
+        expect(page.locator(f'.line[data-seq="{seq}"]')).to_contain_text(words)
+
+
 def test_a_line_opens_and_every_check_holds(
     console: Callable[..., Page], city: Any, story: Story
 ) -> None:

@@ -12,8 +12,10 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from api.client import ServiceError
 from authz.codes import parse_code
 from tests.api.pages.conftest import choose_department, install_clock
+from tests.api.test_devices import let_in
 
 PHONE = (390, 844)
 ITEM = "hotel-check-in"
@@ -498,6 +500,57 @@ def test_news_is_kept_until_it_was_seen(city: Any, phone: Callable[..., Page]) -
     page.reload()
     expect(page.locator(".line").first).to_be_visible()
     expect(page.locator(".line").filter(has_text="New")).to_have_count(0)
+
+
+# --- devices --------------------------------------------------------------------------------------
+
+
+def test_the_person_sees_their_devices_freezes_what_is_not_theirs_and_stops_it(
+    city: Any, phone: Callable[..., Page], axe: Callable[[Page], list[str]]
+) -> None:
+    person = city.person()
+    made = city.grant(person, "name", mode="direct", max_uses=5)
+    presented = {"grant_id": made["grant_id"]}
+    assert city.look(presented).released
+    scoped, _ = let_in(city, person)
+    page = phone(person)
+    page.locator(".to-settings").click()
+    devices = page.locator(".devices > li")
+    expect(devices).to_have_count(3)
+    own = devices.filter(has=page.get_by_role("heading", name="This one"))
+    expect(own).to_contain_text("In use")
+    expect(own).to_contain_text("all of your certificates")
+    expect(own.get_by_role("button")).to_have_count(0)
+    narrow = page.locator(f"[data-kid='{scoped.key.thumbprint()}']")
+    department = narrow.locator("dd").nth(1).inner_text()
+    expect(narrow).to_contain_text(f"what {department} issued to you")
+    other = page.locator(f"[data-kid='{person.device.key.thumbprint()}']")
+    other.get_by_role("button", name="Not mine").click()
+    expect(other).to_contain_text("Frozen")
+    expect(other).to_contain_text("this device")
+    expect(other.locator(".notice")).to_contain_text("Go to a counter of the office")
+    expect(other).to_be_focused()
+    assert axe(page) == []
+    city.refused(city.look(presented), "grant_frozen")
+    other.get_by_role("button", name="Use it again").click()
+    expect(other).to_contain_text("In use")
+    assert city.look(presented).released
+    # Who did not freeze it does not offer to end that.
+    city.auditor.suspend_device(person.device.key.thumbprint())
+    expect(other).to_contain_text("the audit office")
+    expect(other.get_by_role("button", name="Use it again")).to_have_count(0)
+    expect(page.locator(".news")).to_contain_text("The audit office froze a device of yours")
+    other.get_by_role("button", name="Stop it").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop it").click()
+    expect(other.locator(".badge")).to_have_text("Stopped")
+    expect(other.get_by_role("button")).to_have_count(0)
+    expect(other).to_contain_text("this device")
+    with pytest.raises(ServiceError, match=r"key\.not_valid"):
+        person.device.whoami()
+    city.refused(city.look(presented), "grant_frozen")
+    tab(page, "looks")
+    expect(page.locator("#app")).to_contain_text("A device of yours was stopped for good.")
+    expect(page.locator("#app")).to_contain_text("A device of yours froze another one")
 
 
 # --- for everybody --------------------------------------------------------------------------------

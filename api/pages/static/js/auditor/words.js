@@ -54,9 +54,8 @@ const SENTENCES = {
   issue: (v) => t("{department} issued {certificate}.", v),
   status: (v, line) => STATUS[line.reason]?.(v) ?? t("{department} changed the status of {certificate}.", v),
   import: (v) => t("{department} handed in a file to issue from.", v),
-  enrolment: (v, line) => (line.state === "revoked" ? t("A key was withdrawn.")
-    : line.state === "erased" ? t("What was sealed to prove an earlier entry was destroyed.")
-    : line.department ? t("{place} was enrolled.", v) : t("A holder's device was enrolled.")),
+  enrolment: (v, line) => ENROLMENT[line.state]?.(line)
+    ?? (line.department ? t("{place} was enrolled.", v) : t("A holder's device was enrolled.")),
   invitation: (v, line) => (line.department
     ? t("A one-time code was made out for {place}.", v) : t("A one-time code was made out for a holder's device.")),
   dispute: (v, line) => t("The holder disputes what {place} did: {cause}.", { ...v, cause: causeName(line.reason) }),
@@ -65,6 +64,21 @@ const SENTENCES = {
   answer: (v, line) => (line.reason === "holder"
     ? t("The holder answered a question.") : t("{department} answered a question.", v)),
   resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
+};
+
+/** By what an entry says became of a key. */
+const ENROLMENT = {
+  revoked: () => t("A key was withdrawn."),
+  erased: () => t("What was sealed to prove an earlier entry was destroyed."),
+  suspended: (line) => FROZEN_BY[line.reason](),
+  restored: (line) => (line.reason === "issuer"
+    ? t("The authority for their identity restored a holder's frozen device.")
+    : t("A holder's frozen device was restored by whoever froze it.")),
+};
+const FROZEN_BY = {
+  holder: () => t("A holder froze a device of theirs."),
+  issuer: () => t("The authority for their identity froze a holder's device."),
+  auditor: () => t("An auditor froze a holder's device."),
 };
 
 const STATUS = {
@@ -95,6 +109,7 @@ const SIGNERS = {
   question: () => t("an auditor"),
   answer: (line) => (line.reason === "holder" ? t("the holder's device") : departmentName(line.department)),
   resolution: (line) => (line.state === "withdrawn" ? t("the holder's device") : t("an auditor")),
+  enrolment: (line) => ({ holder: t("the holder's device"), auditor: t("an auditor") })[line.reason],
 };
 
 /** Who signed, as far as the line itself tells. */

@@ -32,6 +32,21 @@ const OUTCOMES = {
   withdrawn: () => ["quiet", t("You withdrew an objection. The grant can be used again.")],
 };
 
+const FROZEN_BY = {
+  holder: () => t("A device of yours froze another one: that one can sign nothing, and what it allowed cannot be used."),
+  issuer: () => t("The office for your identity froze a device of yours: it can sign nothing, and what it allowed cannot be used."),
+  auditor: () => t("The audit office froze a device of yours: it can sign nothing, and what it allowed cannot be used."),
+};
+/** By what an entry says became of a device. */
+const DEVICE = {
+  suspended: (line) => ["wait", "key", FROZEN_BY[line.reason]()],
+  restored: (line) => ["good", "key", line.reason === "holder"
+    ? t("A device of yours made one usable again that it had frozen.")
+    : t("The office for your identity made a frozen device of yours usable again.")],
+  revoked: () => ["wait", "key", t("A device of yours was stopped for good.")],
+  erased: () => ["quiet", "key", t("What was kept to prove that a device is yours was destroyed.")],
+};
+
 const KINDS = {
   lookup: (line) => line.decision === "released"
     ? ["good", "eye", t("{place} looked at your {certificate}.")]
@@ -51,7 +66,7 @@ const KINDS = {
     const [tone, text] = OUTCOMES[line.state]();
     return [tone, "flag", text];
   },
-  enrolment: () => ["quiet", "key", t("A device of yours was enrolled.")],
+  enrolment: (line) => DEVICE[line.state]?.(line) ?? ["quiet", "key", t("A device of yours was enrolled.")],
   invitation: () => ["quiet", "key", t("A one-time code was made for one of your devices.")],
 };
 

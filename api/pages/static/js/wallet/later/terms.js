@@ -17,7 +17,7 @@ learnWords({
 const STATES = {
   active: () => ["good", t("In force")],
   not_yet_valid: () => ["wait", t("Not begun yet")],
-  frozen: () => ["wait", t("Frozen: disputed")],
+  frozen: () => ["wait", t("Frozen: disputed, or by a frozen device")],
   used_up: () => ["quiet", t("Used up")],
   expired: () => ["quiet", t("Time is over")],
   revoked: () => ["quiet", t("Withdrawn")],
