@@ -77,7 +77,7 @@ def read_entry(
 @router.get(
     "/entries/{seq}/proof",
     response_class=Response,
-    responses={200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}}},
+    responses={200: {"content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()}}},
     openapi_extra=told("entry.unknown", "anchor.pending"),
 )
 def read_proof(
