@@ -141,7 +141,13 @@ class Authenticator:
         return key in known and known[key][1] == statement.token
 
     async def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
-        """The enrolled key behind ``Authorization: Bearer <access token>``.
+        """The enrolled key behind ``Authorization: Bearer <access token>``: see `access`."""
+        return (await self.access(authorization, roles))[0]
+
+    async def access(
+        self, authorization: str | None, roles: Collection[Role]
+    ) -> tuple[Enrolled, Statement]:
+        """The enrolled key behind ``Authorization: Bearer <access token>``, and the token.
 
         The token's payload is `ledger.kinds.Access`. Raises StatementError.
         """
@@ -175,4 +181,4 @@ class Authenticator:
                 + ", ".join(sorted(roles)),
             )
         known(enrolled)
-        return enrolled
+        return enrolled, statement

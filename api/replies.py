@@ -119,13 +119,17 @@ Authorization = Annotated[str | None, Header(include_in_schema=False)]
 
 
 class Reader:
-    """A dependency: the enrolled key behind the access token, one of these roles."""
+    """A dependency: the enrolled key behind the access token, one of these roles. The token itself
+    is left for whoever records what is read with it (`api.readings`)."""
 
     def __init__(self, *roles: Role) -> None:
         self.roles = roles
 
-    async def __call__(self, auth: AuthDep, authorization: Authorization = None) -> Enrolled:
-        return await auth.reader(authorization, self.roles)
+    async def __call__(
+        self, request: Request, auth: AuthDep, authorization: Authorization = None
+    ) -> Enrolled:
+        enrolled, request.state.access = await auth.access(authorization, self.roles)
+        return enrolled
 
 
 class KnownReader:

@@ -88,6 +88,7 @@ from ledger.invitations import (
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
 from ledger.log import Log
 from ledger.outbox import DirectoryEntry
+from ledger.readings import ReadingHandler
 from ledger.receipts import Published
 from ledger.row_macs import RowMacs, checked
 from ledger.sealing import MasterKey, Sealed
@@ -317,6 +318,7 @@ class Service:
             "request": RequestHandler(self.master, self.items),
             "grant": GrantHandler(self.master, self.catalogue, self.items),
             "lookup": LookupHandler(self.master, self.items, self.grants),
+            "reading": ReadingHandler(),
         }
 
     def _bootstrap(self) -> None:

@@ -689,8 +689,10 @@ class Withheld(TypedDict):
 
 
 class Gathered(TypedDict):
-    """``bundle``: docs/evidence.md. ``withheld``: statements left out, and until when."""
+    """``bundle``: docs/evidence.md. ``withheld``: statements left out, and until when.
+    ``reading``: the entry of the asking, where there is one."""
 
+    reading: int | None
     bundle: dict[str, Any]
     withheld: list[Withheld]
 

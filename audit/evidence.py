@@ -69,8 +69,10 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """``withheld``: entries whose statement is left out, and until when, Unix seconds."""
+    """``about``: the entry of the subject. ``withheld``: entries whose statement is left out, and
+    until when, Unix seconds."""
 
+    about: Entry
     bundle: Bundle
     withheld: dict[int, int]
 
@@ -133,7 +135,7 @@ class Gatherer:
             before=before,
             nodes=tuple(proofs),
         )
-        return Gathered(pruned(bundle, self._trust), withheld)
+        return Gathered(about, pruned(bundle, self._trust), withheld)
 
     # --- entries and statements ---------------------------------------------------------------
 

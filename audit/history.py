@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, not_, select
 
+from audit.readings import unseen_by
 from audit.visibility import Sight
 from ledger.entries import Entry
 from ledger.store import (
@@ -59,6 +60,8 @@ def history(
             raise KeyError(name)
         query = query.where(entries.c[name] == value)
     query = query.where(sight.condition())
+    if kind is None and sight.is_everything:
+        query = query.where(not_(unseen_by(sight.reader)))
     if kind is not None:
         query = query.where(entries.c.kind == kind)
         if kind in RARE_KINDS and not filters and sight.is_everything:
@@ -91,6 +94,8 @@ def news(
     """Entries after one sequence number and below another, oldest first; of one terminal alone
     where that is named."""
     query = select(entries).where(entries.c.seq > after, entries.c.seq < below, sight.condition())
+    if sight.is_everything:
+        query = query.where(not_(unseen_by(sight.reader)))
     if terminal is not None:
         query = query.where(entries.c.terminal == terminal)
     return [

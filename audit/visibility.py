@@ -68,6 +68,7 @@ _ROWS: Final[Mapping[EventKind, tuple[Reach, ...]]] = {
     EventKind.RESOLUTION: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
     EventKind.QUESTION: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
     EventKind.ANSWER: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
+    EventKind.READING: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
 }
 #: Total: a kind without a row fails here, when the module is read.
 REACH: Final[Mapping[Role, Mapping[EventKind, Reach]]] = {

@@ -66,6 +66,7 @@ class EventKind(StrEnum):
     INVITATION = "invitation"
     QUESTION = "question"
     ANSWER = "answer"
+    READING = "reading"
 
 
 #: Where and for what something was looked up; what follows a dispute repeats it.
@@ -99,6 +100,7 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.QUESTION: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
     EventKind.ANSWER: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
     EventKind.RESOLUTION: (f"subject state {_LOOKED_UP}", f"subject state {_GRANTED}"),
+    EventKind.READING: ("subject state certificate? grant?",),
 }
 #: What stands in `state`, of the kinds that have it.
 STATES: Mapping[EventKind, frozenset[str | None]] = {
@@ -111,6 +113,7 @@ STATES: Mapping[EventKind, frozenset[str | None]] = {
     EventKind.QUESTION: frozenset({"open"}),
     EventKind.ANSWER: frozenset({"open"}),
     EventKind.RESOLUTION: frozenset({"upheld", "rejected", "withdrawn"}),
+    EventKind.READING: frozenset({"log", "history", "entry", "evidence", "fields"}),
 }
 _ANY: frozenset[str | None] = frozenset({None})
 

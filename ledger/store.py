@@ -93,6 +93,7 @@ RARE_KINDS = (
     EventKind.INVITATION,
     EventKind.ENROLMENT,
     EventKind.IMPORT,
+    EventKind.READING,
 )
 #: The condition of their index. SQLite uses that only where a query repeats it to the letter, so
 #: its values are written out, never bound. With IN it would build a table of them for each entry;

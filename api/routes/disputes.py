@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from fastapi import Request as HttpRequest
 
 from api import shapes
-from api.admission.places import PlacedRoute
+from api.admission.places import PlacedRoute, aside
+from api.readings import UNRECORDED, record_reading
 from api.replies import (
     Reader,
     Reply,
@@ -23,7 +25,8 @@ from api.replies import (
     told,
 )
 from api.statements import Taken
-from audit.disputes import MAX_PAGE, Told, ToldQuestion, find_dispute, list_disputes
+from audit.disputes import MAX_PAGE, Page, Told, ToldQuestion, find_dispute, list_disputes
+from audit.readings import of_entry, of_log
 from audit.visibility import READERS, Sight
 from authz.disputes import MAY, DisputeState, Party
 from ledger.directory import Enrolled, Role
@@ -89,8 +92,9 @@ TAKEN = (
 )
 
 
-@router.get("/disputes")
-def disputes(
+@router.get("/disputes", openapi_extra=told(*UNRECORDED))
+async def disputes(
+    request: HttpRequest,
     service: ServiceDep,
     reader: Concerned,
     state: DisputeState | None = None,
@@ -98,8 +102,13 @@ def disputes(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> Reply[shapes.Disputes]:
     """Holders see their own, auditors all, institutions those about their own lookups."""
-    with service.database.read() as connection:
-        page = list_disputes(connection, Sight(reader), state=state, before=before, limit=limit)
+
+    def read() -> Page:
+        with service.database.read() as connection:
+            return list_disputes(connection, Sight(reader), state=state, before=before, limit=limit)
+
+    page = await aside(read)
+    await record_reading(request, service, reader, of_log(reader))
     return reply(
         {
             "disputes": [_show(told, reader) for told in page.disputes],
@@ -109,15 +118,20 @@ def disputes(
     )
 
 
-@router.get("/disputes/{dispute_id}", openapi_extra=told("dispute.unknown"))
-def read_dispute(
-    dispute_id: str, service: ServiceDep, reader: Concerned
+@router.get("/disputes/{dispute_id}", openapi_extra=told("dispute.unknown", *UNRECORDED))
+async def read_dispute(
+    dispute_id: str, request: HttpRequest, service: ServiceDep, reader: Concerned
 ) -> Reply[shapes.DisputeShown]:
     """One dispute as this reader may see it."""
-    with service.database.read() as connection:
-        told = find_dispute(connection, Sight(reader), dispute_id)
+
+    def read() -> Told | None:
+        with service.database.read() as connection:
+            return find_dispute(connection, Sight(reader), dispute_id)
+
+    told = await aside(read)
     if told is None:
         raise StatementError("dispute.unknown", "no such dispute, or not to be seen with this key")
+    await record_reading(request, service, reader, of_entry(reader, told.opened))
     return reply(_show(told, reader))
 
 

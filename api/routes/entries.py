@@ -15,12 +15,13 @@ import time
 from typing import Annotated, Any, cast
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Row, select
 
 from api import shapes
-from api.admission.places import PlacedRoute
+from api.admission.places import PlacedRoute, aside
 from api.auth import FRESH_SECONDS, RESEND_SECONDS
+from api.readings import UNRECORDED, record_reading
 from api.replies import (
     Reader,
     Reply,
@@ -30,8 +31,10 @@ from api.replies import (
     told,
 )
 from api.routes.log import show_lines
+from api.service import Service
 from audit.history import one
 from audit.portable import MEDIA_TYPES, TLOG_PROOF, Form, tlog_proof
+from audit.readings import of_entry
 from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
 from authz.lookups import grant_shown
 from ledger import store
@@ -46,14 +49,21 @@ router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["entries"])
 _CODES = ("code", "spoken")
 
 
-@router.get("/entries/{seq}", openapi_extra=told("entry.unknown"))
-def read_entry(
+@router.get("/entries/{seq}", openapi_extra=told("entry.unknown", *UNRECORDED))
+async def read_entry(
     seq: Annotated[int, Path(ge=0, le=2**53)],
+    request: Request,
     service: ServiceDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
 ) -> Reply[shapes.EntryInFull]:
     """The entry with its statement, signer and receipt, to whoever may see it
     (`audit.visibility`). What is not the reader's is not told from what is not there."""
+    entry, shown = await aside(_read_entry, seq, service, reader)
+    await record_reading(request, service, reader, of_entry(reader, entry))
+    return reply(shown)
+
+
+def _read_entry(seq: int, service: Service, reader: Enrolled) -> tuple[Entry, shapes.EntryInFull]:
     with service.database.read() as connection:
         found = one(connection, Sight(reader), seq)
         if found is None:
@@ -71,23 +81,30 @@ def read_entry(
     }
     if shown is not None:
         value["grant_shown"] = shown
-    return reply(value)
+    return entry, value
 
 
 @router.get(
     "/entries/{seq}/proof",
     response_class=Response,
     responses={200: {"content": {kind.partition(";")[0]: {} for kind in MEDIA_TYPES.values()}}},
-    openapi_extra=told("entry.unknown", "anchor.pending"),
+    openapi_extra=told("entry.unknown", *UNRECORDED),
 )
-def read_proof(
+async def read_proof(
     seq: Annotated[int, Path(ge=0, le=2**53)],
+    request: Request,
     service: ServiceDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
     form: Annotated[Form, Query()] = TLOG_PROOF,
 ) -> Response:
     """That this entry is in the anchored log, for other people's tools: a C2SP tlog-proof, or a
     COSE receipt (RFC 9942). To whoever may see the entry."""
+    entry, content = await aside(_proof, seq, service, reader, form)
+    await record_reading(request, service, reader, of_entry(reader, entry))
+    return Response(content, media_type=MEDIA_TYPES[form])
+
+
+def _proof(seq: int, service: Service, reader: Enrolled, form: Form) -> tuple[Entry, bytes]:
     with service.database.read() as connection:
         found = one(connection, Sight(reader), seq)
     if found is None:
@@ -97,10 +114,8 @@ def read_proof(
     if receipt.published is None:
         raise AnchorPending
     if form == TLOG_PROOF:
-        content = tlog_proof(entry, receipt.proof, receipt.published.note).encode()
-    else:
-        content = service.cose_receipt(entry, receipt.proof, receipt.published)
-    return Response(content, media_type=MEDIA_TYPES[form])
+        return entry, tlog_proof(entry, receipt.proof, receipt.published.note).encode()
+    return entry, service.cose_receipt(entry, receipt.proof, receipt.published)
 
 
 def _grant_shown(connection: Connection, entry: Entry, token: str, reader: Enrolled) -> str | None:

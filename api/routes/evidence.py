@@ -10,14 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from api import shapes
 from api.admission.places import PlacedRoute
 from api.evidence import EvidenceDesk
+from api.readings import UNRECORDED, record_reading
 from api.replies import (
     Reader,
     Reply,
+    ServiceDep,
     body_of,
     reply,
     told,
 )
 from audit.bundle import SUBJECTS, Subject
+from audit.readings import of_bundle
 from audit.visibility import READERS
 from ledger.directory import Enrolled
 
@@ -69,20 +72,26 @@ DeskDep = Annotated[EvidenceDesk, Depends(_desk)]
 
 @router.post(
     "/evidence",
-    openapi_extra=told("evidence.unknown", "evidence.too_large", "chain.unavailable", body=Wanted),
+    openapi_extra=told("evidence.unknown", "evidence.too_large", *UNRECORDED, body=Wanted),
 )
 async def evidence(
     body: Annotated[Wanted, body_of(Wanted)],
+    request: Request,
+    service: ServiceDep,
     desk: DeskDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
 ) -> Reply[shapes.Gathered]:
     """A self-contained bundle (docs/evidence.md) of what concerns the asker. ``withheld`` names
-    the entries whose statement is left out, and until when (Unix seconds)."""
+    the entries whose statement is left out, and until when (Unix seconds). ``reading`` is the
+    number of the entry that tells that it was asked for; null for one's own without fields."""
     about: dict[str, Any] = body.subject.model_dump()
     subject = Subject(about["kind"], about[SUBJECTS[about["kind"]]])
     gathered = await desk.gather(subject, reader, fields=body.fields)
+    reading = of_bundle(reader, gathered.about, fields=bool(gathered.bundle.disclosures))
+    recorded = await record_reading(request, service, reader, reading)
     return reply(
         {
+            "reading": recorded,
             "bundle": gathered.bundle.to_json(),
             "withheld": [
                 {"seq": seq, "until": until} for seq, until in sorted(gathered.withheld.items())

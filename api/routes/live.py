@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from api import shapes
 from api.admission.places import PlacedRoute, aside
 from api.notices import EVERYTHING, MAX_WAIT, Key
+from api.readings import UNRECORDED, record_reading
 from api.replies import (
     Reader,
     Reply,
@@ -24,8 +25,10 @@ from api.replies import (
 from api.routes.log import show_lines
 from api.service import Service
 from audit.history import news
+from audit.readings import of_lines
 from audit.visibility import READERS, Sight
 from ledger.directory import Enrolled, Role
+from ledger.entries import Entry
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["notices"])
 
@@ -40,7 +43,7 @@ async def time_here(service: ServiceDep) -> Reply[shapes.TimeHere]:
     return reply({"time_ms": time.time_ns() // 1_000_000, "ledger": service.ledger})
 
 
-@router.get("/notices")
+@router.get("/notices", openapi_extra=told(*UNRECORDED))
 async def notices(
     request: Request,
     service: ServiceDep,
@@ -59,23 +62,25 @@ async def notices(
     with service.notices.watch([_key(reader, terminal)], request, reader.kid) as waiter:
         while True:
             below = service.committer.released
-            lines = await aside(_news, service, Sight(reader), terminal, after=after, below=below)
+            found = await aside(_news, service, Sight(reader), terminal, after=after, below=below)
+            lines = found[1]
             left = deadline - time.monotonic()
             if lines or left <= 0 or waiter.ended:
                 break
             await waiter.wait(left)
+    await record_reading(request, service, reader, of_lines(reader, found[0]))
     full = len(lines) == PAGE
     return _answer(lines, lines[-1]["seq"] if full else max(after, below - 1))
 
 
 def _news(
     service: Service, sight: Sight, terminal: str | None, *, after: int, below: int
-) -> list[shapes.Line]:
+) -> tuple[list[Entry], list[shapes.Line]]:
     if terminal is not None and "\0" in terminal:
-        return []  # PostgreSQL has no such text, so nothing is recorded under it
+        return [], []  # PostgreSQL has no such text, so nothing is recorded under it
     with service.database.read() as connection:
         found = news(connection, sight, after=after, below=below, limit=PAGE, terminal=terminal)
-    return show_lines(service, found)
+    return found, show_lines(service, found)
 
 
 def _answer(lines: list[shapes.Line], next_after: int) -> Reply[shapes.News]:

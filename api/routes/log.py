@@ -10,9 +10,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import PlainTextResponse
 
 from api import shapes
-from api.admission.places import PlacedRoute
+from api.admission.places import PlacedRoute, aside
 from api.errors import ProblemResponse, problem
 from api.metrics import render
+from api.readings import UNRECORDED, record_reading
 from api.replies import (
     KnownReader,
     Reader,
@@ -24,12 +25,14 @@ from api.replies import (
 )
 from api.service import Service
 from audit.history import MAX_PAGE, history
+from audit.readings import of_history
 from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
 from ledger import store
 from ledger.committer import NotServing
 from ledger.directory import Enrolled, Role
 from ledger.entries import Decision, Entry
 from ledger.merkle import HASH_BYTES, ProofError, inclusion_proof
+from ledger.readings import Reading
 from ledger.statements import StatementError
 from ledger.tiles import NodeReader, parse_tile_path
 
@@ -115,8 +118,9 @@ def _base64(hashes: list[bytes]) -> list[str]:
     return [base64.b64encode(item).decode("ascii") for item in hashes]
 
 
-@router.get("/v1/history", openapi_extra=told("history.holder"))
-def read_history(
+@router.get("/v1/history", openapi_extra=told("history.holder", *UNRECORDED))
+async def read_history(
+    request: Request,
     service: ServiceDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
     certificate: Name = None,
@@ -139,7 +143,7 @@ def read_history(
     ``receipts`` adds to each line what proves it."""
     if holder is not None and reader.role not in TOLD_PSEUDONYMS:
         raise StatementError("history.holder", "only auditors and holders may ask by holder")
-    filters = {
+    asked = {
         "certificate": certificate,
         "grant": grant,
         "holder": holder,
@@ -149,26 +153,32 @@ def read_history(
         "service_item": service_item,
         "staff": staff,
     }
-    with service.database.read() as connection:
-        page = history(
-            connection,
-            {name: value for name, value in filters.items() if value is not None},
-            Sight(reader),
-            before=before,
-            limit=limit,
-            kind=kind,
-            decision=decision,
-            since_ms=since_ms,
-            until_ms=until_ms,
-        )
-    return reply(
-        {
+    filters = {name: value for name, value in asked.items() if value is not None}
+
+    def read() -> tuple[Reading | None, shapes.History]:
+        with service.database.read() as connection:
+            page = history(
+                connection,
+                filters,
+                Sight(reader),
+                before=before,
+                limit=limit,
+                kind=kind,
+                decision=decision,
+                since_ms=since_ms,
+                until_ms=until_ms,
+            )
+            reading = of_history(connection, reader, filters)
+        return reading, {
             "lines": show_lines(service, page.lines, receipts=receipts),
             "next_before": page.next_before,
             "anchored_size": service.log.anchored,
             "as_of_ms": time.time_ns() // 1_000_000,
         }
-    )
+
+    reading, shown = await aside(read)
+    await record_reading(request, service, reader, reading)
+    return reply(shown)
 
 
 def show_lines(

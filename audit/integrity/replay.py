@@ -23,6 +23,7 @@ from audit.integrity.grants import Grants
 from audit.integrity.invitations import Invitations
 from audit.integrity.lookups import Lookups
 from audit.integrity.reading import plain
+from audit.integrity.readings import Readings
 from audit.integrity.records import Record, records_of
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
@@ -86,6 +87,7 @@ class Replay:
             EventKind.RESOLUTION: disputes.resolution,
             EventKind.QUESTION: disputes.question,
             EventKind.ANSWER: disputes.answer,
+            EventKind.READING: Readings(master, certificates, grants).reading,
         }
         self._confirms: Mapping[str, Callable[[Premises], bool]] = {
             EventKind.ENROLMENT.value: enrolments.confirm,

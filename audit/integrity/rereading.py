@@ -56,6 +56,7 @@ from ledger.kinds import DECLARATIONS, CertificateClaims, Grant
 from ledger.lifecycle import IllegalTransition, State
 from ledger.merkle import leaf_hash
 from ledger.payloads import PayloadError
+from ledger.readings import REPLAY_KEY_BYTES
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (
     Kind,
@@ -80,6 +81,7 @@ _STATEMENT_OF = {
     EventKind.QUESTION: Kind.QUESTION,
     EventKind.ANSWER: Kind.ANSWER,
     EventKind.INVITATION: Kind.INVITATION,
+    EventKind.READING: Kind.ACCESS,
 }
 _KEYS_KEPT = 4_000
 _HOLDERS_KEPT = 4_096
@@ -352,7 +354,7 @@ class Rereader:
             digest=None if statement.digest == digest else statement.digest,
             foreign=payload.get("ledger") != self._ledger,
             differs=kid != actor or not fits,
-            other_key=replay_key != statement.request_key,
+            other_key=replay_key != _replay_key(event, columns, statement),
             verified=None if point is None else verifies(point, statement.token),
         )
 
@@ -518,6 +520,16 @@ def thumbprint_of(jwk: Mapping[str, Any]) -> tuple[str, bytes]:
     if (len(x), len(y)) != (32, 32) or not is_point(x + y):
         raise AgainstRules("the JWK is not a point on P-256")
     return b64url(sha256(canonical_json(members))), x + y
+
+
+def _replay_key(event: EventKind, columns: tuple[Any, ...], statement: _Read) -> bytes | None:
+    """Of a reading it is the front of ``subject``, which its rule derives."""
+    if event is not EventKind.READING:
+        return statement.request_key
+    try:
+        return b64url_decode(columns[13])[:REPLAY_KEY_BYTES]
+    except (EncodingError, TypeError, AttributeError):
+        return None
 
 
 def _makes(statement: Kind, event: EventKind) -> bool:

@@ -36,6 +36,7 @@ EXPECTED = {
     "resolution": (OWN, NOT, NOT),
     "question": (OWN, ASKED, ASKED),
     "answer": (OWN, ASKED, ASKED),
+    "reading": (OWN, NOT, NOT),
 }
 #: What evidence is asked by, for the kinds that it is about: the subject's kind, its member, and
 #: the entry's.
@@ -77,6 +78,7 @@ def lived(city: Any, told: Told, person: Any, counter: Client) -> None:
         own(city.look({"grant_id": granted["grant_id"]}, by=counter, service_item=item))
         for item in ("hotel-check-in", "notarisation")
     ]
+    told.holder[counter.evidence("lookup", lines[0]["seq"])["reading"]] = device
     own(device.revoke_grant(granted["grant_id"]))
     asked = counter.open_request("hotel-check-in", "B-7", {CARD: ["name"]})
     found = device.find_request(asked["code"])

@@ -62,6 +62,7 @@ from ledger.node.inprocess import InProcessProvider
 from ledger.node.node import Node
 from ledger.notes import NoteKey
 from ledger.outbox import DirectoryEntry
+from ledger.readings import Read, Reading, ReadingHandler, request_of
 from ledger.row_macs import RowMacs
 from ledger.sealing import MasterKey
 from ledger.statements import VERSION, Kind, sign, verify
@@ -176,6 +177,7 @@ class Builder:
                 "request": RequestHandler(master, items),
                 "grant": GrantHandler(master, self.catalogue, items),
                 "lookup": LookupHandler(master, items, Grants()),
+                "reading": ReadingHandler(),
             },
             CommitterSettings(),
         )
@@ -201,7 +203,9 @@ class Builder:
 
     def statement(self, who: str, kind: Kind, **members: Any) -> Request:
         key = self.keys[who]
-        payload = {"v": VERSION, "ledger": ORIGIN, "iat": int(time.time()), "jti": uuid.uuid4().hex}
+        payload = {"ledger": ORIGIN, "iat": int(time.time()), "jti": uuid.uuid4().hex}
+        if kind is not Kind.ACCESS:
+            payload["v"] = VERSION
         token = sign(kind, payload | members, key, key.thumbprint())
         statement = verify(token, key, ORIGIN)
         found = self.ring.find(statement.kid)
@@ -209,6 +213,11 @@ class Builder:
         return Request(statement, actor)
 
     # What actors do
+
+    def read(self, who: str, reading: Reading) -> None:
+        access = self.statement(who, Kind.ACCESS, exp=int(time.time()) + 240)
+        made = request_of(access.statement, access.actor, reading, self.built.master)
+        self.send("reading", made)
 
     def key(self, who: str) -> dict[str, str]:
         key = self.keys.setdefault(who, ECKey.generate_key("P-256", private=True))
@@ -566,6 +575,7 @@ def tell_the_story(builder: Builder) -> None:
     tell_of_another_department(builder)
     tell_of_devices(builder, numbers[6])
     tell_of_frozen_devices(builder, numbers[0])
+    tell_of_readings(builder)
 
 
 def tell_of_another_department(builder: Builder) -> None:
@@ -615,6 +625,18 @@ def tell_of_frozen_devices(builder: Builder, number: str) -> None:
     assert builder.look_up({"grant_id": names["held-by-both"]}).code == "grant_frozen"
     builder.enrol("issuer", what="key_restoration", kid=names["found"])
     assert builder.look_up({"grant_id": names["grant-found"]}).fields
+
+
+def tell_of_readings(builder: Builder) -> None:
+    names, keys = builder.built.names, store.keys
+    with builder.database.read() as connection:
+        found = store.rows_by(connection, keys, "kid", [names["holder"], names["other"]])
+    holder, other = (found[names[who]].holder for who in ("holder", "other"))
+    builder.read("auditor", Reading(Read.HISTORY, names["card"], None, holder))
+    builder.read("auditor", Reading(Read.HISTORY, None, names["withdrawn"], other))
+    builder.read("auditor", Reading(Read.HISTORY, None, None, other))
+    builder.read("auditor", Reading(Read.LOG))
+    builder.read("holder", Reading(Read.FIELDS, names["card"], names["direct"], holder))
 
 
 def fill_a_tile(builder: Builder) -> None:

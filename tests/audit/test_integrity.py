@@ -35,7 +35,8 @@ from ledger.directory import NEVER, Enrolled
 from ledger.encoding import b64url, canonical_json, sha256
 from ledger.invitation_codes import code_digest
 from ledger.outbox import DirectoryEntry, StatusChange
-from ledger.statements import Kind
+from ledger.readings import Read, Reading
+from ledger.statements import Kind, payload_of
 from ledger.tiles import Tree
 from tests import engines
 
@@ -188,7 +189,47 @@ ENTRY_CHANGES = [
     ("terminal", "resolution", "true", "'terminal-2'"),
     ("state", "resolution", "true", "'rejected'"),
     ("grant", "resolution", "true", "null"),
+    # A reading that is to be seen by nobody, or by somebody else.
+    ("holder", "reading", "certificate is not null", "null"),
+    ("holder", "reading", '"grant" is not null', "'Hx'"),
+    ("holder", "reading", 'certificate is null and "grant" is null', "null"),
+    ("holder", "reading", "state = 'log'", "'Hx'"),
+    ("state", "reading", "true", "'log'"),
+    ("subject", "reading", "true", another_first("subject")),
+    ("certificate", "reading", "certificate is not null", "null"),
+    ("request_key", "reading", "true", "randomblob(16)"),
 ]
+
+
+def test_a_reading_hidden_with_care_is_named(copy: Copy) -> None:
+    """Whose it is is bound to what is in the tree, although it is not in the tree itself: not
+    even with another replay key and tiles that fit."""
+    seq = copy.seq("reading", 'certificate is null and "grant" is null and holder is not null')
+    copy.run("update entries set holder = null, request_key = randomblob(16) where seq = ?", seq)
+    report = copy.check()
+    assert wheres(report) == {f"entries {seq}"}
+    assert "entry.differs" in {finding.code for finding in report.findings}
+
+
+def test_a_reading_that_was_recorded_as_nobodys_is_named(copy: Copy) -> None:
+    """Recorded by a service that does what it likes, master key and all."""
+    seq = copy.seq("reading", "certificate is not null")
+    kid, token, certificate = copy.run(
+        "select e.actor, s.token, e.certificate from entries e join statements s on s.seq = e.seq"
+        " where e.seq = ?",
+        seq,
+    )[0]
+    reading = Reading(Read.HISTORY, certificate, None, None)
+    digest = reading.digest(copy.ledger.master, kid, str(payload_of(token)["jti"]))
+    copy.run(
+        "update entries set holder = null, subject = ?, request_key = ? where seq = ?",
+        b64url(digest),
+        digest[:16],
+        seq,
+    )
+    copy.rehash()
+    what = found(copy.check(), f"entries {seq}").what
+    assert what == "against the rules: it is not of the holder of what was read"
 
 
 @pytest.mark.parametrize(("column", "kind", "condition", "value"), ENTRY_CHANGES)

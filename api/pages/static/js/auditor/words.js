@@ -20,6 +20,7 @@ const KINDS = {
   question: ["help", () => t("Question")],
   answer: ["flag", () => t("Answer")],
   resolution: ["shield", () => t("Settlement")],
+  reading: ["eye", () => t("Reading")],
 };
 
 export const kinds = Object.keys(KINDS);
@@ -64,6 +65,16 @@ const SENTENCES = {
   answer: (v, line) => (line.reason === "holder"
     ? t("The holder answered a question.") : t("{department} answered a question.", v)),
   resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
+  reading: (v, line) => READINGS[line.state]?.(v, line) ?? kindName(line.kind),
+};
+
+const READINGS = {
+  log: () => t("An auditor read in the log at large."),
+  history: (v, line) => (line.certificate ? t("An auditor read the history of {certificate}.", v)
+    : line.grant ? t("An auditor read the history of a grant.") : t("An auditor read the history of a person.")),
+  entry: () => t("An auditor read one line in full."),
+  evidence: () => t("Evidence without fields was taken."),
+  fields: (v) => t("Evidence with fields of {certificate} was taken.", v),
 };
 
 /** By what an entry says became of a key. */
@@ -110,6 +121,7 @@ const SIGNERS = {
   answer: (line) => (line.reason === "holder" ? t("the holder's device") : departmentName(line.department)),
   resolution: (line) => (line.state === "withdrawn" ? t("the holder's device") : t("an auditor")),
   enrolment: (line) => ({ holder: t("the holder's device"), auditor: t("an auditor") })[line.reason],
+  reading: (line) => (["evidence", "fields"].includes(line.state) ? t("whoever took it") : t("an auditor")),
 };
 
 /** Who signed, as far as the line itself tells. */

@@ -16,6 +16,7 @@ const EVENTS = {
   question: () => t("An auditor asked about a dispute"),
   answer: () => t("A question about a dispute was answered"),
   resolution: () => t("A dispute was settled"),
+  reading: () => t("Somebody read what is recorded, or took evidence"),
 };
 
 /** What an entry records, in a few words. */

@@ -25,13 +25,14 @@ const FORMS = {
   question: ABOUT_A_DISPUTE,
   answer: ABOUT_A_DISPUTE,
   resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
+  reading: ["subject state certificate? grant?"],
 };
 /** What stands in `state`, of the kinds that have it. */
 const STATES = {
   enrolment: [undefined, "revoked", "erased", "suspended", "restored"], issue: ["active"],
   status: ["active", "suspended", "revoked", "superseded", "erased"],
   revocation: ["revoked"], refusal: ["denied"], dispute: ["open"], question: ["open"], answer: ["open"],
-  resolution: ["upheld", "rejected", "withdrawn"],
+  resolution: ["upheld", "rejected", "withdrawn"], reading: ["log", "history", "entry", "evidence", "fields"],
 };
 
 /** Whether an entry, as it is written, is of a kind that there is and has exactly the members of it. */

@@ -23,6 +23,7 @@ export async function lineDetails(place, wallet, line, disputes) {
     facts([
       [t("When"), formatTime(line.time)],
       [t("Department"), line.department && institutionName(line.department)],
+      [t("By"), line.kind === "reading" ? readerName(found.actor) : undefined],
       [t("Place"), line.site && siteName(line.site)],
       [t("Counter or kiosk"), line.terminal],
       [t("Member of staff"), line.staff],
@@ -44,6 +45,10 @@ export async function lineDetails(place, wallet, line, disputes) {
     canDispute(line, known) ? disputeButton(place, wallet, line, disputes) : null,
     subject ? evidenceButton(wallet.api, subject, t("Take the evidence with you")) : null);
 }
+
+/** Who read; of one's own devices there is no more to say. */
+const readerName = ({ role, institution, terminal }) => role === "holder" ? t("a device of yours")
+  : [institutionName(institution), terminal].filter(Boolean).join(" · ");
 
 /** The objection that a question, its answer or the outcome belongs to, as it stands now. */
 async function disputeOf(wallet, line) {

@@ -68,6 +68,14 @@ const KINDS = {
   },
   enrolment: (line) => DEVICE[line.state]?.(line) ?? ["quiet", "key", t("A device of yours was enrolled.")],
   invitation: () => ["quiet", "key", t("A one-time code was made for one of your devices.")],
+  reading: (line) => ["wait", "eye", READINGS[line.state]?.(line) ?? t("Something else was recorded.")],
+};
+const READINGS = {
+  history: (line) => line.certificate || line.grant
+    ? t("The audit office read the history of your {certificate}.") : t("The audit office read your history."),
+  entry: () => t("The audit office read a line of your history in full."),
+  evidence: () => t("Evidence about your {certificate} was taken, without what stands in it."),
+  fields: () => t("Evidence about your {certificate} was taken, with what was shown of it."),
 };
 
 /**

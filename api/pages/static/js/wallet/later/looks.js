@@ -15,6 +15,7 @@ const FILTERS = [
   ["all", () => t("Everything"), {}],
   ["looks", () => t("Looks"), { kind: "lookup" }],
   ["refusals", () => t("Refusals"), { kind: "lookup", decision: "refused" }],
+  ["readings", () => t("Read afterwards"), { kind: "reading" }],
 ];
 
 export async function view(place, wallet, state, signal) {
@@ -105,8 +106,12 @@ export async function view(place, wallet, state, signal) {
   wanted?.focus();
 }
 
+const EMPTY = {
+  refusals: () => t("Nothing was refused"),
+  readings: () => t("Nobody has read your history, or taken evidence"),
+};
 const empty = (filter) =>
   h("section", { class: "panel empty" },
     icon("eye", 40),
-    h("h2", {}, filter === "refusals" ? t("Nothing was refused") : t("Nobody has looked yet")),
+    h("h2", {}, EMPTY[filter]?.() ?? t("Nobody has looked yet")),
     h("p", {}, t("As soon as somebody looks, or tries to, you see it here and are told at once.")));
