@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, not_, select
 
-from audit.readings import unseen_by
+from audit.readings import ASKED_BY_KIND
 from audit.visibility import Sight
 from ledger.entries import Entry
 from ledger.store import (
@@ -61,7 +61,7 @@ def history(
         query = query.where(entries.c[name] == value)
     query = query.where(sight.condition())
     if kind is None and sight.is_everything:
-        query = query.where(not_(unseen_by(sight.reader)))
+        query = query.where(not_(ASKED_BY_KIND))
     if kind is not None:
         query = query.where(entries.c.kind == kind)
         if kind in RARE_KINDS and not filters and sight.is_everything:
@@ -95,7 +95,7 @@ def news(
     where that is named."""
     query = select(entries).where(entries.c.seq > after, entries.c.seq < below, sight.condition())
     if sight.is_everything:
-        query = query.where(not_(unseen_by(sight.reader)))
+        query = query.where(not_(ASKED_BY_KIND))
     if terminal is not None:
         query = query.where(entries.c.terminal == terminal)
     return [

@@ -12,8 +12,9 @@ is no place for what anybody may type.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, select
+from sqlalchemy import Connection, Table, select
 
 from audit.visibility import Sight
 from authz.store import grants
@@ -77,10 +78,9 @@ def of_log(reader: Enrolled) -> Reading | None:
     return Reading(Read.LOG) if Sight(reader).is_everything else None
 
 
-def unseen_by(reader: Enrolled) -> ColumnElement[bool]:
-    """Entries that an auditor is not shown unless they ask for readings: their own readings,
-    which would stand between all that they read."""
-    return and_(store.entries.c.kind == EventKind.READING, store.entries.c.actor == reader.kid)
+#: What auditors are shown only where they ask for this kind: readings, of which their own work
+#: makes many, would stand between all else that happened.
+ASKED_BY_KIND: Final = store.entries.c.kind == EventKind.READING
 
 
 def _holder(connection: Connection, table: Table, column: str, value: str | None) -> str | None:
