@@ -87,6 +87,7 @@ READ = {
     "history of a grant": lambda auditor, of: list(auditor.history(grant=of["grant"])),
     "history of a person": lambda auditor, of: list(auditor.history(holder=of["holder"])),
     "entry": lambda auditor, of: auditor.entry(of["seq"]),
+    "entry by its proof": lambda auditor, of: auditor.proof_of_entry(of["seq"], "tlog-proof"),
     "entry of a dispute": lambda auditor, of: auditor.dispute(of["dispute"]),
     "log by disputes": lambda auditor, _: auditor.get("/v1/disputes", limit=1),
     "log by news": lambda auditor, of: auditor.notices(of["seq"] - 1),
