@@ -416,7 +416,7 @@ class _Founding:
         )
         if scene.revoked:
             _unless("grant.revoked", lambda: device.revoke_grant(scene.grant_id))
-        for look in scene.looks[self._looked(scene.grant_id) :]:
+        for look in scene.looks[_lookups_under(device, scene.grant_id) :]:
             presented = {"grant_id": scene.grant_id}
             if scene.mode == "scan":
                 presented = {"code": device.code(scene.grant_id)["code"]}
@@ -438,7 +438,7 @@ class _Founding:
             device.approve_request(device.find_request(opened["code"]), wanted)
             answered = [item for item in device.grants() if item["mode"] == "request"]
         grant = answered[0]
-        if not self._looked(grant["grant_id"]):
+        if not _lookups_under(device, grant["grant_id"]):
             for id_, fields in wanted.items():
                 kiosk.lookup(
                     {"request_id": grant["request_id"]},
@@ -448,10 +448,6 @@ class _Founding:
                     business_number=KIOSK_BUSINESS,
                 )
 
-    def _looked(self, grant_id: str) -> int:
-        """How many lookups under a grant are recorded."""
-        return sum(1 for _ in self._actor("auditor").history(grant=grant_id, kind="lookup"))
-
     def _resident(self, id_: str) -> Resident:
         return next(item for item in self._residents if item.id == id_)
 
@@ -460,6 +456,11 @@ class _Founding:
         return {
             self._planned(index, at).certificate_id: fields for at, fields in scene.shown.items()
         }
+
+
+def _lookups_under(device: Client, grant_id: str) -> int:
+    """How many lookups under a grant of the device's holder are recorded."""
+    return sum(1 for _ in device.history(grant=grant_id, kind="lookup"))
 
 
 def _unless(code: str, call: Callable[[], Any]) -> None:
