@@ -33,6 +33,8 @@ from api.imports import ImportJobs
 from api.observing import Observed
 from api.openapi import complete
 from api.pages import routes as pages
+from api.pages.released import software
+from api.releasing import record_release
 from api.routes import (
     certificates,
     disputes,
@@ -44,6 +46,7 @@ from api.routes import (
     live,
     log,
     lookups,
+    releases,
     retention,
     scans,
     schemas,
@@ -78,6 +81,7 @@ _ROOMS = (
     entries,
     evidence,
     log,
+    releases,
     explorer,
     verify,
     scans,
@@ -104,6 +108,8 @@ def create_app(service: Service) -> FastAPI:
         app.state.chain_view = ChainView(service.chain, service.log_id, places.chain)
         app.state.evidence = EvidenceDesk(service, places.evidence)
         try:
+            app.state.software = await asyncio.to_thread(software, sample=settings.sample)
+            await record_release(service, app.state.software)
             service.notices.open(service.committer.released)
             # What was loaded so far stays; without this, collections walk it under load and every
             # answer in flight waits for them.

@@ -755,6 +755,20 @@ class Client:
         """The trust file as the service tells it; compare it where that matters."""
         return _json(self.get("/v1/trust", token=False))
 
+    def record_release(self, version: str, assets: Mapping[str, str]) -> dict[str, Any]:
+        """``assets``: base64url of SHA-256 by path."""
+        listed = [{"path": path, "sha256": digest} for path, digest in assets.items()]
+        statement = self.statement(Kind.RELEASE, {"version": version, "assets": listed})
+        return _json(self.post("/v1/releases", {"statement": statement}))
+
+    def releases(self) -> dict[str, Any]:
+        """The releases of the software on record, and which of them is served."""
+        return _json(self.get("/v1/releases", token=False))
+
+    def release(self, seq: int) -> dict[str, Any]:
+        """One of them: statement, receipt and signer."""
+        return _json(self.get(f"/v1/releases/{seq}", token=False))
+
     def checkpoints(self, *, before: int | None = None, limit: int | None = None) -> dict[str, Any]:
         """Anchored checkpoints, newest first, and ``next_before``."""
         return _json(self.get("/v1/checkpoints", token=False, before=before, limit=limit))

@@ -67,6 +67,8 @@ STATUS = {
     "institution.unknown": 404,
     "site.unknown": 404,
     "import.running": 409,
+    "release.recorded": 409,
+    "release.unknown": 404,
     "import.unknown": 404,
     "person.unknown": 404,
     "proof.unknown": 404,

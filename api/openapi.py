@@ -169,7 +169,8 @@ class _Operation:
         kept: Json,
     ) -> None:
         self._route, self._operation, self._bound, self._kept = route, operation, bound, kept
-        by_path = [taken for taken in table.values() if taken.path == route.path]
+        posted = "POST" in (route.methods or ())
+        by_path = [taken for taken in table.values() if posted and taken.path == route.path]
         #: What may be signed in its body.
         self._taken = list(table.values()) if route.path == ANY else by_path
         self.hoisted: Json = {}

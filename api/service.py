@@ -90,6 +90,7 @@ from ledger.log import Log
 from ledger.outbox import DirectoryEntry
 from ledger.readings import ReadingHandler
 from ledger.receipts import Published
+from ledger.releases import ReleaseHandler
 from ledger.row_macs import RowMacs, checked
 from ledger.sealing import MasterKey, Sealed
 from ledger.statements import VERSION, Kind, sign, verify
@@ -317,6 +318,7 @@ class Service:
             "refusal": RefusalHandler(),
             "request": RequestHandler(self.master, self.items),
             "grant": GrantHandler(self.master, self.catalogue, self.items),
+            "release": ReleaseHandler(),
             "lookup": LookupHandler(self.master, self.items, self.grants),
             "reading": ReadingHandler(),
         }

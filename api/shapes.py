@@ -152,6 +152,35 @@ class Checkpoints(TypedDict):
     next_before: int | None
 
 
+class ServedRelease(TypedDict):
+    version: str
+    release: str
+
+
+class ReleaseLine(TypedDict):
+    seq: int
+    time_ms: int
+    release: str
+
+
+class Releases(TypedDict):
+    """``release`` is the digest of version and assets; ``served``, what this process does."""
+
+    served: ServedRelease
+    releases: list[ReleaseLine]
+
+
+class ShownRelease(TypedDict):
+    statement: str
+    receipt: Receipt
+    signer: dict[str, str]
+
+
+class RecordedRelease(TypedDict):
+    release: str
+    receipt: Receipt
+
+
 class ShownBlock(TypedDict):
     number: int
     hash: str

@@ -5,9 +5,10 @@ none of them shows what another withholds. What somebody may not see is answered
 there. A pseudonym is no member of any entry; it is told to its holder and to auditors alone, who
 therefore are the only ones that may ask by one.
 
-Two things are shown beside the table. Who makes an entry gets its receipt, and so the entry. And
+Three things are shown beside the table. Who makes an entry gets its receipt, and so the entry. And
 whoever has a certificate's identifier is told its state, with the receipts of its issue and its
-last change: that is what it is for.
+last change: that is what it is for. Releases of the software are about nobody: everybody is told
+them (`api.routes.releases`), and nobody's history has them.
 
 Not this module's job: what of a statement is shown (`api.routes.entries`), which other entries an
 evidence bundle needs for its proofs (`audit.evidence`).
@@ -69,6 +70,7 @@ _ROWS: Final[Mapping[EventKind, tuple[Reach, ...]]] = {
     EventKind.QUESTION: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
     EventKind.ANSWER: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
     EventKind.READING: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.RELEASE: (_NONE, _NONE, _NONE, _ALL, _NONE, _NONE),
 }
 #: Total: a kind without a row fails here, when the module is read.
 REACH: Final[Mapping[Role, Mapping[EventKind, Reach]]] = {

@@ -67,6 +67,7 @@ class EventKind(StrEnum):
     QUESTION = "question"
     ANSWER = "answer"
     READING = "reading"
+    RELEASE = "release"
 
 
 #: Where and for what something was looked up; what follows a dispute repeats it.
@@ -101,6 +102,7 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.ANSWER: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
     EventKind.RESOLUTION: (f"subject state {_LOOKED_UP}", f"subject state {_GRANTED}"),
     EventKind.READING: ("subject state certificate? grant?",),
+    EventKind.RELEASE: ("subject",),
 }
 #: What stands in `state`, of the kinds that have it.
 STATES: Mapping[EventKind, frozenset[str | None]] = {

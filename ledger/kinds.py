@@ -1,4 +1,4 @@
-"""The sixteen kinds of statements, each declared once: what a signed payload holds, nothing else.
+"""The kinds of statements, each declared once: what a signed payload holds, nothing else.
 
 A declaration is a frozen, closed `msgspec.Struct`. From it follow the strict reading of a payload
 (`read`), the payload to sign (`to_sign`), the JSON Schema in ``docs/schemas`` and at
@@ -69,6 +69,8 @@ MAX_TTL_SECONDS: Final = 600
 MAX_INVITATION_SECONDS: Final = 7 * 86_400
 MAX_TOKEN_SECONDS: Final = 300
 MAX_SEQ: Final = 2**53 - 1
+#: Of one release of the software; a statement of as many has some fifty kilobytes.
+MAX_ASSETS: Final = 400
 
 # --- what a member may hold -----------------------------------------------------------------------
 
@@ -110,6 +112,9 @@ Name = Annotated[str, exactly("[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", "an identifier
 FieldName = Annotated[str, exactly("[a-z][a-z0-9_]{0,63}", "the name of a field")]
 DepartmentKind = Annotated[str, exactly("[a-z][a-z0-9-]{0,63}", "a kind of department")]
 TypeName = Annotated[str, exactly("[a-z][a-z0-9-]{0,63}", "the short name of a type")]
+AssetPath = Annotated[
+    str, exactly(r"/[A-Za-z0-9._/?=&-]{0,119}", "the path of an asset at the service")
+]
 ServiceItemCode = Annotated[
     str, exactly("[0-9A-Za-z][0-9A-Za-z._-]{0,63}", "the code of a service item")
 ]
@@ -585,6 +590,24 @@ class Resolution(Stated, frozen=True, kw_only=True):
             raise _broken("member_missing", "text")
 
 
+# --- the software ---------------------------------------------------------------------------------
+
+
+class Asset(Declared, frozen=True, kw_only=True):
+    """What the service answers under this path, and the SHA-256 of it."""
+
+    path: AssetPath
+    sha256: Digest
+
+
+class Release(Stated, frozen=True, kw_only=True):
+    """The software that a service serves its pages from."""
+
+    kind: ClassVar[Kind] = Kind.RELEASE
+    version: ShownName
+    assets: Annotated[tuple[Asset, ...], each_once(1, MAX_ASSETS, by="path")]
+
+
 #: Every kind. Of an enrolment and an invitation, ``what`` names the declaration.
 DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
     declaration.kind: declaration
@@ -604,6 +627,7 @@ DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
         Answer,
         Invitation,
         Claim,
+        Release,
         Access,
     )
 }

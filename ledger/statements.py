@@ -71,6 +71,7 @@ class Kind(StrEnum):
     ANSWER = "certledger-answer+jwt"
     INVITATION = "certledger-invitation+jwt"
     CLAIM = "certledger-claim+jwt"  # signed by the key that it enrols
+    RELEASE = "certledger-release+jwt"
     ACCESS = "certledger-access+jwt"  # short-lived read token; never an entry
 
 

@@ -94,6 +94,7 @@ RARE_KINDS = (
     EventKind.ENROLMENT,
     EventKind.IMPORT,
     EventKind.READING,
+    EventKind.RELEASE,
 )
 #: The condition of their index. SQLite uses that only where a query repeats it to the letter, so
 #: its values are written out, never bound. With IN it would build a table of them for each entry;

@@ -152,6 +152,47 @@ def verify(
         raise Answer(f"not verified: {report['verdict']}")
 
 
+@app.command("check-assets", rich_help_panel="Audit")
+def check_assets(
+    url: Annotated[str, typer.Argument(help="Address of the service.", envvar="CERTLEDGER_URL")],
+    trust_file: Annotated[
+        Path | None,
+        typer.Option("--trust", help="The consortium's file; default: the log's key as told."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold what a service answers (scripts, styles, words, pages) against the release that its log
+    has on record, and that against what is installed here, if it is the same version.
+
+    Exit 0: as recorded. 1: something is changed, or not on record. It shows what this caller is
+    answered; nobody can show that others are answered the same.
+    """
+    from api import asset_check
+
+    with client_of(url, None) as client:
+        key = client.log_key() if trust_file is None else trust_in(trust_file).log
+        try:
+            found = asset_check.check_assets(client, key)
+        except asset_check.NotOnRecord as error:
+            raise Answer(str(error)) from error
+    value = asset_check.to_json(found)
+    unlike = value.get("unlike_installed")
+    count = len(found.software.assets)
+    lines = [
+        f"version {found.software.version}, {count} assets, recorded {local_time(found.time_ms)}",
+        f"as entry {found.seq} by key {found.signer}",
+        *(f"CHANGED since it was recorded: {path}" for path in found.changed),
+        *(f"recorded otherwise than it is installed here: {path}" for path in unlike or ()),
+    ]
+    if not found.newest:
+        lines.append("another release was recorded since: the service has processes of both")
+    if unlike is None:
+        lines.append("another version is installed here, so the record itself was not compared")
+    show(value, as_json, "\n".join(lines))
+    if found.changed or unlike:
+        raise Answer("the service answers otherwise than recorded or installed")
+
+
 @contextmanager
 def readable(path: Path, what: str, made_by: str) -> Iterator[None]:
     """A file that is something else is told by its name, and with the command that makes one."""

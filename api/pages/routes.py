@@ -145,20 +145,50 @@ class _Assets:
 _ASSETS = _Assets()
 
 
+class Shells:
+    """The pages' HTML: the same for everybody who has chosen the same."""
+
+    def __init__(self) -> None:
+        self.translations = Translations()
+        self._templates = Environment(
+            loader=PackageLoader("api.pages"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        # Now, or whoever comes first would have the event loop read files.
+        for name in self._templates.list_templates(["html"]):
+            self._templates.get_template(name)
+
+    def html(self, page: Page, language: str, *, sample: bool, **looks: str) -> str:
+        """``looks`` that are not given are the usual ones."""
+        usual = {name: allowed[0] for name, allowed in LOOKS.items()}
+        return self._templates.get_template(f"{page.name}.html").render(
+            _=self.translations.gettext(page.name, language),
+            page=page,
+            language=language,
+            sample=sample,
+            **usual | looks,
+        )
+
+
+@cache
+def shells() -> Shells:
+    """Those of this process."""
+    return Shells()
+
+
+def words_of(translations: Translations, name: str, language: str, *, later: bool) -> bytes:
+    """What the page's scripts say, as it is sent."""
+    return orjson.dumps(translations.for_scripts(name, language, later=later))
+
+
 def install(app: FastAPI) -> None:
     """Add the pages to an application whose state has the service."""
-    translations = Translations()
-    templates = Environment(
-        loader=PackageLoader("api.pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    # Now, or whoever comes first would have the event loop read files.
-    for name in templates.list_templates(["html"]):
-        templates.get_template(name)
+    pages = shells()
+    translations = pages.translations
     mimetypes.init()
     router = APIRouter(route_class=PlacedRoute, include_in_schema=False)
     # What anybody may ask for is built once, by whoever comes first, and again when an institution
@@ -178,11 +208,9 @@ def install(app: FastAPI) -> None:
     def words(name: str, language: str, later: bool) -> Kept:
         # Not by `built`: this is asked for on the event loop, and must not wait while names are
         # read from the database.
-        return Kept.of(orjson.dumps(translations.for_scripts(name, language, later=later)))
+        return Kept.of(words_of(translations, name, language, later=later))
 
     def show(page: Page) -> Any:
-        template = templates.get_template(f"{page.name}.html")
-
         async def shown(request: Request, service: ServiceDep) -> Response:
             chosen = request.query_params.get("lang")
             if chosen in LANGUAGES:
@@ -196,13 +224,7 @@ def install(app: FastAPI) -> None:
                 name: value if (value := request.cookies.get(name)) in allowed else allowed[0]
                 for name, allowed in LOOKS.items()
             }
-            html = template.render(
-                _=translations.gettext(page.name, language),
-                page=page,
-                language=language,
-                sample=service.settings.sample,
-                **looks,
-            )
+            html = pages.html(page, language, sample=service.settings.sample, **looks)
             return HTMLResponse(html, headers=HTML_HEADERS)
 
         return shown

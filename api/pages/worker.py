@@ -17,6 +17,7 @@ from api.pages.i18n import LANGUAGES, scripts_of
 
 PATH = "/wallet-worker.js"
 _HERE = Path(__file__).parent.resolve()
+SOURCE = _HERE / "worker.js"
 _STYLES = ("base", "wallet", "wallet-later")
 _TEMPLATES = ("base.html", "wallet.html")
 
@@ -30,7 +31,7 @@ def worker_script(spoken: Mapping[str, Any]) -> str:
         "LANGUAGES": LANGUAGES,
         "PARTS": [*_files(), *spoken],
     }
-    source = (_HERE / "worker.js").read_text("utf-8")
+    source = SOURCE.read_text("utf-8")
     return f"const SHELL = {json.dumps(shell)};\n{source}"
 
 
@@ -47,5 +48,5 @@ def _digest_of_files() -> bytes:
         digest.update((_HERE / "static" / path.removeprefix("/assets/")).read_bytes())
     for name in _TEMPLATES:
         digest.update((_HERE / "templates" / name).read_bytes())
-    digest.update((_HERE / "worker.js").read_bytes())
+    digest.update(SOURCE.read_bytes())
     return digest.digest()

@@ -25,6 +25,7 @@ from audit.integrity.lookups import Lookups
 from audit.integrity.reading import plain
 from audit.integrity.readings import Readings
 from audit.integrity.records import Record, records_of
+from audit.integrity.releases import release
 from audit.integrity.report import Findings
 from audit.integrity.requests import Requests
 from audit.integrity.rereading import (
@@ -88,6 +89,7 @@ class Replay:
             EventKind.QUESTION: disputes.question,
             EventKind.ANSWER: disputes.answer,
             EventKind.READING: Readings(master, certificates, grants).reading,
+            EventKind.RELEASE: release,
         }
         self._confirms: Mapping[str, Callable[[Premises], bool]] = {
             EventKind.ENROLMENT.value: enrolments.confirm,

@@ -82,6 +82,7 @@ _STATEMENT_OF = {
     EventKind.ANSWER: Kind.ANSWER,
     EventKind.INVITATION: Kind.INVITATION,
     EventKind.READING: Kind.ACCESS,
+    EventKind.RELEASE: Kind.RELEASE,
 }
 _KEYS_KEPT = 4_000
 _HOLDERS_KEPT = 4_096

@@ -143,6 +143,9 @@ def test_answers_are_as_declared(city: Any, holders: Any) -> None:
 
 def live(city: Any, holders: Any) -> None:
     one, auditor, east, police = holders[0], city.auditor, city.east, city.police
+    (release, *_) = one.device.releases()["releases"]
+    one.device.release(release["seq"])
+    city.city.operator.record_release(one.card[-20:], {"/assets/seal.svg": "a" * 43})
     granted = city.grant(one, "name", max_uses=3)
     phone = one.device
     grant_id = granted["grant_id"]

@@ -37,6 +37,7 @@ EXPECTED = {
     "question": (OWN, ASKED, ASKED),
     "answer": (OWN, ASKED, ASKED),
     "reading": (OWN, NOT, NOT),
+    "release": (NOT, NOT, NOT),
 }
 #: What evidence is asked by, for the kinds that it is about: the subject's kind, its member, and
 #: the entry's.

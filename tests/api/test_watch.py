@@ -181,7 +181,7 @@ def test_witness_cosigns_what_grows_and_proves_a_fork(scene: Scene) -> None:
     assert first["code"] == "cosigned"
     with Client(true.url) as client:
         log = client.log_key()
-    assert open_checkpoint(scene.path("state").joinpath("checkpoint").read_text(), log).size == 4
+    assert open_checkpoint(scene.path("state").joinpath("checkpoint").read_text(), log).size == 5
     enrol(true, "third")
     node = json.loads((true.data / "node" / "node.json").read_text())["url"]
     assert scene.witness(true, "--chain-url", node)["size"] == first["size"] + 1
@@ -210,7 +210,7 @@ def test_witness_cosigns_what_grows_and_proves_a_fork(scene: Scene) -> None:
     trust, fork = ("--trust", scene.path("trust.json")), Path(found["fork"])
     report = json.loads(run("verify", fork, *trust, "--json"))
     assert report["verified"]
-    assert [report["facts"][which]["size"] for which in ("older", "newer")] == [5, 7]
+    assert [report["facts"][which]["size"] for which in ("older", "newer")] == [6, 8]
     assert "history that is not the beginning" in run("verify", fork, *trust)
     # Seen once, it is not forgotten, whatever is shown to the witness later.
     assert scene.witness(true, code=1)["code"] == "forked"

@@ -145,6 +145,7 @@ RARE = (
     "enrolment",
     "import",
     "reading",
+    "release",
 )
 
 

@@ -118,6 +118,9 @@ RIGHT: dict[str, Payload] = {
         "certificate_id": "1.2.A", "_sd_alg": "sha-256", "_sd": ["d" * 43],
     },
     "Status": {**_BASE, "certificate_id": "1.2.A", "action": "suspend", "reason": "遗失"},
+    "Release": {
+        **_BASE, "version": "1.2", "assets": [{"path": "/assets/a.js", "sha256": "a" * 43}],
+    },
     "Import": {**_BASE, "type": "business-licence", "file_commitment": "f" * 43},
     "Grant": {
         **_BASE, "grant_id": _DRAWN, "mode": "scan",

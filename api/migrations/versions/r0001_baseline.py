@@ -173,7 +173,8 @@ _partial(
     "entries",
     ["kind", "seq"],
     "NOT (kind != 'dispute' AND kind != 'resolution' AND kind != 'question' AND kind != 'answer'"
-    " AND kind != 'invitation' AND kind != 'enrolment' AND kind != 'import' AND kind != 'reading')",
+    " AND kind != 'invitation' AND kind != 'enrolment' AND kind != 'import'"
+    " AND kind != 'reading' AND kind != 'release')",
 )
 _partial("entries_service_item", "entries", ["service_item", "seq"], "service_item IS NOT NULL")
 _partial("entries_site", "entries", ["site", "seq"], "site IS NOT NULL")

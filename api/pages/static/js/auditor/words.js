@@ -21,6 +21,7 @@ const KINDS = {
   answer: ["flag", () => t("Answer")],
   resolution: ["shield", () => t("Settlement")],
   reading: ["eye", () => t("Reading")],
+  release: ["chain", () => t("Software")],
 };
 
 export const kinds = Object.keys(KINDS);
@@ -122,6 +123,7 @@ const SIGNERS = {
   resolution: (line) => (line.state === "withdrawn" ? t("the holder's device") : t("an auditor")),
   enrolment: (line) => ({ holder: t("the holder's device"), auditor: t("an auditor") })[line.reason],
   reading: (line) => (["evidence", "fields"].includes(line.state) ? t("whoever took it") : t("an auditor")),
+  release: () => t("the operator"),
 };
 
 /** Who signed, as far as the line itself tells. */

@@ -24,6 +24,7 @@ const FORMS = {
   dispute: ABOUT_A_DISPUTE,
   question: ABOUT_A_DISPUTE,
   answer: ABOUT_A_DISPUTE,
+  release: ["subject"],
   resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
   reading: ["subject state certificate? grant?"],
 };

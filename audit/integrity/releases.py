@@ -1,0 +1,15 @@
+"""Releases of the software, recorded again from their statements."""
+
+from __future__ import annotations
+
+from audit.integrity.records import Record, require, said
+from audit.integrity.rereading import Signed
+from ledger.directory import Enrolled, Role
+from ledger.entries import Draft
+from ledger.kinds import Release
+from ledger.releases import recorded
+
+
+def release(record: Record, statement: Signed, actor: Enrolled) -> Draft:
+    require(actor, Role.OPERATOR)
+    return recorded(said(statement, Release))
