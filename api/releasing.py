@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from typing import Final
 
 from api.keyfiles import KeyFileError, load_signing_key
 from api.pages.released import Software
@@ -19,6 +20,9 @@ from ledger.committer import AnchorPending, Busy, NotServing
 from ledger.statements import VERSION, Kind, StatementError, sign, verify
 
 logger = logging.getLogger(__name__)
+
+#: Seconds that a start waits for the anchor of the record, where the chain has trouble.
+MOST_SECONDS: Final = 1.0
 
 
 async def record_release(service: Service, software: Software) -> None:
@@ -42,4 +46,8 @@ async def _record(service: Service, software: Software) -> None:
     common = {"v": VERSION, "ledger": service.ledger, "iat": int(now), "jti": uuid.uuid4().hex}
     token = sign(Kind.RELEASE, {**common, **software.members()}, key, kid)
     statement = verify(token, key, service.ledger)
-    await service.record("release", Request(statement, known[0]))
+    (answer,) = await service.committer.submit(
+        "release", [Request(statement, known[0])], wait=MOST_SECONDS
+    )
+    if isinstance(answer, Exception):
+        raise answer
