@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit.integrity.records import Record, require, said
+from audit.integrity.records import Record, require
 from audit.integrity.rereading import Signed
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft
@@ -12,4 +12,4 @@ from ledger.releases import recorded
 
 def release(record: Record, statement: Signed, actor: Enrolled) -> Draft:
     require(actor, Role.OPERATOR)
-    return recorded(said(statement, Release))
+    return recorded(Release.parse(statement.payload))

@@ -220,7 +220,7 @@ def test_witness_cosigns_what_grows_and_proves_a_fork(scene: Scene) -> None:
     for member, changed in (
         ("proof", value["proof"][:-1]),
         ("older", value["newer"]),
-        ("newer", value["newer"].replace("\n7\n", "\n8\n")),
+        ("newer", value["newer"].replace("\n8\n", "\n9\n")),
     ):
         tampered.write_text(json.dumps({**value, member: changed}))
         assert "not verified" in run("verify", tampered, *trust, code=1)
