@@ -112,6 +112,7 @@ def told(city: Any, elsewhere: dict[str, Client]) -> Told:
     people = [city.person(), city.person()]
     lived(city, made, people[0], city.east)
     lived(city, made, people[1], elsewhere["counter"])
+    city.city.operator.record_release("another", {"/assets/seal.svg": "a" * 43})
     import_id = start_import(city, good_rows(city, 2))
     while city.police.get(f"/v1/imports/{import_id}").json()["state"] == "running":
         time.sleep(0.05)
