@@ -141,7 +141,7 @@ class Invitations:
                 self._findings.altered(where, "sealed not as given out", "invitation.differs")
                 continue
             if post is None and row.holder != given.holder:
-                # Where the number is gone, the holder is the entry's own word: one of both is wrong.
+                # Where the number is gone, the entry alone says whose it is: one of both is wrong.
                 self._findings.altered(f"entries {given.seq}", "holder", "invitation.differs")
             self._findings.compare(where, row, expected, "given out", "invitation.differs")
         for name in sorted(missing):
