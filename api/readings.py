@@ -71,6 +71,7 @@ SHOWS: Final[Mapping[str, Shows]] = {
     "POST /v1/disputes/{dispute_id}/resolution": _ENTRY,
     "POST /v1/disputes/{dispute_id}/questions": _ENTRY,
     "POST /v1/disputes/{dispute_id}/answers": _ENTRY,
+    "POST /v1/releases": _ENTRY,
     # No fields in these: identifiers, states, and for their holder and issuer the dates.
     "GET /v1/certificates": _OWN,
     "GET /v1/retention": _OWN,
@@ -87,6 +88,8 @@ SHOWS: Final[Mapping[str, Shows]] = {
     "GET /v1/certificates/{certificate_id}": _NOTHING,
     "GET /v1/catalogue": _NOTHING,
     "GET /v1/schemas": _NOTHING,
+    "GET /v1/releases": _NOTHING,
+    "GET /v1/releases/{seq}": _NOTHING,
     "GET /v1/time": _NOTHING,
     "GET /v1/trust": _NOTHING,
     "GET /v1/checkpoints": _NOTHING,
