@@ -3,37 +3,32 @@ served."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import event
 
 from api.asset_check import check_assets
 from api.client import Client
 from api.keyfiles import new_signing_key
-from api.pages.released import as_recorded, software
+from api.pages.released import Software, as_recorded, software
 from api.pages.worker import PATH as WORKER
 from api.pages.worker import SOURCE
 from api.process import ServiceProcess
+from api.releasing import ALL_SECONDS, record_release
+from api.service import Service
+from api.settings import Settings
 from ledger.receipts import verify_receipt
 from tests.api.conftest import PROJECT, Town
-
-PACKAGES = ("contracts", "ledger", "authz", "audit", "api")
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The software in a folder of its own, where a test may change it."""
-    folder = tmp_path_factory.mktemp("installed")
-    for name in PACKAGES:
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +146,84 @@ def test_only_the_operators_good_key_records_one(tmp_path: Path) -> None:
             operator.revoke_key(running.operator_key().thumbprint())
     with running, Client(running.url) as client:  # it serves all the same
         assert len(client.releases()["releases"]) == 1
-    assert "this release of the software is not recorded: the operator's key" in running.log()
+    assert NOT_RECORDED + " (key.not_valid): the operator's key is not good" in running.log()
+    assert "put the private key of a good operator into keys/operator.jwk" in running.log()
+
+
+NOT_RECORDED = "this release of the software is not recorded"
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Service]:
+    """A service without its HTTP."""
+    service = Service(Settings(data=tmp_path / "data"))
+    service.start()
+    yield service
+    service.stop()
+
+
+def _said(service: Service, caplog: pytest.LogCaptureFixture, given: Software) -> str:
+    """What a start says of the record, which must not hold it up."""
+    caplog.clear()
+    began = time.monotonic()
+    asyncio.run(record_release(service, given))
+    assert time.monotonic() - began < ALL_SECONDS + 1
+    return "\n".join(f"{record.levelname} {record.getMessage()}" for record in caplog.records)
+
+
+def test_a_start_goes_on_whatever_is_in_the_records_way(
+    alone: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    ours = software(sample=False)
+    # A fault of the code is no operator's trouble, and is told with where it happened.
+    broken: Any = Software("1", {"/": b"no text"})  # type: ignore[dict-item]
+    assert "ERROR" in _said(alone, caplog, broken)
+    assert caplog.records[-1].exc_info is not None
+    key = alone.settings.keys / "operator.jwk"
+    before = key.read_bytes()
+    for content in (b"", b"{}"):
+        key.write_bytes(content)
+        said = _said(alone, caplog, ours)
+        assert f"WARNING {NOT_RECORDED} (key.unreadable)" in said
+        assert "operator.jwk and start again" in said
+    key.write_bytes(before)
+    size = alone.log.size
+    alone.committer.status.broken = "the log cannot be anchored"
+    said = _said(alone, caplog, ours)
+    assert f"WARNING {NOT_RECORDED} (not_serving): the log cannot be anchored" in said
+    assert "it is tried again at the next start" in said
+    alone.committer.status.broken = None
+    assert alone.log.size == size
+    assert _said(alone, caplog, ours) == ""  # and now it is
+    assert alone.log.size == size + 1
+    assert _said(alone, caplog, ours) == ""
+    assert alone.log.size == size + 1
+
+
+@pytest.mark.sqlite_only("its limit of pages stands in for the disk")
+def test_a_full_database_is_told_and_the_start_goes_on(
+    alone: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone.database.engine.dispose()
+
+    def limit(raw: Any, *_: Any) -> None:
+        raw.execute("PRAGMA max_page_count = 1")
+
+    event.listen(alone.database.engine, "connect", limit)
+    many = {f"/{n}": "a" * 43 for n in range(400)}
+    said = _said(alone, caplog, Software("1", many))
+    assert f"{NOT_RECORDED} (not_serving): the database did not commit" in said
+
+
+@pytest.mark.sqlite_only("of PostgreSQL it is the row of the log's head")
+def test_a_database_that_another_holds_does_not_hold_the_start(
+    alone: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with alone.database.write():
+        said = _said(alone, caplog, software(sample=False))
+    assert "INFO the record of this release waits for its anchor" in said
 
 
 def _command(service: ServiceProcess, *, answer: int = 0) -> dict[str, list[str]]:
