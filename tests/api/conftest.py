@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -261,6 +262,15 @@ def start_service(
     yield start
     for service in started:
         service.stop()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The software in a folder of its own, where a test may change it."""
+    folder = tmp_path_factory.mktemp("installed")
+    for name in ("contracts", "ledger", "authz", "audit", "api"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,18 @@ const button = h("button", { type: "submit", class: "primary" }, icon("shield"),
 const result = h("section", { id: "result", tabindex: "-1", "aria-label": t("Result") });
 const wrong = h("div", { role: "alert" });
 
+const compared = h("div", { id: "compared", tabindex: "-1" });
+const comparing = h("button", { type: "button", onclick: compareSoftware }, icon("shield"), t("Compare with the record"));
+
+async function compareSoftware() {
+  await busy(comparing, async () => {
+    const [{ showComparison }] = await Promise.all([import("./check/later/software-view.js"), loadLater()]);
+    await showComparison(api, compared);
+    compared.focus({ preventScroll: true });
+    compared.scrollIntoView({ block: "nearest" });
+  }, (error) => show(compared, h("p", { class: "notice bad", role: "alert" }, explain(error))));
+}
+
 let fetched;
 
 /** What checks evidence; another try where it could not be fetched. */
@@ -146,7 +158,12 @@ show($("#app"),
     h("label", { class: "button", for: file.id }, icon("upload"), t("Choose a receipt or evidence")), file,
     "BarcodeDetector" in globalThis && h("button", { type: "button", onclick: scanWithCamera }, icon("scan"), t("Scan with the camera"))),
   video, ready),
-  wrong, result);
+  wrong, result,
+  h("section", { id: "software", class: "panel", "aria-labelledby": "software-title" },
+    h("h2", { id: "software-title" }, t("The software of these pages")),
+    h("p", {}, t("The service records which scripts, styles, words and pages it sends. Your browser can compare what it is sent with that record.")),
+    h("div", { class: "actions" }, comparing)),
+  compared);
 
 const prepare = () => examiner().catch(() => {}); // whoever comes with a file hears of it
 for (const sign of ["pointerdown", "keydown", "focusin", "dragenter"]) addEventListener(sign, prepare, { once: true });
