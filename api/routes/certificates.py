@@ -469,11 +469,7 @@ IMPORT = Taken(
     path=IMPORTS_PATH,
     told="Issue an export's rows with the key that the service keeps for the department.",
     handler="import",
-    subjects=(
-        "issuer",
-        "certificate",
-        "key",
-    ),
+    subjects=("issuer", "certificate", "key"),
     signers=ISSUERS,
     done=202,
     beside="the file, and the salt of the commitment to it",
@@ -484,10 +480,7 @@ STATUS = Taken(
     told="Suspend, restore, revoke, supersede, or erase the content; signed by the issuer.",
     handler="status",
     answers=shapes.StatusRecorded,
-    subjects=(
-        "certificate",
-        "issuer",
-    ),
+    subjects=("certificate", "issuer"),
     signers=ISSUERS,
     done=200,
 )

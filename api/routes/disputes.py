@@ -45,11 +45,7 @@ TAKEN = (
         told="Record a holder's dispute; its grant is frozen before the answer leaves.",
         handler="dispute",
         answers=shapes.DisputeRecorded,
-        subjects=(
-            "grant",
-            "entry",
-            "device",
-        ),
+        subjects=("grant", "entry"),
         signers=frozenset({Role.HOLDER}),
     ),
     Taken(
@@ -58,10 +54,7 @@ TAKEN = (
         told="Record an auditor's resolution, or the holder's withdrawal.",
         handler="resolution",
         answers=shapes.ResolutionRecorded,
-        subjects=(
-            "dispute",
-            "device",
-        ),
+        subjects=("dispute",),
         signers=frozenset({Role.AUDITOR, Role.HOLDER}),
         done=200,
     ),
@@ -71,10 +64,7 @@ TAKEN = (
         told="Record what an auditor asks the holder or the department concerned.",
         handler="question",
         answers=shapes.SaidRecorded,
-        subjects=(
-            "dispute",
-            "device",
-        ),
+        subjects=("dispute",),
         signers=frozenset({Role.AUDITOR}),
     ),
     Taken(
@@ -83,10 +73,7 @@ TAKEN = (
         told="Record the answer to a question, by whom it was put to.",
         handler="answer",
         answers=shapes.SaidRecorded,
-        subjects=(
-            "dispute",
-            "device",
-        ),
+        subjects=("dispute",),
         signers=frozenset({Role.HOLDER, Role.TERMINAL, Role.ISSUER}),
     ),
 )
