@@ -21,8 +21,7 @@ from ledger import store
 from ledger.committer import Busy
 from ledger.database import Database
 from ledger.directory import Enrolled, KeyRing, Role, not_valid
-from ledger.kinds import MAX_TOKEN_SECONDS, Access
-from ledger.payloads import PayloadError
+from ledger.kinds import MAX_TOKEN_SECONDS, Access, PayloadError
 from ledger.statements import (
     Kind,
     Statement,

@@ -20,8 +20,8 @@ from authz.requests import IllegalMove, RequestState
 from ledger.chain import ChainError
 from ledger.committer import AnchorPending, Busy, NotServing, Replayed
 from ledger.intake import ExportError
+from ledger.kinds import PayloadError
 from ledger.merkle import ProofError
-from ledger.payloads import PayloadError
 from ledger.statements import StatementError
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def problem(
     return ProblemResponse(code, orjson.dumps(body), status, headers)
 
 
-#: What to mend in a signed payload, by the rule that it breaks (`ledger.payloads`); ``{at}`` is
+#: What to mend in a signed payload, by the rule that it breaks (`ledger.kinds`); ``{at}`` is
 #: the member. A rule whose words differ by kind is named with its kind.
 RULES = {
     "malformed": "{at} must be {form}",
@@ -237,7 +237,7 @@ FORMS = {
 
 
 def payload_words(error: PayloadError) -> str:
-    """What to mend. The names of members are ours or cut by `ledger.payloads`; no values."""
+    """What to mend. The names of members are ours or cut by `ledger.kinds`; no values."""
     rule, at = error.code.rpartition(".")[2], error.field
     words = RULES.get(error.code) or RULES.get(rule, "{at} cannot be used as it is")
     form = FORMS.get(

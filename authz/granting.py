@@ -25,8 +25,7 @@ from ledger.catalogue import Catalogue
 from ledger.directory import Enrolled, Role
 from ledger.encoding import sha256
 from ledger.entries import Draft, Entry, EventKind
-from ledger.kinds import AccessRequest, Grant, GrantMode, RequestRefusal, Revocation
-from ledger.payloads import PayloadError
+from ledger.kinds import AccessRequest, Grant, GrantMode, PayloadError, RequestRefusal, Revocation
 from ledger.row_macs import RowForged, change, checked, put, sound
 from ledger.sealing import MasterKey
 from ledger.statements import Statement, StatementError, payload_of

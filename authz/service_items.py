@@ -18,34 +18,48 @@ the caller has), or deciding a lookup. `load_service_items` reads package data; 
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any
 
-from ledger.kinds import MAX_CERTIFICATES
-from ledger.payloads import (
-    MAX_TEXT,
-    Members,
+from msgspec import Meta
+
+from ledger.kinds import (
+    MAX_CERTIFICATES,
+    MAX_KINDS,
+    Declared,
+    DepartmentKind,
+    Fields,
     PayloadError,
-    check_fields,
-    check_length,
-    check_pattern,
-    check_text,
+    ServiceItemCode,
+    ShownText,
+    TypeName,
+    broken,
+    each_once,
+    read,
 )
 
-MAX_DEPARTMENT_KINDS: Final = 20
-SERVICE_ITEM_PATTERN: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}", re.ASCII)
-TYPE_PATTERN: Final = re.compile(r"[a-z][a-z0-9-]{0,63}", re.ASCII)
+
+class _Names(Declared, frozen=True, kw_only=True):
+    zh: ShownText
+    en: ShownText
 
 
-class ServiceItemError(PayloadError):
-    """An item's file is broken; a city must not start with half of its rules."""
+class _File(Declared, frozen=True, kw_only=True):
+    """What an item's file says; a city must not start with half of its rules."""
 
-    kind: ClassVar[str] = "service_item"
+    code: ServiceItemCode
+    name: _Names
+    asks: Annotated[dict[TypeName, Fields], Meta(min_length=1, max_length=MAX_CERTIFICATES)]
+    department_kinds: Annotated[tuple[DepartmentKind, ...], each_once(0, MAX_KINDS)] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any(len(set(fields)) != len(fields) for fields in self.asks.values()):
+            raise broken("duplicate", "asks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +73,6 @@ class ServiceItem:
     department_kinds: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        error = ServiceItemError
-        check_pattern(self.code, "code", SERVICE_ITEM_PATTERN, error)
-        check_text(self.name_zh, "name.zh", MAX_TEXT, error)
-        check_text(self.name_en, "name.en", MAX_TEXT, error)
-        check_length(self.asks, "asks", MAX_CERTIFICATES, error)
-        for type_, fields in self.asks.items():
-            check_pattern(type_, "asks", TYPE_PATTERN, error)
-            check_fields(tuple(fields), f"asks.{type_}", error)
-        for kind in self.department_kinds:
-            check_pattern(kind, "department_kinds", TYPE_PATTERN, error)
         # A copy behind a read-only view: one item object serves every decision of the process.
         object.__setattr__(self, "asks", MappingProxyType(dict(self.asks)))
 
@@ -100,7 +104,7 @@ class ServiceItems(Mapping[str, ServiceItem]):
         self._by_code: dict[str, ServiceItem] = {}
         for item in sorted(items, key=lambda item: item.code):
             if item.code in self._by_code:
-                raise ServiceItemError.of("duplicate", item.code)
+                raise PayloadError("service_item.duplicate", item.code)
             self._by_code[item.code] = item
 
     def __getitem__(self, code: str) -> ServiceItem:
@@ -130,28 +134,18 @@ class ServiceItems(Mapping[str, ServiceItem]):
 
 
 def parse_service_item(text: str) -> ServiceItem:
-    """One TOML file's text. Raises `ServiceItemError`."""
-    error = ServiceItemError
+    """One TOML file's text. Raises `PayloadError` (``service_item.<rule>``)."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as broken:
-        raise error.of("malformed", "toml") from broken
-    top = Members(data, error, required=("code", "name", "asks"), optional=("department_kinds",))
-    name = top.member("name", required=("zh", "en"))
-    asked = data["asks"]
-    if not isinstance(asked, dict):
-        raise error.of("malformed", "asks")
-    asks = top.member("asks", required=tuple(asked))
-    fields = {type_: asks.fields(type_) for type_ in asked}
-    kinds = (
-        top.texts("department_kinds", MAX_DEPARTMENT_KINDS) if "department_kinds" in data else ()
-    )
+    except tomllib.TOMLDecodeError:
+        raise PayloadError("service_item.malformed", "toml") from None
+    file = read(_File, data, "service_item")
     return ServiceItem(
-        code=top.text("code"),
-        name_zh=name.text("zh"),
-        name_en=name.text("en"),
-        asks={type_: frozenset(names) for type_, names in fields.items()},
-        department_kinds=frozenset(kinds),
+        code=file.code,
+        name_zh=file.name.zh,
+        name_en=file.name.en,
+        asks={type_: frozenset(fields) for type_, fields in file.asks.items()},
+        department_kinds=frozenset(file.department_kinds),
     )
 
 
@@ -162,10 +156,10 @@ def load_service_items() -> ServiceItems:
         if source.name.endswith(".toml"):
             try:
                 item = parse_service_item(source.read_text(encoding="utf-8"))
-            except ServiceItemError as broken:
-                raise ServiceItemError(broken.code, f"{source.name}: {broken.field}") from broken
+            except PayloadError as error:
+                raise PayloadError(error.code, f"{source.name}: {error.field}") from error
             if source.name != f"{item.code}.toml":
                 # The file's name is how people find an item; it must not say something else.
-                raise ServiceItemError.of("file_name", source.name)
+                raise PayloadError("service_item.file_name", source.name)
             items.append(item)
     return ServiceItems(items)

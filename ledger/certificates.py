@@ -34,8 +34,7 @@ from ledger.encoding import (
     canonical_json,
     text_digests,
 )
-from ledger.kinds import CertificateClaims
-from ledger.payloads import PayloadError
+from ledger.kinds import CertificateClaims, PayloadError
 from ledger.statements import Kind, Statement, StatementError, sign
 
 VCT_PREFIX = "urn:certledger:type:"

@@ -50,7 +50,6 @@ from msgspec import Meta, Struct, field
 
 from ledger.encoding import canonical_json
 from ledger.lifecycle import Action
-from ledger.payloads import MAX_UNIX_SECONDS, PayloadError
 from ledger.statements import LAST_SECOND, VERSION, Kind, StatementError, load_public_key
 from ledger.texts import is_text
 
@@ -69,8 +68,19 @@ MAX_TTL_SECONDS: Final = 600
 MAX_INVITATION_SECONDS: Final = 7 * 86_400
 MAX_TOKEN_SECONDS: Final = 300
 MAX_SEQ: Final = 2**53 - 1
+# 9999-12-31T23:59:59Z: beyond it neither a date picker nor `datetime` can show the time.
+MAX_UNIX_SECONDS: Final = 253_402_300_799
 #: Of one release of the software; a statement of as many has some fifty kilobytes.
 MAX_ASSETS: Final = 400
+
+
+class PayloadError(StatementError, ValueError):
+    """What was declared is not held. `code` is stable, `field` is a dotted path."""
+
+    def __init__(self, code: str, field: str) -> None:
+        super().__init__(code, f"{code}: {field}")
+        self.field = field
+
 
 # --- what a member may hold -----------------------------------------------------------------------
 
@@ -149,13 +159,13 @@ class Signed(Declared, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, payload: object) -> Self:
-        """See `read`."""
-        return read(cls, payload)
+        """See `read`; the signature was verified."""
+        return read(cls, payload, cls.kind.name.lower())
 
     @classmethod
     def broken(cls, rule: str, name: str) -> PayloadError:
         """What is refused for this reason: ``<kind>.<rule>``, at this member."""
-        return PayloadError(_code(cls.kind, rule), name)
+        return PayloadError(f"{cls.kind.name.lower()}.{rule}", name)
 
     def to_payload(self) -> dict[str, Any]:
         """What was signed, as JSON has it."""
@@ -185,7 +195,7 @@ class Jwk(Declared, frozen=True, kw_only=True):
         try:
             load_public_key(self.members())
         except StatementError:
-            raise _broken("malformed", "") from None
+            raise broken("malformed", "") from None
 
     def members(self) -> dict[str, str]:
         return {"kty": self.kty, "crv": self.crv, "x": self.x, "y": self.y}
@@ -227,7 +237,7 @@ class Key(Enrolment, frozen=True, kw_only=True, tag="key"):
         super().__post_init__()
         _check_post(self.role, self.terminal, self.site)
         if self.not_after is not None and (self.not_before or 0) >= self.not_after:
-            raise _broken("window", "not_after")
+            raise broken("window", "not_after")
 
 
 class KeyRevocation(Enrolment, frozen=True, kw_only=True, tag="key_revocation"):
@@ -274,7 +284,7 @@ class Invitation(Stated, frozen=True, kw_only=True, tag_field="what"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.not_after > self.iat + MAX_INVITATION_SECONDS:
-            raise _broken("too_long", "not_after")
+            raise broken("too_long", "not_after")
 
 
 class HolderInvitation(Invitation, frozen=True, kw_only=True, tag="holder"):
@@ -295,7 +305,7 @@ class KeyInvitation(Invitation, frozen=True, kw_only=True, tag="key"):
 def _check_post(role: str, terminal: str | None, site: str | None) -> None:
     for name, value in (("terminal", terminal), ("site", site)):
         if (value is not None) is not (role == "terminal"):
-            raise _broken("member_missing" if value is None else "member_unknown", name)
+            raise broken("member_missing" if value is None else "member_unknown", name)
 
 
 class Claim(Stated, frozen=True, kw_only=True):
@@ -315,7 +325,7 @@ class Access(Signed, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.exp - self.iat <= MAX_TOKEN_SECONDS:
-            raise _broken("malformed", "exp")
+            raise broken("malformed", "exp")
 
 
 # --- certificates ---------------------------------------------------------------------------------
@@ -339,7 +349,7 @@ class CertificateClaims(Signed, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         if list(self.sd) != sorted(self.sd):
-            raise _broken("malformed", "_sd")
+            raise broken("malformed", "_sd")
 
 
 class Ground(StrEnum):
@@ -367,7 +377,7 @@ class Status(Stated, frozen=True, kw_only=True):
 
 def _only_with(asked: bool, value: object, name: str) -> None:
     if asked is (value is None):
-        raise _broken("member_missing" if asked else "member_unknown", name)
+        raise broken("member_missing" if asked else "member_unknown", name)
 
 
 class Import(Stated, frozen=True, kw_only=True):
@@ -442,11 +452,11 @@ class Grant(Stated, frozen=True, kw_only=True, dict=True):  # for what is worked
         super().__post_init__()
         length = self.when.not_after - self.when.not_before
         if length <= 0:
-            raise _broken("window", "when")
+            raise broken("window", "when")
         if length > MAX_WINDOW_SECONDS:
-            raise _broken("too_long", "when")
+            raise broken("too_long", "when")
         if (self.request_id is not None) is not (self.mode is GrantMode.REQUEST):
-            raise _broken("request_id", "request_id")
+            raise broken("request_id", "request_id")
 
     @property
     def not_before_ms(self) -> int:
@@ -513,7 +523,7 @@ class Presented(Declared, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         # No member has a rule of its own, so there is no super().__post_init__().
         if (self.code, self.spoken, self.grant_id, self.request_id).count(None) != 3:
-            raise _broken("malformed", "")
+            raise broken("malformed", "")
 
 
 class Lookup(Stated, frozen=True, kw_only=True):
@@ -587,7 +597,7 @@ class Resolution(Stated, frozen=True, kw_only=True):
         super().__post_init__()
         if self.text is None and self.outcome is not Outcome.WITHDRAWN:
             # Who decides over somebody else says why.
-            raise _broken("member_missing", "text")
+            raise broken("member_missing", "text")
 
 
 # --- the software ---------------------------------------------------------------------------------
@@ -634,26 +644,26 @@ DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
 
 # --- reading and signing --------------------------------------------------------------------------
 
-AnyKind = TypeVar("AnyKind", bound=Signed)
+AnyDeclared = TypeVar("AnyDeclared", bound=Declared)
 
 
-def read(declaration: type[AnyKind], payload: object) -> AnyKind:
-    """A payload, whose signature was verified, as bytes or parsed; raises PayloadError, and nothing
+def read(declaration: type[AnyDeclared], payload: object, kind: str) -> AnyDeclared:
+    """A payload, as bytes or parsed; raises PayloadError with a code of ``kind``, and nothing
     else."""
     if not isinstance(payload, bytes):
         try:
             payload = orjson.dumps(payload)
         except TypeError:  # a lone surrogate, a number of more than 64 bits
-            raise PayloadError(_code(declaration.kind, "malformed"), "payload") from None
+            raise PayloadError(f"{kind}.malformed", "payload") from None
     try:
-        found: AnyKind = _decoder(declaration).decode(payload)
+        found: AnyDeclared = _decoder(declaration).decode(payload)
     except msgspec.MsgspecError as error:
-        _refuse(declaration.kind, error)
+        _refuse(kind, error)
     except RecursionError:
-        raise PayloadError(_code(declaration.kind, "malformed"), "payload") from None
+        raise PayloadError(f"{kind}.malformed", "payload") from None
     # For msgspec null is one more spelling of what is absent. The bytes may stand in a text too.
     if b"null" in payload and (at := _null(orjson.loads(payload), "")) is not None:
-        raise PayloadError(_code(declaration.kind, "malformed"), at)
+        raise PayloadError(f"{kind}.malformed", at)
     return found
 
 
@@ -666,26 +676,23 @@ def to_sign(declaration: type[Signed], **members: Any) -> bytes:
     if issubclass(declaration, Stated):
         present = {"v": VERSION, **present}
     payload = canonical_json(present)
-    read(declaration, payload)
+    declaration.parse(payload)
     return payload
 
 
-def variants(declaration: type[Signed]) -> tuple[type[Signed], ...]:
+def variants(declaration: type[AnyDeclared]) -> tuple[type[AnyDeclared], ...]:
     """The declarations between which a member of it chooses, or the one."""
     return tuple(declaration.__subclasses__()) or (declaration,)
 
 
 @lru_cache(maxsize=64)
-def _decoder(declaration: type[AnyKind]) -> msgspec.json.Decoder[AnyKind]:
+def _decoder(declaration: type[AnyDeclared]) -> msgspec.json.Decoder[AnyDeclared]:
     return msgspec.json.Decoder(Union[variants(declaration)])  # noqa: UP007  (made here)
 
 
-def _broken(rule: str, name: str) -> PayloadError:
-    return PayloadError.of(rule, name)
-
-
-def _code(kind: Kind, rule: str) -> str:
-    return f"{kind.name.lower()}.{rule}"
+def broken(rule: str, name: str) -> PayloadError:
+    """For a declaration's own rules: whoever reads it puts its kind into the code."""
+    return PayloadError(f"payload.{rule}", name)
 
 
 # What msgspec says: the one place that knows its words. A test holds every form against them.
@@ -695,13 +702,13 @@ _MISSING: Final = re.compile(r"Object missing required field `(.*)`")
 _RANGE: Final = re.compile(r"Expected `int` [<>]= ")
 #: Members that have a word of their own for a number out of range.
 _RANGES: Final = {"limits.max_uses": "uses", "ttl": "ttl"}
-_LENGTH: Final = re.compile(r"Expected `(array|str)` of length (>=|<=) .*")
+_LENGTH: Final = re.compile(r"Expected `(array|object|str)` of length (>=|<=) .*")
 
 
-def _refuse(kind: Kind, error: msgspec.MsgspecError) -> NoReturn:
+def _refuse(kind: str, error: msgspec.MsgspecError) -> NoReturn:
     what, path = "", ""
     if isinstance(error, msgspec.ValidationError) and (said := _AT.fullmatch(str(error))):
-        what, path = said[1], re.sub(r"\[\d*\]", "", said[2] or "").strip(".")
+        what, path = said[1], re.sub(r"\[[\d.]*\]", "", said[2] or "").strip(".")
     rule, name = "malformed", ""
     if isinstance(error.__cause__, PayloadError):  # of a declaration's own rules
         rule, name = error.__cause__.code.partition(".")[2], error.__cause__.field
@@ -712,13 +719,13 @@ def _refuse(kind: Kind, error: msgspec.MsgspecError) -> NoReturn:
         rule, name = "member_missing", missing[1]
     elif length := _LENGTH.fullmatch(what):
         too = "empty" if length[2] == ">=" else "too_many"
-        rule = too if length[1] == "array" else "text"
+        rule = "text" if length[1] == "str" else too
     elif path in _RANGES and _RANGE.match(what):
         rule = _RANGES[path]
     elif path == "v" and not what.startswith("Expected"):
         rule = "version"
     at = ".".join(part for part in (path, name) if part) or "payload"
-    raise PayloadError(_code(kind, rule), at) from None
+    raise PayloadError(f"{kind}.{rule}", at) from None
 
 
 def _null(value: object, path: str) -> str | None:
@@ -745,7 +752,7 @@ def _rules(declaration: type[Declared]) -> tuple[tuple[str, Holds], ...]:
 
 def _holds_text(value: str, name: str) -> None:
     if not is_text(value):
-        raise _broken("text", name)
+        raise broken("text", name)
 
 
 def _rule_of(hint: Any) -> Holds | None:
@@ -769,6 +776,6 @@ def _rule_of(hint: Any) -> Holds | None:
             for value in values:
                 of_item(value, name)
         if len(set(values if key is None else map(key, values))) != len(values):
-            raise _broken("duplicate", name)
+            raise broken("duplicate", name)
 
     return holds

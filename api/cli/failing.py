@@ -300,7 +300,7 @@ _KNOWN: tuple[tuple[str, str, Callable[[Any], tuple[int, str]]], ...] = (
     ("audit.bundle", "BundleError", _wrong),
     ("api.report_pdf", "FontError", _wrong),
     ("ledger.quorum", "PolicyError", _wrong),
-    ("ledger.payloads", "PayloadError", _wrong),
+    ("ledger.kinds", "PayloadError", _wrong),
     ("ledger.encoding", "EncodingError", _unsayable),
     ("pydantic", "ValidationError", _settings),
     ("sqlalchemy.exc", "SQLAlchemyError", _database),

@@ -21,8 +21,7 @@ from authz.requests import covers
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
-from ledger.kinds import Grant, GrantMode
-from ledger.payloads import PayloadError
+from ledger.kinds import Grant, GrantMode, PayloadError
 from ledger.sealing import MasterKey
 from ledger.statements import payload_of, read_header
 

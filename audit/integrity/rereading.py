@@ -52,10 +52,9 @@ from ledger.encoding import (
 from ledger.entries import OPTIONAL, VERSION, Decision, Entry, EventKind
 from ledger.holders import holder_id, source_key
 from ledger.identifiers import CertificateIdentifier, IdentifierError
-from ledger.kinds import DECLARATIONS, CertificateClaims, Grant
+from ledger.kinds import DECLARATIONS, CertificateClaims, Grant, PayloadError
 from ledger.lifecycle import IllegalTransition, State
 from ledger.merkle import leaf_hash
-from ledger.payloads import PayloadError
 from ledger.readings import REPLAY_KEY_BYTES
 from ledger.sealing import MasterKey, Sealed, SealError
 from ledger.statements import (

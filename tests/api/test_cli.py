@@ -27,8 +27,8 @@ from ledger.kinds import (
     MAX_WINDOW_SECONDS,
     MIN_TTL_SECONDS,
     Enrolment,
+    PayloadError,
 )
-from ledger.payloads import PayloadError
 
 PROJECT = Path(__file__).parents[2]
 CARD = "resident-identity-card"

@@ -34,10 +34,10 @@ from ledger.kinds import (
     Cause,
     Dispute,
     Outcome,
+    PayloadError,
     Question,
     Resolution,
 )
-from ledger.payloads import PayloadError
 from ledger.statements import StatementError
 
 LEDGER = "test.example/log"

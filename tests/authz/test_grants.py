@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.kinds import Grant, GrantedCertificate, Grantee, GrantMode
-from ledger.payloads import PayloadError
+from ledger.kinds import Grant, GrantedCertificate, Grantee, GrantMode, PayloadError
 
 LEDGER = "test.example/log"
 

@@ -19,8 +19,7 @@ from authz.requests import (
     covers,
 )
 from authz.service_items import ServiceItem
-from ledger.kinds import AccessRequest
-from ledger.payloads import PayloadError
+from ledger.kinds import AccessRequest, PayloadError
 from tests.declared import grant
 
 LEDGER = "test.example/log"

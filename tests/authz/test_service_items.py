@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from authz.service_items import (
     ServiceItem,
-    ServiceItemError,
     ServiceItems,
     load_service_items,
     parse_service_item,
 )
 from ledger.catalogue import load_catalogue
+from ledger.kinds import PayloadError
 
 ITEM = """
 code = "age-check"
@@ -85,14 +85,14 @@ def test_check_against_names_what_the_catalogue_lacks() -> None:
 )
 def test_broken_item_is_refused_by_code(old: str, new: str, code: str) -> None:
     assert old in ITEM
-    with pytest.raises(ServiceItemError) as refused:
+    with pytest.raises(PayloadError) as refused:
         parse_service_item(ITEM.replace(old, new))
     assert refused.value.code == code
 
 
 def test_two_items_of_one_code_are_refused() -> None:
     item = parse_service_item(ITEM)
-    with pytest.raises(ServiceItemError) as refused:
+    with pytest.raises(PayloadError) as refused:
         ServiceItems([item, item])
     assert refused.value.code == "service_item.duplicate"
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from api.formats import files
 from ledger import kinds
 from ledger.encoding import canonical_json
-from ledger.kinds import DECLARATIONS, Grant, read, to_sign, variants
-from ledger.payloads import PayloadError
+from ledger.kinds import DECLARATIONS, Grant, PayloadError, to_sign, variants
 from ledger.schemas import components, name, schema
 from ledger.statements import Kind
 from tests.declared import EVERY, JWKS, Breakage, Payload, breakages, right
@@ -51,7 +50,7 @@ def test_what_is_right_is_read_and_what_is_broken_in_one_place_is_refused(
 ) -> None:
     payload = data.draw(right(declaration))
     signed = canonical_json(payload)
-    found = read(_top(declaration), signed)
+    found = _top(declaration).parse(signed)
     assert type(found) is declaration
     assert to_sign(_top(declaration), **payload) == signed
     _validator(declaration.kind).validate(payload)
@@ -64,7 +63,7 @@ def test_every_single_breakage_of_one_statement_is_refused(
     declaration: type[kinds.Signed],
 ) -> None:
     payload = RIGHT[declaration.__name__]
-    read(_top(declaration), canonical_json(payload))
+    _top(declaration).parse(canonical_json(payload))
     found = list(breakages(declaration, payload))
     assert len(found) > 50
     for breakage in found:
@@ -73,7 +72,7 @@ def test_every_single_breakage_of_one_statement_is_refused(
 
 def _is_refused(declaration: type[kinds.Signed], payload: Payload, breakage: Breakage) -> None:
     with pytest.raises(PayloadError) as refused:
-        read(_top(declaration), orjson.dumps(payload))
+        _top(declaration).parse(orjson.dumps(payload))
     kind, _, rule = refused.value.code.partition(".")
     assert kind == name(declaration.kind)
     assert rule in breakage.rules, breakage
@@ -184,7 +183,7 @@ def test_what_members_must_be_together(
     payload = {**RIGHT[of], **changes}
     payload = {name: value for name, value in payload.items() if value is not ...}
     with pytest.raises(PayloadError) as refused:
-        read(_top(_BY_NAME[of]), canonical_json(payload))
+        _top(_BY_NAME[of]).parse(canonical_json(payload))
     assert (refused.value.code, refused.value.field) == (code, field)
 
 
@@ -194,20 +193,20 @@ def test_what_members_must_be_together(
 )  # fmt: skip
 def test_what_is_no_object_is_malformed(payload: bytes) -> None:
     with pytest.raises(PayloadError) as refused:
-        read(Grant, payload)
+        Grant.parse(payload)
     assert (refused.value.code, refused.value.field) == ("grant.malformed", "payload")
 
 
 def test_the_word_null_in_a_text_is_a_text() -> None:
     purpose = {"service_item": "item", "text": "null"}
-    found = read(Grant, canonical_json({**RIGHT["Grant"], "purpose": purpose}))
+    found = Grant.parse(canonical_json({**RIGHT["Grant"], "purpose": purpose}))
     assert found.purpose.text == "null"
 
 
 def test_an_unknown_name_is_cut_and_escaped() -> None:
     for unknown in ("x" * 5000, "\u202e`\n", "a` - at `$.v"):
         with pytest.raises(PayloadError) as refused:
-            read(Grant, orjson.dumps({**RIGHT["Grant"], unknown: 1}))
+            Grant.parse(orjson.dumps({**RIGHT["Grant"], unknown: 1}))
         assert refused.value.code == "grant.member_unknown"
         assert len(refused.value.field) <= 40
         assert refused.value.field.isascii()
