@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey
 from ledger.encoding import canonical_json
 from ledger.entries import Entry, EventKind
 from ledger.merkle import HASH_BYTES
-from ledger.notes import NoteError, NoteKey
+from ledger.notes import MAX_NOTE, NoteError, NoteKey
 from ledger.quorum import NO_POLICY, Policy, PolicyError, policy_for
 from ledger.statements import StatementError, load_public_key
 
@@ -35,9 +35,9 @@ TRUST_KIND = "certledger-trust"
 #: Bytes of a bundle that anybody may hand in.
 MAX_BUNDLE = 1 << 20
 MAX_ENTRIES, MAX_KEYS, MAX_NODES, MAX_DISCLOSURES, MAX_PROOF = 200, 100, 2_000, 64, 64
-#: Bytes of a header (with validators in it) and of a trie node, characters of a checkpoint:
-#: decoding RLP and hashing take time that grows with them.
-MAX_HEADER, MAX_NODE, MAX_CHECKPOINT = 16_384, 1_024, 16_384
+#: Bytes of a header (with validators in it) and of a trie node: decoding RLP and hashing take time
+#: that grows with them.
+MAX_HEADER, MAX_NODE = 16_384, 1_024
 
 #: The seal of the embedded node; `ledger.node.seal` says what is signed.
 EMBEDDED_SEAL = "certledger-seal-1"
@@ -233,7 +233,7 @@ def read_bundle(value: object) -> Bundle:
     disclosures = _list(top["disclosures"], "disclosures", MAX_DISCLOSURES)
     nodes = _list(top["nodes"], "nodes", MAX_NODES)
     checkpoint = _text(top["checkpoint"], "checkpoint")
-    _require(len(checkpoint) <= MAX_CHECKPOINT, "checkpoint is too long")
+    _require(len(checkpoint) <= MAX_NOTE, "checkpoint is too long")
     return Bundle(
         subject=_subject(top["subject"]),
         lines=lines,

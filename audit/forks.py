@@ -23,8 +23,8 @@ from ledger.notes import Checkpoint, NoteError, NoteKey, only_signed_by, open_ch
 
 VERSION = 1
 KIND = "certledger-fork"
-#: What no fork of ours comes near.
-MAX_NOTE, MAX_PROOF = 4_096, 64
+#: What no fork of ours comes near. Of a note: with the log's own signature alone.
+MAX_SIGNED, MAX_PROOF = 4_096, 64
 VERIFIED, FAILED = "verified", "failed"
 
 _WORDS = {
@@ -114,8 +114,8 @@ def read_fork(value: object) -> Fork:
     if type(value["v"]) is not int or (value["v"], value["kind"]) != (VERSION, KIND):
         raise BundleError(f"v must be {VERSION} and kind {KIND}")
     notes = value["older"], value["newer"]
-    if not all(isinstance(note, str) and len(note) <= MAX_NOTE for note in notes):
-        raise BundleError(f"a checkpoint is a text of at most {MAX_NOTE} characters")
+    if not all(isinstance(note, str) and len(note) <= MAX_SIGNED for note in notes):
+        raise BundleError(f"a checkpoint is a text of at most {MAX_SIGNED} characters")
     proof = value["proof"]
     if not isinstance(proof, list) or len(proof) > MAX_PROOF:
         raise BundleError(f"proof must be a list of at most {MAX_PROOF}")

@@ -1,9 +1,10 @@
 """What a witness makes of the checkpoint that a log shows it, after those it saw before.
 
-Pure: it is handed the signed note, what was witnessed, and a reader of the log's tiles. A log may
-only grow; whatever else it signs is a `Forked`, with the proof that anybody can check. What the
-log's key did not sign proves nothing about the log, and is `Unclear`: a page of a proxy, a broken
-tile, an answer from a cache.
+Pure: it is handed the signed note, what was witnessed, and what is to prove that the one continues
+the other: a reader of the log's tiles where the witness looks by itself (`judge`), a proof where
+the log asks for a cosignature (`judge_request`). A log may only grow; whatever else it signs is a
+`Forked`, with the proof that anybody can check. What the log's key did not sign proves nothing
+about the log, and is `Unclear`: a page of a proxy, a broken tile, an answer from a cache.
 
 Not this module's job: fetching, signing, keeping (`api.witnessing`).
 """
@@ -14,9 +15,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from audit.forks import MAX_NOTE, Fork
-from ledger.merkle import ProofError, ReadNode, consistency_path, consistency_roots, range_root
-from ledger.notes import Checkpoint, NoteError, NoteKey, only_signed_by, open_checkpoint
+from audit.forks import MAX_SIGNED, Fork
+from ledger.add_checkpoint import AddCheckpoint
+from ledger.merkle import (
+    EMPTY_ROOT,
+    ProofError,
+    ReadNode,
+    consistency_path,
+    consistency_roots,
+    range_root,
+    verify_consistency,
+)
+from ledger.notes import MAX_NOTE, Checkpoint, NoteError, NoteKey, only_signed_by, open_checkpoint
 
 #: Nodes of the log's tree of so many entries, as its tiles have them now. The reader raises
 #: `NotShown` where there is none.
@@ -60,20 +70,71 @@ class Unclear:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSize:
+    """The log is to ask again, from the ``size`` that was witnessed last."""
+
+    size: int
+
+
 Judgement = Consistent | Forked | Unclear
+
+
+def judge_request(
+    request: AddCheckpoint, key: NoteKey, witnessed: Witnessed
+) -> Judgement | OtherSize:
+    """By the rules of C2SP tlog-witness, in its order; their `Unclear` has the codes
+    ``log.unknown``, ``note.not_signed``, ``request.sizes`` and ``proof.invalid``. Raises NoteError
+    only if what was witnessed is not this log's."""
+    if request.note.partition("\n")[0] != key.name:
+        return Unclear("log.unknown", "this log is not witnessed here")
+    opened = _opened(request.note, key)
+    if isinstance(opened, Unclear):
+        return opened
+    note, checkpoint = opened
+    if request.old > checkpoint.size:
+        return Unclear("request.sizes", "the old size is larger than the checkpoint's")
+    newest = witnessed.newest()
+    last = Checkpoint(key.name, 0, EMPTY_ROOT) if newest is None else open_checkpoint(newest, key)
+    if request.old != last.size:
+        return OtherSize(last.size)
+    try:
+        verify_consistency(last.size, last.root, checkpoint.size, checkpoint.root, request.proof)
+    except ProofError as error:
+        fork = _asked_fork(newest, last, note, checkpoint, request.proof)
+        return Unclear("proof.invalid", str(error)) if fork is None else Forked(fork)
+    return Consistent(note, checkpoint, known=last.size == checkpoint.size)
+
+
+def _asked_fork(
+    newest: str | None,
+    last: Checkpoint,
+    note: str,
+    checkpoint: Checkpoint,
+    proof: tuple[bytes, ...],
+) -> Fork | None:
+    """The proof that a request itself gives of a fork. None where it does not: the proof was for
+    anybody to make up, or lacks the hash that the standard leaves out."""
+    if newest is None:
+        return None
+    if last.size == checkpoint.size:
+        return None if last.root == checkpoint.root else Fork(newest, note, ())
+    try:
+        beginning, root = consistency_roots(last.size, checkpoint.size, proof)
+    except ProofError:
+        return None
+    forked = root == checkpoint.root and beginning != last.root
+    return Fork(newest, note, proof) if forked else None
 
 
 def judge(note: str, key: NoteKey, witnessed: Witnessed, tiles: Tiles) -> Judgement:
     """Raises NoteError only if what was witnessed is not this log's."""
-    try:
-        if len(note) > MAX_NOTE:
-            raise NoteError("too long")
-        checkpoint = open_checkpoint(note, key)
-        note = only_signed_by(note, key)
-    except (NoteError, UnicodeEncodeError) as error:
-        return Unclear("note.not_signed", f"what it shows is no checkpoint of the log: {error}")
-    if checkpoint.origin != key.name or checkpoint.size == 0:
-        return Unclear("note.not_signed", "what it shows is no checkpoint of this log")
+    opened = _opened(note, key)
+    if isinstance(opened, Unclear):
+        return opened
+    note, checkpoint = opened
+    if checkpoint.size == 0:
+        return Unclear("note.not_signed", "what it shows is the checkpoint of an empty log")
     newest = witnessed.newest()
     last = None if newest is None else open_checkpoint(newest, key)
     try:
@@ -89,6 +150,22 @@ def judge(note: str, key: NoteKey, witnessed: Witnessed, tiles: Tiles) -> Judgem
     except ProofError:
         return Unclear("tiles.differ", "its tiles do not lead to the checkpoint that it shows")
     return Consistent(note, checkpoint, known=False) if fork is None else Forked(fork)
+
+
+def _opened(note: str, key: NoteKey) -> tuple[str, Checkpoint] | Unclear:
+    """With the log's signature alone, which verifies."""
+    try:
+        if len(note) > MAX_NOTE:
+            raise NoteError("too long")
+        checkpoint = open_checkpoint(note, key)
+        note = only_signed_by(note, key)
+        if len(note) > MAX_SIGNED:
+            raise NoteError("too long")
+    except (NoteError, UnicodeEncodeError) as error:
+        return Unclear("note.not_signed", f"what it shows is no checkpoint of the log: {error}")
+    if checkpoint.origin != key.name:
+        return Unclear("note.not_signed", "what it shows is no checkpoint of this log")
+    return note, checkpoint
 
 
 def _first(note: str, checkpoint: Checkpoint, tiles: Tiles) -> Judgement:

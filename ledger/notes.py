@@ -19,6 +19,9 @@ _BLANKS = "\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u30
 _NAME = re.compile(rf"[^{_BLANKS}+]+")
 _SIGNATURE = re.compile(rf"— ([^{_BLANKS}]+) ([A-Za-z0-9+/]+={{0,2}})")
 
+#: Characters of a signed note with the lines of all who signed it.
+MAX_NOTE = 16_384
+
 
 class NoteError(ValueError):
     """A note is malformed or not signed by the key it must be signed by."""

@@ -17,54 +17,83 @@ from api.cli.showing import local_time
 
 if TYPE_CHECKING:
     from api.settings import Settings
-    from api.witnessing import Witness
+    from api.witnessing import Look, Witness
 
 app = typer.Typer()
+
+
+_Interval = Annotated[float | None, typer.Option(min=0.1, help="Seconds between two rounds.")]
+_Once = Annotated[bool, typer.Option("--once", help="One round, and end.")]
+_Chain = Annotated[
+    str | None, typer.Option(help="JSON-RPC of a chain: where the contract is read.")
+]
 
 
 @app.command(rich_help_panel="Audit")
 def watch(
     data: DataFolder = None,
-    url: Annotated[
-        str, typer.Option("--url", help="Witness the log at this address instead.")
-    ] = "",
-    trust_file: Annotated[
-        Path | None, typer.Option("--trust", help="With --url: the consortium's file.")
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="With --url: folder for what was witnessed.")
-    ] = None,
-    witness_key: Annotated[
-        Path | None, typer.Option(help="With --url: key made by `keys new --witness`.")
-    ] = None,
-    chain_url: Annotated[
-        str | None, typer.Option(help="JSON-RPC of a chain: where the contract is read.")
-    ] = None,
-    interval: Annotated[
-        float | None, typer.Option(min=0.1, help="Seconds between two rounds.")
-    ] = None,
-    once: Annotated[bool, typer.Option("--once", help="One round, and end.")] = False,
+    chain_url: _Chain = None,
+    interval: _Interval = None,
+    once: _Once = False,
     as_json: Json = False,
 ) -> None:
-    """Verify again and again: one's own ledger, or with --url anybody's log, cosigning it.
+    """Verify one's own ledger again and again.
 
     Goes on until it is stopped, or until something is found: then exit 1. With --once, exit 1 also
     when it could not be told.
     """
     settings = settings_of(data=data, chain_url=chain_url, watch_interval=interval)
+    _watch(settings, _pauses(once), as_json)
 
+
+@app.command(rich_help_panel="Audit")
+def witness(
+    trust_file: Annotated[Path, typer.Option("--trust", help="The consortium's file.")],
+    state: Annotated[Path, typer.Option(help="Folder for what was witnessed.")],
+    witness_key: Annotated[Path, typer.Option(help="Key made by `keys new --witness`.")],
+    url: Annotated[str, typer.Option("--url", help="Look at the log at this address.")] = "",
+    host: Annotated[str, typer.Option(help="With --port: address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Be asked by the log on this port (0: any free one)."),
+    ] = None,
+    chain_url: _Chain = None,
+    interval: _Interval = None,
+    once: _Once = False,
+    as_json: Json = False,
+) -> None:
+    """Cosign anybody's log: look at it again and again (--url), or be asked by it (--port), or
+    both.
+
+    Goes on until it is stopped; without --port also until the log forked: then exit 1. With --once,
+    exit 1 also when it could not be told.
+    """
+    settings = settings_of(chain_url=chain_url, watch_interval=interval)
+    if (not url and port is None) or (once and (port is not None or not url)):
+        raise WrongInput("a witness needs --url, --port or both; --once goes with --url alone")
+    with _witness(settings, url, trust_file, state, witness_key, chain_url) as cosigner:
+        if port is None:
+            _look(cosigner, settings.watch_interval, _pauses(once), as_json)
+            return
+        from api.witness_http import serve_witness
+
+        serve_witness(
+            cosigner,
+            host,
+            port,
+            lambda address: _tell({"ready": address}, as_json, time.time(), [f"ready: {address}"]),
+            looks=(lambda look: _tell_look(look, as_json)) if url else None,
+            interval=settings.watch_interval,
+        )
+
+
+def _pauses(once: bool) -> Callable[[float], bool]:
     def pause(seconds: float) -> bool:
         if not once:
             time.sleep(seconds)
         return not once
 
-    if not url:
-        _watch(settings, pause, as_json)
-        return
-    if trust_file is None or state is None or witness_key is None:
-        raise WrongInput("--url needs --trust, --state and --witness-key")
-    with _witness(settings, url, trust_file, state, witness_key, chain_url) as witness:
-        _look(witness, settings.watch_interval, pause, as_json)
+    return pause
 
 
 def _watch(settings: Settings, pause: Callable[[float], bool], as_json: bool) -> None:
@@ -92,13 +121,17 @@ def _watch(settings: Settings, pause: Callable[[float], bool], as_json: bool) ->
 def _look(witness: Witness, interval: float, pause: Callable[[float], bool], as_json: bool) -> None:
     while True:
         look = witness.look()
-        _tell(look.to_json(), as_json, time.time(), [f"{look.code}: {look.words}"])
+        _tell_look(look, as_json)
         if look.code in ("forked", "chain.differs"):
             raise typer.Exit(1)
         if not pause(interval):
             break
     if look.code != "cosigned":
         raise typer.Exit(1)
+
+
+def _tell_look(look: Look, as_json: bool) -> None:
+    _tell(look.to_json(), as_json, time.time(), [f"{look.code}: {look.words}"])
 
 
 @contextmanager
@@ -121,7 +154,9 @@ def _witness(
     public = WitnessKey(name, private.public_key().public_bytes_raw())
     with ExitStack() as opened:
         folder = opened.enter_context(WitnessFolder.opened(state, trust.log, public))
-        client = opened.enter_context(Client(url, tries=2, max_answer=MAX_ANSWER))
+        client = None
+        if url:
+            client = opened.enter_context(Client(url, tries=2, max_answer=MAX_ANSWER))
         chain = None
         if chain_url is not None:
             contracts = (trust.directory, trust.checkpoint_log, trust.status_registry)

@@ -10,23 +10,18 @@ holds the transaction is on disk. Not its job: methods (`rpc`), the chain (`node
 import asyncio
 import ipaddress
 import json
-import signal
-import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
-
-import uvicorn
 
 from ledger.addresses import http_url
 from ledger.callers import CALLER, Known
-from ledger.listening.connections import Connections, most_connections
-from ledger.listening.peers import Peers
+from ledger.listening.serving import Message, Receive, Send, read_body, respond, serve
 from ledger.listening.sockets import CannotListen, bound
 from ledger.node import evm, rpc
 from ledger.node.node import DEFAULT_CHAIN_ID, Node, NodeError, write_announcement
@@ -43,7 +38,8 @@ SWITCH_SECONDS = 0.001
 # How long open connections may keep a stopping node: what they were promised is on disk anyway.
 GRACE_SECONDS = 5
 
-Message = MutableMapping[str, Any]
+_JSON = b"application/json"
+
 Item = rpc.Request | dict[str, Any]
 Answers = list[dict[str, Any] | None]
 
@@ -83,14 +79,14 @@ class Application:
     async def __call__(
         self,
         scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
+        receive: Receive,
+        send: Send,
     ) -> None:
         if scope["type"] != "http":
             return None
         if scope["method"] != "POST":
             refusal = b"JSON-RPC by POST only\n"
-            return await _respond(send, 405, refusal, b"text/plain", [(b"allow", b"POST")])
+            return await respond(send, 405, refusal, b"text/plain", [(b"allow", b"POST")])
         headers = dict(scope["headers"])
         if (unwelcome := _unwelcome(headers, self._loopback)) is not None:
             return await _refuse(send, *unwelcome)
@@ -111,32 +107,17 @@ class Application:
     async def _serve(
         self,
         scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
+        receive: Receive,
+        send: Send,
         most: int,
         answers_of: Callable[[list[Item]], Awaitable[Answers]],
     ) -> None:
-        raw = await self._read(receive, most)
+        raw = await read_body(receive, most)
         if raw is None:
             return await _refuse(send, 413, rpc.INVALID_REQUEST, f"body over {most} bytes")
         body = rpc.parse(raw)
         rendered = rpc.render(await answers_of(body.items), body.batch)
-        return await _respond(send, 200 if rendered else 204, rendered)
-
-    async def _read(self, receive: Callable[[], Awaitable[Message]], most: int) -> bytes | None:
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return b""
-            part = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                return None
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)
+        return await respond(send, 200 if rendered else 204, rendered, _JSON)
 
     async def _answers(self, items: list[Item]) -> Answers:
         if len(items) == 1:
@@ -252,43 +233,9 @@ def _is_here(authority: bytes) -> bool:
     return name in ("127.0.0.1", "::1", "localhost")
 
 
-async def _refuse(
-    send: Callable[[Message], Awaitable[None]], status: int, code: int, words: str
-) -> None:
-    await _respond(send, status, rpc.render([rpc.error_of(None, rpc.RpcError(code, words))], False))
-
-
-async def _respond(
-    send: Callable[[Message], Awaitable[None]],
-    status: int,
-    body: bytes,
-    content_type: bytes = b"application/json",
-    headers: Sequence[tuple[bytes, bytes]] = (),
-) -> None:
-    fixed = [
-        (b"content-type", content_type),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
-    await send({"type": "http.response.body", "body": body})
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with a word when it listens."""
-
-    def __init__(
-        self, config: uvicorn.Config, connections: Connections, ready: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._connections, self._ready = connections, ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._looking = asyncio.create_task(self._connections.look_after())
-            self._ready()
+async def _refuse(send: Send, status: int, code: int, words: str) -> None:
+    body = rpc.render([rpc.error_of(None, rpc.RpcError(code, words))], False)
+    await respond(send, status, body, _JSON)
 
 
 def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
@@ -310,7 +257,6 @@ def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
         raise
     loopback = all(ipaddress.ip_address(address[0]).is_loopback for address in addresses)
     application = Application(node, loopback=loopback)
-    connections = Connections(Peers(), most_connections())
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         url = http_url(settings.host, addresses[0][1])
@@ -318,26 +264,7 @@ def run(settings: NodeSettings, say: Callable[[str], None] = print) -> None:
         def announce() -> None:
             say(json.dumps(write_announcement(settings.folder, url, settings.chain_id)))
 
-        server = _Server(
-            uvicorn.Config(
-                application,
-                loop="uvloop",
-                http=cast(Any, connections.protocol),
-                ws="none",
-                proxy_headers=False,
-                lifespan="off",
-                access_log=False,
-                log_level="error",
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            ),
-            connections,
-            announce,
-        )
-        # uvicorn raises the signal again once it has stopped; without handlers of our own that
-        # would end the process before the store is closed.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        server.run(sockets=listeners)
+        serve(application, listeners, announce, grace=GRACE_SECONDS)
     finally:
         application.close()
         node.close()

@@ -284,7 +284,7 @@ def test_a_key_file_that_will_not_do_is_told_by_what_it_is(
 def test_a_witness_needs_a_witness_key(keys: Path, tmp_path: Path) -> None:
     trust = tmp_path / "trust.json"
     trust.write_text("{}")
-    words = ("watch", "--url", "http://127.0.0.1:9", "--trust", str(trust), "--state", "s")
+    words = ("witness", "--url", "http://127.0.0.1:9", "--trust", str(trust), "--state", "s")
     line(*words, "--witness-key", str(keys / "public"), code=2)
 
 
@@ -314,7 +314,7 @@ def test_a_key_that_may_not_be_read_is_said_so() -> None:
         ("verify text --trust set", ("set is no trust file", "certledger trust")),
         ("verify text --trust none", ("no such file: none",)),
         (
-            "watch --url http://127.0.0.1:1 --trust set --state s --witness-key witness",
+            "witness --url http://127.0.0.1:1 --trust set --state s --witness-key witness",
             ("set is no trust file", "certledger trust"),
         ),
     ],

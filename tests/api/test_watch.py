@@ -98,7 +98,7 @@ class Scene:
         words = ("--trust", self.path("trust.json"), "--state", self.path("state"))
         key = ("--witness-key", self.path("witness.key"))
         told = run(
-            "watch", "--url", service.url, *words, *key, "--once", "--json", *more, code=code
+            "witness", "--url", service.url, *words, *key, "--once", "--json", *more, code=code
         )
         value: dict[str, Any] = json.loads(told)
         return value
@@ -230,21 +230,24 @@ def test_witness_cosigns_what_grows_and_proves_a_fork(scene: Scene) -> None:
 
 def test_witness_says_what_is_wrong_with_what_it_is_given(scene: Scene, tmp_path: Path) -> None:
     trust, key = scene.path("trust.json"), scene.path("witness.key")
-    at = ("watch", "--url", scene.true.url, "--once")
-    assert "--url needs" in run(*at, code=2)
+    at = ("witness", "--url", scene.true.url, "--once")
     assert "overwritten" in run("keys", "new", "--witness", "w", "--out", key, code=2)
     assert "like an address" in run(
         "keys", "new", "--witness", "a b", "--out", tmp_path / "k", code=2
     )
     given = (*at, "--trust", trust, "--state", tmp_path / "s", "--witness-key")
     assert "not a witness's key" in run(*given, trust, code=2)
-    nobody = ("watch", "--once", "--url", "http://127.0.0.1:1", *given[4:], key)
+    nobody = ("witness", "--once", "--url", "http://127.0.0.1:1", *given[4:], key)
     assert "log.unreachable" in run(*nobody, code=1)
-    # Another witness's folder, or one that was put back from an older copy.
+    assert "needs --url, --port or both" in run("witness", *given[4:], key, code=2)
+    assert "--once goes with" in run(*given, key, "--port", "0", code=2)
+    # Another witness's folder.
     run(*given, key)
     run("keys", "new", "--witness", "other.example", "--out", tmp_path / "other.key")
     assert "not signed by other.example" in run(*given, tmp_path / "other.key", code=2)
+    # An older copy of the history rolls nothing back.
     (tmp_path / "s" / "history").write_text("")
-    assert "restored" in run(*given, key, code=2)
+    run(*given, key)
+    assert (tmp_path / "s" / "history").read_text() == ""
     (tmp_path / "s" / "history").write_text("{}\n")
     assert "line 1 is broken" in run(*given, key, code=2)

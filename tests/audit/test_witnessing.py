@@ -12,8 +12,20 @@ from hypothesis import strategies as st
 
 from audit.bundle import BundleError
 from audit.forks import Fork, read_fork, verify_fork
-from audit.witnessing import Consistent, Forked, NotShown, Tiles, Unclear, judge
+from audit.witnessing import (
+    Consistent,
+    Forked,
+    NotShown,
+    OtherSize,
+    Tiles,
+    Unclear,
+    judge,
+    judge_request,
+)
+from ledger.add_checkpoint import AddCheckpoint
+from ledger.cosignatures import cosign
 from ledger.merkle import (
+    EMPTY_ROOT,
     ReadNode,
     consistency_path,
     consistency_proof,
@@ -163,7 +175,7 @@ def test_fewer_entries_than_before_are_an_old_answer_or_a_fork() -> None:
         ("\ud800\n\n— x AAAA\n", "note.not_signed"),
         (TRUE.note(7, key=OTHER), "note.not_signed"),
         (TRUE.note(7, name="log.example/other"), "note.not_signed"),
-        (TRUE.note(7) + "— w " + "A" * 5_000 + "\n", "note.not_signed"),
+        (TRUE.note(7) + "— w " + "A" * 20_000 + "\n", "note.not_signed"),
         (
             sign_checkpoint(Checkpoint("log.example/other", 7, TRUE.root(7)), NAME, KEY),
             "note.not_signed",
@@ -238,3 +250,93 @@ def test_no_character_of_a_fork_can_be_changed() -> None:
     twice = Fork(TRUE.note(5), forked.note(5), ())
     assert verify_fork(twice, VERIFIER).proven
     assert not verify_fork(Fork(twice.older, twice.newer, (bytes(32),)), VERIFIER).proven
+
+
+def asked(
+    old: int,
+    new: int,
+    history: History = TRUE,
+    *,
+    witnessed: Seen | None = None,
+    note: str | None = None,
+    proof: tuple[bytes, ...] | None = None,
+) -> object:
+    """What a witness that has seen ``old`` entries makes of a request for ``new``."""
+    given = tuple(consistency_proof(old, new, history.read)) if proof is None else proof
+    request = AddCheckpoint(old, given, note or history.note(new))
+    return judge_request(request, VERIFIER, witnessed or (seen(old) if old else Seen()))
+
+
+def unclear(judged: object) -> str:
+    assert isinstance(judged, Unclear), judged
+    return judged.code
+
+
+@given(st.integers(min_value=0, max_value=70), sizes)
+@settings(max_examples=60, deadline=None)
+def test_who_asks_with_a_proof_is_cosigned(one: int, other: int) -> None:
+    old, new = sorted((one, other))
+    judged = asked(old, new)
+    assert isinstance(judged, Consistent)
+    assert (judged.note, judged.known) == (TRUE.note(new), old == new)
+
+
+@given(sizes, sizes, st.data())
+@settings(max_examples=80, deadline=None)
+def test_no_proof_brings_a_fork_past_a_witness(one: int, other: int, data: st.DataObject) -> None:
+    old, new = sorted((one, other))
+    forked = History(fork=data.draw(st.integers(min_value=0, max_value=old - 1)))
+    for proof in (None, tuple(consistency_proof(old, new, TRUE.read))):
+        judged = asked(old, new, forked, proof=proof, witnessed=seen(old))
+        assert not isinstance(judged, Consistent)
+        if isinstance(judged, Forked):
+            assert verify_fork(judged.fork, VERIFIER).proven
+    # The log's own proof tells, but where the standard leaves out the hash that would.
+    if old & (old - 1) or old == new:
+        assert isinstance(asked(old, new, forked, witnessed=seen(old)), Forked)
+
+
+def test_a_request_is_refused_by_the_standards_rules_in_their_order() -> None:
+    stranger = TRUE.note(9, OTHER)
+    elsewhere = TRUE.note(9, KEY, "log.example/other")
+    assert unclear(asked(5, 9, note=elsewhere)) == "log.unknown"
+    assert unclear(asked(5, 9, note=elsewhere.replace("9", "x", 1))) == "log.unknown"
+    assert unclear(asked(5, 9, note=stranger)) == "note.not_signed"
+    assert unclear(asked(5, 9, note=NAME + "\n")) == "note.not_signed"
+    assert unclear(asked(5, 9, note=TRUE.note(9) + "x" * 20_000)) == "note.not_signed"
+    # Signed by the log's key, and no checkpoint of it.
+    assert unclear(asked(5, 9, note=TRUE.note(9).replace(f"{NAME}\n", "x\n", 1))) == "log.unknown"
+    assert unclear(asked(12, 9, proof=(), witnessed=seen(5))) == "request.sizes"
+    for old in (0, 3, 8):
+        judged = asked(old, 9, proof=(), witnessed=seen(5))
+        assert isinstance(judged, OtherSize)
+        assert judged.size == 5
+    assert asked(5, 9, witnessed=Seen()) == OtherSize(0)
+    # Never back: the size that was witnessed last is larger than the checkpoint's.
+    assert asked(3, 5, witnessed=seen(5, 9)) == OtherSize(9)
+    proof = tuple(consistency_proof(5, 9, TRUE.read))
+    for wrong in ((), proof[:-1], (*proof, bytes(32)), (bytes(32), *proof[1:]), proof[::-1]):
+        assert unclear(asked(5, 9, proof=wrong)) == "proof.invalid"
+    assert unclear(asked(0, 9, proof=proof)) == "proof.invalid"
+    assert unclear(asked(5, 5, proof=proof)) == "proof.invalid"
+
+
+def test_further_signature_lines_do_no_harm_and_are_not_kept() -> None:
+    note = TRUE.note(9)
+    for number in range(40):
+        note = cosign(note, f"witness.example/{number}", OTHER, 1_800_000_000)
+    assert len(note) > 4_096
+    judged = asked(5, 9, note=note)
+    assert isinstance(judged, Consistent)
+    assert judged.note == TRUE.note(9)
+    looked = judge(note, VERIFIER, seen(5), TRUE.tiles())
+    assert isinstance(looked, Consistent)
+    assert looked.note == TRUE.note(9)
+
+
+def test_an_empty_log_has_one_root() -> None:
+    empty = sign_checkpoint(Checkpoint(NAME, 0, EMPTY_ROOT), NAME, KEY)
+    assert isinstance(asked(0, 0, note=empty, proof=()), Consistent)
+    other = sign_checkpoint(Checkpoint(NAME, 0, bytes(32)), NAME, KEY)
+    assert unclear(asked(0, 0, note=other, proof=())) == "proof.invalid"
+    assert asked(0, 0, note=empty, proof=(), witnessed=seen(5)) == OtherSize(5)
