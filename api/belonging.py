@@ -8,6 +8,8 @@ records that were altered (`audit.integrity`).
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import orjson
 from sqlalchemy import ColumnElement, Connection, Table, inspect, select, true
 from sqlalchemy.exc import SQLAlchemyError
@@ -72,9 +74,14 @@ def policy_of(settings: Settings, log: NoteKey) -> Policy:
     if settings.policy is None:
         return NO_POLICY
     try:
-        return policy_for(log, settings.policy.read_text("utf-8"))
-    except (PolicyError, UnicodeDecodeError) as error:
+        policy = policy_for(log, settings.policy.read_text("utf-8"))
+        for name, witness in policy.witnesses.items():
+            parts = urlsplit(witness.url)
+            if witness.url and (parts.scheme not in ("http", "https") or not parts.hostname):
+                raise PolicyError(f"the address of {name} is no http(s) URL")
+    except ValueError as error:
         raise PolicyError(f"CERTLEDGER_POLICY: {settings.policy} is no policy: {error}") from None
+    return policy
 
 
 def require_ledger(settings: Settings) -> None:

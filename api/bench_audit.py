@@ -249,7 +249,8 @@ def _bundles(settings: Settings, count: int, tell: Tell) -> tuple[bytes, list[by
 
     with running(settings) as service:
         trust = trust_of(service.chain, service.log_verifier)
-        gatherer = Gatherer(service.log, service.chain, service.master, trust, LIVE)
+        covering = service.cosigning.covering
+        gatherer = Gatherer(service.log, service.chain, service.master, trust, LIVE, covering)
         later = time.time() + LIVE.lookup + LIVE.grant  # nothing is withheld any more
         found: list[bytes] = []
         with service.database.read() as connection:

@@ -38,7 +38,8 @@ class EvidenceDesk:
     async def gather(self, subject: Subject, asker: Enrolled, *, fields: bool) -> Gathered:
         """Raises what `Gatherer.gather` raises, and Busy."""
         service, trust = self._service, await self.trust()
-        gatherer = Gatherer(service.log, service.chain, service.master, trust, LIVE)
+        covering = service.cosigning.covering
+        gatherer = Gatherer(service.log, service.chain, service.master, trust, LIVE, covering)
 
         def work() -> Gathered:
             with service.database.read() as connection:

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api.cosigning import SILENT_AFTER
 from ledger.engines import engine_url
 from ledger.listening.connections import turned_away
 from ledger.measures import Spread
@@ -57,7 +58,9 @@ def requested(method: str, route: str, status: int, seconds: float) -> None:
 def render(service: Service, *, importing: int) -> str:
     """``importing``: imports that this process runs now."""
     requests = _requests(importing, service.notices.waiting)
-    return "".join([*_process(service), *_ledger(service), *_watch(service), *requests])
+    return "".join(
+        [*_process(service), *_ledger(service), *_watch(service), *_witnesses(service), *requests]
+    )
 
 
 def _process(service: Service) -> Iterator[str]:
@@ -116,6 +119,17 @@ def _watch(service: Service) -> Iterator[str]:
     yield _one("watch_last_ok_seconds", "gauge", well, int(watched.last_ok))
     whole = "Unix time of the last check of the whole ledger; 0: none yet"
     yield _one("watch_last_check_seconds", "gauge", whole, int(watched.last_check))
+
+
+def _witnesses(service: Service) -> Iterator[str]:
+    asked, shown = service.cosigning.asked, service.cosigning.shown
+    size = 0 if shown is None else shown.checkpoint.size
+    yield _one("log_shown_size", "gauge", "entries of the checkpoint that is shown", size)
+    conflicts = "witnesses that say that they have seen another history"
+    yield _one("witness_conflicts", "gauge", conflicts, sum(one.is_conflict for one in asked))
+    silent = f"witnesses that did not cosign {SILENT_AFTER} times in a row or more"
+    failing = sum(one.failures >= SILENT_AFTER for one in asked)
+    yield _one("witnesses_silent", "gauge", silent, failing)
 
 
 def _requests(importing: int, waiting: int) -> Iterator[str]:

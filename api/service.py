@@ -24,6 +24,7 @@ from api.belonging import (
     require_belonging,
 )
 from api.bulk import BulkChecker, Checker
+from api.cosigning import Cosigning
 from api.embedded import EmbeddedNode
 from api.health import Health, Trouble
 from api.keyfiles import (
@@ -149,6 +150,7 @@ class Service:
         self.chain: ChainClient
         self.log: Log
         self.committer: Committer
+        self.cosigning: Cosigning
         self.notices = Notices()
         #: Whether this process was told to stop: it takes no new work that would last.
         self.stopping = False
@@ -211,6 +213,7 @@ class Service:
                 origin=self.ledger,
                 log_id=self.log_id,
             )
+            self.cosigning = Cosigning(self.database, self.log, self.policy, self.log_verifier)
             self.committer = Committer(
                 self.database,
                 self.chain,
@@ -228,6 +231,7 @@ class Service:
             self._bootstrap()
             self.watcher.start(url)
             self.health.start()
+            self.cosigning.start()
             undo.pop_all()
 
     @property
@@ -253,6 +257,7 @@ class Service:
             return
         self._started = False
         self.health.stop()
+        self.cosigning.stop()
         self.watcher.stop()
         self.bulk_checker.close()
         self.committer.stop()

@@ -91,8 +91,8 @@ class Settings(BaseSettings):
     )
     policy: FilePath | None = Field(
         default=None,
-        description="file of a C2SP tlog-policy: the witnesses that the trust file asks for; "
-        "empty: none",
+        description="file of a C2SP tlog-policy: the witnesses that the trust file asks for, and "
+        "that are asked to cosign where they have an address; empty: none",
     )
     report_font: FilePath | None = Field(
         default=None, description="font file for reports, used before the one that comes along"

@@ -233,11 +233,24 @@ class Alive(TypedDict):
     status: Literal["ok"]
 
 
+class AskedWitness(TypedDict):
+    """``size``: what it cosigned last, and when (Unix milliseconds; 0: never). ``code``: why it did
+    not the last time, since so many failures."""
+
+    name: str
+    size: int
+    cosigned_ms: int
+    failures: int
+    code: NotRequired[str]
+    words: NotRequired[str]
+
+
 class Ready(TypedDict):
     status: Literal["ready"]
     size: int
     anchored: int
     chain: NotRequired[str]
+    witnesses: NotRequired[list[AskedWitness]]
 
 
 class TimeHere(TypedDict):

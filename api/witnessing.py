@@ -72,6 +72,7 @@ _STATUSES = {
     "request.sizes": 400,
     "note.not_signed": 403,
     "log.unknown": 404,
+    "root.differs": 409,
     "proof.invalid": 422,
     "chain.differs": 422,
     "chain.behind": 503,
@@ -254,9 +255,9 @@ class Witness:
                 return Answer(409, SIZE_TYPE, f"{judged.size}\n")
             if isinstance(judged, Forked):
                 self._folder.keep_fork(judged.fork)
-                if not judged.fork.proof:
-                    return Answer(409, SIZE_TYPE, f"{request.old}\n")
-                return _told(Unclear("proof.invalid", "this log forked"))
+                # Without a size: whoever is told one asks again from there.
+                code = "proof.invalid" if judged.fork.proof else "root.differs"
+                return _told(Unclear(code, "this log forked"))
             held = self._held_against_the_chain(judged)
             if isinstance(held, Unclear):
                 return _told(held)

@@ -15,7 +15,7 @@ Not this module's job: the format (`audit.bundle`), what is proven by it (`audit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,9 +81,17 @@ class Gatherer:
     """What gathering needs of a running service."""
 
     def __init__(
-        self, log: Log, chain: ChainClient, master: MasterKey, trust: Trust, live: Live
+        self,
+        log: Log,
+        chain: ChainClient,
+        master: MasterKey,
+        trust: Trust,
+        live: Live,
+        covering: Callable[[int], Published | None],
     ) -> None:
-        self._log, self._chain, self._master = log, chain, master
+        """``covering``: the anchored checkpoint that a bundle is to rest on, by the newest entry
+        that it must have."""
+        self._log, self._chain, self._master, self._covering = log, chain, master, covering
         self._trust, self._live = trust, live
 
     def gather(
@@ -100,8 +108,8 @@ class Gatherer:
         Raises StatementError for what is not there or not the asker's, AnchorPending for what is
         not on the chain yet, ChainError.
         """
-        published = self._log.published
         seqs = _SEQS[subject.kind](connection, subject.name, asker)
+        published = self._covering(max(seqs))
         if published is None or max(seqs) >= published.checkpoint.size:
             raise AnchorPending
         found = _read(connection, seqs)

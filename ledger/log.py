@@ -322,14 +322,7 @@ class Log:
     def _publish(self, anchor: Anchor) -> Published:
         checkpoint = Checkpoint(self.origin, anchor.size, anchor.root)
         note = sign_checkpoint(checkpoint, self.origin, self._key)
-        reference = AnchorReference(
-            anchor.chain_id,
-            anchor.contract,
-            "0x" + anchor.tx_hash.hex(),
-            anchor.block_number,
-            "0x" + anchor.block_hash.hex(),
-        )
-        return Published.build(checkpoint, note, reference)
+        return Published.build(checkpoint, note, reference_of(anchor))
 
     # --- what is proven -----------------------------------------------------------------------
 
@@ -372,6 +365,17 @@ def _row(published: Published) -> dict[str, Any]:
         "block_number": anchor.block_number,
         "block_hash": bytes.fromhex(anchor.block_hash[2:]),
     }
+
+
+def reference_of(anchor: Anchor | Row[Any]) -> AnchorReference:
+    """Of an anchor, or of a checkpoint's row."""
+    return AnchorReference(
+        anchor.chain_id,
+        anchor.contract,
+        "0x" + anchor.tx_hash.hex(),
+        anchor.block_number,
+        "0x" + anchor.block_hash.hex(),
+    )
 
 
 def _anchor_of(row: Row[Any], log_id: bytes) -> Anchor:

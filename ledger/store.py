@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     func,
     literal,
     not_,
@@ -136,6 +137,29 @@ checkpoints = Table(
     Column("tx_hash", LargeBinary, nullable=False),
     Column("block_number", Int64, nullable=False),
     Column("block_hash", LargeBinary, nullable=False),
+)
+
+#: Signature lines of witnesses under the newest checkpoint that has the policy's quorum, and under
+#: newer ones. Each is verified before it is shown: none of it is trusted.
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    Column("size", Int64, primary_key=True, autoincrement=False),
+    Column("witness", String, primary_key=True),
+    Column("line", Text, nullable=False),
+)
+#: What the service knows of each witness that it asks, by its verifier key. ``size``: what it
+#: cosigned last. ``code``: why it did not, the last time; NULL where it did.
+witnesses = Table(
+    "witnesses",
+    metadata,
+    Column("witness", String, primary_key=True),
+    Column("size", Int64, nullable=False),
+    Column("cosigned_ms", Int64, nullable=False),
+    Column("asked_ms", Int64, nullable=False),
+    Column("failures", Int64, nullable=False),
+    Column("code", String),
+    Column("words", Text),
 )
 
 chain_outbox = Table(
@@ -491,6 +515,43 @@ def read_tiles(connection: Connection, level: int, indices: Collection[int]) -> 
 def newest_checkpoint(connection: Connection) -> Row[Any] | None:
     query = select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)
     return connection.execute(query).one_or_none()
+
+
+def asked_witnesses(connection: Connection) -> dict[str, Row[Any]]:
+    return {row.witness: row for row in connection.execute(select(witnesses))}
+
+
+def keep_asked(
+    connection: Connection,
+    asked: Sequence[Mapping[str, Any]],
+    size: int,
+    lines: Mapping[str, str],
+) -> None:
+    """What witnesses, by their verifier keys, came to when they were asked about the checkpoint of
+    ``size`` entries, and the signature lines of those who cosigned it."""
+    values = ["size", "cosigned_ms", "asked_ms", "failures", "code", "words"]
+    connection.execute(upsert(connection, witnesses, keys=["witness"], values=values), list(asked))
+    if lines:
+        rows = [{"size": size, "witness": key, "line": line} for key, line in lines.items()]
+        keys = ["size", "witness"]
+        connection.execute(upsert(connection, cosignatures, keys=keys, values=["line"]), rows)
+
+
+def drop_cosignatures(connection: Connection, below: int) -> None:
+    connection.execute(delete(cosignatures).where(cosignatures.c.size < below))
+
+
+def cosigned_checkpoints(connection: Connection) -> list[tuple[Row[Any], dict[str, str]]]:
+    """Checkpoints that witnesses cosigned, newest first, with the lines by verifier key."""
+    query = (
+        select(checkpoints, cosignatures.c.witness, cosignatures.c.line)
+        .join(cosignatures, cosignatures.c.size == checkpoints.c.size)
+        .order_by(checkpoints.c.size.desc(), cosignatures.c.witness)
+    )
+    found: dict[int, tuple[Row[Any], dict[str, str]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.size, (row, {}))[1][row.witness] = row.line
+    return list(found.values())
 
 
 def count(connection: Connection, table: Table) -> int:

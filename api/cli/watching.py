@@ -99,22 +99,27 @@ def _pauses(once: bool) -> Callable[[float], bool]:
 def _watch(settings: Settings, pause: Callable[[float], bool], as_json: bool) -> None:
     from api.belonging import require_ledger
     from api.chain_at_hand import chain_url
+    from api.cosigning import asked_by
     from api.watch_rounds import watch as rounds
     from audit.watching import Verdict, Watched
 
     require_ledger(settings)
-    watched = Watched()
+    watched, witnesses = Watched(), asked_by(settings)
     with chain_url(settings) as url:
         for latest in rounds(settings.model_copy(update={"chain_url": url}), pause):
             watched = watched.after(latest)
             lines = [f"{item.where}: {item.what}" for item in latest.findings]
+            witnesses = asked_by(settings)
+            lines += [f"witness {it.name}: {it.code}: {it.words}" for it in witnesses if it.code]
             what = "whole ledger" if latest.whole else f"{latest.sampled} entries again"
             said = latest.unknown or f"{latest.anchored} anchored, {what}: {latest.verdict}"
-            _tell(latest.to_json(), as_json, latest.at, [*lines, said])
+            value = {**latest.to_json(), "witnesses": [it.to_json() for it in witnesses]}
+            _tell(value, as_json, latest.at, [*lines, said])
             # A round only suspects; the check of the whole ledger that follows names the records.
             if latest.whole and watched.verdict is Verdict.TROUBLE:
                 raise typer.Exit(1)
-    if watched.verdict is not Verdict.OK:
+    # A witness's word stops no watch, only tells: it may be the one that lies.
+    if watched.verdict is not Verdict.OK or any(it.is_conflict for it in witnesses):
         raise typer.Exit(1)
 
 

@@ -110,7 +110,7 @@ def _proof(seq: int, service: Service, reader: Enrolled, form: Form) -> tuple[En
     if found is None:
         raise StatementError("entry.unknown", "no such entry that concerns you")
     entry, _ = found
-    (receipt,) = service.log.receipts([entry])
+    (receipt,) = service.log.receipts([entry], service.cosigning.covering(seq))
     if receipt.published is None:
         raise AnchorPending
     if form == TLOG_PROOF:

@@ -52,8 +52,9 @@ Name = Annotated[str | None, Query(max_length=200)]
     openapi_extra=told("not_serving", public=True),
 )
 async def checkpoint(service: ServiceDep) -> Response:
-    """The newest anchored checkpoint, a C2SP signed note."""
-    published = service.log.published
+    """The newest anchored checkpoint, a C2SP signed note; where witnesses are asked for, the newest
+    that has their quorum, with their signature lines (docs/witness.md)."""
+    published = service.cosigning.shown
     if published is None:
         raise NotServing("nothing is anchored yet")
     return PlainTextResponse(published.note, headers={"Cache-Control": "no-cache"})
@@ -230,6 +231,8 @@ async def ready(
     }
     if trusted:
         shown["chain"] = service.chain.node
+        if witnesses := service.cosigning.asked:
+            shown["witnesses"] = [one.to_json() for one in witnesses]
     return reply(shown)
 
 

@@ -116,8 +116,8 @@ def test_a_log_that_forks_is_refused_for_good_and_proven(
     cosigned(witness, 0, 7)
     answer = witness.ask(request(7, new, History(fork=3)))
     assert answer.status_code == status
-    if status == 409:
-        told_size(answer, 7)
+    # Without a size, or whoever asked would ask again from there.
+    assert answer.headers["content-type"].startswith("text/plain")
     (path,) = witness.state.glob("fork-*.json")
     report = verify_fork(read_fork(load_json(path.read_text("utf-8"))), VERIFIER)
     assert report.proven

@@ -104,7 +104,8 @@ def ask(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
     log.recover()
     key = NoteKey(ledger.origin, ledger.log_key.public_key().public_bytes_raw())
     trust = trust_of(ledger.chain, key)
-    gatherer = Gatherer(log, ledger.chain, ledger.master, trust, Live(lookup=960, grant=120))
+    live = Live(lookup=960, grant=120)
+    gatherer = Gatherer(log, ledger.chain, ledger.master, trust, live, lambda _seq: log.published)
     auditor = Enrolled(kid="auditor", role=Role.AUDITOR, institution="operator")
 
     def gathered(kind: str, name: str, language: str = "zh-CN") -> ReportContent:

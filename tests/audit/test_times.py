@@ -19,7 +19,8 @@ def verdict(builder: Any, seq: int) -> tuple[str, set[str]]:
     built = builder.built
     key = NoteKey(built.origin, built.log_key.public_key().public_bytes_raw())
     trust = trust_of(built.chain, key)
-    gatherer = Gatherer(builder.log, built.chain, built.master, trust, Live(960, 120))
+    log, live = builder.log, Live(960, 120)
+    gatherer = Gatherer(log, built.chain, built.master, trust, live, lambda _seq: log.published)
     asker = builder.ring.find(built.names["terminal"])[0]
     with builder.database.read() as connection:
         bundle = gatherer.gather(connection, Subject("lookup", seq), asker, now=time.time()).bundle

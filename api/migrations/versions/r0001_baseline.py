@@ -107,6 +107,14 @@ sa.Table(
     sa.PrimaryKeyConstraint("handle", "step"),
 )
 sa.Table(
+    "cosignatures",
+    schema,
+    sa.Column("size", Int64, autoincrement=False, nullable=False),
+    sa.Column("witness", sa.String(), nullable=False),
+    sa.Column("line", sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint("size", "witness"),
+)
+sa.Table(
     "dispute_questions",
     schema,
     sa.Column("seq", Int64, autoincrement=False, nullable=False),
@@ -326,4 +334,16 @@ sa.Table(
         ["entries.seq"],
     ),
     sa.PrimaryKeyConstraint("seq"),
+)
+sa.Table(
+    "witnesses",
+    schema,
+    sa.Column("witness", sa.String(), nullable=False),
+    sa.Column("size", Int64, nullable=False),
+    sa.Column("cosigned_ms", Int64, nullable=False),
+    sa.Column("asked_ms", Int64, nullable=False),
+    sa.Column("failures", Int64, nullable=False),
+    sa.Column("code", sa.String(), nullable=True),
+    sa.Column("words", sa.Text(), nullable=True),
+    sa.PrimaryKeyConstraint("witness"),
 )
