@@ -8,19 +8,25 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.witnessing import Witness, WitnessFolder
 from audit.bundle import load_json
 from audit.forks import read_fork, verify_fork
 from ledger.add_checkpoint import MAX_REQUEST, SIZE_TYPE, AddCheckpoint
-from ledger.cosignatures import open_cosignature
+from ledger.cosignatures import WitnessKey, open_cosignature
 from ledger.merkle import EMPTY_ROOT, consistency_proof
-from ledger.notes import Checkpoint, open_checkpoint, sign_checkpoint
+from ledger.notes import Checkpoint, NoteKey, open_checkpoint, sign_checkpoint
+from tests.api.witness_requests import VECTORS, vectors
 from tests.audit.forge import TRUST
 from tests.audit.test_witnessing import KEY, NAME, OTHER, TRUE, VERIFIER, History
 from tests.witnesses import WitnessProcess
+
+ALL = json.loads(VECTORS.read_text("utf-8"))
 
 
 @pytest.fixture
@@ -126,3 +132,25 @@ def test_a_log_that_forks_is_refused_for_good_and_proven(
         assert witness.ask(request(7, 20)).status_code == 403
         witness.stop()
         witness.start()
+
+
+@pytest.mark.parametrize("vector", ALL["requests"], ids=lambda vector: str(vector["name"]))
+def test_requests_of_the_vectors_come_to_what_they_say(
+    vector: dict[str, Any], tmp_path: Path
+) -> None:
+    name, key = "witness.example/w", Ed25519PrivateKey.generate()
+    log, verifier = NoteKey.parse(ALL["log"]), WitnessKey(name, key.public_key().public_bytes_raw())
+    with WitnessFolder.opened(tmp_path, log, verifier) as folder:
+        witness = Witness(None, folder, replace(TRUST, log=log), name, key)
+        assert witness.add_checkpoint(ALL["first"].encode()).status == 200
+        answer = witness.add_checkpoint(vector["request"].encode())
+        assert answer.status == vector["status"], answer
+        told = answer.text if answer.kind == SIZE_TYPE else None
+        assert told == (None if vector["size"] is None else f"{vector['size']}\n")
+        kept = open_checkpoint((tmp_path / "checkpoint").read_text("utf-8"), log).size
+        grown = answer.status == 200 and "\n9\n" in vector["request"]
+        assert kept == (9 if grown else 5)
+
+
+def test_vectors_are_those_of_their_maker() -> None:
+    assert json.loads(json.dumps(vectors())) == ALL
