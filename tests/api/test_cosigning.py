@@ -6,13 +6,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
+from api.city import credit_code
 from api.cli import app
+from api.client import Client
 from api.keyfiles import load_log_key
 from api.process import free_port
 from audit.bundle import read_bundle, read_trust
@@ -22,6 +25,7 @@ from ledger.cosignatures import cosignatures
 from ledger.notes import Checkpoint, open_checkpoint, sign_checkpoint
 from ledger.quorum import Policy, read_policy
 from tests import engines
+from tests.api.several import SeveralProcesses, need_postgresql
 from tests.audit import independent_verifier
 from tests.audit.browser_verifier import BrowserVerifier
 from tests.audit.forged_worlds import written
@@ -237,3 +241,37 @@ def test_a_witness_that_has_seen_another_history_is_named(scene: Scene) -> None:
     # One witness's word stops nobody: it may be the one that lies.
     assert (anybody.status_code, "witnesses" in anybody.json()) == (200, False)
     eventually(scene.caught_up)
+
+
+def test_of_several_processes_one_asks_and_all_show_what_came_of_it(tmp_path: Path) -> None:
+    need_postgresql()
+    witness = WitnessProcess(tmp_path / "w", "witness.example/w")
+    port = free_port()
+    policy = tmp_path / "policy"
+    policy.write_text(f"witness w {witness.key} http://127.0.0.1:{port}\nquorum w\n", "utf-8")
+    given = {"CERTLEDGER_POLICY": str(policy)}
+    with SeveralProcesses(tmp_path, **given) as running, witness:
+        urls = [service.url for service in running.services]
+        witness.trust(httpx.get(f"{urls[0]}/v1/trust", trust_env=False).json())
+        witness.start(port=port)
+
+        def caught_up() -> bool:
+            notes = [httpx.get(f"{url}/log/checkpoint", trust_env=False).text for url in urls]
+            size = httpx.get(f"{urls[1]}/readyz", trust_env=False).json()["size"]
+            same = len(set(notes)) == 1 and f"\n{size}\n" in notes[0]
+            return same and "— witness.example/w " in notes[0]
+
+        eventually(caught_up)
+        for number, service in enumerate(running.services):
+            with Client(service.url, service.operator_key()) as operator:
+                operator.enrol("institution", code=credit_code(number), name_zh="某局")
+            eventually(caught_up)
+        # Whichever asked, the other goes on.
+        running.services[0].kill()
+        urls.pop(0)
+        urls.append(urls[0])
+        with Client(urls[0], running.services[1].operator_key()) as operator:
+            operator.enrol("institution", code=credit_code(2), name_zh="某局")
+            eventually(caught_up)
+            (told,) = operator.get("/readyz").json()["witnesses"]
+        assert "code" not in told, told
