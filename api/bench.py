@@ -30,6 +30,7 @@ from contracts import load
 from ledger import lifeline
 from ledger.callers import CALLER, Caller
 from ledger.chain import ChainClient
+from ledger.chain.encoding import unhexed
 from ledger.samples import CARDS, write_samples
 
 ITEM = "hotel-check-in"
@@ -247,7 +248,12 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
                 break
             time.sleep(0.1)
         raw = _status_transactions(client, key, url, int(seconds * 700))
-        shown = Caller(key).value()
+        caller = Caller(key)
+        assert client.deployment is not None
+        assert client.deployment.genesis is not None
+        caller.to(unhexed(client.deployment.genesis))
+        shown = caller.value()
+        assert shown is not None
         bodies = [
             http_post(
                 "/",

@@ -43,10 +43,9 @@ class Connection:
         nodes of one chain. `timeout`: seconds until a transaction that is not mined makes
         ChainUnavailable."""
         self._close: Callable[[], None] = lambda: None
+        self._caller = Caller(account_key)
         if isinstance(provider_or_urls, str):
-            nodes, self._close = _nodes(
-                checked_urls(provider_or_urls), timeout, Caller(account_key)
-            )
+            nodes, self._close = _nodes(checked_urls(provider_or_urls), timeout, self._caller)
         else:
             where = type(provider_or_urls).__name__
             nodes = [Node(where, provider_or_urls, provider_or_urls)]
@@ -68,6 +67,8 @@ class Connection:
     def deployment(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._rpc.expect(deployment.chain_id, deployment.genesis)
+        genesis = deployment.genesis
+        self._caller.to(None if genesis is None else unhexed(genesis))
 
     @property
     def node(self) -> str:

@@ -54,20 +54,21 @@ class KeepAliveProvider(JSONBaseProvider):
         self._idle_lock = Lock()
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        if self._caller is not None:
-            self._headers = {**self._headers, CALLER: self._caller.value()}
+        headers = self._headers
+        if self._caller is not None and (shown := self._caller.value()) is not None:
+            headers = {**headers, CALLER: shown}
         body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         with self._idle_lock:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
-            return self._exchange(self._connect(), body)
+            return self._exchange(self._connect(), headers, body)
         try:
-            return self._exchange(connection, body)
+            return self._exchange(connection, headers, body)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
             # The server had closed the idle connection, as it may at any time. Whether it read
             # this request first cannot be told, but every request is safe to repeat: reads change
             # nothing, and a signed transaction is the same transaction.
-            return self._exchange(self._connect(), body)
+            return self._exchange(self._connect(), headers, body)
 
     def is_connected(self, show_traceback: bool = False) -> bool:
         try:
@@ -86,9 +87,11 @@ class KeepAliveProvider(JSONBaseProvider):
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         return kind(self._host, self._port, timeout=self._timeout)
 
-    def _exchange(self, connection: http.client.HTTPConnection, body: bytes) -> RPCResponse:
+    def _exchange(
+        self, connection: http.client.HTTPConnection, headers: dict[str, str], body: bytes
+    ) -> RPCResponse:
         try:
-            connection.request("POST", self._path, body, self._headers)
+            connection.request("POST", self._path, body, headers)
             reply = connection.getresponse()
             content = _all_of(reply)
         except (http.client.RemoteDisconnected, OSError):

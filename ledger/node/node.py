@@ -251,6 +251,13 @@ class Node:
             self.head = block
             self._nonces.clear()
 
+    @property
+    def genesis(self) -> bytes:
+        """The hash of the first block, which no other chain has."""
+        found = self.store.block_hash(0)
+        assert found is not None  # no folder is opened without it
+        return found
+
     def _open(self) -> Block:
         number = self.store.head_number()
         if number is None:

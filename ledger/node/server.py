@@ -62,7 +62,7 @@ class Application:
         self.node = node
         self.max_body = max_body
         self._loopback = loopback
-        self._known = Known(node.senders)
+        self._known = Known(node.senders, node.genesis)
         self._miner = ThreadPoolExecutor(1, "mine")
         self._readers = ThreadPoolExecutor(READ_THREADS, "read")
         self._anybodys = ThreadPoolExecutor(1, "anybody")

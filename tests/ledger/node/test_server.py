@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,9 +24,14 @@ from ledger.node.server import MAX_BODY
 SENDER = Account.from_key(b"\x01" * 32)
 
 
-def own() -> dict[str, str]:
-    """What the account's own requests carry."""
-    return {CALLER: Caller(bytes(SENDER.key)).value()}
+def shown(genesis: bytes) -> str:
+    """What the account's own requests to a chain carry."""
+    caller = Caller(bytes(SENDER.key))
+    assert caller.value() is None
+    caller.to(genesis)
+    value = caller.value()
+    assert value is not None
+    return value
 
 
 class Process:
@@ -63,6 +69,14 @@ class Process:
         answer = json.loads(raw)
         assert "error" not in answer, answer
         return answer["result"]
+
+    def own(self) -> dict[str, str]:
+        """What the account's own requests carry."""
+        return {CALLER: shown(self.genesis)}
+
+    @cached_property
+    def genesis(self) -> bytes:
+        return bytes.fromhex(self.get("eth_getBlockByNumber", "0x0", False)["hash"][2:])
 
     def end(self, number: int = signal.SIGTERM) -> int:
         if self.popen.poll() is None:
@@ -160,7 +174,7 @@ def test_http_around_the_rpc(launch: Callable[..., Process]) -> None:
         reply.read()
         assert reply.status == 405
     long = b"[" + b"1," * (MAX_BODY // 2) + b"1]"
-    connection.request("POST", "/", long, {"Content-Type": "application/json", **own()})
+    connection.request("POST", "/", long, {"Content-Type": "application/json", **node.own()})
     reply = connection.getresponse()
     assert reply.status == 413
     assert json.loads(reply.read())["error"]["code"] == -32600
@@ -227,8 +241,11 @@ def test_calls_that_loop_do_not_keep_those_who_send_waiting(shared: Process) -> 
     def took() -> float:
         began = time.monotonic()
         for _ in range(20):
-            assert shared.post(request("eth_call", {"data": "0x00"}), **own())[0] == 200
-            assert shared.post(request("eth_getBlockByNumber", "latest", True), **own())[0] == 200
+            assert shared.post(request("eth_call", {"data": "0x00"}), **shared.own())[0] == 200
+            assert (
+                shared.post(request("eth_getBlockByNumber", "latest", True), **shared.own())[0]
+                == 200
+            )
         return time.monotonic() - began
 
     took()
@@ -250,15 +267,35 @@ def test_calls_that_loop_do_not_keep_those_who_send_waiting(shared: Process) -> 
 
 
 def test_only_an_account_that_may_send_goes_first() -> None:
-    key, now = bytes(SENDER.key), time.time()
-    value = Caller(key).value().encode()
-    assert caller(value, now=now) == bytes.fromhex(SENDER.address[2:])
-    assert caller(value, now=now + GOOD_SECONDS) is None
-    assert caller(value, now=now - 2 * GOOD_SECONDS) is None
+    now, first, other = time.time(), bytes(32), b"\1" * 32
+    value = shown(first).encode()
+    address = bytes.fromhex(SENDER.address[2:])
+    assert caller(value, first, now=now) == address
+    assert caller(value, first, now=now + GOOD_SECONDS) is None
+    assert caller(value, first, now=now - 2 * GOOD_SECONDS) is None
+    assert caller(value, other, now=now) != address
     until, _, signature = value.partition(b".")
-    assert caller(b"%d.%s" % (int(until) + 1, signature), now=now) != caller(value, now=now)
+    later = b"%d.%s" % (int(until) + 1, signature)
+    assert caller(later, first, now=now) != address
     for broken in (b"", b".", b"x." + signature, until + b"." + b"0" * 130, until + b".ab"):
-        assert caller(broken, now=now) is None
+        assert caller(broken, first, now=now) is None
+
+
+def test_what_an_account_shows_to_one_chain_is_nothing_to_another_of_its_number(
+    launch: Callable[..., Process], tmp_path: Path
+) -> None:
+    """The same account may send at both; a body of its size is read from no stranger."""
+    one = launch()
+    other = Process(tmp_path / "other", "--sender", SENDER.address)
+    try:
+        assert one.said["chain_id"] == other.said["chain_id"]
+        assert one.genesis != other.genesis
+        body = request("eth_chainId") + b" " * server.ANYBODYS_BODY
+        for node, foreign in ((one, other), (other, one)):
+            assert node.post(body, **node.own())[0] == 200
+            assert node.post(body, **foreign.own())[0] == 413
+    finally:
+        other.end(signal.SIGKILL)
 
 
 def test_a_batch_of_transactions_shares_a_block(launch: Callable[..., Process]) -> None:
