@@ -86,6 +86,7 @@ STATUS = {
     "grant.revoked": 409,
     "request.exists": 409,
     **{f"request.{state}": 409 for state in RequestState},
+    "request.refusals": 409,
     "dispute.exists": 409,
     "dispute.not_disputable": 409,
     "dispute.resolved": 409,

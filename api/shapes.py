@@ -608,7 +608,9 @@ class Granted(AskedCertificate):
 
 
 class RequestShown(TypedDict):
-    """``granted``: to the terminal that asked, once it is approved."""
+    """``state`` is ``denied`` once any holder refused; until it expires it may still be approved.
+    ``answered``: to a holder, by whom it was approved or refused. ``granted``: to the terminal that
+    asked, once it is approved."""
 
     request_id: str
     state: RequestState
@@ -623,6 +625,7 @@ class RequestShown(TypedDict):
     expires_ms: int
     grant_id: str | None
     code: NotRequired[str]
+    answered: NotRequired[Literal["approved", "denied"] | None]
     granted: NotRequired[list[Granted]]
 
 

@@ -291,6 +291,7 @@ class RequestHandler:
                 "site": actor.site,
                 "opened_ms": batch.now_ms,
                 "state": RequestState.PENDING,
+                "refused_by": "",
                 "handle": code_handle(self._master, "request", asked.request_id),
                 "matching_number": matching_number(done.entry.salt),
             },
@@ -299,7 +300,7 @@ class RequestHandler:
 
 
 class RefusalHandler:
-    """The holder says no to a request: `RequestRefusal`."""
+    """A holder says no to a request: `RequestRefusal`. Others may still approve it."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         return one_by_one(requests, partial(self._refuse, batch), IllegalMove)
@@ -314,7 +315,7 @@ class RefusalHandler:
         opened = load_requests(batch.connection, [request_id], batch.tokens).get(request_id)
         if opened is None:
             raise StatementError("request.unknown", "no such request")
-        denied = opened.deny(batch.now_ms)
+        denied = opened.deny(holder, batch.now_ms)
         done = batch.record(
             request,
             Draft(
@@ -355,6 +356,7 @@ def load_requests(
             opened_ms=row.opened_ms,
             state=RequestState(row.state),
             grant_id=row.grant_id,
+            refused_by=tuple(row.refused_by.split()),
         )
         for request_id, row in rows.items()
     }
@@ -366,4 +368,5 @@ def set_request_state(connection: Connection, opened: OpenRequest) -> None:
         select(table).where(table.c.request_id == opened.request.request_id)
     ).one()
     checked(connection, table, row)
-    change(connection, table, row, {"state": opened.state, "grant_id": opened.grant_id})
+    decided = {"state": opened.state, "grant_id": opened.grant_id}
+    change(connection, table, row, {**decided, "refused_by": " ".join(opened.refused_by)})

@@ -2,11 +2,12 @@
 
 The terminal opens a request and shows its code; the holder's phone shows who asks, where, for
 what, which fields, and the matching number; approving signs a grant of mode `request`, refusing
-is one touch. States as RFC 8628 (device authorisation) has them:
+is one touch. States as RFC 8628 (device authorisation) has them, but for one thing: the code stands
+on a screen that bystanders see too, so that one holder's no ends nothing for another:
 
-    pending --approve--> approved      final
-    pending --deny-----> denied        final
-    pending --expire---> expired       final, by time alone
+    pending | denied --approve--> approved      final
+    pending | denied --deny-----> denied        each holder once, and `MAX_REFUSALS` in all
+    pending | denied --expire---> expired       final, by time alone
 
 `covers` holds an approving grant against the request: whatever the terminal asked is the most
 that the grant may give, and only to that terminal, at that place.
@@ -50,21 +51,30 @@ class RequestMove(StrEnum):
     EXPIRE = "expire"
 
 
+#: Undecided: somebody may have refused, and whom it is for may still approve.
+UNDECIDED: Final = frozenset({RequestState.PENDING, RequestState.DENIED})
 #: Every legal move; what is not here raises `IllegalMove`.
 MOVES: Final[Mapping[tuple[RequestState, RequestMove], RequestState]] = {
-    (RequestState.PENDING, RequestMove.APPROVE): RequestState.APPROVED,
-    (RequestState.PENDING, RequestMove.DENY): RequestState.DENIED,
-    (RequestState.PENDING, RequestMove.EXPIRE): RequestState.EXPIRED,
+    (state, move): after
+    for state in UNDECIDED
+    for move, after in (
+        (RequestMove.APPROVE, RequestState.APPROVED),
+        (RequestMove.DENY, RequestState.DENIED),
+        (RequestMove.EXPIRE, RequestState.EXPIRED),
+    )
 }
+#: Each refusal is an entry: a crowd before a screen writes no more than these for one request.
+MAX_REFUSALS: Final = 5
 
 
 class IllegalMove(Exception):
-    """The request is not in a state for this; it is unchanged. `code` is stable."""
+    """The request is not in a state for this; it is unchanged. `code` is stable: the state, or
+    ``request.refusals`` for one refusal too many. ``request.denied`` is who has refused already."""
 
-    def __init__(self, state: RequestState, move: RequestMove) -> None:
+    def __init__(self, state: RequestState, move: RequestMove, code: str = "") -> None:
         super().__init__(f"a request that is {state} cannot {move}")
         self.state, self.move = state, move
-        self.code = f"request.{state}"
+        self.code = code or f"request.{state}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +89,14 @@ class OpenRequest:
     opened_ms: int
     state: RequestState = RequestState.PENDING
     grant_id: str | None = None
+    refused_by: tuple[str, ...] = ()
+    """Holders, in the order of their refusals."""
 
     def __post_init__(self) -> None:
         if (self.grant_id is not None) != (self.state is RequestState.APPROVED):
             raise ValueError("exactly an approved request has a grant")
+        if self.state in UNDECIDED and bool(self.refused_by) != (self.state is RequestState.DENIED):
+            raise ValueError("of the undecided, exactly the denied were refused by somebody")
 
     @property
     def expires_ms(self) -> int:
@@ -90,8 +104,9 @@ class OpenRequest:
         return self.opened_ms + self.request.ttl * 1000
 
     def at(self, now_ms: int) -> OpenRequest:
-        """The request as of now: a pending one whose time is over is expired, stored so or not."""
-        if self.state is RequestState.PENDING and now_ms >= self.expires_ms:
+        """The request as of now: an undecided one whose time is over is expired, stored so or
+        not."""
+        if self.state in UNDECIDED and now_ms >= self.expires_ms:
             return replace(self, state=_after(self.state, RequestMove.EXPIRE))
         return self
 
@@ -101,10 +116,15 @@ class OpenRequest:
         state = _after(current.state, RequestMove.APPROVE)
         return replace(current, state=state, grant_id=grant_id)
 
-    def deny(self, now_ms: int) -> OpenRequest:
+    def deny(self, holder: str, now_ms: int) -> OpenRequest:
         """Raises `IllegalMove`."""
         current = self.at(now_ms)
-        return replace(current, state=_after(current.state, RequestMove.DENY))
+        state = _after(current.state, RequestMove.DENY)
+        if holder in self.refused_by:
+            raise IllegalMove(current.state, RequestMove.DENY)
+        if len(self.refused_by) >= MAX_REFUSALS:
+            raise IllegalMove(current.state, RequestMove.DENY, "request.refusals")
+        return replace(current, state=state, refused_by=(*self.refused_by, holder))
 
 
 def _after(state: RequestState, move: RequestMove) -> RequestState:

@@ -88,6 +88,8 @@ access_requests = Table(
     Column("opened_ms", Int64, nullable=False),
     Column("state", String, nullable=False),
     Column("grant_id", String),
+    # Holders, with a blank between two.
+    Column("refused_by", String, nullable=False),
     Column("handle", LargeBinary, nullable=False, unique=True),
     Column("matching_number", String, nullable=False),
     mac_column(),

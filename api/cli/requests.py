@@ -68,7 +68,9 @@ def open_request(
 
 @request_app.command("show")
 def show_request(code_or_id: CodeOrId, key: KeyFile, url: Url = "", as_json: Json = False) -> None:
-    """Who asks for what, and how it stands; exit 1 when it was refused or its time is over."""
+    """Who asks for what, and how it stands; exit 1 when somebody refused it or its time is over.
+
+    While its time is not over, it may be approved in spite of somebody's no."""
     with client_of(url, key) as client:
         found = _find(client, code_or_id)
     show(found, as_json, "\n".join(_lines(found)))

@@ -216,7 +216,7 @@ def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
 
 
 async def _asked(service: Service, request: Request, answer: Answer) -> shapes.RequestShown:
-    return await aside(_show_request, service, answer.result["request_id"], with_code=True)
+    return await aside(_show_request, service, answer.result["request_id"], None)
 
 
 @router.get("/requests/{request_id}", openapi_extra=told("request.unknown"))
@@ -230,7 +230,7 @@ async def read_request(
 ) -> Reply[shapes.RequestShown]:
     """State of a request: for the terminal that asked, and for a holder who has its id. With
     ``wait``, once it is no longer in ``state`` or after that many seconds. The terminal reads
-    what was ``granted`` once it is approved."""
+    what was ``granted`` once it is approved, a holder what they ``answered``."""
     shown = await aside(_read_request, service, reader, request_id)
     if wait == 0 or shown["state"] != state:
         return reply(shown)
@@ -247,7 +247,7 @@ async def read_request(
 
 
 def _read_request(service: Service, reader: Enrolled, request_id: str) -> shapes.RequestShown:
-    shown = _show_request(service, request_id, with_code=False)
+    shown = _show_request(service, request_id, reader)
     if reader.role is Role.TERMINAL:
         # Names of terminals are a department's own.
         if (shown["terminal"], shown["department"]) != (reader.terminal, reader.institution):
@@ -306,15 +306,21 @@ def find_request(
     # A request's code lives as long as the request; only its tag must be right.
     if check_code(scanned, secret, now_ms()) is Check.INVALID:
         raise unknown
-    return reply(_show_request(service, request_id, with_code=False))
+    return reply(_show_request(service, request_id, reader))
 
 
-def _show_request(service: Service, request_id: str, *, with_code: bool) -> shapes.RequestShown:
-    table = store.access_requests
+def _show_request(
+    service: Service, request_id: str, reader: Enrolled | None
+) -> shapes.RequestShown:
+    """``reader``: none where it was opened just now, which is answered with its code."""
+    table, grants = store.access_requests, store.grants
     with service.database.read() as connection:
         opened = load_requests(connection, [request_id]).get(request_id)
         number = connection.execute(
             select(table.c.matching_number).where(table.c.request_id == request_id)
+        ).scalar_one_or_none()
+        granted_by = connection.execute(
+            select(grants.c.holder).where(grants.c.grant_id == (opened and opened.grant_id))
         ).scalar_one_or_none()
     if opened is None or number is None:
         raise StatementError("request.unknown", "no such request")
@@ -336,7 +342,13 @@ def _show_request(service: Service, request_id: str, *, with_code: bool) -> shap
         "expires_ms": current.expires_ms,
         "grant_id": current.grant_id,
     }
-    if with_code:
+    if reader is not None and reader.role is Role.HOLDER:
+        shown["answered"] = None
+        if reader.holder in current.refused_by:
+            shown["answered"] = "denied"
+        if reader.holder == granted_by:
+            shown["answered"] = "approved"
+    if reader is None:
         handle = code_handle(service.master, "request", request_id)
         secret = code_secret(service.master, "request", request_id)
         shown["code"] = make_code(CodeKind.REQUEST, handle, secret, now_ms())
@@ -376,7 +388,7 @@ TAKEN = (
     Taken(
         kind=Kind.REFUSAL,
         path="/v1/requests/{request_id}/refusal",
-        told="The holder says no.",
+        told="The holder says no. Whom else it may be for can still approve it until it expires.",
         handler="refusal",
         answers=shapes.RefusalRecorded,
         subjects=("request",),

@@ -16,7 +16,7 @@ from audit.integrity.rereading import AgainstRules, Signed
 from authz import store as authz_store
 from authz.codes import matching_number
 from authz.granting import code_handle
-from authz.requests import OpenRequest, RequestState
+from authz.requests import UNDECIDED, OpenRequest, RequestState
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
@@ -24,7 +24,7 @@ from ledger.kinds import AccessRequest
 from ledger.sealing import MasterKey
 from ledger.statements import payload_of, read_header
 
-_PENDING = (RequestState.PENDING, None)
+_PENDING = (RequestState.PENDING, None, "")
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class Asked:
     opened_ms: int
     state: RequestState = RequestState.PENDING
     grant_id: str | None = None
+    refused_by: tuple[str, ...] = ()
 
 
 class Requests:
@@ -48,7 +49,7 @@ class Requests:
         self._connection, self._findings = connection, findings
         self._master, self._enrolments = master, enrolments
         self._asked: dict[str, Asked] = {}
-        self._shown: dict[str, tuple[str, str | None]] = {}  # in the table, where not pending
+        self._shown: dict[str, tuple[str, str | None, str]] = {}  # in the table, if not pending
         self._rows: dict[str, Any] = {}  # of the chunk at hand
 
     def prefetch(self, records: Iterable[Record]) -> None:
@@ -82,8 +83,8 @@ class Requests:
                 "matching_number": matching_number(entry.salt),
             }
             self._findings.compare(where, row, expected, "asked", "request.differs")
-            if (row.state, row.grant_id) != _PENDING:
-                self._shown[id_] = row.state, row.grant_id
+            if (row.state, row.grant_id, row.refused_by) != _PENDING:
+                self._shown[id_] = row.state, row.grant_id, row.refused_by
         return Draft(
             kind=EventKind.REQUEST,
             subject=id_,
@@ -98,8 +99,9 @@ class Requests:
         holder = require(actor, Role.HOLDER).holder
         id_ = statement.payload["request_id"]
         opened = self.opened(id_)
-        opened.deny(record.entry.time_ms)
-        self._asked[id_].state = RequestState.DENIED
+        denied = opened.deny(holder or "", record.entry.time_ms)
+        asked = self._asked[id_]
+        asked.state, asked.refused_by = denied.state, denied.refused_by
         return Draft(
             kind=EventKind.REFUSAL,
             subject=id_,
@@ -126,6 +128,7 @@ class Requests:
             opened_ms=asked.opened_ms,
             state=asked.state,
             grant_id=asked.grant_id,
+            refused_by=asked.refused_by,
         )
 
     def approved(self, id_: str, grant_id: str) -> None:
@@ -141,12 +144,12 @@ class Requests:
 
     def finish(self) -> None:
         for id_, asked in self._asked.items():
-            shown = self._shown.get(id_, _PENDING)
-            if shown == (RequestState.EXPIRED, None):
-                shown = _PENDING  # by time alone, stored or not
-            if shown != (asked.state, asked.grant_id):
+            state, *others = self._shown.get(id_, _PENDING)
+            if state == RequestState.EXPIRED and asked.state in UNDECIDED:
+                state = asked.state  # by time alone, stored or not
+            if [state, *others] != [asked.state, asked.grant_id, " ".join(asked.refused_by)]:
                 self._findings.altered(
                     f"access_requests {id_}",
-                    f"state, grant_id not as the log says: {asked.state}",
+                    f"state, grant_id, refused_by not as the log says: {asked.state}",
                     "request.state",
                 )

@@ -26,6 +26,7 @@ from api.keyfiles import save_signing_key
 from authz.codes import SPOKEN_TRIES, STEP_MS
 from authz.policy import CODES
 from authz.reasons import REASONS
+from authz.requests import MAX_REFUSALS
 from ledger.certificates import first_instant, open_disclosure
 from ledger.entries import Entry
 from ledger.intake import Prepared
@@ -170,18 +171,42 @@ def test_the_terminal_that_asked_and_nobody_else_reads_what_was_granted(
     city.released(city.look(presented, *granted[0]["fields"]), {"of_age_18": True})
 
 
-def test_a_request_may_be_refused_and_is_then_over(city: Any, problem: Any) -> None:
+def test_a_request_that_somebody_refused_may_be_approved_by_whom_it_is_for(
+    city: Any, problem: Any
+) -> None:
+    person, bystander = city.person(), city.person()
+    asked = city.east.open_request("hotel-check-in", "B-9", {CARD: ["name"]})
+    found = bystander.device.find_request(asked["code"])
+    request_id = found["request_id"]
+    assert bystander.device.refuse_request(request_id)["state"] == "denied"
+    problem(lambda: bystander.device.refuse_request(request_id), "request.denied", 409)
+    city.refused(city.look({"request_id": request_id}), "grant_unknown")
+    assert bystander.device.request(request_id)["answered"] == "denied"
+    found = person.device.find_request(asked["code"])
+    assert (found["state"], found["answered"]) == ("denied", None)
+    person.device.approve_request(found, {person.card: ["name"]})
+    city.released(city.look({"request_id": request_id}), {"name": person.fields["name"]})
+    assert person.device.request(request_id)["answered"] == "approved"
+    assert bystander.device.request(request_id)["answered"] == "denied"
+    assert "answered" not in city.east.request(request_id)
+    # Now it is decided.
+    problem(lambda: person.device.refuse_request(request_id), "request.approved", 409)
+
+
+def test_a_crowd_before_a_screen_writes_so_many_refusals_and_no_more(
+    city: Any, problem: Any
+) -> None:
     person = city.person()
     asked = city.east.open_request("hotel-check-in", "B-9", {CARD: ["name"]})
+    request_id = asked["request_id"]
+    for _ in range(MAX_REFUSALS):
+        city.person().device.refuse_request(request_id)
+    size = city.size()
+    problem(lambda: person.device.refuse_request(request_id), "request.refusals", 409)
+    assert city.size() == size
     found = person.device.find_request(asked["code"])
-    assert person.device.refuse_request(found["request_id"])["state"] == "denied"
-    problem(lambda: person.device.refuse_request(found["request_id"]), "request.denied", 409)
-    problem(
-        lambda: person.device.approve_request(found, {person.card: ["name"]}),
-        "request.denied",
-        409,
-    )
-    city.refused(city.look({"request_id": asked["request_id"]}), "grant_unknown")
+    person.device.approve_request(found, {person.card: ["name"]})
+    city.released(city.look({"request_id": request_id}), {"name": person.fields["name"]})
 
 
 def test_no_more_than_a_request_asks_can_be_approved(city: Any, problem: Any) -> None:

@@ -532,6 +532,20 @@ def tell_the_story(builder: Builder) -> None:
     assert builder.look_up({"grant_id": names["withdrawn"]}).code == "grant_revoked"
     assert builder.look_up({"grant_id": new_id()}).code == "grant_unknown"
     names["approved"], names["denied"], names["open"] = (builder.ask() for _ in range(3))
+    # Refused by somebody who stood by, and approved by whom it was for.
+    names["refused"] = builder.ask()
+    for who, asked in (("other", "refused"), ("holder", "denied"), ("other", "denied")):
+        builder.send(
+            "refusal",
+            builder.statement(who, Kind.REFUSAL, request_id=names[asked]),
+        )
+    builder.grant(
+        "holder",
+        [names["card"]],
+        "request",
+        request_id=names["refused"],
+        grantee={"terminal": "terminal"},
+    )
     names["answer"] = builder.grant(
         "holder",
         [names["card"]],
@@ -540,10 +554,6 @@ def tell_the_story(builder: Builder) -> None:
         grantee={"terminal": "terminal"},
     )
     assert builder.look_up({"request_id": names["approved"]}).fields
-    builder.send(
-        "refusal",
-        builder.statement("holder", Kind.REFUSAL, request_id=names["denied"]),
-    )
     for file in (bytes(32), bytes(31) + b"2"):
         commitment = salted_digest(file, file)
         request = builder.statement("issuer", Kind.IMPORT, type=CARD, file_commitment=commitment)

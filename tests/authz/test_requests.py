@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz.requests import (
+    MAX_REFUSALS,
     MOVES,
     IllegalMove,
     OpenRequest,
@@ -148,19 +149,42 @@ def test_approved_in_time_and_not_after() -> None:
     assert OPEN.at(OPEN.expires_ms - 1) is OPEN
 
 
+def test_a_refusal_by_one_ends_nothing_for_another_until_the_time_is_over() -> None:
+    denied = OPEN.deny("bystander", NOW)
+    assert (denied.state, denied.refused_by) == (RequestState.DENIED, ("bystander",))
+    for refused in (denied, denied.deny("another", NOW)):
+        approved = refused.approve(GRANT_ID, OPEN.expires_ms - 1)
+        assert (approved.state, approved.refused_by) == (RequestState.APPROVED, refused.refused_by)
+        assert refused.at(OPEN.expires_ms).state is RequestState.EXPIRED
+        with pytest.raises(IllegalMove) as late:
+            refused.approve(GRANT_ID, OPEN.expires_ms)
+        assert late.value.code == "request.expired"
+
+
+def test_each_holder_refuses_once_and_only_so_many_do() -> None:
+    refused = OPEN
+    for number in range(MAX_REFUSALS):
+        refused = refused.deny(f"holder-{number}", NOW)
+        with pytest.raises(IllegalMove) as again:
+            refused.deny("holder-0", NOW)
+        assert again.value.code == "request.denied"
+    with pytest.raises(IllegalMove) as too_many:
+        refused.deny("one-more", NOW)
+    assert too_many.value.code == "request.refusals"
+    assert refused.approve(GRANT_ID, NOW).grant_id == GRANT_ID
+
+
 def test_decided_request_stays_decided() -> None:
     late = OPEN.expires_ms + 1
-    denied = OPEN.deny(NOW)
     approved = OPEN.approve(GRANT_ID, NOW)
-    assert denied.at(late) is denied
     assert approved.at(late) is approved
-    for decided in (denied, approved, OPEN.at(late)):
+    for decided in (approved, OPEN.at(late)):
         before = replace(decided)
         with pytest.raises(IllegalMove) as refused:
             decided.approve(GRANT_ID, NOW)
         assert refused.value.code == f"request.{decided.state}"
         with pytest.raises(IllegalMove):
-            decided.deny(NOW)
+            decided.deny("holder", NOW)
         assert decided == before
 
 
@@ -168,6 +192,9 @@ def test_an_approved_request_has_its_grant_and_no_other_has_one() -> None:
     for state, grant_id in ((RequestState.APPROVED, None), (RequestState.DENIED, GRANT_ID)):
         with pytest.raises(ValueError, match="grant"):
             replace(OPEN, state=state, grant_id=grant_id)
+    for state, refused_by in ((RequestState.DENIED, ()), (RequestState.PENDING, ("holder",))):
+        with pytest.raises(ValueError, match="denied"):
+            replace(OPEN, state=state, refused_by=refused_by)
 
 
 MOVE_LISTS = st.lists(
@@ -178,29 +205,31 @@ MOVE_LISTS = st.lists(
 @given(MOVE_LISTS)
 @settings(deadline=None)
 def test_any_course_of_events_follows_the_table(events: list[tuple[str, int]]) -> None:
-    now, current, model = NOW, OPEN, "pending"
-    for event, after_ms in events:
+    now, current, model, refusals = NOW, OPEN, "pending", 0
+    for number, (event, after_ms) in enumerate(events):
         now += after_ms
-        if model == "pending" and now - NOW >= 120_000:
+        if model in ("pending", "denied") and now - NOW >= 120_000:
             model = "expired"
         before = current
         try:
             if event == "approve":
                 current = current.approve(GRANT_ID, now)
             elif event == "deny":
-                current = current.deny(now)
+                current = current.deny(f"holder-{number}", now)
         except IllegalMove:
-            assert model != "pending"
+            full = event == "deny" and refusals == MAX_REFUSALS
+            assert model not in ("pending", "denied") or full
             assert current is before
         else:
             if event != "wait":
-                assert model == "pending"
+                assert model in ("pending", "denied")
                 model = "approved" if event == "approve" else "denied"
+                refusals += event == "deny"
         assert current.at(now).state == model
 
 
-def test_table_leaves_only_pending() -> None:
-    assert {state for state, _ in MOVES} == {RequestState.PENDING}
+def test_table_leaves_only_what_is_undecided() -> None:
+    assert {state for state, _ in MOVES} == {RequestState.PENDING, RequestState.DENIED}
     assert set(MOVES.values()) == set(RequestState) - {RequestState.PENDING}
     assert {move for _, move in MOVES} == set(RequestMove)
 

@@ -45,6 +45,7 @@ sa.Table(
     sa.Column("opened_ms", Int64, nullable=False),
     sa.Column("state", sa.String(), nullable=False),
     sa.Column("grant_id", sa.String(), nullable=True),
+    sa.Column("refused_by", sa.String(), nullable=False),
     sa.Column("handle", sa.LargeBinary(), nullable=False),
     sa.Column("matching_number", sa.String(), nullable=False),
     sa.Column("mac", sa.LargeBinary(), nullable=False),

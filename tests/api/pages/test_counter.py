@@ -275,7 +275,11 @@ def test_the_holder_is_asked_on_the_phone_and_may_say_yes_or_no(city: Any, count
             person.device.approve_request(request, {person.card: ["name", "of_age_18"]})
         else:
             person.device.refuse_request(request["request_id"])
-            expect(verdict(page, "wait")).to_contain_text("said no")
+            expect(page.locator(".asking")).to_contain_text("Somebody said no on a phone")
+            # It may have been a bystander, so the code stays until it is stopped.
+            expect(page.locator(".asking canvas")).to_be_visible()
+            page.get_by_role("button", name="Stop asking").click()
+            verdict(page, "ready")
     expect(verdict(page, "good")).to_contain_text(person.fields["name"])
     assert person.number not in page.content()
 

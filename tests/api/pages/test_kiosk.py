@@ -138,13 +138,39 @@ def test_less_can_be_asked_for_but_not_nothing(open_kiosk: Open, city: Any) -> N
     assert on_phone(page, person)["certificates"] == [{"type": CARD, "fields": ["of_age_18"]}]
 
 
-def test_no_on_the_phone_is_told_and_can_be_tried_again(open_kiosk: Open, city: Any) -> None:
+def test_a_bystanders_no_leaves_the_code_to_whom_it_is_for(open_kiosk: Open, city: Any) -> None:
+    page, person, bystander = open_kiosk(), city.person(), city.person()
+    ask(page)
+    seen = on_phone(page, bystander)
+    bystander.device.refuse_request(seen["request_id"])
+    expect(page.get_by_role("alert")).to_contain_text("this code is still good")
+    found = on_phone(page, person)
+    assert found["request_id"] == seen["request_id"]
+    person.device.approve_request(found, {person.card: ["name"]})
+    expect(page.locator(".shown")).to_contain_text(person.fields["name"])
+
+
+def test_a_no_on_the_phone_is_told_and_the_time_ends_it(open_kiosk: Open, city: Any) -> None:
+    page, person = open_kiosk(clock=True), city.person()
+    ask(page)
+    person.device.refuse_request(on_phone(page, person)["request_id"])
+    expect(page.get_by_role("alert")).to_contain_text("Somebody said no on a phone")
+    # The real service would call a read of three minutes from now ill dated.
+    page.route("**/v1/requests/*", lambda route: route.fulfill(json={"state": "denied"}))
+    page.clock.fast_forward(181_000)
+    expect(page.locator("h1")).to_contain_text("Nothing was shown")
+    expect(page.locator(".ended")).to_contain_text("Somebody said no on a phone")
+
+
+def test_after_a_no_another_code_can_be_asked_for(open_kiosk: Open, city: Any) -> None:
     page, person = open_kiosk(), city.person()
     ask(page)
     person.device.refuse_request(on_phone(page, person)["request_id"])
-    expect(page.locator("h1")).to_contain_text("Nothing was shown")
-    expect(page.locator(".ended")).to_contain_text("You said no on your phone")
+    expect(page.get_by_role("alert")).to_contain_text("Somebody said no on a phone")
+    page.get_by_role("button", name="Back").click()
     go_on(page)
+    expect(page.locator(".screen-code")).to_be_visible()
+    expect(page.locator(".screen-code [role=alert]")).to_have_count(0)
     found = on_phone(page, person)
     person.device.approve_request(found, {person.card: ["name"]})
     expect(page.locator(".shown")).to_contain_text(person.fields["name"])
@@ -245,7 +271,7 @@ def test_everywhere_there_is_a_way_to_a_human_and_none_out_of_the_page(
     go_on(page)
     expect(page.locator(".screen-code")).to_be_visible()
     helped()
-    person.device.refuse_request(on_phone(page, person)["request_id"])
+    person.device.approve_request(on_phone(page, person), {person.card: ["name"]})
     expect(page.locator(".screen-result")).to_be_visible()
     helped()
 

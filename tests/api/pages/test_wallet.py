@@ -367,7 +367,27 @@ def test_a_request_is_refused_as_easily(city: Any, phone: Callable[..., Page]) -
     expect(page.locator(".said")).to_contain_text("You refused it")
     assert city.east.request(asked["request_id"])["state"] == "denied"
     find(page, asked["code"])
-    expect(page.locator(".said")).to_contain_text("You refused it")
+    expect(page.locator("#app")).to_contain_text("Until its time is over you can still approve it")
+    expect(page.get_by_role("button", name="Refuse")).to_be_disabled()
+    page.get_by_role("button", name="Approve").click()
+    expect(page.locator(".said")).to_contain_text("You approved it")
+
+
+def test_somebody_elses_answer_is_told_as_somebody_elses(
+    city: Any, phone: Callable[..., Page]
+) -> None:
+    page, bystander = phone(city.person()), city.person()
+    asked = ask(city)
+    find(page, asked["code"])
+    expect(page.locator(".request")).to_be_visible()
+    bystander.device.refuse_request(asked["request_id"])
+    find(page, asked["code"])
+    expect(page.locator("#app")).to_contain_text("Somebody else refused it")
+    expect(page.get_by_role("button", name="Refuse")).to_be_enabled()
+    found = bystander.device.find_request(asked["code"])
+    bystander.device.approve_request(found, {bystander.card: ["name"]})
+    expect(page.locator(".said")).to_contain_text("Somebody else answered it")
+    expect(page.locator(".said")).to_contain_text("Nothing of yours was shown")
 
 
 def test_a_request_decided_elsewhere_or_too_late_says_so(

@@ -22,11 +22,11 @@ export async function openRequest(api, asked, showing, signal) {
       certificates: [{ type: asked.type, fields: asked.fields }], ttl: SECONDS,
       ...(asked.staff && { staff: asked.staff }),
     }, {}, { signal });
-    show(request, asked, showing);
-    const { state, granted } = await decided(api, request.request_id, signal);
+    const refused = show(request, asked, showing);
+    const { state, granted } = await decided(api, request.request_id, refused, signal);
     if (state === "approved") return { request_id: request.request_id, granted };
     beep(false);
-    if (state === "denied") {
+    if (!refused.hidden) {
       showing.say(t("The holder said no"), t("Nothing was released. Ask the holder whether to go on without this certificate."));
     } else {
       showing.say(t("The time is over"), t("The holder did not answer within five minutes. Ask again if the holder is still here."));
@@ -38,14 +38,21 @@ export async function openRequest(api, asked, showing, signal) {
   return undefined;
 }
 
-async function decided(api, id, signal) {
+/** A no may be a bystander's, who saw the code: it is shown, and waited on. */
+async function decided(api, id, refused, signal) {
+  let state = "pending";
   for (;;) {
-    const request = await api.get(`/v1/requests/${id}`, { wait: WAIT, state: "pending" }, { signal, tries: Infinity });
-    if (request.state !== "pending") return request;
+    const request = await api.get(`/v1/requests/${id}`, { wait: WAIT, state }, { signal, tries: Infinity });
+    ({ state } = request);
+    if (state !== "pending" && state !== "denied") return request;
+    refused.hidden = state === "pending";
   }
 }
 
+/** @returns {Element} what says that somebody has refused, hidden until then */
 function show(request, asked, showing) {
+  const refused = h("p", { class: "notice wait", role: "alert", hidden: true },
+    t("Somebody said no on a phone. If it was the holder, stop asking; if not, the holder can still scan this code."));
   const code = h("canvas", { class: "qr", role: "img", "aria-label": t("Code for the holder's phone") });
   drawQr(code, request.code);
   const left = h("span", { role: "timer" });
@@ -65,6 +72,7 @@ function show(request, asked, showing) {
           [t("For"), itemName(asked.item)],
           [t("Asks for"), `${typeName(asked.type)}: ${formatList(asked.fields.map((name) => fieldName(asked.type, name)))}`],
         ]),
+        refused,
         h("p", {}, left),
         h("button", { type: "button", onclick: () => showing.desk.clear() }, t("Stop asking")))));
   tick();
@@ -73,4 +81,5 @@ function show(request, asked, showing) {
     clearInterval(clock);
     leave();
   };
+  return refused;
 }

@@ -43,6 +43,7 @@ export async function openRequest(kiosk) {
   }
   if (signal.aborted) return;
   visit.outcome = undefined;
+  visit.refused = false;
   await kiosk.go("code");
   waitForPhone(kiosk, signal).catch((error) => {
     if (!signal.aborted) kiosk.failed(error, () => openRequest(kiosk));
@@ -53,15 +54,21 @@ async function waitForPhone(kiosk, signal) {
   const { visit } = kiosk;
   const { request_id, expires_ms } = visit.request;
   let answer = { state: "pending" };
-  while (answer.state === "pending") {
+  const open = () => answer.state === "pending" || answer.state === "denied";
+  while (open()) {
     const left = expires_ms - serverNow();
     const waiting = stopAt(signal, Math.max(left, 0));
     try {
       // Beyond the end one last look: it may have been approved in the last moment.
-      answer = await kiosk.api.get(`/v1/requests/${request_id}`, left > 0 ? { wait: 25, state: "pending" } : {}, {
+      answer = await kiosk.api.get(`/v1/requests/${request_id}`, left > 0 ? { wait: 25, state: answer.state } : {}, {
         tries: left > 0 ? 1 : 6, signal: left > 0 ? waiting.signal : signal,
       });
-      if (left <= 0 && answer.state === "pending") answer.state = "expired";
+      if (left <= 0 && open()) answer.state = "expired";
+      // Perhaps a bystander's: whom the code is for may still scan it.
+      if (answer.state === "denied" && !visit.refused && !signal.aborted) {
+        visit.refused = true;
+        kiosk.redraw();
+      }
     } catch (error) {
       if (signal.aborted) return;
       if (left <= 0 || (error instanceof Problem && error.status < 500)) throw error;
@@ -75,7 +82,7 @@ async function waitForPhone(kiosk, signal) {
     const presented = { request_id };
     await fetchGranted(kiosk, signal, answer.granted.map((granted) => ({ presented, ...granted })));
   } else {
-    await finish(kiosk, { kind: answer.state });
+    await finish(kiosk, { kind: visit.refused ? "denied" : answer.state });
   }
 }
 

@@ -20,6 +20,10 @@ export function codeScreen(kiosk, drawn) {
     idle: 0, // the request's own time is the limit
     title: t("Now take your phone"),
     body: [
+      kiosk.visit.refused
+        ? h("p", { class: "notice wait", role: "alert" },
+          t("Somebody said no on a phone. If it was not you, go on: this code is still good. If it was you, touch Stop."))
+        : null,
       h("div", { class: "code-panel" },
         h("div", { class: "code-and-text" }, canvas, h("p", { class: "mono code-text" }, inGroups(request.code))),
         h("div", { class: "match" },

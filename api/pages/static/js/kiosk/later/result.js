@@ -14,7 +14,7 @@ export function resultScreen(kiosk) {
   switch (visit.outcome.kind) {
     case "released": return released(kiosk);
     case "denied": return ended(kiosk, t("Nothing was shown"), "cross",
-      t("You said no on your phone. This machine has seen nothing of your certificates."),
+      t("Somebody said no on a phone, and nobody said yes in time. This machine has seen nothing of your certificates."),
       t("If that was not meant, try again."));
     case "expired": return ended(kiosk, t("The time is over"), "clock",
       t("Nobody confirmed on a phone in time. This machine has seen nothing of your certificates."),

@@ -17,6 +17,8 @@ export class Visit {
   number;
   /** The open request as the service answered it. */
   request;
+  /** Whether somebody has said no to it, who need not be who stands here. */
+  refused = false;
   /** What came of it, see later/asking.js. */
   outcome;
   #work = new AbortController();

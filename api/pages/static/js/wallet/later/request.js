@@ -20,7 +20,7 @@ const choicesOf = (request, certificates) => request.certificates.map(({ type, f
 });
 
 export function requestPanel(place, wallet, request, certificates, signal) {
-  if (request.state !== "pending") return decided(place, wallet, request.state);
+  if (!isOpen(request)) return decided(place, wallet, outcomeOf(request));
   const choices = choicesOf(request, certificates);
   const done = new AbortController();
   let deciding = false; // its end is then told by the answer, not by what watches
@@ -44,7 +44,7 @@ export function requestPanel(place, wallet, request, certificates, signal) {
   const failed = (error) => {
     if (error instanceof Problem && error.code === "request.expired") return finish("expired");
     if (error instanceof Problem && error.code === "request.denied") return finish("denied");
-    if (error instanceof Problem && error.code === "request.approved") return finish("approved");
+    if (error instanceof Problem && error.code === "request.approved") return finish("taken");
     show(problem, h("p", { class: "notice bad" }, explain(error)));
   };
 
@@ -89,6 +89,7 @@ export function requestPanel(place, wallet, request, certificates, signal) {
         [t("Business"), itemName(request.service_item)],
         [t("They say"), request.text],
       ])),
+    refusalOf(request),
     choices.map((choice) => choicePanel(choice)),
     problem, time,
     h("div", { class: "decide" },
@@ -97,7 +98,7 @@ export function requestPanel(place, wallet, request, certificates, signal) {
         onclick: (event) => busy(event.currentTarget, decide(approve), failed),
       }, icon("check"), t("Approve")),
       h("button", {
-        type: "button", class: "refuse",
+        type: "button", class: "refuse", disabled: request.answered === "denied",
         onclick: (event) => busy(event.currentTarget, decide(refuse), failed),
       }, icon("cross"), t("Refuse"))),
     h("p", { class: "hint" }, t("If you approve, they may look once at each certificate, within {n} minutes.", { n: LASTS / 60 })));
@@ -108,15 +109,28 @@ export function requestPanel(place, wallet, request, certificates, signal) {
   });
 }
 
+const isOpen = ({ state }) => state === "pending" || state === "denied";
+
+/** How it ended, for this holder: somebody else who saw the code may have approved it with theirs. */
+const outcomeOf = ({ state, answered }) => (state === "approved" && answered !== "approved" ? "taken" : state);
+
+/** A no ends nothing: it may be a bystander's, or be thought better of. */
+function refusalOf({ state, answered }) {
+  if (state !== "denied") return null;
+  return h("p", { class: "notice wait" }, answered === "denied"
+    ? t("You refused it. Until its time is over you can still approve it.")
+    : t("Somebody else refused it, who may have seen the code. You can approve it all the same."));
+}
+
 /** Somebody may decide it on another device of theirs, or the kiosk may be left. */
-async function watchState(wallet, { request_id: id }, signal, finish) {
+async function watchState(wallet, { request_id: id, state, answered }, signal, finish) {
   while (!signal.aborted) {
     try {
-      const asked = { wait: 25, state: "pending" };
-      const { state } = await wallet.api.get(`/v1/requests/${id}`, asked, { signal, tries: 1 });
+      const now = await wallet.api.get(`/v1/requests/${id}`, { wait: 25, state }, { signal, tries: 1 });
       if (signal.aborted) return;
-      if (state !== "pending") {
-        finish(state);
+      state = now.state;
+      if (!isOpen(now) || now.answered !== answered) {
+        finish(outcomeOf(now));
         await pause(1000, signal);
       }
     } catch {
@@ -177,7 +191,8 @@ const grantOf = (request, certificates) => {
 
 const ENDS = {
   approved: () => ["good", "check", t("You approved it"), t("Please go on at the screen.")],
-  denied: () => ["quiet", "cross", t("You refused it"), t("Nothing was shown, and nothing can be.")],
+  denied: () => ["quiet", "cross", t("You refused it"), t("Nothing was shown, and nothing can be unless you approve it after all.")],
+  taken: () => ["wait", "cross", t("Somebody else answered it"), t("Nothing of yours was shown. If the screen is yours, start again at the screen.")],
   expired: () => ["wait", "clock", t("The time is over"), t("Nothing was shown. If you still want it, start again at the screen.")],
 };
 
@@ -190,7 +205,7 @@ function decided(place, wallet, state, grantId, signal) {
       h("p", { class: "said-mark" }, icon(symbol, 72)), title, h("p", {}, next), h("div", { role: "status" }, looks)),
     h("div", { class: "said-actions" },
       h("button", { type: "button", class: "primary", onclick: () => wallet.go("certificates") }, t("Done")),
-      state === "denied" ? null : h("button", { type: "button", onclick: () => wallet.go("looks") }, t("Who looked"))));
+      state === "denied" || state === "taken" ? null : h("button", { type: "button", onclick: () => wallet.go("looks") }, t("Who looked"))));
   title.focus();
   if (!grantId) return;
   wallet.news.on((line) => {
