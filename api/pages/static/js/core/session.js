@@ -37,13 +37,16 @@ export async function requireSession({ slot, roles, target = $("#app"), reader }
         message = t("This sign-in belongs to another page.");
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        if (!error.code.startsWith("key.")) {
+        if (error.code === "ledger.other") {
+          await atAnotherLedger(target, error);
+        } else if (!error.code.startsWith("key.")) {
           // The service is not well, or the clock is wrong: no reason to give up a key for good.
           show(target, h("p", { class: "notice bad", role: "alert" }, explain(error)));
           await pause(4000);
           continue;
+        } else {
+          message = explain(error);
         }
-        message = explain(error);
       }
       await (await ending()).leave(slot);
     }
@@ -52,6 +55,12 @@ export async function requireSession({ slot, roles, target = $("#app"), reader }
     message = undefined;
   }
 }
+
+/** A wrong address or a mistake of whoever runs it, so only a person gives the key up. */
+const atAnotherLedger = (target, error) => new Promise((resolve) => {
+  show(target, h("p", { class: "notice bad", role: "alert" }, explain(error)),
+    h("button", { type: "button", onclick: resolve }, t("Give up this browser's key and sign in anew")));
+});
 
 const ending = () => fetched(() => import("./ending.js"));
 
