@@ -67,7 +67,7 @@ def test_the_key_is_given_up_by_its_person_alone(
     # The right service is back: so is the key.
     page.reload()
     expect(page.get_by_text(SAID)).to_have_count(0)
-    expect(page.get_by_label("Service item")).to_be_visible()
+    expect(page.get_by_label("Service item", exact=True)).to_be_visible()
     move(page, city, other)
     page.reload()
     page.get_by_role("button", name="Give up this browser's key").click()
