@@ -6,10 +6,18 @@ Not this module's job: whether the department may issue it, whether it exists al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ledger.catalogue import Catalogue, FieldError, UnknownType, validate_fields, validity_of
+from ledger.catalogue import (
+    Catalogue,
+    CertificateType,
+    FieldError,
+    FieldValue,
+    UnknownType,
+    validate_fields,
+    validity_of,
+)
 from ledger.catalogue.model import HOLDER_FORMATS
 from ledger.certificates import (
     VALIDITY,
@@ -46,12 +54,27 @@ def read_certificate(
     master: MasterKey,
 ) -> Issuance:
     """Check a signed certificate against its type and seal its content; raises StatementError."""
-    certificate = open_certificate(statement, disclosures)
+    typed = hold_to_type(open_certificate(statement, disclosures), catalogue)
+    return seal(tells_nothing(typed), master)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A certificate that is what its type says."""
+
+    certificate: Certificate
+    kind: CertificateType
+    fields: Mapping[str, FieldValue]
+    serial: str
+
+
+def hold_to_type(certificate: Certificate, catalogue: Catalogue) -> Typed:
+    """Raises StatementError unless fields, dates and identifier are those of its type."""
     fields = certificate.fields()
     try:
         kind = catalogue.type(certificate.type_code)
         identifier = CertificateIdentifier.parse(certificate.certificate_id)
-        issued_on = city_date(statement.issued_at * 1000)
+        issued_on = city_date(certificate.statement.issued_at * 1000)
         validate_fields(kind, fields, on=issued_on)
         bounds = bounds_ms(*validity_of(kind, fields))
     except UnknownType:
@@ -86,17 +109,28 @@ def read_certificate(
         raise StatementError(
             "certificate.validity", "the stated dates are not those that follow from the fields"
         )
+    return Typed(certificate, kind, fields, identifier.serial)
+
+
+def tells_nothing(typed: Typed) -> Typed:
+    """The same; raises StatementError where what everybody sees tells a number in a field."""
     numbers = [
-        str(fields[field.name])
-        for field in kind.fields
-        if field.format in HOLDER_FORMATS and field.name in fields
+        str(typed.fields[field.name])
+        for field in typed.kind.fields
+        if field.format in HOLDER_FORMATS and field.name in typed.fields
     ]
-    if tell((identifier.serial, statement.payload["jti"]), numbers):
+    if tell((typed.serial, typed.certificate.statement.payload["jti"]), numbers):
         raise StatementError(
             "certificate.serial",
             "the serial or jti holds a part of a number in the certificate, or a digest of it, and "
             "everybody sees it: draw another at random",
         )
+    return typed
+
+
+def seal(typed: Typed, master: MasterKey) -> Issuance:
+    """What the ledger keeps of it."""
+    certificate, kind, fields = typed.certificate, typed.kind, typed.fields
     subject = str(fields[kind.subject.name])
     name = "\0".join([kind.type_code, certificate.issuer, subject, *kind.key_of(fields)])
     return Issuance(

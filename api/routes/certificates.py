@@ -24,7 +24,6 @@ from api import shapes
 from api.admission.bodies import Bound
 from api.admission.places import PlacedRoute, all_places, aside
 from api.auth import Authenticator
-from api.bulk import check_one
 from api.errors import describe
 from api.importing import KeyRefused, RowResult, Signer, import_export
 from api.imports import RUNNING, ImportJob, ImportJobs
@@ -156,7 +155,7 @@ async def _admit_all(
             known.append((index, enrolled, key))
     texts, keys = [certificates[index] for index, _, _ in known], [key for _, _, key in known]
     if len(certificates) == 1:
-        checked = [check_one(service.checker, *pair) for pair in zip(texts, keys, strict=True)]
+        checked = service.checker.check(texts, keys)
     else:
         checked = await service.bulk_checker.check(texts, keys)
     for (index, enrolled, _), outcome in zip(known, checked, strict=True):
