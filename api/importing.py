@@ -20,7 +20,7 @@ from typing import IO
 from joserfc.jwk import ECKey
 
 from ledger.catalogue import CertificateType
-from ledger.certificates import city_date, sign_certificate
+from ledger.certificates import Unsigned, city_date, compose_certificate
 from ledger.encoding import b64url
 from ledger.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
 from ledger.intake import (
@@ -91,9 +91,18 @@ class Signer:
         self._issuer, self.kind = issuer, kind
 
     def sign(self, row: Prepared, source: str | None) -> str:
+        return self.sign_all([(row, source)])[0]
+
+    def sign_all(self, rows: Iterable[tuple[Prepared, str | None]]) -> list[str]:
+        """Rows, each with where it comes from."""
+        # First all are made, then all are signed: as when they are checked (`api.bulk.Checker`).
+        made = [self._compose(row, source) for row, source in rows]
+        return [certificate.sign(self._key, self._kid) for certificate in made]
+
+    def _compose(self, row: Prepared, source: str | None) -> Unsigned:
         serial = drawn_serial(os.urandom(SERIAL_BYTES))
         identifier = CertificateIdentifier(self.kind.type_code, self._issuer, serial, "001")
-        return sign_certificate(
+        return compose_certificate(
             ledger=self._ledger,
             fields=row.fields,
             certificate_id=str(identifier),
@@ -105,8 +114,6 @@ class Signer:
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=source,
-            key=self._key,
-            kid=self._kid,
             salt=os.urandom,
         )
 
@@ -163,9 +170,9 @@ def import_export(
             progress(Progress(export.bytes_read, export.bytes_total, report.accepted, refused))
 
         for chunk in _chunks(rows, report):
-            signed = [
-                signer.sign(row, b64url(source_ref(digest, row.line, row.place))) for row in chunk
-            ]
+            signed = signer.sign_all(
+                (row, b64url(source_ref(digest, row.line, row.place))) for row in chunk
+            )
             waiting.append((chunk, pool.submit(submit, signed)))
             while len(waiting) > in_flight:
                 settle()

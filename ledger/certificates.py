@@ -97,7 +97,23 @@ def city_date(at_ms: int) -> date:
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(CITY_TIME).date()
 
 
-def sign_certificate(
+class Unsigned(NamedTuple):
+    """A certificate that lacks only its signature."""
+
+    payload: Mapping[str, Any]
+    disclosures: Sequence[str]
+
+    def sign(self, key: ECKey, kid: str) -> str:
+        """Issue: ``<issuer-signed JWT>~<disclosure>~…~``."""
+        return present(sign(Kind.CERTIFICATE, self.payload, key, kid), self.disclosures)
+
+
+def sign_certificate(*, key: ECKey, kid: str, **members: Any) -> str:
+    """Issue one; ``members`` are those of `compose_certificate`."""
+    return compose_certificate(**members).sign(key, kid)
+
+
+def compose_certificate(
     *,
     ledger: str,
     fields: Mapping[str, FieldValue],
@@ -110,12 +126,10 @@ def sign_certificate(
     iat: int,
     jti: str,
     source: str | None,
-    key: ECKey,
-    kid: str,
     salt: Callable[[int], bytes],
-) -> str:
-    """Issue: ``<issuer-signed JWT>~<disclosure>~…~``. ``valid_until`` is the last valid day, and
-    ``public_dates`` whether the type has both days in the clear."""
+) -> Unsigned:
+    """What is to be signed. ``valid_until`` is the last valid day, and ``public_dates`` whether the
+    type has both days in the clear."""
     claims = dict(fields)
     if not public_dates:
         claims[VALIDITY] = _state_validity(valid_from, valid_until)
@@ -141,7 +155,7 @@ def sign_certificate(
         payload["nbf"] = first_instant(valid_from)
     if public_dates and valid_until is not None:
         payload["exp"] = first_instant(valid_until + timedelta(days=1))
-    return "~".join([sign(Kind.CERTIFICATE, payload, key, kid), *encoded, ""])
+    return Unsigned(payload, encoded)
 
 
 _OPEN = ".."
