@@ -155,6 +155,8 @@ class Cosigning:
         # Witnesses by name that are being asked, also beyond the round.
         self._busy: set[str] = set()
         self._cosigned: Published | None = None
+        # What was shown last while there was no quorum.
+        self._bare: Published | None = None
         self._lines: dict[str, str] = {}
         #: As the database had it a moment ago.
         self.asked: tuple[Asked, ...] = ()
@@ -186,14 +188,19 @@ class Cosigning:
         """The checkpoint to publish, with the lines of its witnesses; None before the first."""
         cosigned, newest = self._cosigned, self._log.published
         if cosigned is None or newest is None:
+            self._bare = newest
             return newest
-        newer = newest.checkpoint.size > cosigned.checkpoint.size
-        return newest if newer and self._policy.quorum == NOBODY else cosigned
+        shown = self._bare
+        if self._policy.quorum == NOBODY:
+            shown = newest
+        # When the first quorum is reached, more may have been shown already: never back from there.
+        return shown if shown and shown.checkpoint.size > cosigned.checkpoint.size else cosigned
 
     def covering(self, seq: int) -> Published | None:
-        """The same where it has entry ``seq``, else the newest: its witnesses may come."""
-        shown = self.shown
-        return shown if shown and seq < shown.checkpoint.size else self._log.published
+        """The newest with the quorum where it has entry ``seq``, else the newest of all: evidence
+        is had without waiting for anybody."""
+        cosigned = self._cosigned
+        return cosigned if cosigned and seq < cosigned.checkpoint.size else self._log.published
 
     # --- asking -------------------------------------------------------------------------------
 
