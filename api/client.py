@@ -547,6 +547,11 @@ class Client:
         statement = self.statement(Kind.REVOCATION, {"grant_id": grant_id})
         return _json(self.post(f"/v1/grants/{grant_id}/revocation", {"statement": statement}))
 
+    def revoke_grants_of(self, kid: str) -> dict[str, Any]:
+        """Of everything that a device of the same holder granted; ``grants`` says how many."""
+        statement = self.statement(Kind.REVOCATION, {"kid": kid})
+        return _json(self.post("/v1/statements", {"statement": statement}))
+
     # --- requests -----------------------------------------------------------------------------
 
     def open_request(

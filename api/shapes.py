@@ -593,7 +593,11 @@ class Spoken(TypedDict):
 
 
 class RevocationRecorded(TypedDict):
-    grant_id: str
+    """``grant_id``, or of a device as ``subject`` how many ``grants`` were revoked."""
+
+    grant_id: NotRequired[str]
+    subject: NotRequired[str]
+    grants: NotRequired[int]
     state: Literal["revoked"]
     receipt: Receipt
 

@@ -114,7 +114,8 @@ def _grant(entry: Entry, payload: Mapping[str, Any]) -> bool:
 
 
 def _revocation(entry: Entry, payload: Mapping[str, Any]) -> bool:
-    return payload["grant_id"] == entry.grant and entry.state == "revoked"
+    said = (payload.get("grant_id"), payload.get("kid"), "revoked")
+    return said == (entry.grant, entry.subject, entry.state)
 
 
 def _lookup(entry: Entry, payload: Mapping[str, Any]) -> bool:
@@ -248,10 +249,15 @@ def covers(grant: Grant, lookup: Entry, payload: Mapping[str, Any]) -> None:
             raise Fault(f"grant.{code}", seq)
 
 
-def refused_rightly(grant: Grant, lookup: Entry, payload: Mapping[str, Any]) -> bool:
+def refused_rightly(
+    grant: Grant, lookup: Entry, payload: Mapping[str, Any], *, revoked: bool
+) -> bool:
     """Whether the reason of a refusal follows from the statements; False when they cannot tell.
-    Raises Fault when they say otherwise."""
+    ``revoked``: whether a revocation from before it is shown. Raises Fault when they say
+    otherwise."""
     holds = {
+        # That there was none, no bundle shows.
+        "grant_revoked": revoked or None,
         "wrong_department": lookup.department != grant.grantee.department,
         "wrong_site": lookup.site not in grant.site_set,
         "wrong_service_item": lookup.service_item != grant.purpose.service_item,

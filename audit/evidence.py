@@ -121,6 +121,7 @@ class Gatherer:
             size, _ = blocks[-1]
             found |= _changes_until(connection, about, found, size)
             found |= _suspension_before(connection, about, found)
+            found |= _revocation_before(connection, about, found)
             found |= _read(connection, _enrolments(connection, found.values()))
             _bounded(found)
         proofs = self._proofs(found, blocks)
@@ -354,11 +355,7 @@ def _granted(connection: Connection, name: str | int, asker: Enrolled) -> list[i
     row = connection.execute(select(grants).where(grants.c.grant_id == name)).one_or_none()
     _root(connection, None if row is None else row.seq, EventKind.GRANT, asker)
     assert row is not None
-    entries = store.entries
-    revoked = select(entries.c.seq).where(
-        entries.c.grant == row.grant_id, entries.c.kind == EventKind.REVOCATION
-    )
-    return [row.seq, *connection.execute(revoked).scalars()]
+    return [row.seq] if row.revoked_seq is None else [row.seq, row.revoked_seq]
 
 
 def _disputed(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
@@ -428,6 +425,18 @@ def _suspension_before(
             if row is not None and row.state == SUSPENDED:
                 return _read(connection, [row.seq])
     return {}
+
+
+def _revocation_before(
+    connection: Connection, about: Entry, found: dict[int, tuple[Entry, str]]
+) -> dict[int, tuple[Entry, str]]:
+    """Why a lookup was refused, or should have been: the revocation of the grant that is shown."""
+    if not any(entry.kind is EventKind.GRANT for entry, _ in found.values()):
+        return {}
+    query = select(grants.c.revoked_seq).where(
+        grants.c.grant_id == about.grant, grants.c.revoked_seq < about.seq
+    )
+    return _read(connection, connection.execute(query).scalars())
 
 
 def _read(connection: Connection, seqs: Iterable[int]) -> dict[int, tuple[Entry, str]]:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, not_, select
+from sqlalchemy import ColumnElement, Connection, func, not_, or_, select
 
 from audit.readings import ASKED_BY_KIND
 from audit.visibility import Sight
+from authz.store import grants
 from ledger.entries import Entry
 from ledger.store import (
     IS_RARE,
@@ -58,7 +59,8 @@ def history(
     for name, value in filters.items():
         if name not in TRACEABLE:
             raise KeyError(name)
-        query = query.where(entries.c[name] == value)
+        named = entries.c[name] == value
+        query = query.where(_of_grant(connection, value) if name == "grant" else named)
     query = query.where(sight.condition())
     if kind is None and sight.is_everything:
         query = query.where(not_(ASKED_BY_KIND))
@@ -80,6 +82,14 @@ def history(
     more = len(lines) > limit
     lines = lines[:limit]
     return Page(lines, lines[-1].seq if more else None)
+
+
+def _of_grant(connection: Connection, grant_id: str) -> ColumnElement[bool]:
+    """What names a grant, and the entry that revoked all that its device gave, which names none."""
+    query = select(grants.c.revoked_seq).where(grants.c.grant_id == grant_id)
+    revoked = connection.execute(query).scalar()
+    named: ColumnElement[bool] = entries.c.grant == grant_id
+    return named if revoked is None else or_(named, entries.c.seq == revoked)
 
 
 def news(

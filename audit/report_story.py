@@ -35,6 +35,8 @@ _SORTED_BY = {
     EventKind.ANSWER: "reason",
     EventKind.RESOLUTION: "state",
 }
+#: Who froze or restored a device, by the role that its entry has.
+_HALTED_BY = {"holder": "signer.holder", "issuer": "signer.identity", "auditor": "signer.auditor"}
 
 
 class Story:
@@ -262,8 +264,10 @@ class Story:
 
     def _what(self, entry: Entry) -> str:
         """One entry in a sentence."""
-        if entry.kind in _ENROLLING:
-            sort: str | None = "holder" if entry.department is None else "key"
+        if entry.kind is EventKind.REVOCATION and entry.subject is not None:
+            sort: str | None = "device"
+        elif entry.kind in _ENROLLING:
+            sort = entry.state or ("holder" if entry.department is None else "key")
         else:
             sort = getattr(entry, _SORTED_BY.get(entry.kind, ""), None)
         key = f"event.{entry.kind}" + (f".{sort}" if sort else "")
@@ -307,6 +311,8 @@ class Story:
             return self._say.say("signer.holder")
         if entry.kind in (EventKind.QUESTION, EventKind.RESOLUTION):
             return self._say.say("signer.auditor")
+        if entry.kind is EventKind.ENROLMENT and entry.reason is not None:
+            return self._say.say(_HALTED_BY[entry.reason])
         if entry.kind in _ENROLLING:
             own = entry.actor == entry.subject
             return self._say.say("signer.self" if own else "signer.enroller")

@@ -536,6 +536,14 @@ class _Protocol:
                 frozen = entry.state == "suspended"
         return frozen
 
+    def _is_revoked(self, at: Entry) -> bool:
+        """Whether by what is shown the grant was revoked before an entry; `order` says that the
+        revocation is of this grant."""
+        revocations = [line for line in self._of(EventKind.REVOCATION) if line.entry.seq < at.seq]
+        for line in revocations:
+            self._said(line)
+        return bool(revocations)
+
     def _department(self, enrolment: Line) -> bytes | None:
         """The institution (as the directory names it) on whose word a device was let in; None for
         an own device's."""
@@ -563,8 +571,8 @@ class _Protocol:
             highest = max(highest, line.entry.time_ms)
         for line in self.lines:
             entry = line.entry
-            for kind, member, needed in _NEEDS.get(entry.kind, ()):
-                value = getattr(entry, member)
+            for kind, member, named_by, needed in _NEEDS.get(entry.kind, ()):
+                value = getattr(entry, named_by)
                 if value is None and not needed:
                     continue
                 earlier = self._one(kind, member, value)
@@ -592,11 +600,14 @@ class _Protocol:
             raise Fault("grant.missing", entry.seq)
         grant = Grant.parse(self._said(granted))
         frozen = self._is_frozen(granted.entry.actor, entry)
+        revoked = self._is_revoked(entry)
         if entry.decision is Decision.REFUSED:
-            if not claims.refused_rightly(grant, entry, said):
+            if not claims.refused_rightly(grant, entry, said, revoked=revoked):
                 raise _Gap("grant.refused", **reason)
             return _Proven("grant.refused_rightly", reason)
         claims.covers(grant, entry, said)
+        if revoked:
+            raise Fault("grant.grant_revoked", entry.seq)
         if frozen:
             raise Fault("grant.grant_frozen", entry.seq)
         issued = self._one(EventKind.ISSUE, "certificate", entry.certificate)
@@ -787,7 +798,14 @@ _ABOUT = {
 #: The kinds of entry that a bundle about something may hold, and of which more than one.
 _ENROLLED = frozenset({EventKind.ENROLMENT, EventKind.INVITATION})
 _ALLOWED: Mapping[str, frozenset[EventKind]] = {
-    "lookup": _ENROLLED | {EventKind.LOOKUP, EventKind.GRANT, EventKind.ISSUE, EventKind.STATUS},
+    "lookup": _ENROLLED
+    | {
+        EventKind.LOOKUP,
+        EventKind.GRANT,
+        EventKind.REVOCATION,
+        EventKind.ISSUE,
+        EventKind.STATUS,
+    },
     "certificate": frozenset({EventKind.ISSUE, EventKind.STATUS}),
     "grant": _ENROLLED | {EventKind.GRANT, EventKind.REVOCATION},
     "dispute": _ENROLLED
@@ -812,15 +830,18 @@ _FOLLOWS = frozenset(
         EventKind.ANSWER,
     }
 )
-_OF_DISPUTE = ((EventKind.DISPUTE, "subject", True),)
-#: What must have come before an entry of a kind: an entry of that kind with the same member; the
-#: last says whether the member must be there.
-_NEEDS: Mapping[EventKind, tuple[tuple[EventKind, str, bool], ...]] = {
-    EventKind.STATUS: ((EventKind.ISSUE, "certificate", True),),
-    EventKind.REVOCATION: ((EventKind.GRANT, "grant", True),),
+_OF_DISPUTE = ((EventKind.DISPUTE, "subject", "subject", True),)
+#: What must have come before an entry of a kind: an entry of that kind, with a member that this
+#: member of it names; the last says whether this one must be there.
+_NEEDS: Mapping[EventKind, tuple[tuple[EventKind, str, str, bool], ...]] = {
+    EventKind.STATUS: ((EventKind.ISSUE, "certificate", "certificate", True),),
+    EventKind.REVOCATION: (
+        (EventKind.GRANT, "grant", "grant", False),
+        (EventKind.GRANT, "actor", "subject", False),  # of all that a device gave
+    ),
     EventKind.LOOKUP: (
-        (EventKind.GRANT, "grant", False),
-        (EventKind.ISSUE, "certificate", False),
+        (EventKind.GRANT, "grant", "grant", False),
+        (EventKind.ISSUE, "certificate", "certificate", False),
     ),
     EventKind.RESOLUTION: _OF_DISPUTE,
     EventKind.QUESTION: _OF_DISPUTE,

@@ -113,6 +113,7 @@ WORDS: Final[Mapping[str, str]] = {
     "grant.grant_expired": "released after the grant had ended",
     "grant.certificate_not_in_grant": "released a certificate that the grant does not name",
     "grant.field_not_granted": "released a field that was not granted",
+    "grant.grant_revoked": "released after the grant had been revoked",
     "grant.grant_frozen": "released while the device that had signed the grant was frozen",
     "grant.grant_unknown": "the request shows another grant than the entry names, or shows it in "
     "a way that the grant does not allow",

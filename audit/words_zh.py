@@ -107,6 +107,7 @@ WORDS: Final[Mapping[str, str]] = {
     "grant.grant_expired": "在授权到期之后提供",
     "grant.certificate_not_in_grant": "提供了授权中没有的证照",
     "grant.field_not_granted": "提供了没有授权的内容",
+    "grant.grant_revoked": "查询获放行时，该授权已被撤回",
     "grant.grant_frozen": "查询获放行时，签署该授权的设备已被冻结",
     "grant.grant_unknown": "请求出示的授权与记录所写的不同，或者出示方式不为该授权所允许",
     "grant.certificate_not_yet_valid": "在证照生效之前提供",

@@ -12,17 +12,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from authz import store
 from authz.codes import matching_number
 from authz.requests import IllegalMove, OpenRequest, RequestState, allowed_by, covers
-from authz.scopes import speaks_for_grant
+from authz.scopes import speaks_for_device, speaks_for_grant
 from authz.service_items import ServiceItems
 from ledger import store as ledger_store
 from ledger.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.catalogue import Catalogue
-from ledger.directory import Enrolled, Role
+from ledger.directory import Enrolled, Role, enrolled_from_row
 from ledger.encoding import sha256
 from ledger.entries import Draft, Entry, EventKind
 from ledger.kinds import AccessRequest, Grant, GrantMode, PayloadError, RequestRefusal, Revocation
@@ -206,34 +206,65 @@ class GrantHandler:
 
 
 class RevocationHandler:
-    """`Revocation`, by any device of the holder who granted."""
+    """`Revocation`, by any device of the holder who granted: of one grant, or of all that one of
+    their devices gave. What a device grants afterwards stands: freezing and stopping it are acts of
+    their own (`ledger.suspension`, `ledger.enrolment`)."""
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         return one_by_one(requests, partial(self._revoke, batch))
 
     def recall(self, connection: Connection, entry: Entry, statement: Statement) -> Any:
-        return {"grant_id": entry.grant, "state": "revoked"}
-
-    @staticmethod
-    def _revoke(batch: Batch, request: Request) -> Recorded:
-        holder = require_holder(request)
+        if entry.subject is None:
+            return {"grant_id": entry.grant, "state": "revoked"}
         table = store.grants
-        grant_id = Revocation.parse(request.statement.payload).grant_id
+        revoked = select(func.count()).where(
+            table.c.holder == entry.holder, table.c.revoked_seq == entry.seq
+        )
+        return _revoked_of(entry.subject, connection.execute(revoked).scalar_one())
+
+    def _revoke(self, batch: Batch, request: Request) -> Recorded:
+        holder = require_holder(request)
+        said = Revocation.parse(request.statement.payload)
+        if said.kid is not None:
+            return self._revoke_all_of(batch, request, said.kid)
+        table, grant_id = store.grants, said.grant_id or ""
         row = batch.connection.execute(
             select(table).where(table.c.grant_id == grant_id)
         ).one_or_none()
         within = speaks_for_grant(batch.connection, request.actor, grant_id)
         if row is None or checked(batch.connection, table, row).holder != holder or not within:
             raise StatementError("grant.unknown", "no such grant of this holder")
-        if row.revoked_ms is not None:
+        if row.revoked_seq is not None:
             raise StatementError("grant.revoked", "the grant is revoked already")
         done = batch.record(
             request,
             Draft(kind=EventKind.REVOCATION, grant=row.grant_id, holder=holder, state="revoked"),
             {"grant_id": row.grant_id, "state": "revoked"},
         )
-        change(batch.connection, table, row, {"revoked_ms": batch.now_ms})
+        change(batch.connection, table, row, {"revoked_seq": done.entry.seq})
         return done
+
+    @staticmethod
+    def _revoke_all_of(batch: Batch, request: Request, kid: str) -> Recorded:
+        connection, keys = batch.connection, ledger_store.keys
+        row = ledger_store.rows_by(connection, keys, "kid", [kid]).get(kid)
+        device = None if row is None else enrolled_from_row(checked(connection, keys, row))
+        if device is None or not speaks_for_device(request.actor, device):
+            raise StatementError("grant.unknown", "no such device of this holder")
+        # An entry that revokes nothing would tell a person that something was done.
+        if not store.has_standing(connection, device):
+            raise StatementError("grant.revoked", "all that this device gave is revoked already")
+        done = batch.record(
+            request,
+            Draft(kind=EventKind.REVOCATION, subject=kid, holder=device.holder, state="revoked"),
+            {},
+        )
+        revoked = store.revoke_those_of(connection, device, done.entry.seq)
+        return Recorded(done.entry, _revoked_of(kid, revoked))
+
+
+def _revoked_of(kid: str, grants: int) -> dict[str, Any]:
+    return {"subject": kid, "state": "revoked", "grants": grants}
 
 
 class RequestHandler:

@@ -146,7 +146,7 @@ class LookupHandler:
                 certificate=None if certificate is None else _facts(certificate),
                 service_item=self._items.get(grant.purpose.service_item),
                 code=code,
-                grant_revoked_ms=row.revoked_ms,
+                grant_revoked=row.revoked_seq is not None,
                 frozen=row.frozen,
                 department_kinds=shelf.kinds.get(asked.department, frozenset()),
             )
@@ -209,7 +209,7 @@ class LookupHandler:
             code=None if asked.presented in _WITHOUT_CODE else CodeCheck.OK,
             certificate=_facts(certificate),
             service_item=self._items.get(grant.purpose.service_item),
-            grant_revoked_ms=row.revoked_ms,
+            grant_revoked=row.revoked_seq is not None,
             frozen=row.frozen,
             department_kinds=ledger_store.kinds_of(connection, [asked.department]).get(
                 asked.department, frozenset()

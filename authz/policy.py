@@ -82,14 +82,14 @@ class Facts:
     `certificate` belongs to `certificate_of(request, grant)`, None if the ledger has no such one.
     `service_item` is the grant's, None if it is no longer offered. `code` is None when no code
     was presented; a spoken code is checked by its own rules and reported here all the same.
-    `grant_revoked_ms` counts from when it is recorded, whatever the clock says.
+    `grant_revoked` counts from when it is recorded, whatever the clock says.
     `department_kinds` is what the asking department is, as the operator enrolled it."""
 
     uses_left: int
     certificate: CertificateFacts | None
     service_item: ServiceItem | None
     code: CodeCheck | None = None
-    grant_revoked_ms: int | None = None
+    grant_revoked: bool = False
     frozen: bool = False
     department_kinds: frozenset[str] = frozenset()
 
@@ -131,7 +131,7 @@ def _code_stale(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int)
 
 
 def _grant_revoked(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:
-    return facts.grant_revoked_ms is not None
+    return facts.grant_revoked
 
 
 def _grant_frozen(request: LookupRequest, grant: Grant, facts: Facts, now_ms: int) -> bool:

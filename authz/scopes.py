@@ -11,7 +11,16 @@ from sqlalchemy import ColumnElement, Connection, exists, select, true
 
 from authz.store import grant_certificates, grants
 from ledger import store
-from ledger.directory import Enrolled
+from ledger.directory import Enrolled, Role
+
+
+def speaks_for_device(actor: Enrolled, device: Enrolled) -> bool:
+    """Whether a holder's device may revoke all that a device, which may be itself, granted."""
+    return (
+        actor.role is device.role is Role.HOLDER
+        and actor.holder == device.holder
+        and actor.scope in (None, device.scope)
+    )
 
 
 def grants_within(scope: str | None) -> ColumnElement[bool]:

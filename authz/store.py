@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Index,
     LargeBinary,
@@ -34,7 +35,7 @@ grants = Table(
     Column("digest", LargeBinary, nullable=False),
     Column("handle", LargeBinary, nullable=False, unique=True),
     Column("uses_left", Int64, nullable=False),
-    Column("revoked_ms", Int64),
+    Column("revoked_seq", Int64),  # the entry that revoked it
     Column("frozen", Boolean, nullable=False),
     mac_column(),
     Index("grants_holder", "holder"),
@@ -178,8 +179,9 @@ def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
 def set_frozen_of(connection: Connection, device: Enrolled, held: Collection[str]) -> None:
     """Of the grants that a device gave: frozen all of them, if it is, or else those ``held``."""
     frozen = device.suspended_seq is not None
-    given = (grants.c.holder == device.holder) & (grants.c.kid == device.kid)
-    rows = {row.grant_id: row for row in connection.execute(select(grants).where(given))}
+    rows = {
+        row.grant_id: row for row in connection.execute(select(grants).where(_given_by(device)))
+    }
     new = {id_: frozen or id_ in held for id_ in rows}
     changed = {
         id_: changed_mac(
@@ -196,6 +198,39 @@ def set_frozen_of(connection: Connection, device: Enrolled, held: Collection[str
         (grants.c.frozen, grants.c[MAC]),
         {id_: (new[id_], mac) for id_, mac in changed.items()},
     )
+
+
+def _given_by(device: Enrolled) -> ColumnElement[bool]:
+    return (grants.c.holder == device.holder) & (grants.c.kid == device.kid)
+
+
+def _standing(device: Enrolled) -> ColumnElement[bool]:
+    return _given_by(device) & grants.c.revoked_seq.is_(None)
+
+
+def has_standing(connection: Connection, device: Enrolled) -> bool:
+    """Whether there is a grant that a device gave and that is not revoked."""
+    query = select(grants.c.grant_id).where(_standing(device)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def revoke_those_of(connection: Connection, device: Enrolled, seq: int) -> int:
+    """Every grant that a device gave and that stands is revoked in entry ``seq``; how many."""
+    standing = select(grants).where(_standing(device))
+    macs = {
+        row.grant_id: changed_mac(
+            connection, grants, checked(connection, grants, row), {"revoked_seq": seq}
+        )
+        for row in connection.execute(standing).all()
+    }
+    if macs:
+        set_each(
+            connection,
+            grants.c.grant_id,
+            (grants.c.revoked_seq, grants.c[MAC]),
+            {id_: (seq, mac) for id_, mac in macs.items()},
+        )
+    return len(macs)
 
 
 def live_spoken_codes(

@@ -90,7 +90,10 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.ISSUE: ("certificate department state",),
     EventKind.STATUS: ("certificate department state reason",),
     EventKind.GRANT: (_GRANTED,),
-    EventKind.REVOCATION: ("grant state",),
+    EventKind.REVOCATION: (
+        "grant state",
+        "subject state",  # of all that a device gave
+    ),
     EventKind.REQUEST: ("subject terminal site department service_item staff?",),
     EventKind.REFUSAL: ("subject terminal site department service_item state",),
     EventKind.LOOKUP: (

@@ -479,8 +479,16 @@ class Grant(Stated, frozen=True, kw_only=True, dict=True):  # for what is worked
 
 
 class Revocation(Stated, frozen=True, kw_only=True):
+    """Of one grant, or of every one that a device of the holder has given: exactly one member."""
+
     kind: ClassVar[Kind] = Kind.REVOCATION
-    grant_id: Drawn
+    grant_id: Drawn | None = None
+    kid: Digest | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.grant_id is None) is (self.kid is None):
+            raise broken("malformed", "")
 
 
 class AskedCertificate(Declared, frozen=True, kw_only=True):

@@ -202,6 +202,12 @@ def _presented(value: Payload) -> st.SearchStrategy[Payload]:
     )
 
 
+def _revocation(value: Payload) -> st.SearchStrategy[Payload]:
+    plain = _without(value, "grant_id", "kid")
+    of_one = _value(kinds.Drawn).map(lambda drawn: {**plain, "grant_id": drawn})
+    return of_one | _value(kinds.Digest).map(lambda kid: {**plain, "kid": kid})
+
+
 def _resolution(value: Payload) -> st.SearchStrategy[Payload]:
     return st.just({"text": "理由", **value} if value["outcome"] != "withdrawn" else value)
 
@@ -218,6 +224,7 @@ _AGREE: dict[type[Declared], Callable[[Payload], st.SearchStrategy[Payload]]] = 
     kinds.Status: _status,
     kinds.Presented: _presented,
     kinds.Resolution: _resolution,
+    kinds.Revocation: _revocation,
 }
 
 # --- one place broken -----------------------------------------------------------------------------

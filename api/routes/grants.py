@@ -107,7 +107,7 @@ def grants(
 def _show_grant(parsed: Grant, row: Any) -> shapes.ShownGrant:
     now = now_ms()
     state = "active"
-    if row.revoked_ms is not None:
+    if row.revoked_seq is not None:
         state = "revoked"
     elif row.frozen:
         state = "frozen"
@@ -369,7 +369,8 @@ TAKEN = (
     Taken(
         kind=Kind.REVOCATION,
         path="/v1/grants/{grant_id}/revocation",
-        told="Record the holder's revocation; no lookup is released under the grant any more.",
+        told="Record the holder's revocation; no lookup is released under the grant any more. That of "
+        "all that a device gave comes as `POST /v1/statements`.",
         handler="revocation",
         answers=shapes.RevocationRecorded,
         subjects=("grant",),

@@ -18,10 +18,11 @@ from audit.integrity.rereading import AgainstRules, Premises, Signed
 from authz import store as authz_store
 from authz.granting import code_handle
 from authz.requests import covers
+from authz.scopes import speaks_for_device
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import Draft, EventKind
-from ledger.kinds import Grant, GrantMode, PayloadError
+from ledger.kinds import Grant, GrantMode, PayloadError, Revocation
 from ledger.sealing import MasterKey
 from ledger.statements import payload_of, read_header
 
@@ -46,6 +47,7 @@ class Grants:
         self._seqs: dict[str, int] = {}
         self._replayed: set[str] = set()  # with which not all was as presumed
         self.revoked: dict[str, int] = {}
+        """By grant, the entry that revoked it."""
         self.disputed: set[str] = set()  # disputes add and take out
         self._of_frozen_devices: set[str] = set()  # each grant is of one device
         self.left: dict[str, int] = {}
@@ -190,15 +192,30 @@ class Grants:
         )
 
     def revocation(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
-        id_ = statement.payload["grant_id"]
+        revocation = Revocation.parse(statement.payload)
+        if revocation.kid is not None:
+            return self._revocation_of_all(record, actor, revocation.kid)
+        id_ = revocation.grant_id or ""
         found = self.find(id_)
         if found is None or found[1] != require(actor, Role.HOLDER).holder:
             raise AgainstRules("there was no such grant of this holder")
         self.require_scope(actor, id_, record.seq)
         if id_ in self.revoked:
             raise AgainstRules("the grant was revoked before")
-        self.revoked[id_] = record.entry.time_ms
+        self.revoked[id_] = record.seq
         return Draft(kind=EventKind.REVOCATION, grant=id_, holder=found[1], state="revoked")
+
+    def _revocation_of_all(self, record: Record, actor: Enrolled, kid: str) -> Draft:
+        key = self._enrolments.keys.get(kid)
+        if key is None or not speaks_for_device(require(actor, Role.HOLDER), key.enrolled):
+            raise AgainstRules("there was no such device of this holder")
+        standing = self._given_by(kid, record.seq) - self.revoked.keys()
+        if not standing:
+            raise AgainstRules("all that the device gave was revoked before")
+        self.revoked |= dict.fromkeys(standing, record.seq)
+        return Draft(
+            kind=EventKind.REVOCATION, subject=kid, holder=key.enrolled.holder, state="revoked"
+        )
 
     def require_scope(self, actor: Enrolled, id_: str, seq: int) -> None:
         """That who signed speaks for the whole of a grant."""
@@ -287,14 +304,14 @@ class Grants:
         revoked: list[str] = []
         frozen: list[str] = []
         query = select(
-            *plain(authz_store.grants, "grant_id", "uses_left", "revoked_ms", "frozen")
+            *plain(authz_store.grants, "grant_id", "uses_left", "revoked_seq", "frozen")
         ).execution_options(yield_per=1_000)
-        for id_, left, revoked_ms, is_frozen in self._connection.execute(query):
+        for id_, left, revoked_seq, is_frozen in self._connection.execute(query):
             if id_ not in self.left:
                 continue  # no entry makes it: named elsewhere
             if left != self.left[id_]:
                 uses.append(id_)
-            if revoked_ms != self.revoked.get(id_):
+            if revoked_seq != self.revoked.get(id_):
                 revoked.append(id_)
             # The driver's own 0 or 1, or whatever it was altered to.
             if is_frozen != self.is_frozen(id_):
@@ -304,7 +321,7 @@ class Grants:
             self._findings.altered(f"grants {id_}", what, "grant.uses")
         for id_ in sorted(revoked):
             self._findings.altered(
-                f"grants {id_}", "revoked_ms not as the log says", "grant.revoked"
+                f"grants {id_}", "revoked_seq not as the log says", "grant.revoked"
             )
         for id_ in sorted(frozen):
             self._findings.altered(

@@ -176,7 +176,7 @@ class Lookups:
             certificate=certificate,
             service_item=item,
             code=code,
-            grant_revoked_ms=grants.revoked.get(grant.grant_id),
+            grant_revoked=grant.grant_id in grants.revoked,
             frozen=grants.is_frozen(grant.grant_id),
         )
 

@@ -585,6 +585,7 @@ def tell_the_story(builder: Builder) -> None:
     tell_of_another_department(builder)
     tell_of_devices(builder, numbers[6])
     tell_of_frozen_devices(builder, numbers[0])
+    tell_of_a_withdrawn_device(builder, numbers[0])
     tell_of_readings(builder)
 
 
@@ -635,6 +636,24 @@ def tell_of_frozen_devices(builder: Builder, number: str) -> None:
     assert builder.look_up({"grant_id": names["held-by-both"]}).code == "grant_frozen"
     builder.enrol("issuer", what="key_restoration", kid=names["found"])
     assert builder.look_up({"grant_id": names["grant-found"]}).fields
+
+
+def tell_of_a_withdrawn_device(builder: Builder, number: str) -> None:
+    """All that it gave was revoked at once, but for what was revoked before, and what it gave
+    afterwards."""
+    names = builder.built.names
+    builder.enrol_holder("sold", number)
+    for name in ("sold-before", "sold-first", "sold-second"):
+        names[name] = builder.grant("sold", [names["card"]], "direct", uses=2)
+    assert builder.look_up({"grant_id": names["sold-first"]}).fields
+    before = builder.statement("sold", Kind.REVOCATION, grant_id=names["sold-before"])
+    builder.send("revocation", before)
+    all_of_it = builder.statement("holder", Kind.REVOCATION, kid=names["sold"])
+    assert builder.send("revocation", all_of_it)["grants"] == 2
+    for name in ("sold-first", "sold-second"):
+        assert builder.look_up({"grant_id": names[name]}).code == "grant_revoked"
+    names["sold-after"] = builder.grant("sold", [names["card"]], "direct", uses=2)
+    assert builder.look_up({"grant_id": names["sold-after"]}).fields
 
 
 def tell_of_readings(builder: Builder) -> None:

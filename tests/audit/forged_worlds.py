@@ -149,6 +149,14 @@ class Story:
         self.world.block()
         return self
 
+    def revocation_of_all(self, who: str = "tablet", *, block: bool = True) -> Story:
+        """Of all that the holder's first device gave."""
+        said, entry = {"kid": kid("holder")}, {"subject": kid("holder"), "state": "revoked"}
+        self.enter("revocation", "revocation", who, said, entry)
+        if block:
+            self.world.block()
+        return self
+
     def second_device(self) -> Story:
         """Another device of the holder, which the first one approved."""
         said = {"what": "device", "jwk": jwk("tablet")}
@@ -291,6 +299,41 @@ def granted_while_frozen() -> Bundle:
     return story.of_grant("suspension")
 
 
+AS_REVOKED = {"decision": "refused", "reason": "grant_revoked"}
+
+
+def all_revoked(who: str = "tablet", **otherwise: Any) -> Bundle:
+    """A grant, once all that its device gave was revoked by another one."""
+    story = told(**otherwise).second_device().revocation_of_all(who)
+    return story.of_grant("tablet", "revocation")
+
+
+def all_revoked_and_looked_up(**otherwise: Any) -> Bundle:
+    """Released, unless the lookup is told otherwise."""
+    story = told(**otherwise).second_device().revocation_of_all(block=False).lookup()
+    return story.of_lookup("tablet", "revocation")
+
+
+def of_another_device(**members: Any) -> dict[str, Any]:
+    """The revocation is of all that the second device gave, by what is signed (``kid``), by its
+    entry (``subject``), or by both."""
+    known = {"kid": "said", "subject": "entry"}
+    return {known[name]: {"revocation": {name: value}} for name, value in members.items()}
+
+
+def revoked_by_a_frozen_device() -> Bundle:
+    story = told().second_device()
+    said = {"what": "key_suspension", "kid": kid("tablet")}
+    entry = {"subject": kid("tablet"), "state": "suspended", "reason": "auditor"}
+    story.enter("suspension", "enrolment", "auditor", said, entry)
+    return story.revocation_of_all().of_grant("tablet", "suspension", "revocation")
+
+
+def revoked_before_it_was_granted() -> Bundle:
+    story = Story().beginning().second_device().revocation_of_all(block=False).grant()
+    return story.of_grant("tablet", "revocation")
+
+
 def without_statement(bundle: Bundle, at: int, *signers: str) -> Bundle:
     del bundle["entries"][at]["statement"]
     gone = [jwk(signer) for signer in signers]
@@ -385,6 +428,22 @@ HONEST: Mapping[str, tuple[Callable[[], Bundle], str, Mapping[str, str]]] = {
         lambda: told().revocation().of_grant("revocation"),
         "verified",
         {},
+    ),
+    "grant, when all that its device gave was revoked": (all_revoked, "verified", {}),
+    "lookup, refused when all that the device gave was revoked": (
+        lambda: all_revoked_and_looked_up(entry={"lookup": AS_REVOKED}),
+        "verified",
+        {"grant": "grant.refused_rightly", "enrolments": "enrolment.proven"},
+    ),
+    "lookup, refused because its grant was revoked": (
+        lambda: told(entry={"lookup": AS_REVOKED}).revocation().lookup().of_lookup("revocation"),
+        "verified",
+        {"grant": "grant.refused_rightly"},
+    ),
+    "lookup, refused as revoked, the revocation not shown": (
+        lambda: told(entry={"lookup": AS_REVOKED}).lookup().of_lookup(),
+        "verified",
+        {"grant": "grant.refused"},
     ),
     "dispute with its resolution": (
         lambda: as_dispute("resolution"),
@@ -759,6 +818,45 @@ FORGED: Mapping[str, tuple[Callable[[], Bundle], str]] = {
         "complete.superfluous",
     ),
     # 11 and 12 order, grant
+    "all revoked of another device": (
+        lambda: all_revoked(**of_another_device(kid=kid("tablet"), subject=kid("tablet"))),
+        "order.missing",
+    ),
+    "all revoked of another device than was signed": (
+        lambda: all_revoked(**of_another_device(kid=kid("tablet"))),
+        "entry.says_otherwise",
+    ),
+    "all revoked, by its entry, where one grant was signed": (
+        lambda: all_revoked(said={"revocation": {"kid": None, "grant_id": GRANT}}),
+        "entry.says_otherwise",
+    ),
+    "one revoked, by its entry, where all was signed": (
+        lambda: all_revoked(entry={"revocation": {"subject": None, "grant": GRANT}}),
+        "entry.says_otherwise",
+    ),
+    "revocation of a grant and of all": (
+        lambda: all_revoked(said={"revocation": {"grant_id": GRANT}}),
+        "statement.form",
+    ),
+    "revocation of nothing": (
+        lambda: all_revoked(said={"revocation": {"kid": None}}),
+        "statement.form",
+    ),
+    "revocation's entry of a grant and of all": (
+        lambda: all_revoked(entry={"revocation": {"grant": GRANT}}),
+        "entry.members",
+    ),
+    "all revoked by a stranger": (lambda: all_revoked("stranger"), "enrolment.missing"),
+    "all revoked by a frozen device": (revoked_by_a_frozen_device, "enrolment.suspended"),
+    "all revoked before it was granted": (revoked_before_it_was_granted, "order.broken"),
+    "released when all that the device gave was revoked": (
+        all_revoked_and_looked_up,
+        "grant.grant_revoked",
+    ),
+    "released when its grant was revoked": (
+        lambda: told().revocation().lookup().of_lookup("revocation"),
+        "grant.grant_revoked",
+    ),
     "released under a grant of a frozen device": (frozen_and_released, "grant.grant_frozen"),
     "released under a grant of a device that another one had frozen": (
         lambda: frozen_and_released("tablet", "holder"),

@@ -55,7 +55,7 @@ ENTRIES = {
     "issue": ["certificate department state"],
     "status": ["certificate department state reason"],
     "grant": [GRANTED],
-    "revocation": ["grant state"],
+    "revocation": ["grant state", "subject state"],
     "lookup": [
         "terminal site department service_item staff? decision certificate grant",
         "terminal site department service_item staff? decision reason certificate? grant?",
@@ -79,7 +79,7 @@ TYPES = {
     "invitation": ["certledger-invitation+jwt"],
 }
 ALLOWED = {
-    "lookup": {"lookup", "grant", "issue", "status", "enrolment", "invitation"},
+    "lookup": {"lookup", "grant", "revocation", "issue", "status", "enrolment", "invitation"},
     "certificate": {"issue", "status"},
     "grant": {"grant", "revocation", "enrolment", "invitation"},
     "dispute": {"lookup", "grant", "issue", "dispute", "resolution", "enrolment", "invitation"}
@@ -728,6 +728,8 @@ def agree(typ, said):
         yield 0 < said["when"]["not_after"] - said["when"]["not_before"] <= 366 * DAY
     if kind == "lookup":
         yield len(said["presented"]) == 1
+    if kind == "revocation":
+        yield ("grant_id" in said) != ("kid" in said)
     if kind == "resolution":
         yield "text" in said or said["outcome"] == "withdrawn"
 
@@ -772,7 +774,8 @@ def says_same(entry, typ, said):
             entry.get(x) for x in ("grant", "department", "service_item", "certificate")
         )
     if kind == "revocation":
-        return said["grant_id"] == entry.get("grant") and entry.get("state") == "revoked"
+        same = (said.get("grant_id"), said.get("kid")) == (entry.get("grant"), entry.get("subject"))
+        return same and entry.get("state") == "revoked"
     if kind == "lookup":
         ((how, what),) = said["presented"].items()
         named = [x for x in (said.get("certificate_id"), entry.get("certificate")) if x is not None]
@@ -1167,17 +1170,17 @@ class Verifier:
         for entry in self.entries:
             kind = entry["kind"]
             needs = {
-                "status": [("issue", "certificate")],
-                "revocation": [("grant", "grant")],
-                "lookup": [("grant", "grant"), ("issue", "certificate")],
-                "resolution": [("dispute", "subject")],
-                "question": [("dispute", "subject")],
-                "answer": [("dispute", "subject")],
+                "status": [("issue", "certificate", "certificate")],
+                "revocation": [("grant", "grant", "grant"), ("grant", "subject", "actor")],
+                "lookup": [("grant", "grant", "grant"), ("issue", "certificate", "certificate")],
+                "resolution": [("dispute", "subject", "subject")],
+                "question": [("dispute", "subject", "subject")],
+                "answer": [("dispute", "subject", "subject")],
             }.get(kind, [])
-            for other, member in needs:
-                if kind == "lookup" and member not in entry:
+            for other, names, member in needs:
+                if kind in ("lookup", "revocation") and names not in entry:
                     continue
-                earlier = self.one(other, member, entry.get(member))
+                earlier = self.one(other, member, entry.get(names))
                 if earlier is None and entry.get("decision") == "refused":
                     continue
                 require(earlier is not None, "something is missing")
@@ -1198,6 +1201,7 @@ class Verifier:
                 continue
             said, grant = self.said[entry["seq"]], self.said[given["seq"]]
             frozen = self.frozen(given["actor"], entry)
+            revoked = [x for x in self.of("revocation") if x["seq"] < entry["seq"]]
             allowed = {x["certificate_id"]: x["fields"] for x in grant["certificates"]}
             named = said.get("certificate_id")
             if named is None and len(allowed) == 1:
@@ -1222,6 +1226,7 @@ class Verifier:
                 continue
             require(not any(objections.values()), f"not covered: {objections}")
             require(named in allowed and named == entry.get("certificate"), "certificate")
+            require(not revoked, "the grant was revoked")
             require(not frozen, "granted by a device that was frozen")
             shown = {
                 "grant_id": what == grant["grant_id"] and grant["mode"] == "direct",

@@ -168,7 +168,7 @@ def test_a_spoken_code_that_nobody_asked_for_releases_nothing(builder: Any) -> N
         ("kid", "K" * 43),
         ("uses_left", 7),
         ("frozen", False),
-        ("revoked_ms", None),
+        ("revoked_seq", None),
         ("seq", 0),
         ("digest", bytes(32)),
     ],
@@ -177,7 +177,7 @@ def test_a_changed_grant_releases_nothing(builder: Any, column: str, value: Any)
     grant = builder.grant("holder", [builder.built.names["card"]], "direct")
     if column == "frozen":
         builder.dispute("holder", builder.log.size - 1)
-    elif column == "revoked_ms":
+    elif column == "revoked_seq":
         builder.send("revocation", builder.statement("holder", Kind.REVOCATION, grant_id=grant))
     table = authz_store.grants
     refused_and_found(

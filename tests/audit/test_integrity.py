@@ -15,9 +15,12 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import select
 
 import authz.disputing
+import authz.granting
 import authz.lookups
+import authz.store
 import ledger.enrolment
 import ledger.invitations
 import ledger.suspension
@@ -36,6 +39,7 @@ from ledger.encoding import b64url, canonical_json, sha256
 from ledger.invitation_codes import code_digest
 from ledger.outbox import DirectoryEntry, StatusChange
 from ledger.readings import Read, Reading
+from ledger.row_macs import change
 from ledger.statements import Kind, payload_of
 from ledger.tiles import Tree
 from tests import engines
@@ -648,12 +652,19 @@ ROW_CHANGES = [
     ("grants", "grant_id = :direct", "uses_left = uses_left + 1", ":direct"),
     ("grants", "grant_id = :direct", "uses_left = 0", ":direct"),
     ("grants", "grant_id = :direct", "uses_left = 'many'", ":direct"),
-    ("grants", "grant_id = :direct", "revoked_ms = 1", ":direct"),
+    ("grants", "grant_id = :direct", "revoked_seq = 1", ":direct"),
     ("grants", "grant_id = :direct", "frozen = true", ":direct"),
     ("grants", "grant_id = :direct", None, ":direct"),
     ("grants", "grant_id = :direct", "grant_id = 'nothing'", "nothing"),
-    ("grants", "grant_id = :withdrawn", "revoked_ms = null", ":withdrawn"),
-    ("grants", "grant_id = :withdrawn", "revoked_ms = revoked_ms + 1", ":withdrawn"),
+    ("grants", "grant_id = :withdrawn", "revoked_seq = null", ":withdrawn"),
+    ("grants", "grant_id = :withdrawn", "revoked_seq = revoked_seq + 1", ":withdrawn"),
+    ("grants", "grant_id = :sold-before", "revoked_seq = revoked_seq + 1", ":sold-before"),
+    ("grants", "grant_id = :sold-first", "revoked_seq = null", ":sold-first"),
+    ("grants", "grant_id = :sold-second", "revoked_seq = revoked_seq - 1", ":sold-second"),
+    ("grants", "grant_id = :sold-second", "kid = :holder", ":sold-second"),
+    ("grants", "grant_id = :sold-after", "kid = :holder", ":sold-after"),
+    ("grants", "grant_id = :sold-after",
+     "revoked_seq = (select revoked_seq from grants where grant_id = :sold-first)", ":sold-after"),
     ("grants", "grant_id = :scan", "uses_left = 1", ":scan"),
     ("grant_certificates", "grant_id = :direct", None, ":direct :card"),
     ("grant_certificates", "grant_id = :direct", "certificate_id = :plain", ":direct :plain"),
@@ -1125,6 +1136,34 @@ def _lie_about_devices(builder: Any, issued: str, number: str, lies: dict[str, i
         said("auditor", "key_restoration")
     builder.grant("lost", [issued], "direct")
     lies["granted by a frozen device"] = builder.log.size - 1
+    revocation = {"kid": builder.built.names["lost"]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authz.granting, "speaks_for_device", lambda *_: True)
+        patch.setattr(authz.store, "has_standing", lambda *_: True)
+        for who in ("stranger", "holder", "holder again"):
+            signer = who.partition(" ")[0]
+            builder.send("revocation", builder.statement(signer, Kind.REVOCATION, **revocation))
+            lies[f"revoked by {who}"] = builder.log.size - 1
+            if who == "stranger":  # what it did to the table is undone: the entry is what lies
+                given_back(builder, lies[f"revoked by {who}"])
+
+
+def given_back(builder: Any, seq: int) -> None:
+    table = authz.store.grants
+    with builder.database.write() as connection:
+        for row in connection.execute(select(table).where(table.c.revoked_seq == seq)).all():
+            change(connection, table, row, {"revoked_seq": None})
+
+
+def test_who_may_not_revoke_what_a_device_gave_is_named(
+    dishonest: tuple[IntegrityReport, dict[str, int]],
+) -> None:
+    report, lies = dishonest
+    stranger = found(report, f"entries {lies['revoked by stranger']}")
+    assert stranger.what == "against the rules: there was no such device of this holder"
+    assert f"entries {lies['revoked by holder']}" not in wheres(report)
+    again = found(report, f"entries {lies['revoked by holder again']}")
+    assert again.what == "against the rules: all that the device gave was revoked before"
 
 
 @pytest.mark.parametrize("who", ["stranger", "terminal", "licensing", "operator"])

@@ -155,6 +155,8 @@ RIGHT: dict[str, Payload] = {
         ("Grant", {"request_id": _DRAWN}, "grant.request_id", "request_id"),
         ("Lookup", {"presented": {}}, "lookup.malformed", "presented"),
         ("Lookup", {"presented": {"code": "a", "spoken": "b"}}, "lookup.malformed", "presented"),
+        ("Revocation", {"kid": "k" * 43}, "revocation.malformed", "payload"),
+        ("Revocation", {"grant_id": ...}, "revocation.malformed", "payload"),
         ("Key", {"role": "terminal", "site": "hall"}, "enrolment.member_missing", "terminal"),
         ("Key", {"site": "hall"}, "enrolment.member_unknown", "site"),
         ("Key", {"role": "holder"}, "enrolment.malformed", "role"),

@@ -206,7 +206,7 @@ sa.Table(
     sa.Column("digest", sa.LargeBinary(), nullable=False),
     sa.Column("handle", sa.LargeBinary(), nullable=False),
     sa.Column("uses_left", Int64, nullable=False),
-    sa.Column("revoked_ms", Int64, nullable=True),
+    sa.Column("revoked_seq", Int64, nullable=True),
     sa.Column("frozen", sa.Boolean(), nullable=False),
     sa.Column("mac", sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint("grant_id"),

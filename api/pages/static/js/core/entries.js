@@ -16,7 +16,7 @@ const FORMS = {
   issue: ["certificate department state"],
   status: ["certificate department state reason"],
   grant: [GRANTED],
-  revocation: ["grant state"],
+  revocation: ["grant state", "subject state"],
   request: ["subject terminal site department service_item staff?"],
   refusal: ["subject terminal site department service_item state"],
   lookup: ["terminal site department service_item staff? decision=released certificate grant",

@@ -144,6 +144,7 @@ const WORDS = {
   "grant.grant_expired": () => t("released after the grant had ended"),
   "grant.certificate_not_in_grant": () => t("released a certificate that the grant does not name"),
   "grant.field_not_granted": () => t("released a field that was not granted"),
+  "grant.grant_revoked": () => t("released after the grant had been revoked"),
   "grant.grant_frozen": () => t("released while the device that had signed the grant was frozen"),
   "grant.grant_unknown": () => t("the request shows another grant than the entry names, or shows it in a way that the grant does not allow"),
   "grant.certificate_not_yet_valid": () => t("released before the certificate was valid"),

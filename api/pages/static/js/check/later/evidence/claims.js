@@ -57,7 +57,8 @@ const AGREE = {
     return same([grant.grantId, grant.department, grant.serviceItem, others.length ? null : first],
       [entry.grant, entry.department, entry.service_item, entry.certificate]);
   },
-  revocation: (entry, payload) => same([payload.grant_id, "revoked"], [entry.grant, entry.state]),
+  revocation: (entry, payload) => same([given(payload, "grant_id"), given(payload, "kid"), "revoked"],
+    [entry.grant, entry.subject, entry.state]),
   lookup(entry, asked) {
     const [shown, name] = presented(asked);
     const certificate = given(asked, "certificate_id");
@@ -154,9 +155,14 @@ export function covers(grant, lookup, payload) {
   if (broken) throw new Failed(`grant.${broken[0]}`, lookup.seq);
 }
 
-/** Whether the reason of a refusal follows from the statements; false where they cannot tell. */
-export function refusedRightly(grant, lookup, payload) {
-  const found = new Map(Object.entries(rules(grant, lookup, payload))).get(lookup.reason);
+/**
+ * Whether the reason of a refusal follows from the statements; false where they cannot tell.
+ * @param {{revoked: boolean}} shown whether a revocation from before it is shown; that there was none, no
+ *   bundle shows
+ */
+export function refusedRightly(grant, lookup, payload, { revoked }) {
+  const told = { ...rules(grant, lookup, payload), ...(revoked ? { grant_revoked: true } : {}) };
+  const found = new Map(Object.entries(told)).get(lookup.reason);
   if (!wasShown(grant, payload, true)) throw new Failed("grant.grant_unknown", lookup.seq);
   if (found === false) throw new Failed("grant.refused_wrongly", lookup.seq);
   return found === true;

@@ -102,6 +102,7 @@ const TOGETHER = {
     onlyWith(action === "supersede", successor) && onlyWith(action === "erase", ground),
   Window: ({ not_before: begin, not_after: end }) => end > begin && end <= begin + MAX_WINDOW,
   Grant: ({ mode, request_id: request }) => onlyWith(mode === "request", request),
+  Revocation: (said) => onlyWith(said.kid === undefined, said.grant_id),
   Presented: (shown) => Object.keys(shown).length === 1,
   // Who decides over somebody else says why.
   Resolution: ({ outcome, text }) => text !== undefined || outcome === "withdrawn",

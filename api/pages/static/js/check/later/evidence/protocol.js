@@ -39,7 +39,7 @@ const ABOUT = {
   dispute: ["dispute", "subject"],
 };
 const ALLOWED = {
-  lookup: ["lookup", "grant", "issue", "status", "enrolment", "invitation"],
+  lookup: ["lookup", "grant", "revocation", "issue", "status", "enrolment", "invitation"],
   certificate: ["issue", "status"],
   grant: ["grant", "revocation", "enrolment", "invitation"],
   dispute: ["dispute", "question", "answer", "resolution", "lookup", "grant", "issue", "enrolment", "invitation"],
@@ -47,14 +47,19 @@ const ALLOWED = {
 const SEVERAL = ["status", "enrolment", "invitation", "question", "answer"];
 /** Entries that belong to the one that they need. */
 const FOLLOWS = ["status", "revocation", "question", "answer", "resolution"];
-/** What must have come before: an entry of that kind with the same member, and whether it must have one. */
+const OF_DISPUTE = [["dispute", "subject", "subject", true]];
+/**
+ * What must have come before: an entry of that kind, with a member that this member names, and whether this
+ * one must be there.
+ */
 const NEEDS = {
-  status: [["issue", "certificate", true]],
-  revocation: [["grant", "grant", true]],
-  lookup: [["grant", "grant", false], ["issue", "certificate", false]],
-  question: [["dispute", "subject", true]],
-  answer: [["dispute", "subject", true]],
-  resolution: [["dispute", "subject", true]],
+  status: [["issue", "certificate", "certificate", true]],
+  // Of one grant, or of all that a device gave.
+  revocation: [["grant", "grant", "grant", false], ["grant", "actor", "subject", false]],
+  lookup: [["grant", "grant", "grant", false], ["issue", "certificate", "certificate", false]],
+  question: OF_DISPUTE,
+  answer: OF_DISPUTE,
+  resolution: OF_DISPUTE,
 };
 
 /**
@@ -426,6 +431,13 @@ class Protocol {
     return frozen;
   }
 
+  /** Whether by what is shown the grant was revoked before an entry; `order` says that it is of this grant. */
+  isRevoked(at) {
+    const revocations = this.of("revocation").filter(({ entry }) => entry.seq < at.seq);
+    for (const line of revocations) this.said(line);
+    return revocations.length > 0;
+  }
+
   /** The institution, as the directory names it, on whose word a device was let in; null for an own device's. */
   departmentOf(line) {
     if (this.isApproval(line.entry)) return null;
@@ -462,9 +474,9 @@ class Protocol {
       highest = Math.max(highest, entry.time);
     }
     for (const { entry } of this.lines) {
-      for (const [kind, member, needed] of NEEDS[entry.kind] ?? []) {
-        if (entry[member] === null && !needed) continue;
-        const earlier = this.one(kind, member, entry[member])?.entry;
+      for (const [kind, member, namedBy, needed] of NEEDS[entry.kind] ?? []) {
+        if (entry[namedBy] === null && !needed) continue;
+        const earlier = this.one(kind, member, entry[namedBy])?.entry;
         // Whom a grant was refused to need not be shown it.
         if (!earlier && entry.decision === "refused") continue;
         if (!earlier) throw new Failed("order.missing", entry.seq);
@@ -489,11 +501,13 @@ class Protocol {
     if (!granted) throw new Failed("grant.missing", entry.seq);
     const grant = readGrant(this.said(granted));
     const frozen = this.isFrozen(granted.entry.actor, entry);
+    const revoked = this.isRevoked(entry);
     if (refused) {
-      if (!claims.refusedRightly(grant, entry, said)) throw new Gap("grant.refused", reason);
+      if (!claims.refusedRightly(grant, entry, said, { revoked })) throw new Gap("grant.refused", reason);
       return ["grant.refused_rightly", reason];
     }
     claims.covers(grant, entry, said);
+    if (revoked) throw new Failed("grant.grant_revoked", entry.seq);
     if (frozen) throw new Failed("grant.grant_frozen", entry.seq);
     const issued = this.one("issue", "certificate", entry.certificate);
     if (!issued) throw new Failed("status.no_certificate", entry.seq);
