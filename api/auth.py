@@ -172,7 +172,7 @@ class Authenticator:
         if not statement.issued_at - FRESH_SECONDS <= now < expires:
             raise StatementError("token.expired", "the access token is not valid now")
         if not enrolled.valid_at(int(now * 1000)):
-            raise not_valid()
+            raise not_valid(enrolled)
         if enrolled.role not in roles:
             raise StatementError(
                 "actor.role",

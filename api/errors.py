@@ -52,6 +52,7 @@ STATUS = {
     "statement.route": 422,
     "key.unknown": 401,
     "key.not_valid": 401,
+    "key.suspended": 401,
     "token.missing": 401,
     "token.malformed": 401,
     "token.expired": 401,

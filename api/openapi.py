@@ -55,7 +55,14 @@ _OF_JWS: Final = (
     "key.unknown",
     "key.not_valid",
 )
-_OF_TOKEN: Final = (*_OF_JWS, "token.missing", "token.malformed", "token.expired", "actor.role")
+_OF_TOKEN: Final = (
+    *_OF_JWS,
+    "key.suspended",
+    "token.missing",
+    "token.malformed",
+    "token.expired",
+    "actor.role",
+)
 _OF_STATEMENT: Final = (
     *_OF_JWS,
     "statement.stale",

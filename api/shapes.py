@@ -397,6 +397,9 @@ class KeyShown(EnrolledKey):
     let_in_by: LetInBy
     suspended: NotRequired[SuspendedBy]
     revocable: bool
+    # Told to holders, of their own devices:
+    revoked_by: NotRequired[LetInBy]
+    last_signed_on: NotRequired[str]
 
 
 class Keys(TypedDict):

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, func, select,
 
 from ledger import store
 from ledger.database import Database
+from ledger.entries import EventKind
 from ledger.layout import institution_id as institution_id
 from ledger.row_macs import checked
 from ledger.statements import StatementError, load_public_key
@@ -85,8 +86,11 @@ class Enrolled:
         return "not_yet" if now_ms < self.not_before * 1000 else "expired"
 
 
-def not_valid() -> StatementError:
-    """What whoever signs with a key that is not valid is told."""
+def not_valid(key: Enrolled | None = None) -> StatementError:
+    """What whoever signs with a key that is not valid is told; of a frozen device, where it is known
+    which key that is, that it may be restored."""
+    if key is not None and key.suspended_seq is not None and key.revoked_ms is None:
+        return StatementError("key.suspended", "the device is frozen, and may be restored")
     return StatementError("key.not_valid", "the key is revoked, frozen or outside its validity")
 
 
@@ -172,6 +176,35 @@ def let_in(
         )
         for row in connection.execute(query)
     ]
+
+
+def last_signed(connection: Connection, holder: str) -> dict[str, int]:
+    """When each device of a holder last signed what is recorded, Unix milliseconds, by its key."""
+    entries = store.entries
+    query = (
+        select(entries.c.actor, func.max(entries.c.time_ms))
+        .where(entries.c.holder == holder)
+        .group_by(entries.c.actor)
+    )
+    return {kid: time_ms for kid, time_ms in connection.execute(query)}
+
+
+def revoked_by(connection: Connection, holder: str) -> dict[str, Enrolled]:
+    """Whose key revoked each revoked device of a holder, by the key of that."""
+    entries, keys = store.entries, store.keys
+    query = (
+        select(entries.c.subject, keys.c.kid, keys.c.role, keys.c.institution)
+        .join(keys, keys.c.kid == entries.c.actor)
+        .where(
+            entries.c.holder == holder,
+            entries.c.kind == EventKind.ENROLMENT,
+            entries.c.state == "revoked",
+        )
+    )
+    return {
+        row.subject: Enrolled(kid=row.kid, role=Role(row.role), institution=row.institution)
+        for row in connection.execute(query)
+    }
 
 
 def _as_suspended(suspension: FromClause) -> list[ColumnElement[object]]:

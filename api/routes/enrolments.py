@@ -27,7 +27,8 @@ from audit.visibility import TOLD_PSEUDONYMS
 from ledger import invitations, store
 from ledger.admission import proven_person
 from ledger.batch import Request
-from ledger.directory import Enrolled, LetIn, Role, let_in, may_revoke
+from ledger.certificates import city_date
+from ledger.directory import Enrolled, LetIn, Role, last_signed, let_in, may_revoke, revoked_by
 from ledger.encoding import EncodingError, b64url_decode
 from ledger.identifiers import normalise
 from ledger.invitation_codes import MAX_TYPED
@@ -145,19 +146,27 @@ def read_keys(
 ) -> Reply[shapes.Keys]:
     """Enrolled keys, newest first: since when, let in by whom, good or revoked, and whether the
     caller may revoke them. Operators and auditors see those of all institutions, an institution its
-    own, whoever enrols the devices that they let in, a holder their own devices."""
-    now = time.time_ns() // 1_000_000
+    own, whoever enrols the devices that they let in, a holder their own devices: of these also who
+    revoked them, and on which day they last signed something that is recorded."""
+    now, holder = time.time_ns() // 1_000_000, reader.holder
     with service.database.read() as connection:
         found = let_in(connection, reader, before=before, limit=limit + 1)
+        signed = {} if holder is None else last_signed(connection, holder)
+        stopped = {} if holder is None else revoked_by(connection, holder)
     return reply(
         {
-            "keys": [_show_key(each, reader, now) for each in found[:limit]],
+            "keys": [
+                _show_key(each, reader, now, signed.get(each.key.kid), stopped.get(each.key.kid))
+                for each in found[:limit]
+            ],
             "next_before": found[limit - 1].seq if len(found) > limit else None,
         }
     )
 
 
-def _show_key(each: LetIn, reader: Enrolled, now_ms: int) -> shapes.KeyShown:
+def _show_key(
+    each: LetIn, reader: Enrolled, now_ms: int, signed_ms: int | None, stopped: Enrolled | None
+) -> shapes.KeyShown:
     key, completed = each.key, each.completed_seq
     shown = {
         **_shown(key, _of_key(reader)),
@@ -165,11 +174,17 @@ def _show_key(each: LetIn, reader: Enrolled, now_ms: int) -> shapes.KeyShown:
         "seq": each.seq,
         "since_ms": each.since_ms,
         **({} if completed is None else {"completed_seq": completed}),
-        "let_in_by": _shown(each.by, ("kid", "role", "institution")),
+        "let_in_by": _shown(each.by, _OF_SIGNER),
+        **({} if stopped is None else {"revoked_by": _shown(stopped, _OF_SIGNER)}),
+        # No closer than a day: when a person did what is nobody's business, their other devices' too.
+        **({} if signed_ms is None else {"last_signed_on": city_date(signed_ms).isoformat()}),
         **({} if each.suspended is None else {"suspended": asdict(each.suspended)}),
         "revocable": key.revoked_ms is None and may_revoke(reader, key),
     }
     return cast(shapes.KeyShown, shown)
+
+
+_OF_SIGNER = ("kid", "role", "institution")
 
 
 def _of_key(reader: Enrolled) -> list[str]:

@@ -50,7 +50,7 @@ const SENTENCES = {
     ? t("{place} looked up {certificate} for “{item}”.", v)
     : t("{place} wanted to look up {certificate} for “{item}”.", v)),
   grant: (v) => t("The holder allowed {department} to look up {certificate} for “{item}”.", v),
-  revocation: () => t("The holder withdrew a grant."),
+  revocation: (v, line) => (line.subject ? t("The holder withdrew all that one device had granted.") : t("The holder withdrew a grant.")),
   request: (v) => t("{place} asked for a grant for “{item}”.", v),
   refusal: (v) => t("The holder said no to a request of {place} for “{item}”.", v),
   issue: (v) => t("{department} issued {certificate}.", v),

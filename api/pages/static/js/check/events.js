@@ -9,7 +9,7 @@ const EVENTS = {
   status: () => t("A certificate's state was changed"),
   import: () => t("A department imported an export"),
   grant: () => t("A holder granted a look"),
-  revocation: () => t("A holder withdrew a grant"),
+  revocation: (entry) => (entry.subject ? t("A holder withdrew all that one device had granted") : t("A holder withdrew a grant")),
   request: () => t("A terminal asked for a grant"),
   refusal: () => t("A holder refused a request"),
   dispute: () => t("A holder disputed a use"),
@@ -25,5 +25,5 @@ export function eventName(entry) {
   if (entry.kind === "lookup") {
     return entry.decision === "released" ? t("A look was given") : t("A look was refused");
   }
-  return EVENTS[entry.kind]?.() ?? entry.kind;
+  return EVENTS[entry.kind]?.(entry) ?? entry.kind;
 }

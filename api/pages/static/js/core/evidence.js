@@ -16,7 +16,8 @@ export function subjectOf(line) {
   switch (line.kind) {
     case "lookup": return { kind: "lookup", seq: line.seq };
     case "issue": case "status": return { kind: "certificate", certificate_id: line.certificate };
-    case "grant": case "revocation": return { kind: "grant", grant_id: line.grant };
+    // Of all that a device gave there is evidence with each of these grants.
+    case "grant": case "revocation": return line.grant ? { kind: "grant", grant_id: line.grant } : null;
     case "dispute": case "question": case "answer": case "resolution": return { kind: "dispute", dispute_id: line.subject };
     default: return null;
   }

@@ -5,7 +5,8 @@ import { t } from "./i18n.js";
 
 const WORDS = {
   "key.unknown": () => t("This browser is not enrolled any more. Please sign in again with a new one-time code."),
-  "key.not_valid": () => t("This browser's key was withdrawn. Please ask for a new one-time code."),
+  "key.not_valid": () => t("This browser's key was withdrawn or frozen. Open this page again to see what you can do."),
+  "key.suspended": () => t("This device is frozen. Open this page again to see what you can do."),
   "ledger.other": () => t("This service keeps another ledger than the one that this browser is signed in to. Nothing was signed. Check the address, and tell whoever runs the service. What you have at the other ledger is untouched."),
   "statement.stale": () => t("This device's clock is wrong. Please set the time and try again."),
   "token.expired": () => t("This device's clock is wrong. Please set the time and try again."),

@@ -37,7 +37,11 @@ export async function requireSession({ slot, roles, target = $("#app"), reader }
         message = t("This sign-in belongs to another page.");
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        if (error.code === "ledger.other") {
+        if (error.code === "key.suspended") {
+          const { frozen } = await fetched(() => import("./frozen.js"));
+          await frozen(target, async () => (await ending()).signOut(slot, key.kid));
+          continue;
+        } else if (error.code === "ledger.other") {
           await atAnotherLedger(target, error);
         } else if (!error.code.startsWith("key.")) {
           // The service is not well, or the clock is wrong: no reason to give up a key for good.

@@ -23,8 +23,8 @@ const REASONS = {
   ],
   grant_revoked: () => [t("You have withdrawn this permission."), shareAgain()],
   grant_frozen: () => [
-    t("This permission is stopped while a dispute about it is settled."),
-    t("Please wait for the outcome, or bring other documents to a counter."),
+    t("This permission is frozen: it is disputed, or the phone that gave it was reported as lost or not yours."),
+    t("Share again from a phone of yours that is not frozen, or bring other documents to a counter."),
   ],
   wrong_department: () => [t("You gave this permission to another department."), shareAgain()],
   wrong_site: () => [t("You gave this permission for another place."), shareAgain()],

@@ -40,7 +40,7 @@ export async function view(place, wallet, state, signal) {
   };
   wallet.news.on((line) => {
     // Not while somebody is in the middle of it: what this device did is drawn already.
-    if (line.grant && line.actor !== wallet.who.kid) fetchPage().then(draw, () => {});
+    if ((line.grant || line.kind === "revocation") && line.actor !== wallet.who.kid) fetchPage().then(draw, () => {});
   }, signal);
   await fetchPage();
   draw();

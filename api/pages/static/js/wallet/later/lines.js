@@ -54,7 +54,8 @@ const KINDS = {
   issue: () => ["good", "card", t("{department} issued your {certificate}.")],
   status: (line) => STATUS[line.reason]?.() ?? ["quiet", "card", t("The state of your {certificate} changed.")],
   grant: () => ["quiet", "key", t("You allowed {department} to look at your {certificate}.")],
-  revocation: () => ["quiet", "key", t("You withdrew a grant.")],
+  revocation: (line) => ["quiet", "key", line.subject
+    ? t("You withdrew all that one of your devices had granted.") : t("You withdrew a grant.")],
   refusal: () => ["quiet", "cross", t("You refused a request by {place}.")],
   dispute: () => ["wait", "flag", t("You objected to a line of this list. The grant is frozen.")],
   question: (line) => line.reason === "holder"

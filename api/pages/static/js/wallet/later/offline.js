@@ -2,6 +2,7 @@
 // what it shows (cards, codes, who looked) sealed in this browser (core/kept.js).
 
 import { materialOf } from "./code.js";
+import { NAMES } from "./devices.js";
 import { FIRST as GRANTS } from "./grants.js";
 import { DISPUTES, FIRST as LINES } from "./looks.js";
 
@@ -30,7 +31,7 @@ async function keepAnswers(wallet) {
   const shown = grants.filter(({ mode, state }) => mode === "scan" && state === "active");
   for (const { grant_id: id } of shown) await materialOf(wallet, id);
   const wanted = new Set(shown.flatMap(({ grant_id: id }) => [`code ${id}`, `grant ${id}`]));
-  wallet.kept.retain((name) => name.startsWith("/") || wanted.has(name));
+  wallet.kept.retain((name) => name.startsWith("/") || name === NAMES || wanted.has(name));
   await wallet.kept.saved();
 }
 

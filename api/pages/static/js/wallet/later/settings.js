@@ -24,7 +24,7 @@ export async function view(place, wallet, state, signal) {
       ])),
     h("section", {},
       h("h2", {}, t("Your devices")),
-      h("p", {}, t("Each of these speaks for you. Freeze one that you do not know or have lost; stop one that you will not use again.")),
+      h("p", {}, t("Each of these speaks for you. Freeze one that you do not know or have lost, and withdraw what it granted; stop one that you will not use again.")),
       devices),
     h("section", { class: "panel" },
       h("h2", {}, t("Sign out")),
