@@ -87,8 +87,8 @@ class Enrolled:
 
 
 def not_valid(key: Enrolled | None = None) -> StatementError:
-    """What whoever signs with a key that is not valid is told; of a frozen device, where it is known
-    which key that is, that it may be restored."""
+    """What whoever signs with a key that is not valid is told; of a frozen device, where it is
+    known which key that is, that it may be restored."""
     if key is not None and key.suspended_seq is not None and key.revoked_ms is None:
         return StatementError("key.suspended", "the device is frozen, and may be restored")
     return StatementError("key.not_valid", "the key is revoked, frozen or outside its validity")
@@ -182,11 +182,11 @@ def last_signed(connection: Connection, holder: str) -> dict[str, int]:
     """When each device of a holder last signed what is recorded, Unix milliseconds, by its key."""
     entries = store.entries
     query = (
-        select(entries.c.actor, func.max(entries.c.time_ms))
+        select(entries.c.actor, func.max(entries.c.time_ms).label("newest"))
         .where(entries.c.holder == holder)
         .group_by(entries.c.actor)
     )
-    return {kid: time_ms for kid, time_ms in connection.execute(query)}
+    return {row.actor: row.newest for row in connection.execute(query)}
 
 
 def revoked_by(connection: Connection, holder: str) -> dict[str, Enrolled]:

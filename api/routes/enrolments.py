@@ -176,7 +176,7 @@ def _show_key(
         **({} if completed is None else {"completed_seq": completed}),
         "let_in_by": _shown(each.by, _OF_SIGNER),
         **({} if stopped is None else {"revoked_by": _shown(stopped, _OF_SIGNER)}),
-        # No closer than a day: when a person did what is nobody's business, their other devices' too.
+        # No closer than a day: when exactly, one device need not know of the other.
         **({} if signed_ms is None else {"last_signed_on": city_date(signed_ms).isoformat()}),
         **({} if each.suspended is None else {"suspended": asdict(each.suspended)}),
         "revocable": key.revoked_ms is None and may_revoke(reader, key),

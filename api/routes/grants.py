@@ -369,8 +369,8 @@ TAKEN = (
     Taken(
         kind=Kind.REVOCATION,
         path="/v1/grants/{grant_id}/revocation",
-        told="Record the holder's revocation; no lookup is released under the grant any more. That of "
-        "all that a device gave comes as `POST /v1/statements`.",
+        told="Record the holder's revocation; no lookup is released under the grant any more. "
+        "That of all that a device gave comes as `POST /v1/statements`.",
         handler="revocation",
         answers=shapes.RevocationRecorded,
         subjects=("grant",),

@@ -13,7 +13,7 @@ import pytest
 from api.keyfiles import new_signing_key
 from ledger.statements import Kind
 
-from .test_devices import ITEM, client, let_in
+from .test_devices import ITEM, let_in
 from .test_suspension import Pair, _code
 
 
@@ -63,9 +63,7 @@ def test_all_that_a_device_granted_is_revoked_by_one_entry(
 def test_it_is_answered_again_and_done_once(pair: Pair, problem: Callable[..., Any]) -> None:
     first = pair.first
     token = first.statement(Kind.REVOCATION, {"kid": pair.kid})
-    once, again = (
-        first.post("/v1/statements", {"statement": token}).json() for _ in range(2)
-    )
+    once, again = (first.post("/v1/statements", {"statement": token}).json() for _ in range(2))
     assert again == once
     assert once["grants"] == 1
     problem(lambda: first.revoke_grants_of(pair.kid), "grant.revoked", 409)
