@@ -114,7 +114,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     made = engines.new_database(folder / "ledger.db")
     with made.write() as connection:
         ledger_store.create_head(connection, b"log")
-        types = '["%s"]' % CATALOGUE.type(CARD).type_code
+        types = f'["{CATALOGUE.type(CARD).type_code}"]'
         named = {"name_zh": "局", "name_en": "office", "kinds": "[]", "seq": 0}
         institutions = [
             {"code": POLICE, "types": types, **named},

@@ -540,7 +540,8 @@ def test_the_person_sees_their_devices_freezes_what_is_not_theirs_and_stops_it(
     own = devices.filter(has=page.get_by_role("heading", name="This one"))
     expect(own).to_contain_text("In use")
     expect(own).to_contain_text("all of your certificates")
-    expect(own.get_by_role("button")).to_have_count(0)
+    expect(own.get_by_role("button", name="Not mine")).to_have_count(0)
+    expect(own.get_by_role("button", name="Stop it")).to_have_count(0)
     narrow = page.locator(f"[data-kid='{scoped.key.thumbprint()}']")
     department = narrow.locator("dd").nth(1).inner_text()
     expect(narrow).to_contain_text(f"what {department} issued to you")
@@ -563,7 +564,7 @@ def test_the_person_sees_their_devices_freezes_what_is_not_theirs_and_stops_it(
     other.get_by_role("button", name="Stop it").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop it").click()
     expect(other.locator(".badge")).to_have_text("Stopped")
-    expect(other.get_by_role("button")).to_have_count(0)
+    expect(other.get_by_role("button", name="Stop it")).to_have_count(0)
     expect(other).to_contain_text("this device")
     with pytest.raises(ServiceError, match=r"key\.not_valid"):
         person.device.whoami()
@@ -571,6 +572,79 @@ def test_the_person_sees_their_devices_freezes_what_is_not_theirs_and_stops_it(
     tab(page, "looks")
     expect(page.locator("#app")).to_contain_text("A device of yours was stopped for good.")
     expect(page.locator("#app")).to_contain_text("A device of yours froze another one")
+
+
+def test_all_that_a_device_granted_is_withdrawn_with_one_question(
+    city: Any, phone: Callable[..., Page], axe: Callable[[Page], list[str]]
+) -> None:
+    person = city.person()
+    made = [city.grant(person, "name", mode="direct", max_uses=5) for _ in range(2)]
+    page = phone(person)
+    page.locator(".to-settings").click()
+    other = page.locator(f"[data-kid='{person.device.key.thumbprint()}']")
+    expect(other).to_contain_text("Last signed")
+    other.get_by_role("button", name="Not mine").click()
+    expect(other.locator(".badge")).to_have_text("Frozen")
+    other.get_by_role("button", name="Withdraw all that it granted").click()
+    assert axe(page) == []
+    page.get_by_role("dialog").get_by_role("button", name="Withdraw all").click()
+    expect(page.locator("#toasts")).to_contain_text("2 grants withdrawn")
+    other.get_by_role("button", name="Use it again").click()
+    expect(other.locator(".badge")).to_have_text("In use")
+    for each in made:
+        city.refused(city.look({"grant_id": each["grant_id"]}), "grant_revoked")
+    other.get_by_role("button", name="Withdraw all that it granted").click()
+    page.get_by_role("dialog").get_by_role("button", name="Withdraw all").click()
+    expect(page.locator("#toasts")).to_contain_text("There is nothing to withdraw")
+    tab(page, "looks")
+    expect(page.locator("#app")).to_contain_text(
+        "You withdrew all that one of your devices had granted."
+    )
+
+
+def test_a_device_has_the_name_that_its_person_gives_it_on_this_one_alone(
+    city: Any, phone: Callable[..., Page], axe: Callable[[Page], list[str]]
+) -> None:
+    person = city.person()
+    page = phone(person)
+    page.locator(".to-settings").click()
+    other = page.locator(f"[data-kid='{person.device.key.thumbprint()}']")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or request.url))
+    other.get_by_role("button", name="Name it").click()
+    page.get_by_label("Name").fill("旧手机")
+    assert axe(page) == []
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(other.get_by_role("heading")).to_contain_text("旧手机")
+    page.reload()
+    expect(other.get_by_role("heading")).to_contain_text("旧手机")
+    assert not any("旧手机" in each for each in sent)
+    other.get_by_role("button", name="Name it").click()
+    page.get_by_label("Name").fill("")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(other.get_by_role("heading")).not_to_contain_text("旧手机")
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_frozen_browser_says_so_and_what_to_do_and_goes_on_when_it_is_restored(
+    city: Any, phone: Callable[..., Page], axe: Callable[[Page], list[str]], language: str
+) -> None:
+    person = city.person()
+    page = phone(person, language=language)
+    own = person.device.key.thumbprint()
+    (kid,) = {key["kid"] for key in person.device.enrolled_keys()} - {own}
+    person.device.suspend_device(kid)
+    said = page.locator(".frozen-device")
+    expect(said).to_be_visible(timeout=20_000)
+    expect(said.get_by_role("heading").first).to_contain_text(
+        "This device is frozen" if language == "en" else "本设备已冻结"
+    )
+    expect(page.locator(".cards")).to_have_count(0)
+    assert axe(page) == []
+    assert fits(page)
+    person.device.restore_device(kid)
+    expect(page.locator(".cards")).to_be_visible(timeout=20_000)
+    expect(said).to_have_count(0)
 
 
 # --- for everybody --------------------------------------------------------------------------------
