@@ -78,7 +78,7 @@ def test_not_mine_freezes_a_device_and_what_it_granted_at_once(
     problem(lambda: other.revoke_grant(own["grant_id"]), "key.not_valid", 401)
     problem(lambda: other.suspend_device(first.key.thumbprint()), "key.not_valid", 401)
     problem(lambda: other.approve_device(new_signing_key()), "key.not_valid", 401)
-    problem(other.whoami, "key.not_valid", 401)
+    problem(other.whoami, "key.suspended", 401)
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(base_url=city.url, trust_env=False) as anybody:
         assert anybody.get("/v1/whoami", headers=headers).status_code == 401
