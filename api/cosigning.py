@@ -300,7 +300,7 @@ class Cosigning:
             if not isinstance(answer, Knows):
                 return answer
             old = answer.size
-        return None
+        return Refused("witness.refused", "each time it says that it has cosigned another size")
 
     def _send(self, one: Asked, request: AddCheckpoint) -> Cosigned | Knows | Refused:
         response = self._clients[one.name].post(

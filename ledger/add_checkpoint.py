@@ -89,7 +89,8 @@ class Refused:
     """No cosignature. ``code`` is stable:
 
     * ``witness.conflict``: the witness has seen another history of this log, or says so;
-    * ``witness.refused``: it does not know the log or its key, or cannot read the request;
+    * ``witness.refused``: it does not know the log or its key, cannot read the request, or says
+      another size each time;
     * ``witness.not_cosigned``: it agreed, without a cosignature by its key that verifies;
     * ``witness.clock``: its cosignature is of a time that is not now;
     * ``witness.unreachable``: no answer, or none of the protocol.
