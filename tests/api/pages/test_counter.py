@@ -102,6 +102,19 @@ def test_a_revoked_certificate_is_refused_with_a_stop(city: Any, counter: Any) -
     expect(shown.get_by_role("button", name="Ask on the holder's phone")).to_have_count(0)
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "reported as lost"), ("zh-CN", "报失")])
+def test_a_grant_of_a_frozen_device_is_refused_in_words_that_fit_it(
+    city: Any, counter: Any, language: str, said: str
+) -> None:
+    person = city.person()
+    granted = city.grant(person, *ALL)
+    city.auditor.suspend_device(person.device.key.thumbprint())
+    page = counter(language=language)
+    scan(page, city.scanned(granted))
+    shown = verdict(page, "bad")
+    expect(shown).to_contain_text(said)
+
+
 def test_the_next_scan_needs_no_click_wherever_the_focus_is(city: Any, counter: Any) -> None:
     people = [city.person() for _ in range(3)]
     granted = [city.grant(person, *ALL) for person in people]
