@@ -68,10 +68,10 @@ _ALL: Final = (
         "grant_frozen",
         Action.STOP,
         "这项授权已冻结：有异议正在处理，或作出授权的手机已被报失、报为非本人所有。"
-        "请停止查询；持证人可用未冻结的手机重新授权，或改用其他材料。",
+        "持证人可用未冻结的手机重新授权，或改用其他材料。",
         "This grant is frozen: it is disputed, or the phone that gave it was reported as lost or "
-        "as not the holder's. Stop here; the holder may share again from a phone that is not "
-        "frozen, or use other documents.",
+        "as not the holder's. The holder may share again from a phone that is not frozen, or use "
+        "other documents.",
     ),
     Reason(
         "wrong_department",

@@ -214,6 +214,19 @@ def test_a_grant_that_the_phone_shows_is_read_by_the_scanner(
     expect(page.locator(".shown")).to_contain_text(person.number)
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "reported as lost"), ("zh-CN", "报失")])
+def test_a_code_of_a_frozen_phone_is_refused_in_words_that_fit_it(
+    open_kiosk: Open, city: Any, scan: Callable[[Page, str], None], language: str, said: str
+) -> None:
+    person = city.person()
+    granted = city.grant(person, "name", "identity_number", "of_age_18", sites=["kiosk-park"])
+    city.auditor.suspend_device(person.device.key.thumbprint())
+    page = open_kiosk()
+    choose(page, language)
+    scan(page, city.scanned(granted)["code"])
+    expect(page.locator(".ended")).to_contain_text(said)
+
+
 def test_a_code_of_another_certificate_than_the_one_chosen_is_told_as_that(
     open_kiosk: Open, city: Any, scan: Callable[[Page, str], None]
 ) -> None:
