@@ -108,7 +108,9 @@ class Scene:
     ) -> Gathered:
         """``after``: seconds after the story was told."""
         built = self.builder.built
-        gatherer = by(self.builder.log, built.chain, built.master, self.trust, LIVE)
+        log = self.builder.log
+        covering = lambda _seq: log.published  # noqa: E731
+        gatherer = by(log, built.chain, built.master, self.trust, LIVE, covering)
         with self.builder.database.read() as connection:
             return gatherer.gather(
                 connection,
