@@ -766,6 +766,28 @@ class Client:
         statement = self.statement(Kind.RELEASE, {"version": version, "assets": listed})
         return _json(self.post("/v1/releases", {"statement": statement}))
 
+    def begin_deferral(
+        self, certificate: str, reader: str, order: str, not_after: int
+    ) -> dict[str, Any]:
+        """As an auditor: what the key ``reader`` reads about the certificate's holder is not shown
+        to them before ``not_after``, Unix seconds; ``order`` is the court's reference."""
+        payload = {
+            "what": "reading",
+            "deferral_id": new_identifier(),
+            "certificate_id": certificate,
+            "reader": reader,
+            "order": order,
+            "not_after": not_after,
+        }
+        statement = self.statement(Kind.DEFERRAL, payload)
+        return _json(self.post("/v1/deferrals", {"statement": statement}))
+
+    def end_deferral(self, deferral_id: str) -> dict[str, Any]:
+        """As any auditor."""
+        payload = {"what": "end", "deferral_id": deferral_id}
+        statement = self.statement(Kind.DEFERRAL, payload)
+        return _json(self.post("/v1/deferrals", {"statement": statement}))
+
     def releases(self) -> dict[str, Any]:
         """The releases of the software on record, and which of them is served."""
         return _json(self.get("/v1/releases", token=False))

@@ -72,6 +72,7 @@ SHOWS: Final[Mapping[str, Shows]] = {
     "POST /v1/disputes/{dispute_id}/questions": _ENTRY,
     "POST /v1/disputes/{dispute_id}/answers": _ENTRY,
     "POST /v1/releases": _ENTRY,
+    "POST /v1/deferrals": _ENTRY,
     # No fields in these: identifiers, states, and for their holder and issuer the dates.
     "GET /v1/certificates": _OWN,
     "GET /v1/retention": _OWN,

@@ -76,6 +76,7 @@ from ledger.committer import (
     NotServing,
 )
 from ledger.database import Database, Occupied
+from ledger.deferrals import DeferralHandler
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode
 from ledger.enrolment import OPERATOR_INSTITUTION, EnrolmentHandler
@@ -324,6 +325,7 @@ class Service:
             "request": RequestHandler(self.master, self.items),
             "grant": GrantHandler(self.master, self.catalogue, self.items),
             "release": ReleaseHandler(),
+            "deferral": DeferralHandler(),
             "lookup": LookupHandler(self.master, self.items, self.grants),
             "reading": ReadingHandler(),
         }

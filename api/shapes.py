@@ -68,11 +68,20 @@ class Receipt(TypedDict):
     anchor: NotRequired[Anchor]
 
 
+class KeptBack(TypedDict):
+    """For auditors, of a reading that its person is not shown yet: the number of the deferral's
+    entry, and until when (Unix seconds)."""
+
+    seq: int
+    until: int
+
+
 class Line(Entry):
     """An entry as a history shows it."""
 
     proof_state: Literal["anchored", "pending"]
     receipt: NotRequired[Receipt]
+    deferral: NotRequired[KeptBack]
 
 
 class History(TypedDict):
@@ -124,6 +133,7 @@ class EntryInFull(TypedDict):
     receipt: Receipt
     actor: Actor
     grant_shown: NotRequired[str]
+    deferral: NotRequired[KeptBack]
 
 
 class Inclusion(TypedDict):
@@ -178,6 +188,15 @@ class ShownRelease(TypedDict):
 
 class RecordedRelease(TypedDict):
     release: str
+    receipt: Receipt
+
+
+class DeferralRecorded(TypedDict):
+    """The number of its entry, or of that of its end."""
+
+    deferral_id: str
+    state: Literal["deferred", "ended"]
+    seq: int
     receipt: Receipt
 
 

@@ -62,6 +62,9 @@ def of_entry(reader: Enrolled, entry: Entry) -> Reading | None:
     """Of one entry in full."""
     if not Sight(reader).is_everything or entry.actor == reader.kid:
         return None
+    if entry.kind is EventKind.DEFERRAL:
+        # It is the auditors' own act, and to tell the person that it was read would tell of it.
+        return Reading(Read.LOG)
     return Reading(Read.ENTRY, entry.certificate, entry.grant, entry.holder)
 
 

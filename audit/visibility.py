@@ -10,19 +10,26 @@ whoever has a certificate's identifier is told its state, with the receipts of i
 last change: that is what it is for. Releases of the software are about nobody: everybody is told
 them (`api.routes.releases`), and nobody's history has them.
 
+One thing is kept back for a time: readings about a person whom a court has not told yet, and what
+would tell that there is such a deferral (`ledger.deferrals`). `Sight.at` asks what holds now. While
+it does, these entries are for that person as what is not there: not in a history, a page's length,
+a notice or a number. Without having asked, a `Sight` shows a person neither readings nor deferrals.
+Auditors see all of it, and of each reading until when it is not shown (`kept_back`).
+
 Not this module's job: what of a statement is shown (`api.routes.entries`), which other entries an
 evidence bundle needs for its proofs (`audit.evidence`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
-from sqlalchemy import ColumnElement, and_, false, or_, true
+from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, true
 
+from ledger.deferrals import Deferred, deferrals_of
 from ledger.directory import Enrolled, Role
 from ledger.entries import Entry, EventKind
 from ledger.identifiers import ROOT, issuer_in
@@ -71,6 +78,7 @@ _ROWS: Final[Mapping[EventKind, tuple[Reach, ...]]] = {
     EventKind.ANSWER: (_OWN, _ASKED, _ASKED, _ALL, _NONE, _NONE),
     EventKind.READING: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
     EventKind.RELEASE: (_NONE, _NONE, _NONE, _ALL, _NONE, _NONE),
+    EventKind.DEFERRAL: (_OWN, _NONE, _NONE, _ALL, _NONE, _NONE),
 }
 #: Total: a kind without a row fails here, when the module is read.
 REACH: Final[Mapping[Role, Mapping[EventKind, Reach]]] = {
@@ -78,8 +86,70 @@ REACH: Final[Mapping[Role, Mapping[EventKind, Reach]]] = {
 }
 #: Roles that may see something.
 READERS: Final = tuple(role for role in Role if set(REACH[role].values()) != {Reach.NONE})
+#: What may be kept back from the person whom it is about.
+DEFERRABLE: Final = (EventKind.READING, EventKind.DEFERRAL)
 #: Roles that are told pseudonyms, and may ask by them; of a holder, their own.
 TOLD_PSEUDONYMS: Final = frozenset({Role.HOLDER, Role.AUDITOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What a deferral that holds keeps back: readings by ``reader`` after the entry ``since``, and
+    whatever is recorded of these ``deferrals``."""
+
+    reader: str
+    since: int
+    deferrals: frozenset[str]
+
+    def covers(self, entry: Entry) -> bool:
+        """The same rule as `condition`."""
+        if entry.kind is EventKind.READING:
+            return entry.actor == self.reader and entry.seq > self.since
+        return entry.kind is EventKind.DEFERRAL and entry.subject in self.deferrals
+
+    def condition(self) -> ColumnElement[bool]:
+        columns = entries.c
+        return or_(
+            and_(
+                columns.kind == EventKind.READING,
+                columns.actor == self.reader,
+                columns.seq > self.since,
+            ),
+            and_(columns.kind == EventKind.DEFERRAL, columns.subject.in_(self.deferrals)),
+        )
+
+
+def hidden_at(deferrals: Sequence[Deferred], now_ms: int) -> tuple[Hidden, ...]:
+    """What is kept back at ``now_ms`` from the person whom all of ``deferrals`` are about."""
+    return tuple(
+        Hidden(
+            holding.reader,
+            holding.since_seq,
+            frozenset(
+                other.deferral_id
+                for other in deferrals
+                if other.reader == holding.reader and other.seq >= holding.since_seq
+            ),
+        )
+        for holding in deferrals
+        if holding.holds_at(now_ms)
+    )
+
+
+def kept_back(connection: Connection, lines: Iterable[Entry], now_ms: int) -> dict[int, Deferred]:
+    """Of each of these readings that is kept back from its person, the deferral that ends last;
+    for auditors. Raises RowForged."""
+    readings = [entry for entry in lines if entry.kind is EventKind.READING and entry.holder]
+    deferrals = deferrals_of(connection, [entry.holder for entry in readings if entry.holder])
+    holding = sorted(
+        (one for one in deferrals if one.holds_at(now_ms)), key=lambda one: (one.until, one.seq)
+    )
+    return {
+        entry.seq: one
+        for one in holding
+        for entry in readings
+        if (entry.holder, entry.actor) == (one.holder, one.reader) and entry.seq > one.since_seq
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +157,15 @@ class Sight:
     """What one enrolled key may see. Raises nothing: a key that belongs to nobody sees nothing."""
 
     reader: Enrolled
+    hidden: tuple[Hidden, ...] | None = None
+    """What is kept back from the person who reads; None where nobody asked what is."""
+
+    @classmethod
+    def at(cls, connection: Connection, reader: Enrolled, now_ms: int) -> Self:
+        """What the key may see at ``now_ms``. Raises RowForged."""
+        if reader.holder is None:
+            return cls(reader)
+        return cls(reader, hidden_at(deferrals_of(connection, [reader.holder]), now_ms))
 
     def reach(self, kind: EventKind) -> Reach:
         return REACH[self.reader.role][kind]
@@ -104,6 +183,7 @@ class Sight:
                 return True
             case Reach.OWN:
                 own = reader.holder is not None and entry.holder == reader.holder
+                own = own and not self._is_hidden(entry)
                 return own and (reader.scope is None or _is_of(entry.certificate, reader.scope))
             case Reach.DEPARTMENT:
                 return department
@@ -124,6 +204,17 @@ class Sight:
         ]
         return or_(false(), *parts)
 
+    def _is_hidden(self, entry: Entry) -> bool:
+        if self.hidden is None:
+            return entry.kind in DEFERRABLE
+        return any(hidden.covers(entry) for hidden in self.hidden)
+
+    def _hidden(self) -> ColumnElement[bool] | None:
+        """The same rule as `_is_hidden`; None where nothing is."""
+        if self.hidden is None:
+            return _among(list(DEFERRABLE))
+        return or_(*(hidden.condition() for hidden in self.hidden)) if self.hidden else None
+
     def _of(self, reach: Reach) -> ColumnElement[bool]:
         reader, columns = self.reader, entries.c
         department = (
@@ -134,6 +225,8 @@ class Sight:
                 return true()
             case Reach.OWN:
                 own = false() if reader.holder is None else columns.holder == reader.holder
+                if (hidden := self._hidden()) is not None:
+                    own = and_(own, not_(hidden))
                 if reader.scope is None:
                     return own
                 return and_(own, columns.certificate.like(f"{ROOT}.%.{reader.scope}.%"))

@@ -102,8 +102,10 @@ class Case:
 
 def require_disputable(entry: Draft | None, holder: str) -> str:
     """The grant to freeze. `entry` is the disputed one, None if the log has no such entry."""
-    if entry is None or entry.holder != holder:
-        # One answer for both: whose the other lines are is not the asker's business.
+    hidden = (EventKind.READING, EventKind.DEFERRAL)
+    if entry is None or entry.holder != holder or entry.kind in hidden:
+        # One answer for all: whose the other lines are is not the asker's business, and of the
+        # holder's own some may not be shown yet (`ledger.deferrals`).
         raise StatementError("dispute.not_yours", "the entry is no line of this holder's history")
     if entry.kind not in (EventKind.LOOKUP, EventKind.GRANT) or entry.grant is None:
         raise StatementError(

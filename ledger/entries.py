@@ -68,6 +68,7 @@ class EventKind(StrEnum):
     ANSWER = "answer"
     READING = "reading"
     RELEASE = "release"
+    DEFERRAL = "deferral"
 
 
 #: Where and for what something was looked up; what follows a dispute repeats it.
@@ -106,6 +107,7 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.RESOLUTION: (f"subject state {_LOOKED_UP}", f"subject state {_GRANTED}"),
     EventKind.READING: ("subject state certificate? grant?",),
     EventKind.RELEASE: ("subject",),
+    EventKind.DEFERRAL: ("subject state certificate",),
 }
 #: What stands in `state`, of the kinds that have it.
 STATES: Mapping[EventKind, frozenset[str | None]] = {
@@ -119,6 +121,7 @@ STATES: Mapping[EventKind, frozenset[str | None]] = {
     EventKind.ANSWER: frozenset({"open"}),
     EventKind.RESOLUTION: frozenset({"upheld", "rejected", "withdrawn"}),
     EventKind.READING: frozenset({"log", "history", "entry", "evidence", "fields"}),
+    EventKind.DEFERRAL: frozenset({"deferred", "ended"}),
 }
 _ANY: frozenset[str | None] = frozenset({None})
 

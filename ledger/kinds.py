@@ -67,6 +67,8 @@ MIN_TTL_SECONDS: Final = 30
 MAX_TTL_SECONDS: Final = 600
 MAX_INVITATION_SECONDS: Final = 7 * 86_400
 MAX_TOKEN_SECONDS: Final = 300
+#: Two years: how long one statement keeps from somebody that they were read about.
+MAX_DEFERRAL_SECONDS: Final = 731 * 86_400
 MAX_SEQ: Final = 2**53 - 1
 # 9999-12-31T23:59:59Z: beyond it neither a date picker nor `datetime` can show the time.
 MAX_UNIX_SECONDS: Final = 253_402_300_799
@@ -608,6 +610,35 @@ class Resolution(Stated, frozen=True, kw_only=True):
             raise broken("member_missing", "text")
 
 
+# --- what is not shown yet ------------------------------------------------------------------------
+
+
+class Deferral(Stated, frozen=True, kw_only=True, tag_field="what"):
+    kind: ClassVar[Kind] = Kind.DEFERRAL
+    deferral_id: Drawn
+
+
+class ReadingDeferral(Deferral, frozen=True, kw_only=True, tag="reading"):
+    """What the key ``reader`` reads about the holder of this certificate, whatever it is about, is
+    not shown to them before ``not_after``. ``order`` is the court's reference."""
+
+    certificate_id: CertificateId
+    reader: Digest
+    order: ShownText
+    not_after: Seconds
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.not_after <= self.iat:
+            raise broken("window", "not_after")
+        if self.not_after > self.iat + MAX_DEFERRAL_SECONDS:
+            raise broken("too_long", "not_after")
+
+
+class DeferralEnd(Deferral, frozen=True, kw_only=True, tag="end"):
+    """From now on it is shown."""
+
+
 # --- the software ---------------------------------------------------------------------------------
 
 
@@ -626,7 +657,7 @@ class Release(Stated, frozen=True, kw_only=True):
     assets: Annotated[tuple[Asset, ...], each_once(1, MAX_ASSETS, by="path")]
 
 
-#: Every kind. Of an enrolment and an invitation, ``what`` names the declaration.
+#: Every kind. Of an enrolment, an invitation and a deferral, ``what`` names the declaration.
 DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
     declaration.kind: declaration
     for declaration in (
@@ -646,6 +677,7 @@ DECLARATIONS: Final[dict[Kind, type[Signed]]] = {
         Invitation,
         Claim,
         Release,
+        Deferral,
         Access,
     )
 }

@@ -72,6 +72,7 @@ class Kind(StrEnum):
     INVITATION = "certledger-invitation+jwt"
     CLAIM = "certledger-claim+jwt"  # signed by the key that it enrols
     RELEASE = "certledger-release+jwt"
+    DEFERRAL = "certledger-deferral+jwt"
     ACCESS = "certledger-access+jwt"  # short-lived read token; never an entry
 
 

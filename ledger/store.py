@@ -96,6 +96,7 @@ RARE_KINDS = (
     EventKind.IMPORT,
     EventKind.READING,
     EventKind.RELEASE,
+    EventKind.DEFERRAL,
 )
 #: The condition of their index. SQLite uses that only where a query repeats it to the letter, so
 #: its values are written out, never bound. With IN it would build a table of them for each entry;
@@ -287,6 +288,22 @@ certificates = Table(
     Index("certificates_holder", "holder"),
     # Whose retention is over; those whose state is final are found by their empty `uniqueness`.
     Index("certificates_until", "issuer", "type", "valid_until_ms"),
+)
+
+# Whose readings are not shown to whom, since which entry and until when (`ledger.deferrals`).
+deferrals = Table(
+    "deferrals",
+    metadata,
+    Column("deferral_id", String, primary_key=True),
+    Column("seq", Int64, nullable=False),
+    Column("certificate_id", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("reader", String, nullable=False),
+    Column("since_seq", Int64, nullable=False),
+    Column("until", Int64, nullable=False),
+    Column("ended_seq", Int64),
+    mac_column(),
+    Index("deferrals_holder", "holder"),
 )
 
 

@@ -180,6 +180,13 @@ def _invited(value: Payload) -> st.SearchStrategy[Payload]:
     return _post(soon) if "role" in soon else st.just(soon)
 
 
+def _deferred(value: Payload) -> st.SearchStrategy[Payload]:
+    iat = min(value["iat"], kinds.MAX_UNIX_SECONDS - kinds.MAX_DEFERRAL_SECONDS)
+    return st.integers(1, kinds.MAX_DEFERRAL_SECONDS).map(
+        lambda length: {**value, "iat": iat, "not_after": iat + length}
+    )
+
+
 def _access(value: Payload) -> st.SearchStrategy[Payload]:
     iat = min(value["iat"], kinds.MAX_UNIX_SECONDS - kinds.MAX_TOKEN_SECONDS)
     return st.integers(1, kinds.MAX_TOKEN_SECONDS).map(
@@ -220,6 +227,7 @@ _AGREE: dict[type[Declared], Callable[[Payload], st.SearchStrategy[Payload]]] = 
     kinds.Key: _key,
     kinds.HolderInvitation: _invited,
     kinds.KeyInvitation: _invited,
+    kinds.ReadingDeferral: _deferred,
     kinds.Access: _access,
     kinds.Status: _status,
     kinds.Presented: _presented,

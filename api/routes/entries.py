@@ -30,7 +30,7 @@ from api.replies import (
     reply,
     told,
 )
-from api.routes.log import show_lines
+from api.routes.log import say_kept_back, show_lines
 from api.service import Service
 from audit.history import one
 from audit.portable import MEDIA_TYPES, TLOG_PROOF, Form, tlog_proof
@@ -64,23 +64,28 @@ async def read_entry(
 
 
 def _read_entry(seq: int, service: Service, reader: Enrolled) -> tuple[Entry, shapes.EntryInFull]:
+    now_ms = time.time_ns() // 1_000_000
     with service.database.read() as connection:
-        found = one(connection, Sight(reader), seq)
+        found = one(connection, Sight.at(connection, reader, now_ms), seq)
         if found is None:
             raise StatementError("entry.unknown", "no such entry that concerns you")
         entry, token = found
         actor = _actor(connection, entry.actor)
         shown = _grant_shown(connection, entry, token, reader)
-    (line,) = show_lines(service, [entry], receipts=True)
+        (line,) = lines = show_lines(service, [entry], receipts=True)
+        if reader.role is Role.AUDITOR:
+            say_kept_back(connection, [entry], lines, now_ms)
     value: shapes.EntryInFull = {
         "entry": entry_json(entry),
         "proof_state": line["proof_state"],
-        "statement": show_statement(entry, token, reader, now=time.time()),
+        "statement": show_statement(entry, token, reader, now=now_ms / 1000),
         "receipt": line["receipt"],
         "actor": actor,
     }
     if shown is not None:
         value["grant_shown"] = shown
+    if "deferral" in line:
+        value["deferral"] = line["deferral"]
     return entry, value
 
 
@@ -106,7 +111,8 @@ async def read_proof(
 
 def _proof(seq: int, service: Service, reader: Enrolled, form: Form) -> tuple[Entry, bytes]:
     with service.database.read() as connection:
-        found = one(connection, Sight(reader), seq)
+        now_ms = time.time_ns() // 1_000_000
+        found = one(connection, Sight.at(connection, reader, now_ms), seq)
     if found is None:
         raise StatementError("entry.unknown", "no such entry that concerns you")
     entry, _ = found

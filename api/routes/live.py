@@ -62,7 +62,7 @@ async def notices(
     with service.notices.watch([_key(reader, terminal)], request, reader.kid) as waiter:
         while True:
             below = service.committer.released
-            found = await aside(_news, service, Sight(reader), terminal, after=after, below=below)
+            found = await aside(_news, service, reader, terminal, after=after, below=below)
             lines = found[1]
             left = deadline - time.monotonic()
             if lines or left <= 0 or waiter.ended:
@@ -74,11 +74,12 @@ async def notices(
 
 
 def _news(
-    service: Service, sight: Sight, terminal: str | None, *, after: int, below: int
+    service: Service, reader: Enrolled, terminal: str | None, *, after: int, below: int
 ) -> tuple[list[Entry], list[shapes.Line]]:
     if terminal is not None and "\0" in terminal:
         return [], []  # PostgreSQL has no such text, so nothing is recorded under it
     with service.database.read() as connection:
+        sight = Sight.at(connection, reader, time.time_ns() // 1_000_000)
         found = news(connection, sight, after=after, below=below, limit=PAGE, terminal=terminal)
     return found, show_lines(service, found)
 

@@ -7,6 +7,7 @@ import time
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy import Connection
 from starlette.responses import PlainTextResponse
 
 from api import shapes
@@ -26,7 +27,7 @@ from api.replies import (
 from api.service import Service
 from audit.history import MAX_PAGE, history
 from audit.readings import of_history
-from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
+from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight, kept_back
 from ledger import store
 from ledger.committer import NotServing
 from ledger.directory import Enrolled, Role
@@ -158,10 +159,11 @@ async def read_history(
 
     def read() -> tuple[Reading | None, shapes.History]:
         with service.database.read() as connection:
+            now_ms = time.time_ns() // 1_000_000
             page = history(
                 connection,
                 filters,
-                Sight(reader),
+                Sight.at(connection, reader, now_ms),
                 before=before,
                 limit=limit,
                 kind=kind,
@@ -170,11 +172,14 @@ async def read_history(
                 until_ms=until_ms,
             )
             reading = of_history(connection, reader, filters)
+            lines = show_lines(service, page.lines, receipts=receipts)
+            if reader.role is Role.AUDITOR:
+                say_kept_back(connection, page.lines, lines, now_ms)
         return reading, {
-            "lines": show_lines(service, page.lines, receipts=receipts),
+            "lines": lines,
             "next_before": page.next_before,
             "anchored_size": service.log.anchored,
-            "as_of_ms": time.time_ns() // 1_000_000,
+            "as_of_ms": now_ms,
         }
 
     reading, shown = await aside(read)
@@ -198,6 +203,16 @@ def show_lines(
         for line, receipt in zip(lines, service.log.receipts(entries), strict=True):
             line["receipt"] = receipt_json(receipt)
     return lines
+
+
+def say_kept_back(
+    connection: Connection, entries: list[Entry], lines: list[shapes.Line], now_ms: int
+) -> None:
+    """Add to each reading that is kept back from its person by which deferral, and until when."""
+    deferrals = kept_back(connection, entries, now_ms)
+    for line in lines:
+        if (deferral := deferrals.get(line["seq"])) is not None:
+            line["deferral"] = {"seq": deferral.seq, "until": deferral.until}
 
 
 @router.get("/healthz", openapi_extra=told(public=True))

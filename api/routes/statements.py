@@ -13,14 +13,14 @@ from fastapi import Request as HttpRequest
 from api.admission.bodies import BodyTooLarge
 from api.admission.places import PlacedRoute
 from api.replies import Signed, read_body, told
-from api.routes import certificates, disputes, enrolments, grants, lookups, releases
+from api.routes import certificates, deferrals, disputes, enrolments, grants, lookups, releases
 from api.statements import Taken, take
 from ledger.statements import Kind, StatementError, read_header, read_payload, segments
 
 #: All but read tokens, which are no statements.
 TABLE: Final[dict[Kind, Taken]] = {
     taken.kind: taken
-    for module in (enrolments, certificates, grants, lookups, disputes, releases)
+    for module in (enrolments, certificates, grants, lookups, disputes, releases, deferrals)
     for taken in module.TAKEN
 }
 #: Kinds whose route does more than take one statement: it stands with its subject.

@@ -22,6 +22,7 @@ TABLES: tuple[Table, ...] = (
     store.keys,
     store.invitations,
     store.certificates,
+    store.deferrals,
     authz_store.grants,
     authz_store.access_requests,
     authz_store.disputes,

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 
 from audit.history import CLOCK_STEP_MS
 from audit.integrity.certificates import Certificates
+from audit.integrity.deferrals import Deferrals
 from audit.integrity.disputes import Disputes
 from audit.integrity.enrolments import Enrolments
 from audit.integrity.grants import Grants
@@ -69,6 +70,7 @@ class Replay:
         self._grants = grants = Grants(
             connection, findings, master, enrolments, certificates, requests
         )
+        self._deferrals = deferrals = Deferrals(connection, findings, enrolments, certificates)
         self._disputes = disputes = Disputes(connection, findings, grants)
         self._lookups = lookups = Lookups(
             findings, master, enrolments, certificates, requests, grants
@@ -90,6 +92,7 @@ class Replay:
             EventKind.ANSWER: disputes.answer,
             EventKind.READING: Readings(master, certificates, grants).reading,
             EventKind.RELEASE: release,
+            EventKind.DEFERRAL: deferrals.deferral,
         }
         self._confirms: Mapping[str, Callable[[Premises], bool]] = {
             EventKind.ENROLMENT.value: enrolments.confirm,
@@ -146,6 +149,7 @@ class Replay:
         self._grants.finish()
         self._requests.finish()
         self._disputes.finish()
+        self._deferrals.finish()
 
     def _enrolment(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
         if statement.kind is Kind.CLAIM:

@@ -82,6 +82,7 @@ _STATEMENT_OF = {
     EventKind.INVITATION: Kind.INVITATION,
     EventKind.READING: Kind.ACCESS,
     EventKind.RELEASE: Kind.RELEASE,
+    EventKind.DEFERRAL: Kind.DEFERRAL,
 }
 _KEYS_KEPT = 4_000
 _HOLDERS_KEPT = 4_096

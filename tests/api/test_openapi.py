@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,6 +146,11 @@ def live(city: Any, holders: Any) -> None:
     one, auditor, east, police = holders[0], city.auditor, city.east, city.police
     (release, *_) = one.device.releases()["releases"]
     one.device.release(release["seq"])
+    reader, _ = city.new_key("auditor", "operator")
+    deferred = auditor.begin_deferral(
+        one.card, reader.thumbprint(), "示例法院 7 号", int(time.time()) + 60
+    )
+    auditor.end_deferral(deferred["deferral_id"])
     city.city.operator.record_release(one.card[-20:], {"/assets/seal.svg": "a" * 43})
     granted = city.grant(one, "name", max_uses=3)
     phone = one.device

@@ -38,6 +38,7 @@ EXPECTED = {
     "answer": (OWN, ASKED, ASKED),
     "reading": (OWN, NOT, NOT),
     "release": (NOT, NOT, NOT),
+    "deferral": (OWN, NOT, NOT),
 }
 #: What evidence is asked by, for the kinds that it is about: the subject's kind, its member, and
 #: the entry's.
@@ -92,6 +93,12 @@ def lived(city: Any, told: Told, person: Any, counter: Client) -> None:
             own(question)
             own(answering.answer_dispute(opened["dispute_id"], question["seq"], "so"))
         own(auditor.resolve_dispute(opened["dispute_id"], "rejected", "in order"))
+    reader, _ = city.new_key("auditor", "operator")
+    deferred = auditor.begin_deferral(
+        person.card, reader.thumbprint(), "示例法院 7 号", int(time.time()) + 3600
+    )
+    own(deferred)
+    own(auditor.end_deferral(deferred["deferral_id"]))
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ from ledger.certificates import city_date, sign_certificate, split
 from ledger.chain import ChainClient
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
+from ledger.deferrals import DeferralHandler
 from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
 from ledger.encoding import b64url_decode, sha256
 from ledger.enrolment import EnrolmentHandler
@@ -177,6 +178,7 @@ class Builder:
                 "request": RequestHandler(master, items),
                 "grant": GrantHandler(master, self.catalogue, items),
                 "lookup": LookupHandler(master, items, Grants()),
+                "deferral": DeferralHandler(),
                 "reading": ReadingHandler(),
             },
             CommitterSettings(),
@@ -218,6 +220,23 @@ class Builder:
         access = self.statement(who, Kind.ACCESS, exp=int(time.time()) + 240)
         made = request_of(access.statement, access.actor, reading, self.built.master)
         self.send("reading", made)
+
+    def defer(self, who: str, reader: str, certificate: str, seconds: int) -> str:
+        """A deferral of what ``reader`` reads about whoever holds the certificate; its number."""
+        members = {
+            "what": "reading",
+            "deferral_id": new_id(),
+            "certificate_id": certificate,
+            "reader": self.built.names[reader],
+            "order": "示例法院 7 号",
+            "not_after": int(time.time()) + seconds,
+        }
+        made = self.send("deferral", self.statement(who, Kind.DEFERRAL, **members))
+        return str(made["deferral_id"])
+
+    def end_deferral(self, who: str, deferral_id: str) -> None:
+        members = {"what": "end", "deferral_id": deferral_id}
+        self.send("deferral", self.statement(who, Kind.DEFERRAL, **members))
 
     def key(self, who: str) -> dict[str, str]:
         key = self.keys.setdefault(who, ECKey.generate_key("P-256", private=True))
@@ -479,8 +498,9 @@ class Builder:
                 terminal=who,
                 site=site,
             )
-        auditor = self.key("auditor")
-        self.enrol("operator", what="key", role="auditor", institution="operator", jwk=auditor)
+        for who in ("auditor", "second-auditor"):
+            jwk = self.key(who)
+            self.enrol("operator", what="key", role="auditor", institution="operator", jwk=jwk)
 
 
 @contextmanager
@@ -587,6 +607,7 @@ def tell_the_story(builder: Builder) -> None:
     tell_of_frozen_devices(builder, numbers[0])
     tell_of_a_withdrawn_device(builder, numbers[0])
     tell_of_readings(builder)
+    tell_of_deferrals(builder)
 
 
 def tell_of_another_department(builder: Builder) -> None:
@@ -666,6 +687,21 @@ def tell_of_readings(builder: Builder) -> None:
     builder.read("auditor", Reading(Read.HISTORY, None, None, other))
     builder.read("auditor", Reading(Read.LOG))
     builder.read("holder", Reading(Read.FIELDS, names["card"], names["direct"], holder))
+
+
+def tell_of_deferrals(builder: Builder) -> None:
+    """One that holds and another that goes on with it, and one that was ended."""
+    names, keys = builder.built.names, store.keys
+    with builder.database.read() as connection:
+        found = store.rows_by(connection, keys, "kid", [names["holder"], names["other"]])
+    holder, other = (found[names[who]].holder for who in ("holder", "other"))
+    names["deferral"] = builder.defer("second-auditor", "auditor", names["card"], 3600)
+    builder.read("auditor", Reading(Read.HISTORY, names["card"], None, holder))
+    names["deferral-on"] = builder.defer("second-auditor", "auditor", names["card"], 7200)
+    builder.read("auditor", Reading(Read.HISTORY, None, None, holder))
+    names["deferral-ended"] = builder.defer("auditor", "second-auditor", names["other-card"], 1800)
+    builder.read("second-auditor", Reading(Read.HISTORY, names["other-card"], None, other))
+    builder.end_deferral("second-auditor", names["deferral-ended"])
 
 
 def fill_a_tile(builder: Builder) -> None:

@@ -714,6 +714,8 @@ def agree(typ, said):
         yield from ((name in said) == (said["role"] == "terminal") for name in ("terminal", "site"))
     if kind == "enrolment" and "not_after" in said:
         yield said.get("not_before", 0) < said["not_after"]
+    if kind == "deferral" and "not_after" in said:
+        yield 0 < said["not_after"] - said["iat"] <= 731 * DAY
     if kind == "invitation":
         yield said["not_after"] <= said["iat"] + 7 * DAY
     if kind == "access":

@@ -146,6 +146,7 @@ RARE = (
     "import",
     "reading",
     "release",
+    "deferral",
 )
 
 

@@ -202,6 +202,12 @@ ENTRY_CHANGES = [
     ("subject", "reading", "true", another_first("subject")),
     ("certificate", "reading", "certificate is not null", "null"),
     ("request_key", "reading", "true", "randomblob(16)"),
+    # A deferral of somebody else's, or one that has ended already.
+    ("holder", "deferral", "true", "'Hx'"),
+    ("holder", "deferral", "state = 'ended'", "null"),
+    ("certificate", "deferral", "true", "'1.2.156.x'"),
+    ("state", "deferral", "state = 'deferred'", "'ended'"),
+    ("subject", "deferral", "true", another_first("subject")),
 ]
 
 
@@ -640,6 +646,13 @@ ROW_CHANGES = [
       for change in (
           "dispute_id = 'x'", "asked = 'holder'", "answer_seq = null", "answer_seq = 1", None)],
     ("dispute_questions", "seq = :unanswered", "answer_seq = 1", ":unanswered"),
+    *[("deferrals", "deferral_id = :deferral-on", change, ":deferral-on")
+      for change in (
+          "until = until + 86400", "until = until - 7000", "holder = 'Hx'",
+          "reader = :second-auditor", "since_seq = seq", "seq = seq + 1",
+          "certificate_id = :plain", "ended_seq = seq + 1", None)],
+    ("deferrals", "deferral_id = :deferral-ended", "ended_seq = null", ":deferral-ended"),
+    ("deferrals", "deferral_id = :deferral-ended", "deferral_id = 'x'", "x"),
     ("grants", "grant_id = :direct", "seq = seq - 1", ":direct"),
     ("grants", "grant_id = :direct", "holder = 'Hx'", ":direct"),
     ("grants", "grant_id = :direct", "handle = randomblob(16)", ":direct"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
-from audit.visibility import REACH, READERS, Reach, Sight, as_table
+from audit.visibility import REACH, READERS, Hidden, Reach, Sight, as_table
 from ledger import store
 from ledger.directory import Enrolled, Role
 from ledger.entries import EventKind
@@ -58,6 +58,7 @@ def every_entry(tmp_path_factory: pytest.TempPathFactory) -> object:
             "holder": holder,
             "department": department,
             "reason": reason,
+            "subject": f"d{seq % 5}",
         }
         for seq, (kind, holder, department, reason) in enumerate(some)
     ]
@@ -68,11 +69,20 @@ def every_entry(tmp_path_factory: pytest.TempPathFactory) -> object:
             yield connection
 
 
+#: Nobody asked what is kept back; nothing is; something is.
+HIDDEN = (
+    None,
+    (),
+    (Hidden("a" * 43, 20, frozenset()), Hidden("b" * 43, 0, frozenset(["d1", "d2"]))),
+)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
 @pytest.mark.parametrize("reader", READING, ids=lambda reader: reader.kid)
 def test_the_database_finds_what_an_entry_by_itself_says(
-    every_entry: object, reader: Enrolled
+    every_entry: object, reader: Enrolled, hidden: tuple[Hidden, ...] | None
 ) -> None:
-    sight, rows = Sight(reader), every_entry.execute(select(store.entries)).all()  # type: ignore[attr-defined]
+    sight, rows = Sight(reader, hidden), every_entry.execute(select(store.entries)).all()  # type: ignore[attr-defined]
     seen = {row.seq for row in rows if sight.sees(store.entry_from_row(row))}
     query = select(store.entries.c.seq).where(sight.condition())
     assert set(every_entry.execute(query).scalars()) == seen  # type: ignore[attr-defined]

@@ -117,6 +117,11 @@ RIGHT: dict[str, Payload] = {
         "certificate_id": "1.2.A", "_sd_alg": "sha-256", "_sd": ["d" * 43],
     },
     "Status": {**_BASE, "certificate_id": "1.2.A", "action": "suspend", "reason": "遗失"},
+    "ReadingDeferral": {
+        **_BASE, "what": "reading", "deferral_id": _DRAWN, "certificate_id": "1.2.A",
+        "reader": "r" * 43, "order": "示例法院 7 号", "not_after": 1_800_000_060,
+    },
+    "DeferralEnd": {**_BASE, "what": "end", "deferral_id": _DRAWN},
     "Release": {
         **_BASE, "version": "1.2", "assets": [{"path": "/assets/a.js", "sha256": "a" * 43}],
     },
@@ -165,6 +170,8 @@ RIGHT: dict[str, Payload] = {
         ("Claim", {"jwk": {**_JWK, "d": "d" * 43}}, "claim.member_unknown", "jwk.d"),
         ("Claim", {"jwk": {**_JWK, "kid": "k"}}, "claim.member_unknown", "jwk.kid"),
         ("HolderInvitation", {"not_after": 1_800_604_801}, "invitation.too_long", "not_after"),
+        ("ReadingDeferral", {"not_after": 1_800_000_000}, "deferral.window", "not_after"),
+        ("ReadingDeferral", {"not_after": 1_863_158_401}, "deferral.too_long", "not_after"),
         ("Access", {"exp": 1_800_000_301}, "access.malformed", "exp"),
         ("Access", {"exp": 1_800_000_000}, "access.malformed", "exp"),
         ("Access", {"v": 2}, "access.member_unknown", "v"),

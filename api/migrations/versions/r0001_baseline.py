@@ -116,6 +116,21 @@ sa.Table(
     sa.PrimaryKeyConstraint("size", "witness"),
 )
 sa.Table(
+    "deferrals",
+    schema,
+    sa.Column("deferral_id", sa.String(), nullable=False),
+    sa.Column("seq", Int64, nullable=False),
+    sa.Column("certificate_id", sa.String(), nullable=False),
+    sa.Column("holder", sa.String(), nullable=False),
+    sa.Column("reader", sa.String(), nullable=False),
+    sa.Column("since_seq", Int64, nullable=False),
+    sa.Column("until", Int64, nullable=False),
+    sa.Column("ended_seq", Int64, nullable=True),
+    sa.Column("mac", sa.LargeBinary(), nullable=False),
+    sa.PrimaryKeyConstraint("deferral_id"),
+)
+_index("deferrals_holder", "deferrals", ["holder"])
+sa.Table(
     "dispute_questions",
     schema,
     sa.Column("seq", Int64, autoincrement=False, nullable=False),
@@ -183,7 +198,7 @@ _partial(
     ["kind", "seq"],
     "NOT (kind != 'dispute' AND kind != 'resolution' AND kind != 'question' AND kind != 'answer'"
     " AND kind != 'invitation' AND kind != 'enrolment' AND kind != 'import'"
-    " AND kind != 'reading' AND kind != 'release')",
+    " AND kind != 'reading' AND kind != 'release' AND kind != 'deferral')",
 )
 _partial("entries_service_item", "entries", ["service_item", "seq"], "service_item IS NOT NULL")
 _partial("entries_site", "entries", ["site", "seq"], "site IS NOT NULL")

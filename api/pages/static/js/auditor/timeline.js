@@ -19,6 +19,11 @@ export const proofBadge = (line) => (line.proof_state === "anchored"
   ? h("span", { class: "proof" }, icon("chain", 16), t("on the chain"))
   : h("span", { class: "proof waiting" }, icon("clock", 16), t("on its way to the chain")));
 
+/** Of a reading that its person is not shown yet. */
+export const keptBackBadge = ({ deferral }) => deferral && badge("wait", t("not shown to the person before {time} (no. {seq})", {
+  time: formatTime(deferral.until * 1000), seq: formatNumber(deferral.seq),
+}));
+
 /** One line, a button as a whole: `open(seq)`. */
 export function lineItem(line, open) {
   return h("li", { class: `line ${line.decision ?? ""} ${line.kind}`, dataset: { seq: line.seq } },
@@ -33,7 +38,7 @@ export function lineItem(line, open) {
           t("Signed by {signer}", { signer: signer(line) }),
           line.staff && SIGNED_AT_A_COUNTER.includes(line.kind)
             ? [" · ", t("staff {staff}", { staff: line.staff })] : null)),
-      h("span", { class: "line-state" }, decisionBadge(line), proofBadge(line)),
+      h("span", { class: "line-state" }, decisionBadge(line), keptBackBadge(line), proofBadge(line)),
       h("span", { class: "line-seq" }, t("no. {seq}", { seq: formatNumber(line.seq) }))));
 }
 

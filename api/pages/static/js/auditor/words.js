@@ -21,6 +21,7 @@ const KINDS = {
   answer: ["flag", () => t("Answer")],
   resolution: ["shield", () => t("Settlement")],
   reading: ["eye", () => t("Reading")],
+  deferral: ["clock", () => t("Deferral")],
   release: ["chain", () => t("Software")],
 };
 
@@ -67,6 +68,9 @@ const SENTENCES = {
     ? t("The holder answered a question.") : t("{department} answered a question.", v)),
   resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
   reading: (v, line) => READINGS[line.state]?.(v, line) ?? kindName(line.kind),
+  deferral: (v, line) => (line.state === "ended"
+    ? t("A deferral about the holder of {certificate} was ended: what it kept back is shown to them.", v)
+    : t("By a court's order the holder of {certificate} is not shown for a time what one auditor reads about them.", v)),
 };
 
 const READINGS = {
@@ -123,6 +127,7 @@ const SIGNERS = {
   resolution: (line) => (line.state === "withdrawn" ? t("the holder's device") : t("an auditor")),
   enrolment: (line) => ({ holder: t("the holder's device"), auditor: t("an auditor") })[line.reason],
   reading: (line) => (["evidence", "fields"].includes(line.state) ? t("whoever took it") : t("an auditor")),
+  deferral: () => t("an auditor"),
   release: () => t("the operator"),
 };
 

@@ -17,6 +17,7 @@ const EVENTS = {
   answer: () => t("A question about a dispute was answered"),
   resolution: () => t("A dispute was settled"),
   reading: () => t("Somebody read what is recorded, or took evidence"),
+  deferral: () => t("A court's delay of showing who read began or ended"),
   release: () => t("The software of the service's pages was recorded"),
 };
 

@@ -27,6 +27,7 @@ const FORMS = {
   release: ["subject"],
   resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
   reading: ["subject state certificate? grant?"],
+  deferral: ["subject state certificate"],
 };
 /** What stands in `state`, of the kinds that have it. */
 const STATES = {
@@ -34,6 +35,7 @@ const STATES = {
   status: ["active", "suspended", "revoked", "superseded", "erased"],
   revocation: ["revoked"], refusal: ["denied"], dispute: ["open"], question: ["open"], answer: ["open"],
   resolution: ["upheld", "rejected", "withdrawn"], reading: ["log", "history", "entry", "evidence", "fields"],
+  deferral: ["deferred", "ended"],
 };
 
 /** Whether an entry, as it is written, is of a kind that there is and has exactly the members of it. */

@@ -10,7 +10,7 @@ import { watch } from "../core/live.js";
 const KEPT = "wallet-seen";
 /** Kinds that a holder wants to be told of; what this device did itself is never news. */
 const TOLD = new Set(["lookup", "status", "issue", "grant", "revocation", "dispute", "question", "answer", "resolution",
-  "enrolment", "reading"]);
+  "enrolment", "reading", "deferral"]);
 
 export class News {
   #api;

@@ -10,7 +10,7 @@ import { explain } from "../../core/problems.js";
 import { verifyReceipt } from "../../core/proof.js";
 import { checkEntry } from "./checking.js";
 import { Picture } from "./picture.js";
-import { decisionBadge, proofBadge } from "../timeline.js";
+import { decisionBadge, keptBackBadge, proofBadge } from "../timeline.js";
 import {
   certificateName, departmentName, kindIcon, kindName, outcomeName, reasonName, sentence,
 } from "../words.js";
@@ -43,7 +43,7 @@ export async function lineView({ api, follow, back }, seq) {
       h("h2", { tabindex: "-1" }, icon(kindIcon(entry.kind), 24),
         t("{kind}, no. {seq}", { kind: kindName(entry.kind), seq: formatNumber(entry.seq) })),
       h("p", { class: "lead" }, sentence(entry)),
-      h("p", { class: "chips" }, decisionBadge(entry), proofBadge({ proof_state: proofState }),
+      h("p", { class: "chips" }, decisionBadge(entry), keptBackBadge(answer), proofBadge({ proof_state: proofState }),
         h("span", { class: "muted" }, formatTime(entry.time)))),
     h("div", { class: "one-line-parts" },
       h("div", {}, entryPanel(entry), statementPanel(entry, answer, types), evidencePanel(api, entry),
@@ -86,6 +86,9 @@ function statementPanel(entry, { statement, actor }, types = catalogue.types) {
       [t("Grounds"), entry.kind === "resolution" ? payload.text : null],
       [t("Question"), entry.kind === "question" ? payload.text : null],
       [t("Answer"), entry.kind === "answer" ? payload.text : null],
+      [t("Court order"), payload.order],
+      [t("Not shown to the person before"), payload.order && formatTime(payload.not_after * 1000)],
+      [t("What this auditor's key reads"), payload.reader && code(payload.reader)],
       [t("Key"), code(actor.kid)],
     ]),
     h("details", {}, h("summary", {}, t("As it was signed")),

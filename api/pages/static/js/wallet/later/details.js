@@ -23,6 +23,8 @@ export async function lineDetails(place, wallet, line, disputes) {
     facts([
       [t("When"), formatTime(line.time)],
       [t("Department"), line.department && institutionName(line.department)],
+      [t("Court order"), asked.order],
+      [t("Not told before"), line.kind === "deferral" && asked.not_after && formatTime(asked.not_after * 1000)],
       [t("By"), line.kind === "reading" ? readerName(found.actor) : undefined],
       [t("Place"), line.site && siteName(line.site)],
       [t("Counter or kiosk"), line.terminal],

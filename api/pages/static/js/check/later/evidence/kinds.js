@@ -43,6 +43,8 @@ export const FORMS = {
   "Claim": {"type": "object", "properties": {"ledger": {"type": "string", "pattern": "^(?:[!-*,-~]{1,200})$"}, "iat": {"type": "integer", "minimum": 1, "maximum": 32503680000}, "jti": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{16,64})$"}, "v": {"enum": [2]}, "jwk": {"$ref": "Jwk"}, "invitation": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{43})$"}}, "required": ["ledger", "iat", "jti", "v", "jwk", "invitation"]},
   "Release": {"type": "object", "properties": {"ledger": {"type": "string", "pattern": "^(?:[!-*,-~]{1,200})$"}, "iat": {"type": "integer", "minimum": 1, "maximum": 32503680000}, "jti": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{16,64})$"}, "v": {"enum": [2]}, "version": {"format": "shown", "type": "string", "maxLength": 64, "minLength": 1}, "assets": {"x-unique-by": "path", "type": "array", "items": {"$ref": "Asset"}, "maxItems": 400, "minItems": 1}}, "required": ["ledger", "iat", "jti", "v", "version", "assets"]},
   "Asset": {"type": "object", "properties": {"path": {"type": "string", "pattern": "^(?:/[A-Za-z0-9._/?=&-]{0,119})$"}, "sha256": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{43})$"}}, "required": ["path", "sha256"]},
+  "ReadingDeferral": {"type": "object", "properties": {"what": {"enum": ["reading"]}, "ledger": {"type": "string", "pattern": "^(?:[!-*,-~]{1,200})$"}, "iat": {"type": "integer", "minimum": 1, "maximum": 32503680000}, "jti": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{16,64})$"}, "v": {"enum": [2]}, "deferral_id": {"type": "string", "pattern": "^(?:[0-9A-HJKMNP-TV-Z]{26})$"}, "certificate_id": {"type": "string", "pattern": "^(?:[0-9A-Za-z.]{1,128})$"}, "reader": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{43})$"}, "order": {"format": "shown", "type": "string", "maxLength": 200, "minLength": 1}, "not_after": {"type": "integer", "minimum": 0, "maximum": 253402300799}}, "required": ["what", "ledger", "iat", "jti", "v", "deferral_id", "certificate_id", "reader", "order", "not_after"]},
+  "DeferralEnd": {"type": "object", "properties": {"what": {"enum": ["end"]}, "ledger": {"type": "string", "pattern": "^(?:[!-*,-~]{1,200})$"}, "iat": {"type": "integer", "minimum": 1, "maximum": 32503680000}, "jti": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{16,64})$"}, "v": {"enum": [2]}, "deferral_id": {"type": "string", "pattern": "^(?:[0-9A-HJKMNP-TV-Z]{26})$"}}, "required": ["what", "ledger", "iat", "jti", "v", "deferral_id"]},
   "Access": {"type": "object", "properties": {"ledger": {"type": "string", "pattern": "^(?:[!-*,-~]{1,200})$"}, "iat": {"type": "integer", "minimum": 1, "maximum": 32503680000}, "jti": {"type": "string", "pattern": "^(?:[A-Za-z0-9_-]{16,64})$"}, "exp": {"type": "integer", "minimum": 0, "maximum": 253402300799}}, "required": ["ledger", "iat", "jti", "exp"]},
 };
 
@@ -64,5 +66,6 @@ export const KINDS = {
   "certledger-invitation+jwt": ["HolderInvitation", "KeyInvitation"],
   "certledger-claim+jwt": ["Claim"],
   "certledger-release+jwt": ["Release"],
+  "certledger-deferral+jwt": ["ReadingDeferral", "DeferralEnd"],
   "certledger-access+jwt": ["Access"],
 };

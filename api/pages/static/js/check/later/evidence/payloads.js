@@ -11,6 +11,7 @@ import { FORMS, KINDS } from "./kinds.js";
 
 const MAX_WINDOW = 366 * 86_400;
 const MAX_INVITED = 7 * 86_400;
+const MAX_DEFERRED = 731 * 86_400;
 const MAX_TOKEN = 300;
 
 export function formed(holds) {
@@ -88,6 +89,8 @@ const onlyWith = (asked, value) => asked === (value !== undefined);
 
 const isPost = ({ role, terminal, site }) => [terminal, site].every((value) => onlyWith(role === "terminal", value));
 
+const isDelay = ({ iat, not_after: end }) => end > iat && end <= iat + MAX_DEFERRED;
+
 const isInTime = ({ iat, not_after: end }) => end <= iat + MAX_INVITED;
 
 const TOGETHER = {
@@ -95,6 +98,7 @@ const TOGETHER = {
   Key: (key) => isPost(key) && (key.not_after === undefined || (key.not_before ?? 0) < key.not_after),
   HolderInvitation: isInTime,
   KeyInvitation: (invitation) => isInTime(invitation) && isPost(invitation),
+  ReadingDeferral: isDelay,
   Access: ({ iat, exp }) => exp > iat && exp <= iat + MAX_TOKEN,
   // By code units, as all is ASCII.
   CertificateClaims: ({ _sd }) => _sd.every((digest, at) => !at || _sd[at - 1] < digest),

@@ -1,0 +1,20 @@
+"""Deferrals of showing readings to the person whom they are about (`ledger.deferrals`)."""
+
+from __future__ import annotations
+
+from api import shapes
+from api.statements import Taken
+from ledger.directory import Role
+from ledger.statements import Kind
+
+TAKEN = (
+    Taken(
+        kind=Kind.DEFERRAL,
+        path="/v1/deferrals",
+        told="Record a court's delay of showing a person what an auditor reads about them, whose "
+        "key is another than the signer's; or its end.",
+        handler="deferral",
+        answers=shapes.DeferralRecorded,
+        signers=frozenset({Role.AUDITOR}),
+    ),
+)
