@@ -101,8 +101,8 @@ def _send_all(city: Any, twofold: Any, problem: Any) -> None:
     operator.record_release(card[-20:], {"/assets/seal.svg": "a" * 43})
     reader, _ = city.new_key("auditor", "operator")
     until = int(time.time()) + 600
-    deferred = city.auditor.begin_deferral(card, reader.thumbprint(), "样本", until)
-    city.auditor.end_deferral(deferred["deferral_id"])
+    deferred = auditor.begin_deferral(card, reader.thumbprint(), "样本", until)
+    auditor.end_deferral(deferred["deferral_id"])
 
     person = city.person()
     phone = twofold(person.device)

@@ -22,7 +22,7 @@ from ledger.directory import Enrolled, Role
 from tests import engines
 
 AUDITOR = Sight(Enrolled(kid="a", role=Role.AUDITOR))
-HOLDER = Sight(Enrolled(kid="h", role=Role.HOLDER, holder="h1"))
+HOLDER = Sight(Enrolled(kid="h", role=Role.HOLDER, holder="h1"), ())
 COUNTER = Sight(Enrolled(kid="c", role=Role.TERMINAL, institution="d", terminal="t1"))
 COUNTER_ELSEWHERE = Sight(Enrolled(kid="e", role=Role.TERMINAL, institution="e", terminal="t1"))
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -510,3 +511,27 @@ def test_the_first_view_is_light(
     expect(page.locator(".trace[aria-busy]")).to_have_count(0)
     assert weigh(page, as_sent=True) < 60_000
     assert weigh(page) < 100_000
+
+
+def test_a_reading_that_is_kept_back_says_until_when_and_on_whose_order(
+    console: Callable[..., Page], city: Any
+) -> None:
+    person = city.person()
+    key, reader = city.new_key("auditor", "operator")
+    until = int(time.time()) + 86_400
+    deferral = city.auditor.begin_deferral(person.card, key.thumbprint(), "示例法院 7 号", until)
+    list(reader.history(certificate=person.card))
+    page = console()
+    search(page, Certificate_identifier=person.card, What_happened="reading")
+    kept = page.locator(".line .badge.wait")
+    expect(kept).to_have_count(1)
+    expect(kept).to_contain_text("not shown to the person before")
+    search(page, Certificate_identifier=person.card, What_happened="deferral")
+    page.locator(".line-open").first.click()
+    expect(page.locator(".one-line")).to_contain_text("示例法院 7 号")
+    expect(page.locator(".one-line")).to_contain_text(key.thumbprint())
+    city.auditor.end_deferral(deferral["deferral_id"])
+    page.get_by_role("button", name="Back to the list").click()
+    search(page, Certificate_identifier=person.card, What_happened="reading")
+    expect(page.locator(".line").first).to_be_visible()
+    expect(kept).to_have_count(0)

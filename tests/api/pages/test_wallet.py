@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -760,3 +761,24 @@ def test_the_line_about_a_lost_connection_covers_no_button(
         }"""
     )
     assert order == sorted(order)
+
+
+def test_what_a_court_delayed_is_told_when_it_is_over(
+    city: Any, phone: Callable[..., Page]
+) -> None:
+    person = city.person()
+    key, reader = city.new_key("auditor", "operator")
+    until = int(time.time()) + 86_400
+    deferral = city.auditor.begin_deferral(person.card, key.thumbprint(), "示例法院 7 号", until)
+    list(reader.history(certificate=person.card))
+    page = phone(person)
+    tab(page, "looks")
+    expect(page.locator(".line").first).to_be_visible()
+    expect(page.locator(".line").filter(has_text="audit office")).to_have_count(0)
+    city.auditor.end_deferral(deferral["deferral_id"])
+    page.reload()
+    tab(page, "looks")
+    expect(page.locator(".line").filter(has_text="read the history of your")).to_have_count(1)
+    told = page.locator(".line").filter(has_text="By a court's order you were not told")
+    told.locator(".line-head").click()
+    expect(told).to_contain_text("示例法院 7 号")
