@@ -41,7 +41,7 @@ from authz.granting import code_handle, code_secret
 from ledger import store
 from ledger.batch import Batch, Request
 from ledger.catalogue import CertificateType, derive, load_catalogue
-from ledger.certificates import sign_certificate, split
+from ledger.certificates import compose_certificate, split
 from ledger.directory import NEVER, Enrolled, Role
 from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
 from ledger.entries import Decision, Draft, EventKind
@@ -410,7 +410,7 @@ class _Maker:
         fields.update(derive(kind, fields, datetime.fromtimestamp(at, UTC).date()))
         serial = drawn_serial(os.urandom(SERIAL_BYTES))
         id_ = str(CertificateIdentifier(kind.type_code, _BUREAU, serial, "001"))
-        text = sign_certificate(
+        text = compose_certificate(
             ledger=self._ledger,
             fields=fields,
             certificate_id=id_,
@@ -422,10 +422,8 @@ class _Maker:
             iat=at,
             jti=os.urandom(16).hex(),
             source=f"{number}",
-            key=self._issuer.key,
-            kid=self._issuer.kid,
             salt=os.urandom,
-        )
+        ).sign(self._issuer.key, self._issuer.kid)
         token, disclosures = split(text)
         issuance = read_certificate(
             self._issuer.read(token),

@@ -46,7 +46,7 @@ from api.settings import Settings
 from ledger.batch import Request
 from ledger.catalogue import Catalogue, load_catalogue
 from ledger.catalogue.fields import derive, validity_of
-from ledger.certificates import city_date, sign_certificate
+from ledger.certificates import city_date, compose_certificate
 from ledger.committer import NotServing
 from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier, holder_kind
@@ -358,7 +358,7 @@ class _Founding:
             kind = self._catalogue.type(item.type)
             valid_from, valid_until = validity_of(kind, item.fields)
             key = self._actor(f"issuer-{item.issuer}").key
-            signed = sign_certificate(
+            signed = compose_certificate(
                 ledger=self._operator.ledger,
                 fields=item.fields,
                 certificate_id=item.certificate_id,
@@ -370,10 +370,8 @@ class _Founding:
                 iat=int(time.time()),
                 jti=uuid.uuid4().hex,
                 source=None,
-                key=key,
-                kid=key.thumbprint(),
                 salt=os.urandom,
-            )
+            ).sign(key, key.thumbprint())
             by_issuer.setdefault(item.issuer, []).append(signed)
 
         def send(issuer: str) -> None:

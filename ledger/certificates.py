@@ -108,11 +108,6 @@ class Unsigned(NamedTuple):
         return present(sign(Kind.CERTIFICATE, self.payload, key, kid), self.disclosures)
 
 
-def sign_certificate(*, key: ECKey, kid: str, **members: Any) -> str:
-    """Issue one; ``members`` are those of `compose_certificate`."""
-    return compose_certificate(**members).sign(key, kid)
-
-
 def compose_certificate(
     *,
     ledger: str,

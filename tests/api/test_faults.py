@@ -42,7 +42,7 @@ from authz.service_items import load_service_items
 from ledger import store
 from ledger.batch import Batch, Outcome, Rejected, Request
 from ledger.catalogue import derive, load_catalogue
-from ledger.certificates import city_date, sign_certificate, split
+from ledger.certificates import city_date, compose_certificate, split
 from ledger.chain import ChainClient, ChainError, Deployment, address_of, sending
 from ledger.chain.http import KeepAliveProvider
 from ledger.committer import AnchorPending, Answer, Committer, CommitterSettings, NotServing
@@ -297,7 +297,7 @@ class Actors:
         }
         fields.update(derive(kind, fields, city_date(time.time_ns() // 1_000_000)))
         serial = f"{random.randrange(10**20):020}"
-        text = sign_certificate(
+        text = compose_certificate(
             ledger=ORIGIN,
             fields=fields,
             certificate_id=str(CertificateIdentifier(kind.type_code, ISSUER, serial, "001")),
@@ -309,10 +309,8 @@ class Actors:
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=None,
-            key=key,
-            kid=key.thumbprint(),
             salt=random.randbytes,
-        )
+        ).sign(key, key.thumbprint())
         token, disclosures = split(text)
         issuance = read_certificate(
             verify(token, key, ORIGIN),

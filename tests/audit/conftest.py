@@ -44,7 +44,7 @@ from authz.service_items import load_service_items
 from ledger import store
 from ledger.batch import Request
 from ledger.catalogue import Catalogue, CertificateType, derive, load_catalogue
-from ledger.certificates import city_date, sign_certificate, split
+from ledger.certificates import city_date, compose_certificate, split
 from ledger.chain import ChainClient
 from ledger.committer import Answer, Committer, CommitterSettings
 from ledger.database import Database
@@ -335,7 +335,7 @@ class Builder:
         serial = f"{index:020}"
         id_ = str(CertificateIdentifier(kind.type_code, issuer, serial, "001"))
         key = self.keys[who]
-        text = sign_certificate(
+        text = compose_certificate(
             ledger=ORIGIN,
             fields=fields,
             certificate_id=id_,
@@ -347,10 +347,8 @@ class Builder:
             iat=int(time.time()),
             jti=uuid.uuid4().hex,
             source=source,
-            key=key,
-            kid=key.thumbprint(),
             salt=random.randbytes,
-        )
+        ).sign(key, key.thumbprint())
         token, disclosures = split(text)
         issuance = read_certificate(
             verify(token, key, ORIGIN),

@@ -9,13 +9,13 @@ from joserfc.jwk import ECKey
 
 from ledger.certificates import (
     Certificate,
+    compose_certificate,
     disclosed_value,
     open_certificate,
     open_disclosure,
     pack_disclosures,
     present,
     read_validity,
-    sign_certificate,
     split,
     unpack_disclosures,
 )
@@ -44,7 +44,7 @@ def opened(payload: dict[str, Any], *disclosures: str) -> Certificate:
 def signed(
     until: date | None = date(2030, 12, 31), *, public: bool = False, source: str | None = None
 ) -> str:
-    return sign_certificate(
+    return compose_certificate(
         ledger=LEDGER,
         fields=FIELDS,
         certificate_id="1.2",
@@ -56,10 +56,8 @@ def signed(
         iat=1_700_000_000,
         jti="0123456789abcdef",
         source=source,
-        key=KEY,
-        kid=KEY.thumbprint(),
         salt=os.urandom,
-    )
+    ).sign(KEY, KEY.thumbprint())
 
 
 def test_a_certificate_opens_with_all_its_fields() -> None:

@@ -13,7 +13,7 @@ import pytest
 from joserfc.jwk import ECKey
 
 from ledger.catalogue import CertificateType, load_catalogue
-from ledger.certificates import sign_certificate, split
+from ledger.certificates import compose_certificate, split
 from ledger.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
 from ledger.intake import Prepared, Row, prepare
 from ledger.issuance import Issuance, read_certificate
@@ -64,7 +64,7 @@ def read(
     assert (row.valid_from, row.valid_until) == (FIRST, LAST)
     identifier = CertificateIdentifier(kind.type_code, "440300", serial, "001")
     token, disclosures = split(
-        sign_certificate(
+        compose_certificate(
             ledger=LEDGER,
             fields=row.fields,
             certificate_id=str(identifier),
@@ -76,10 +76,8 @@ def read(
             iat=ISSUED,
             jti=jti,
             source=None,
-            key=KEY,
-            kid=KEY.thumbprint(),
             salt=os.urandom,
-        )
+        ).sign(KEY, KEY.thumbprint())
     )
     return read_certificate(
         verify(token, KEY, LEDGER), disclosures, catalogue=CATALOGUE, master=MasterKey(bytes(32))
