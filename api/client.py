@@ -40,9 +40,10 @@ from ledger.exports import file_sha256
 from ledger.holders import salted_digest, subject_digest
 from ledger.identifiers import parse_holder_number
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped, read_code
+from ledger.kinds import signed
 from ledger.notes import NoteKey
 from ledger.receipts import verify_receipt
-from ledger.statements import VERSION, Kind, sign
+from ledger.statements import Kind
 
 #: Bytes and seconds of the longest answer: every refused row of a very large export.
 MAX_ANSWER, ANSWER_SECONDS = 256 << 20, 600.0
@@ -158,13 +159,12 @@ class Client:
         return self._ledger
 
     def statement(self, kind: Kind, payload: Mapping[str, Any]) -> str:
-        """``payload`` with version, ledger, time and a fresh ``jti``, signed."""
+        """``payload`` with version, ledger, time and a fresh ``jti``, signed; raises PayloadError
+        for what no service would take."""
         if self._key is None:
             raise ValueError("this needs a client with a key")
-        members = {"v": VERSION, "ledger": self.ledger, **payload}
-        members.setdefault("iat", int(time.time()))
-        members.setdefault("jti", uuid.uuid4().hex)
-        return sign(kind, members, self._key, self._kid)
+        common = {"ledger": self.ledger, "iat": int(time.time()), "jti": uuid.uuid4().hex}
+        return signed(kind, {**common, **payload}, self._key, self._kid)
 
     def access_token(self) -> str:
         """A read token, renewed before it ends."""
@@ -173,9 +173,7 @@ class Client:
             if self._key is None:
                 raise ValueError("this needs a client with a key")
             now = int(time.time())
-            members = {"iat": now, "exp": now + 240, "jti": uuid.uuid4().hex}
-            payload = {"ledger": self.ledger, **members}
-            token = sign(Kind.ACCESS, payload, self._key, self._kid)
+            token = self.statement(Kind.ACCESS, {"iat": now, "exp": now + 240})
             self._token = token, now + 180
         return token
 

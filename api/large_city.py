@@ -54,9 +54,10 @@ from ledger.identifiers import (
 )
 from ledger.issuance import read_certificate
 from ledger.issuing import IssueHandler
+from ledger.kinds import signed
 from ledger.row_macs import put_all
 from ledger.sealing import MasterKey
-from ledger.statements import VERSION, Kind, Statement, request_key, sign, verify
+from ledger.statements import Kind, Statement, request_key, verify
 
 Progress = Callable[[int, int], None]
 
@@ -503,9 +504,8 @@ class _Signer:
 
     def sign(self, kind: Kind, at_ms: int, **members: Any) -> Signed:
         jti = os.urandom(16).hex()
-        payload = {"v": VERSION, "ledger": self._ledger, **members}
-        payload |= {"iat": at_ms // 1000, "jti": jti}
-        return kind, self.kid, jti, sign(kind, payload, self.key, self.kid)
+        common = {"ledger": self._ledger, "iat": at_ms // 1000, "jti": jti}
+        return kind, self.kid, jti, signed(kind, {**common, **members}, self.key, self.kid)
 
     def read(self, token: str) -> Statement:
         """Signed here a moment ago, so not verified."""

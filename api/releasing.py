@@ -20,7 +20,8 @@ from api.pages.released import Software
 from api.service import Service
 from ledger.batch import Request
 from ledger.committer import AnchorPending
-from ledger.statements import VERSION, Kind, StatementError, sign, verify
+from ledger.kinds import signed
+from ledger.statements import Kind, StatementError, verify
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,6 @@ def _signed(service: Service, software: Software) -> Request:
     now = time.time()
     if known is None or not known[0].valid_at(int(now * 1000)):
         raise StatementError("key.not_valid", "the operator's key is not good here")
-    common = {"v": VERSION, "ledger": service.ledger, "iat": int(now), "jti": uuid.uuid4().hex}
-    token = sign(Kind.RELEASE, {**common, **software.members()}, key, kid)
+    common = {"ledger": service.ledger, "iat": int(now), "jti": uuid.uuid4().hex}
+    token = signed(Kind.RELEASE, {**common, **software.members()}, key, kid)
     return Request(verify(token, key, service.ledger), known[0])

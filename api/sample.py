@@ -51,8 +51,9 @@ from ledger.committer import NotServing
 from ledger.holders import subject_digest
 from ledger.identifiers import CertificateIdentifier, holder_kind
 from ledger.invitation_codes import CODE_BYTES, code_digest, code_of, grouped
+from ledger.kinds import signed
 from ledger.samples import CARDS, DRIVERS, LICENCES, write_samples
-from ledger.statements import VERSION, Kind, StatementError, sign, verify
+from ledger.statements import Kind, StatementError, verify
 
 EXPORTS: Final = (
     (CARDS, POLICE, "resident-identity-card"),
@@ -140,7 +141,6 @@ async def invite(service: Service, person: str) -> str:
     key = load_signing_key(_inviter(service.settings, about, extra))
     kid = key.thumbprint()
     payload = {
-        "v": VERSION,
         "ledger": service.ledger,
         **about,
         "code_sha256": code_digest(code),
@@ -151,7 +151,7 @@ async def invite(service: Service, person: str) -> str:
     found = service.ring.find(kid)
     if found is None:
         raise NotServing("the inviter's key is not enrolled yet")
-    statement = verify(sign(Kind.INVITATION, payload, key, kid), key, service.ledger)
+    statement = verify(signed(Kind.INVITATION, payload, key, kid), key, service.ledger)
     await service.record("invitation", Request(statement, found[0], extra))
     return grouped(code)
 

@@ -88,6 +88,7 @@ from ledger.invitations import (
     has_lapsed,
 )
 from ledger.issuing import ImportHandler, IssueHandler, StatusHandler
+from ledger.kinds import signed
 from ledger.log import Log
 from ledger.outbox import DirectoryEntry
 from ledger.readings import ReadingHandler
@@ -95,7 +96,7 @@ from ledger.receipts import Published
 from ledger.releases import ReleaseHandler
 from ledger.row_macs import RowMacs, checked
 from ledger.sealing import MasterKey, Sealed
-from ledger.statements import VERSION, Kind, sign, verify
+from ledger.statements import Kind, verify
 
 logger = logging.getLogger(__name__)
 
@@ -363,9 +364,9 @@ class Service:
                 "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")},
             },
         ):
-            members = {"v": VERSION, "ledger": self.ledger, **payload}
-            members |= {"iat": now, "jti": uuid.uuid4().hex}
-            statement = verify(sign(Kind.ENROLMENT, members, key, kid), key, self.ledger)
+            common = {"ledger": self.ledger, "iat": now, "jti": uuid.uuid4().hex}
+            token = signed(Kind.ENROLMENT, {**common, **payload}, key, kid)
+            statement = verify(token, key, self.ledger)
             await self.record("enrolment", Request(statement, actor))
 
     async def record(self, handler: str, request: Request) -> Answer:

@@ -7,7 +7,7 @@ A declaration is a frozen, closed `msgspec.Struct`. From it follow the strict re
 
     grant = Grant.parse(payload)            # PayloadError: grant.member_unknown, ...
     grant.to_payload()                      # what was signed
-    to_sign(Grant, ledger=..., iat=..., jti=..., grant_id=..., ...)    # canonical bytes
+    signed(Kind.GRANT, {"ledger": ..., "iat": ..., "jti": ..., ...}, key, kid)    # a compact JWS
 
 What one member may hold stands in its type: a pattern, a range, a length, and, where JSON Schema
 has no word for it, ``shown`` (text that a screen shows as it is) and ``unique``. What several
@@ -46,11 +46,12 @@ from typing import (
 
 import msgspec
 import orjson
+from joserfc.jwk import ECKey
 from msgspec import Meta, Struct, field
 
 from ledger.encoding import canonical_json
 from ledger.lifecycle import Action
-from ledger.statements import LAST_SECOND, VERSION, Kind, StatementError, load_public_key
+from ledger.statements import LAST_SECOND, VERSION, Kind, StatementError, load_public_key, sign
 from ledger.texts import is_text
 
 MAX_FIELDS: Final = 64
@@ -707,17 +708,25 @@ def read(declaration: type[AnyDeclared], payload: object, kind: str) -> AnyDecla
     return found
 
 
-def to_sign(declaration: type[Signed], **members: Any) -> bytes:
-    """The canonical payload with ``members``, as JSON has them; without those that are None.
+def to_sign(declaration: type[Signed], members: Mapping[str, Any]) -> dict[str, Any]:
+    """The payload with ``members``, as JSON has them; without those that are None.
 
     Raises PayloadError for what nobody would take.
     """
     present = {name: value for name, value in members.items() if value is not None}
     if issubclass(declaration, Stated):
         present = {"v": VERSION, **present}
-    payload = canonical_json(present)
-    declaration.parse(payload)
-    return payload
+    declaration.parse(canonical_json(present))
+    return present
+
+
+def signed(kind: Kind, members: Mapping[str, Any], key: ECKey, kid: str) -> str:
+    """A statement of this kind as a compact JWS, by ``key`` with the thumbprint ``kid``.
+
+    Raises PayloadError for what nobody would take, so nothing is signed that is refused for its
+    form.
+    """
+    return sign(kind, to_sign(DECLARATIONS[kind], members), key, kid)
 
 
 def variants(declaration: type[AnyDeclared]) -> tuple[type[AnyDeclared], ...]:

@@ -13,6 +13,7 @@ import pytest
 from api.city import HALLS
 from api.client import new_identifier
 from ledger.statements import Kind
+from tests.api.conftest import unchecked
 
 TEXT = "这次查询不是我本人办理"
 
@@ -241,7 +242,7 @@ def test_a_broken_dispute_is_no_entry(
 ) -> None:
     before = city.size()
     payload = {"dispute_id": new_identifier(), "seq": used.line, "cause": "not_me", **change}
-    statement = used.person.device.statement(Kind.DISPUTE, payload)
+    statement = unchecked(used.person.device, Kind.DISPUTE, payload)
     call = used.person.device.post
     problem(lambda: call("/v1/disputes", {"statement": statement}), code, 400)
     assert city.size() == before
@@ -262,10 +263,9 @@ def test_a_broken_resolution_settles_nothing(
 ) -> None:
     id_ = used.dispute()
     payload = {"dispute_id": id_, "outcome": "rejected", "text": "x", **change}
-    statement = city.auditor.statement(Kind.RESOLUTION, payload)
+    statement = unchecked(city.auditor, Kind.RESOLUTION, payload)
     path = f"/v1/disputes/{id_}/resolution"
     problem(lambda: city.auditor.post(path, {"statement": statement}), code, 400)
-    problem(lambda: city.auditor.resolve_dispute(id_, "upheld"), "resolution.member_missing", 400)
     used.frozen()
 
 
@@ -487,7 +487,7 @@ def test_a_broken_question_is_no_entry(
     id_ = used.dispute()
     before = city.size()
     payload = {"dispute_id": id_, "to": "holder", "text": "x", **change}
-    statement = city.auditor.statement(Kind.QUESTION, payload)
+    statement = unchecked(city.auditor, Kind.QUESTION, payload)
     path = f"/v1/disputes/{id_}/questions"
     problem(lambda: city.auditor.post(path, {"statement": statement}), code, 400)
     elsewhere = f"/v1/disputes/{'0' * 26}/questions"
