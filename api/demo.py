@@ -704,7 +704,6 @@ def trace(story: Story, words: Words) -> Told:
     wrong = {line["seq"]: line["proof"] for line in checked if line["proof"] != PROVEN}
     expect("lines that are not proven", wrong, {})
     story.receipts += len(checked)
-    story.size, story.blocks = story.ready()["size"], story.block_number()
     return Told({"count": len(checked)}, [table])
 
 
@@ -761,6 +760,7 @@ def take_evidence(story: Story, words: Words) -> Told:
 )
 def tamper(story: Story, words: Words) -> Told:
     """fsck is clean, names the one entry that was changed, and is clean again."""
+    story.size, story.blocks = story.ready()["size"], story.block_number()
     before = _check(story)
     expect("findings before", before.findings, ())
     expect("the entries checked", before.entries, story.size)

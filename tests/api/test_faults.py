@@ -622,7 +622,11 @@ def test_a_start_may_fail_at_any_boundary_and_the_next_one_goes_on(
     seen = start(tmp_path / "dry")
     assert {"eth_call", "eth_sendRawTransaction", "eth_getLogs"} <= {item.name for item in seen}
     assert "COMMIT after INSERT INTO checkpoints" in {item.name for item in seen}
+    made = time.monotonic()
     for index, fault in enumerate((item, after) for item in seen for after in (False, True)):
+        if time.monotonic() - made > 30:  # entries may not wait a minute for their block (ADR 0027)
+            left, day, made = tmp_path / f"left{index}", Day(template.actors), time.monotonic()
+            leave_unfinished(template, left, day)
         folder = tmp_path / str(index)
         engines.copy_folder(left, folder)
         start(folder, fault)

@@ -77,7 +77,7 @@ def test_a_child_that_stays_does_one_piece_after_the_other() -> None:
     [
         ("tests.ledger.confined_work:grows", b"", (), BOUNDS, Exceeded),
         ("tests.ledger.confined_work:loops", b"", (), Bounds(512 << 20, 1, 30), Exceeded),
-        ("tests.ledger.confined_work:sleeps", b"", (), Bounds(512 << 20, 30, 0.3), Exceeded),
+        ("tests.ledger.confined_work:sleeps", b"", (), Bounds(512 << 20, 30, 1.5), Exceeded),
         ("tests.ledger.confined_work:crashes", b"", (), BOUNDS, Exceeded),
         ("tests.ledger.confined_work:raises", b"", (), BOUNDS, Failed),
     ],
