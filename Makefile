@@ -35,7 +35,7 @@ help:
 	@echo "make screens    pictures of every page into build/screens, the README's into docs/images"
 	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make characters  the table of what a signed text may hold, made again (Python 3.11)"
-	@echo "make formats    write docs/schemas and the tables of docs/formats.md from ledger/kinds.py"
+	@echo "make formats    write docs/schemas and the tables of docs/formats.md from ledger/statement/kinds.py"
 	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
 	@echo "make clean      remove environments and caches; data stays"
 	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)"
@@ -130,7 +130,7 @@ soak: $(VENV)/.dev
 
 # Two API processes on PostgreSQL under 256 clients, each of the three killed five times in turn.
 kills: $(VENV)/.dev
-	@CERTLEDGER_KILL_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/api/test_processes_killed.py
+	@CERTLEDGER_KILL_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/api/service/test_processes_killed.py
 
 # Every reader of statements on the same ones: Python, OTHER in an environment of its own, Node.js,
 # Chromium.
@@ -150,15 +150,15 @@ screens: $(VENV)/.dev
 
 # The pages' gettext catalogues, brought into step with templates and scripts.
 messages: $(VENV)/.dev
-	@$(BIN)/python -m api.pages.extract
+	@$(BIN)/python -m api.generate.messages
 
 # The table of what a text may hold, from a Python of Unicode 14.0 (3.11): never another version's.
 characters: $(VENV)/.dev
-	@$(BIN)/python -m api.pages.characters
+	@$(BIN)/python -m api.generate.characters
 
 # What follows from the declarations of statements; a test compares.
 formats: $(VENV)/.dev
-	@$(BIN)/python -m api.formats
+	@$(BIN)/python -m api.generate.formats
 
 lint: style types imports
 

@@ -1,7 +1,8 @@
 """Payloads made from the declarations of statements: right ones, and ones broken in one place.
 
-What a member may hold is taken from its type (`ledger.kinds`); what several must be together is
-put right by `_AGREE`, one line for each rule that a declaration's ``__post_init__`` has.
+What a member may hold is taken from its type (`ledger.statement.kinds`); what several must be
+together is put right by `_AGREE`, one line for each rule that a declaration's ``__post_init__``
+has.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import strategies as st
 
-from ledger import kinds
-from ledger.encoding import b64url
-from ledger.kinds import Declared, Signed, variants
+from ledger.proof.encoding import b64url
+from ledger.statement import kinds
+from ledger.statement.kinds import Declared, Signed, variants
 
 Payload = dict[str, Any]
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
-    from ledger.database import Database
-    from ledger.row_macs import RowMacs
+    from ledger.database.row_macs import RowMacs
+    from ledger.database.transactions import Database
 
 SERVER = "CERTLEDGER_TEST_DATABASE"
 #: Names this run's databases, so that runs side by side do not meet.
@@ -40,7 +40,7 @@ def on_postgresql() -> bool:
 
 def install() -> None:
     """Have every `Settings` of this process, now or later, name the tests' engine."""
-    loaded = sys.modules.get("api.settings")
+    loaded = sys.modules.get("api.data.settings")
     if loaded is not None:
         _patch(loaded)
     else:
@@ -58,7 +58,7 @@ class _WhenLoaded(importlib.abc.MetaPathFinder):
     """Not before: most commands never load the settings, and some are timed."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != "api.settings":
+        if name != "api.data.settings":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -89,10 +89,10 @@ def url(path: Path) -> str:
 
 def new_database(path: Path, macs: RowMacs | None = None) -> Database:
     """With the schema in it, and MACs of some ledger's rows."""
-    from api.migrating import prepare
-    from ledger.database import Database
-    from ledger.row_macs import RowMacs
-    from ledger.sealing import MasterKey
+    from api.data.migrating import prepare
+    from ledger.database.row_macs import RowMacs
+    from ledger.database.sealing import MasterKey
+    from ledger.database.transactions import Database
 
     database = Database(url(path), macs or RowMacs(MasterKey(bytes(32)), b""))
     prepare(database)
@@ -171,7 +171,7 @@ def run(path: Path, sql: str, *values: Any) -> list[Any]:
 
 def dump(path: Path) -> dict[str, list[Any]]:
     """Every row of every table."""
-    from ledger.database import metadata
+    from ledger.database.transactions import metadata
 
     with connected(path) as hand:
         return {

@@ -14,8 +14,8 @@ from typing import Any, Self
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.keyfiles import save_witness_key
-from ledger.cosignatures import WitnessKey
+from api.data.keyfiles import save_witness_key
+from ledger.proof.cosignatures import WitnessKey
 
 
 class WitnessProcess:

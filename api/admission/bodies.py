@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.admission.places import all_places
-from api.errors import HANDLED, answer, problem
-from ledger.directory import Role
-from ledger.listening.budgets import Budget
-from ledger.listening.peers import Peers
+from api.answer.errors import HANDLED, answer, problem
+from ledger.directory.keys import Role
+from ledger.network.budgets import Budget
+from ledger.network.peers import Peers
 
 #: Bytes of a body that one statement or less fills; also the most that the event loop parses.
 SMALL = 64 << 10

@@ -1,6 +1,6 @@
 """Whose request is at hand, to count by: the key that has shown itself, else an address.
 
-An address is what `ledger.listening.peers` takes for one party; it is counted by and kept nowhere.
+An address is what `ledger.network.peers` takes for one party; it is counted by and kept nowhere.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from ledger.directory import Enrolled, Role
+from ledger.directory.keys import Enrolled, Role
 
 
 @dataclass(frozen=True, slots=True)

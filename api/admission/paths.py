@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.errors import problem
+from api.answer.errors import problem
 
 
 class RefuseNul:

@@ -9,7 +9,7 @@ word keeps these threads, and nobody else's. A place is given back when its work
 its caller has lost patience.
 
 Not its job: what one piece of work may cost; what strangers have made is decoded in a child
-(`ledger.confined`).
+(`ledger.process.confined`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from fastapi.routing import APIRoute
 from sqlalchemy.exc import TimeoutError as DatabaseSilent
 
 from api.admission.callers import Caller, asked, this_caller
-from ledger.committer import Busy
-from ledger.listening.budgets import Budget
+from ledger.log.committer import Busy
+from ledger.network.budgets import Budget
 
 T = TypeVar("T")
 
@@ -187,7 +187,7 @@ class PlacedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **given: Any) -> None:
         if not inspect.iscoroutinefunction(endpoint):
             endpoint = _placed(endpoint)
-        # What a route answers it writes itself, and its return type says (`api.openapi`).
+        # What a route answers it writes itself, and its return type says (`api.http.openapi`).
         super().__init__(path, endpoint, **{**given, "response_model": None})
 
 

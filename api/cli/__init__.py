@@ -21,17 +21,17 @@ from api.cli import (
     certificates,
     deferrals,
     disputes,
-    enrolling,
+    enrolments,
     evidence,
     grants,
     history,
     report,
     requests,
     retention,
-    running,
-    watching,
+    run,
+    watch,
 )
-from api.cli.failing import CarefulGroup, careful
+from api.cli.failures import CarefulGroup, careful
 
 app = typer.Typer(
     cls=CarefulGroup,
@@ -45,7 +45,7 @@ def _tell_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        from api.migrating import head
+        from api.data.migrating import head
 
         typer.echo(f"certledger {version('certledger')}, tables at revision {head()}")
         raise typer.Exit
@@ -65,9 +65,9 @@ def certledger(
 
 
 for part in (
-    running,
+    run,
     backup,
-    enrolling,
+    enrolments,
     certificates,
     retention,
     grants,
@@ -76,7 +76,7 @@ for part in (
     disputes,
     deferrals,
     evidence,
-    watching,
+    watch,
     report,
     bench,
 ):

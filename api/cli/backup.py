@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from api.cli.options import DataFolder, Json, settings_of
-from api.cli.showing import progress, show
+from api.cli.output import progress, show
 
 app = typer.Typer()
 
@@ -27,8 +27,8 @@ def backup(
 
     To bring it back, copy both folders into an empty data folder.
     """
-    from api.backing_up import back_up
-    from api.belonging import require_ledger
+    from api.data.belonging import require_ledger
+    from api.operate.backup import back_up
 
     settings = settings_of(data=data)
     require_ledger(settings)

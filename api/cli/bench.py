@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api.cli.options import Json
-from api.cli.showing import progress, show
+from api.cli.output import progress, show
 
 app = typer.Typer()
 bench_app = typer.Typer(help="Measure this machine.", no_args_is_help=True)
@@ -28,7 +28,7 @@ def bench_lookups(
     as_json: Json = False,
 ) -> None:
     """Lookups released after anchoring, beside a no-op POST and one transaction a lookup."""
-    from api.bench import lookups_table, measure_lookups
+    from api.show.bench import lookups_table, measure_lookups
 
     result = measure_lookups(seconds, database)
     show(result, as_json, lookups_table(result))
@@ -41,7 +41,7 @@ def bench_issue(
     as_json: Json = False,
 ) -> None:
     """Certificates from file to anchored."""
-    from api.bench import issue_table, measure_issue
+    from api.show.bench import issue_table, measure_issue
 
     result = measure_issue(count, database)
     show(result, as_json, issue_table(result))
@@ -54,7 +54,7 @@ def bench_trace(
     as_json: Json = False,
 ) -> None:
     """History of one certificate with 1,000 uses, in a small log and in a large one."""
-    from api.bench_audit import measure_trace, trace_text
+    from api.show.bench_audit import measure_trace, trace_text
 
     with progress(quiet=as_json) as tell:
         result = measure_trace(entries, small=small, tell=tell)
@@ -67,7 +67,7 @@ def bench_hostile(
     as_json: Json = False,
 ) -> None:
     """Lookups beside strangers' connections that mean no good; exit 1 if they cost too much."""
-    from api.bench_hostile import hostile_table, measure_hostile
+    from api.show.bench_hostile import hostile_table, measure_hostile
 
     with progress(quiet=as_json) as tell:
         result = measure_hostile(seconds, tell)
@@ -83,7 +83,7 @@ def bench_fsck(
     as_json: Json = False,
 ) -> None:
     """The full integrity check of a large ledger, built for it: time, memory, result."""
-    from api.bench_audit import fsck_text, measure_fsck
+    from api.show.bench_audit import fsck_text, measure_fsck
 
     with progress(quiet=as_json) as tell:
         result = measure_fsck(entries, tell, database)
@@ -98,7 +98,7 @@ def bench_evidence(
     as_json: Json = False,
 ) -> None:
     """Evidence of single lookups: how large, and how fast verified."""
-    from api.bench_audit import evidence_text, measure_evidence
+    from api.show.bench_audit import evidence_text, measure_evidence
 
     with progress(quiet=as_json) as tell:
         result = measure_evidence(entries, tell=tell)

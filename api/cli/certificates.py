@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.failing import WrongInput, existing
-from api.cli.naming import CertificateId, certificate_option
+from api.cli.failures import WrongInput, existing
+from api.cli.names import CertificateId, certificate_option
 from api.cli.options import (
     Json,
     KeyFile,
@@ -18,14 +18,14 @@ from api.cli.options import (
     client_of,
     out_option,
 )
-from api.cli.showing import columns, entry_number, folded, local_time, show
+from api.cli.output import columns, entry_number, folded, local_time, show
 
 if TYPE_CHECKING:
-    from api.importing import Progress as ImportProgress
-    from api.importing import Signer
+    from api.bulk.importer import Progress as ImportProgress
+    from api.bulk.importer import Signer
     from ledger.catalogue import CertificateType
-    from ledger.exports import LeftOut
-    from ledger.intake import Prepared
+    from ledger.export import LeftOut
+    from ledger.intake.rows import Prepared
 
 PANEL = "Certificates"
 app = typer.Typer()
@@ -198,9 +198,9 @@ def issue(
 def _prepare(kind: CertificateType, fields: str) -> Prepared:
     import time
 
-    from ledger.certificates import city_date
-    from ledger.identifiers import birth_date
-    from ledger.intake import Row, RowRefusal, prepare
+    from ledger.certificate.credential import city_date
+    from ledger.certificate.identifiers import birth_date
+    from ledger.intake.rows import Row, RowRefusal, prepare
 
     cells = _cells(fields)
     unknown = set(cells) - {item.name for item in kind.fields}
@@ -245,8 +245,8 @@ def _cells(fields: str) -> dict[str, Any]:
 def _sign(signer: Signer, prepared: Prepared) -> tuple[str, str]:
     import orjson
 
-    from ledger.certificates import split
-    from ledger.encoding import b64url_decode
+    from ledger.certificate.credential import split
+    from ledger.proof.encoding import b64url_decode
 
     signed = signer.sign(prepared, None)
     payload = split(signed)[0].split(".")[1]

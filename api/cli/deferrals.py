@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from api.cli.naming import CertificateId, thumbprint
+from api.cli.names import CertificateId, thumbprint
 from api.cli.options import Json, KeyFile, Url, client_of, moment
-from api.cli.showing import entry_number, local_time, show
+from api.cli.output import entry_number, local_time, show
 
 app = typer.Typer()
 deferral_app = typer.Typer(

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.naming import DisputeId, within_log
+from api.cli.names import DisputeId, within_log
 from api.cli.options import Json, KeyFile, Url, client_of
-from api.cli.showing import columns, entry_number, folded, local_time, show
+from api.cli.output import columns, entry_number, folded, local_time, show
 
 app = typer.Typer()
 dispute_app = typer.Typer(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.failing import Answer, WrongInput, existing
-from api.cli.naming import certificate_option, dispute_option, grant_option, within_log
+from api.cli.failures import Answer, WrongInput, existing
+from api.cli.names import certificate_option, dispute_option, grant_option, within_log
 from api.cli.options import Json, KeyFile, Url, client_of, out_option
-from api.cli.showing import columns, local_time, show, write_whole
+from api.cli.output import columns, local_time, show, write_whole
 
 if TYPE_CHECKING:
-    from audit.bundle import Trust
+    from audit.evidence.bundle import Trust
 
 app = typer.Typer()
 
@@ -103,7 +103,7 @@ def trust(
 ) -> None:
     """The trust file that `verify` needs, as the service tells it: compare it with what others
     have (addresses, code hashes, the log's key, the policy) before you rely on it."""
-    from audit.bundle import BundleError, read_trust
+    from audit.evidence.bundle import BundleError, read_trust
 
     with client_of(url, None) as client:
         answer = client.trust()
@@ -135,10 +135,10 @@ def verify(
 
     Exit 0: verified. 1: something failed, or is withheld. 2: not a bundle, or not a trust file.
     """
-    from audit.bundle import load_json, read_bundle
-    from audit.forks import KIND as FORK
-    from audit.forks import read_fork, verify_fork
-    from audit.verification import VERIFIED, verify_bundle
+    from audit.evidence.bundle import load_json, read_bundle
+    from audit.evidence.forks import KIND as FORK
+    from audit.evidence.forks import read_fork, verify_fork
+    from audit.evidence.verification import VERIFIED, verify_bundle
 
     trusted = trust_in(trust_file)
     with readable(bundle, "evidence", "certledger evidence"):
@@ -167,15 +167,15 @@ def check_assets(
     Exit 0: as recorded. 1: something is changed, or not on record. It shows what this caller is
     answered; nobody can show that others are answered the same.
     """
-    from api import asset_check
+    from api.pages import release_check
 
     with client_of(url, None) as client:
         key = client.log_key() if trust_file is None else trust_in(trust_file).log
         try:
-            found = asset_check.check_assets(client, key)
-        except asset_check.NotOnRecord as error:
+            found = release_check.check_assets(client, key)
+        except release_check.NotOnRecord as error:
             raise Answer(str(error)) from error
-    value = asset_check.to_json(found)
+    value = release_check.to_json(found)
     unlike = value.get("unlike_installed")
     count = len(found.software.assets)
     lines = [
@@ -196,7 +196,7 @@ def check_assets(
 @contextmanager
 def readable(path: Path, what: str, made_by: str) -> Iterator[None]:
     """A file that is something else is told by its name, and with the command that makes one."""
-    from audit.bundle import BundleError
+    from audit.evidence.bundle import BundleError
 
     try:
         yield
@@ -205,7 +205,7 @@ def readable(path: Path, what: str, made_by: str) -> Iterator[None]:
 
 
 def evidence_in(path: Path) -> bytes:
-    from audit.bundle import MAX_BUNDLE, BundleError
+    from audit.evidence.bundle import MAX_BUNDLE, BundleError
 
     content = existing(path).read_bytes()
     if len(content) > MAX_BUNDLE:
@@ -214,7 +214,7 @@ def evidence_in(path: Path) -> bytes:
 
 
 def trust_in(path: Path) -> Trust:
-    from audit.bundle import load_json, read_trust
+    from audit.evidence.bundle import load_json, read_trust
 
     with readable(path, "trust file", "certledger trust"):
         return read_trust(load_json(existing(path).read_bytes()))

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.failing import WrongInput
-from api.cli.naming import (
+from api.cli.failures import WrongInput
+from api.cli.names import (
     CertificateId,
     GrantId,
     certificate_option,
@@ -27,7 +27,7 @@ from api.cli.options import (
     qr_form,
     typed_or_read,
 )
-from api.cli.showing import entry_number, folded, local_time, show, write_whole
+from api.cli.output import entry_number, folded, local_time, show, write_whole
 
 PANEL = "Grants and lookups"
 app = typer.Typer()
@@ -36,7 +36,7 @@ app = typer.Typer()
 @app.command(rich_help_panel=PANEL)
 def items(as_json: Json = False) -> None:
     """The service items, each with the fields that it may ask for at all."""
-    from authz.service_items import load_service_items
+    from authz.service_item.model import load_service_items
 
     public = load_service_items().to_public()
     lines: list[str] = []

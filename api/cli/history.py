@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.failing import Answer
-from api.cli.naming import certificate_option, grant_option, require_known
+from api.cli.failures import Answer
+from api.cli.names import certificate_option, grant_option, require_known
 from api.cli.options import Json, KeyFile, Url, client_of, moment, settings_of
-from api.cli.showing import columns, folded, local_time, show
+from api.cli.output import columns, folded, local_time, show
 
 app = typer.Typer()
 
@@ -38,7 +38,7 @@ def trace(
     """
     from itertools import islice
 
-    from api.tracing import check_lines
+    from api.operate.tracing import check_lines
 
     since_ms, until_ms = moment(since), moment(until)
     with client_of(url, key) as client:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.failing import WrongInput, existing
+from api.cli.failures import WrongInput, existing
 
 if TYPE_CHECKING:
     from joserfc.jwk import ECKey
 
     from api.client import Client
-    from api.settings import Settings
+    from api.data.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Url = Annotated[str, typer.Option("--url", help="Address of the API.", envvar="CERTLEDGER_URL")]
@@ -38,7 +38,7 @@ def _writable(path: Path | None) -> Path | None:
             raise WrongInput(f"no such folder: {path.parent}")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise WrongInput(f"{path} cannot be written: permission denied")
-        from api.keyfiles import is_private_key  # not for whoever asks for help
+        from api.data.keyfiles import is_private_key  # not for whoever asks for help
 
         if path.is_file() and is_private_key(path):
             raise WrongInput(
@@ -69,7 +69,7 @@ Qr = Annotated[Path | None, out_option("Write the code as QR (.svg or .png).")]
 
 
 def settings_of(**overrides: Any) -> Settings:
-    from api.settings import Settings
+    from api.data.settings import Settings
 
     return Settings(**{name: value for name, value in overrides.items() if value is not None})
 
@@ -78,7 +78,7 @@ def client_of(url: str, key_file: Path | None) -> Client:
     """A client with the key in the file, for the ledger that this was used for before; without a
     file for public reads."""
     from api.client import Client
-    from api.keyfiles import keep_ledger, kept_ledger
+    from api.data.keyfiles import keep_ledger, kept_ledger
 
     address = url or settings_of().client_url
     if key_file is None:
@@ -92,8 +92,8 @@ def operator_client(url: str, key_file: Path | None) -> Client:
     """A client of the operator: without a file with the data folder's key, for its ledger."""
     if key_file is not None:
         return client_of(url, key_file)
-    from api.belonging import log_key_of
     from api.client import Client
+    from api.data.belonging import log_key_of
 
     settings = settings_of()
     key = operator_key(None)
@@ -101,13 +101,13 @@ def operator_client(url: str, key_file: Path | None) -> Client:
 
 
 def signing_key(path: Path) -> ECKey:
-    from api.keyfiles import load_signing_key
+    from api.data.keyfiles import load_signing_key
 
     return load_signing_key(existing(path))
 
 
 def public_key(path: Path) -> ECKey:
-    from api.keyfiles import load_public_file
+    from api.data.keyfiles import load_public_file
 
     return load_public_file(existing(path))
 

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from api.cli.evidence import evidence_in, readable, trust_in
-from api.cli.failing import Answer, WrongInput
+from api.cli.failures import Answer, WrongInput
 from api.cli.options import Json, Url, out_option, settings_of
-from api.cli.showing import show, write_whole
+from api.cli.output import show, write_whole
 
 app = typer.Typer()
 
@@ -34,9 +34,9 @@ def report(
     not a trust file.
     """
     from api.client import service_address
-    from api.report import names_of, read, report_pdf
-    from audit.report_content import LANGUAGES
-    from audit.verification import VERIFIED
+    from api.media.report import names_of, read, report_pdf
+    from audit.evidence.verification import VERIFIED
+    from audit.report.content import LANGUAGES
 
     if lang not in LANGUAGES:
         raise WrongInput("--lang is one of " + ", ".join(LANGUAGES))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.failing import Answer, WrongInput
-from api.cli.naming import certificate_option, request_id, require_known
+from api.cli.failures import Answer, WrongInput
+from api.cli.names import certificate_option, request_id, require_known
 from api.cli.options import (
     Fields,
     Json,
@@ -17,7 +17,7 @@ from api.cli.options import (
     listed,
     typed_or_read,
 )
-from api.cli.showing import columns, entry_number, folded, local_time, show
+from api.cli.output import columns, entry_number, folded, local_time, show
 
 if TYPE_CHECKING:
     from api.client import Client

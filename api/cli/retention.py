@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.failing import WrongInput
+from api.cli.failures import WrongInput
 from api.cli.options import Json, KeyFile, Url, client_of
-from api.cli.showing import columns, local_time, progress, show
+from api.cli.output import columns, local_time, progress, show
 
 if TYPE_CHECKING:
     from api.client import Client

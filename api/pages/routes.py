@@ -24,17 +24,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from api.admission.places import PlacedRoute, aside
-from api.errors import problem
+from api.answer.errors import problem
+from api.http.replies import ServiceDep
 from api.pages.i18n import LANGUAGES, Translations, negotiate
 from api.pages.offline import offline_page
 from api.pages.worker import PATH as WORKER
 from api.pages.worker import worker_script
-from api.replies import ServiceDep
-from api.service import Service
-from audit.bundle import Trust
-from authz.service_items import ServiceItem
-from ledger import store
+from api.service.assembly import Service
+from audit.evidence.bundle import Trust
+from authz.service_item.model import ServiceItem
 from ledger.catalogue import CertificateType
+from ledger.database import tables
 
 HERE = Path(__file__).parent
 
@@ -334,8 +334,8 @@ class Kept:
 def _version(service: Service) -> Any:
     """The newest entries of an institution and of a site."""
     query = select(
-        select(func.max(store.institutions.c.seq)).scalar_subquery(),
-        select(func.max(store.sites.c.seq)).scalar_subquery(),
+        select(func.max(tables.institutions.c.seq)).scalar_subquery(),
+        select(func.max(tables.sites.c.seq)).scalar_subquery(),
     )
     with service.database.read() as connection:
         return tuple(connection.execute(query).one())
@@ -371,8 +371,8 @@ def names_in(
     """
     zh = language.startswith("zh")
     with service.database.read() as connection:
-        institutions = connection.execute(select(store.institutions)).all()
-        sites = connection.execute(select(store.sites)).all()
+        institutions = connection.execute(select(tables.institutions)).all()
+        sites = connection.execute(select(tables.sites)).all()
     asked = {
         (kind, field)
         for code in service.items

@@ -20,14 +20,14 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import StreamingResponse
 
-from api import shapes
 from api.admission.bodies import Bound
 from api.admission.places import PlacedRoute, all_places, aside
-from api.auth import Authenticator
-from api.errors import describe
-from api.importing import KeyRefused, RowResult, Signer, import_export
-from api.imports import RUNNING, ImportJob, ImportJobs
-from api.replies import (
+from api.answer import shapes
+from api.answer.errors import describe
+from api.bulk.importer import KeyRefused, RowResult, Signer, import_export
+from api.bulk.uploads import Upload
+from api.http.auth import Authenticator
+from api.http.replies import (
     AuthDep,
     KnownReader,
     Reader,
@@ -40,20 +40,20 @@ from api.replies import (
     status_of,
     told,
 )
-from api.service import Service
-from api.statements import Taken, take
-from api.uploads import Upload
-from ledger import store
-from ledger.batch import Request
+from api.http.statements import Taken, take
+from api.service.assembly import Service
+from api.service.imports import RUNNING, ImportJob, ImportJobs
 from ledger.catalogue import UnknownType
-from ledger.committer import Answer, NotServing
-from ledger.directory import Enrolled, Role
-from ledger.encoding import EncodingError, b64url_decode
-from ledger.entries import EventKind
-from ledger.exports import ExportError, file_sha256
-from ledger.issuing import Export
-from ledger.lifecycle import Action
-from ledger.statements import Kind, StatementError
+from ledger.certificate.lifecycle import Action
+from ledger.database import tables
+from ledger.directory.keys import Enrolled, Role
+from ledger.export import ExportError, file_sha256
+from ledger.issue.handler import Export
+from ledger.log.batch import Request
+from ledger.log.committer import Answer, NotServing
+from ledger.proof.encoding import EncodingError, b64url_decode
+from ledger.proof.entries import EventKind
+from ledger.statement.statements import Kind, StatementError
 
 logger = logging.getLogger(__name__)
 
@@ -85,8 +85,8 @@ class Issue(BaseModel):
 def catalogue(service: ServiceDep) -> Reply[shapes.Catalogue]:
     """Certificate types and service items, and the enrolled institutions and sites."""
     with service.database.read() as connection:
-        institutions = connection.execute(select(store.institutions)).all()
-        sites = connection.execute(select(store.sites)).all()
+        institutions = connection.execute(select(tables.institutions)).all()
+        sites = connection.execute(select(tables.sites)).all()
     return reply(
         {
             "types": service.catalogue.to_public()["types"],
@@ -215,7 +215,7 @@ def own_certificates(
     service: ServiceDep, reader: Annotated[Enrolled, Depends(Reader(Role.HOLDER))]
 ) -> Reply[shapes.OwnCertificates]:
     """The holder's own certificates with their state; no field values."""
-    table = store.certificates
+    table = tables.certificates
     query = select(table).where(table.c.holder == reader.holder).order_by(table.c.seq.desc())
     if reader.scope is not None:
         query = query.where(table.c.issuer == reader.scope)
@@ -235,7 +235,7 @@ def status(
 ) -> Reply[shapes.CertificateShown]:
     """State and receipts, no fields: what anybody who has the identifier may check. With a token,
     its issuer is told its dates too; to anybody else they would tell what was not granted."""
-    table = store.certificates
+    table = tables.certificates
     issuer = reader.institution if reader is not None and reader.role is Role.ISSUER else None
     with service.database.read() as connection:
         row = connection.execute(
@@ -243,8 +243,8 @@ def status(
         ).one_or_none()
         if row is None:
             raise StatementError("certificate.unknown", "no such certificate")
-        issued = store.entry_at(connection, row.seq)
-        changed = store.entry_at(connection, row.state_seq)
+        issued = tables.entry_at(connection, row.seq)
+        changed = tables.entry_at(connection, row.state_seq)
         erased = _erased(connection, [row])
     assert issued is not None
     assert changed is not None
@@ -262,7 +262,7 @@ def status(
 
 def _erased(connection: Connection, rows: Sequence[Any]) -> dict[str, int]:
     """When the content of those without any was erased, Unix ms."""
-    gone, table = [row.certificate_id for row in rows if row.content is None], store.entries
+    gone, table = [row.certificate_id for row in rows if row.content is None], tables.entries
     query = select(table.c.certificate, table.c.time_ms).where(
         table.c.certificate.in_(gone),
         table.c.kind == EventKind.STATUS,

@@ -1,11 +1,11 @@
-"""Deferrals of showing readings to the person whom they are about (`ledger.deferrals`)."""
+"""Deferrals of showing readings to the person whom they are about (`ledger.record.deferrals`)."""
 
 from __future__ import annotations
 
-from api import shapes
-from api.statements import Taken
-from ledger.directory import Role
-from ledger.statements import Kind
+from api.answer import shapes
+from api.http.statements import Taken
+from ledger.directory.keys import Role
+from ledger.statement.statements import Kind
 
 TAKEN = (
     Taken(

@@ -1,10 +1,10 @@
 """Disputes: a holder disputes a line of their history, an auditor asks about it and settles it,
 the parties read.
 
-Who reads what: whoever may see the disputed line (`audit.visibility`), so an institution those
-about its own lookups, to find the case and mend what went wrong. It gets no word that a holder
-wrote or was asked, and nothing that says who the holder is: what it sees names the certificate no
-more than its own lookup did.
+Who reads what: whoever may see the disputed line (`audit.history.visibility`), so an institution
+those about its own lookups, to find the case and mend what went wrong. It gets no word that a
+holder wrote or was asked, and nothing that says who the holder is: what it sees names the
+certificate no more than its own lookup did.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from fastapi import Request as HttpRequest
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.readings import UNRECORDED, record_reading
-from api.replies import (
+from api.answer import shapes
+from api.http.readings import UNRECORDED, record_reading
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
     reply,
     told,
 )
-from api.statements import Taken
-from audit.disputes import MAX_PAGE, Page, Told, ToldQuestion, find_dispute, list_disputes
-from audit.readings import of_entry, of_log
-from audit.visibility import READERS, Sight
-from authz.disputes import MAY, DisputeState, Party
-from ledger.directory import Enrolled, Role
-from ledger.kinds import Asked
-from ledger.statements import Kind, StatementError
+from api.http.statements import Taken
+from audit.history.disputes import MAX_PAGE, Page, Told, ToldQuestion, find_dispute, list_disputes
+from audit.history.readings import of_entry, of_log
+from audit.history.visibility import READERS, Sight
+from authz.dispute.model import MAY, DisputeState, Party
+from ledger.directory.keys import Enrolled, Role
+from ledger.statement.kinds import Asked
+from ledger.statement.statements import Kind, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["disputes"])
 

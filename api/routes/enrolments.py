@@ -11,29 +11,30 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 from sqlalchemy import Column, Table, select
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.auth import Authenticator
-from api.replies import (
+from api.answer import shapes
+from api.http.auth import Authenticator
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
     Signed,
     reply,
 )
-from api.service import Service
-from api.statements import Taken
-from audit.visibility import TOLD_PSEUDONYMS
-from ledger import invitations, store
-from ledger.admission import proven_person
-from ledger.batch import Request
-from ledger.certificates import city_date
-from ledger.directory import Enrolled, LetIn, Role, last_signed, let_in, may_revoke, revoked_by
-from ledger.encoding import EncodingError, b64url_decode
-from ledger.identifiers import normalise
-from ledger.invitation_codes import MAX_TYPED
-from ledger.sealing import MasterKey
-from ledger.statements import Kind, Statement, StatementError
+from api.http.statements import Taken
+from api.service.assembly import Service
+from audit.history.visibility import TOLD_PSEUDONYMS
+from ledger.certificate.credential import city_date
+from ledger.certificate.identifiers import normalise
+from ledger.database import tables
+from ledger.database.sealing import MasterKey
+from ledger.directory.keys import Enrolled, LetIn, Role, last_signed, let_in, may_revoke, revoked_by
+from ledger.enrolment import invitations
+from ledger.enrolment.admission import proven_person
+from ledger.enrolment.invitation_codes import MAX_TYPED
+from ledger.log.batch import Request
+from ledger.proof.encoding import EncodingError, b64url_decode
+from ledger.statement.statements import Kind, Statement, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["enrolment"])
 
@@ -209,8 +210,8 @@ def whoami(
     """What the caller's key is enrolled as, and what its institution and site are called."""
     shown = _shown(reader)
     named: tuple[tuple[Literal["institution", "site"], Table, Column[Any]], ...] = (
-        ("institution", store.institutions, store.institutions.c.code),
-        ("site", store.sites, store.sites.c.site),
+        ("institution", tables.institutions, tables.institutions.c.code),
+        ("site", tables.sites, tables.sites.c.site),
     )
     names: dict[Literal["institution", "site"], shapes.Names] = {}
     with service.database.read() as connection:

@@ -2,8 +2,8 @@
 
 What a statement holds is shown to whom the entry concerns, with two exceptions:
 
-* While a statement may be sent again for its answer (`api.auth.RESEND_SECONDS`), only its signer
-  gets the token: whoever else had it could have the answer, and with it the fields.
+* While a statement may be sent again for its answer (`api.http.auth.RESEND_SECONDS`), only its
+  signer gets the token: whoever else had it could have the answer, and with it the fields.
 * A code that was presented is never shown to anybody but an auditor, and not before that time is
   over: a refused lookup leaves its code good for a while. A reader who gets less than the whole
   payload gets no token, which holds it.
@@ -18,11 +18,11 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Row, select
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.auth import FRESH_SECONDS, RESEND_SECONDS
-from api.readings import UNRECORDED, record_reading
-from api.replies import (
+from api.answer import shapes
+from api.http.auth import FRESH_SECONDS, RESEND_SECONDS
+from api.http.readings import UNRECORDED, record_reading
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
@@ -31,18 +31,18 @@ from api.replies import (
     told,
 )
 from api.routes.log import say_kept_back, show_lines
-from api.service import Service
-from audit.history import one
-from audit.portable import MEDIA_TYPES, TLOG_PROOF, Form, tlog_proof
-from audit.readings import of_entry
-from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight
-from authz.lookups import grant_shown
-from ledger import store
-from ledger.committer import AnchorPending
-from ledger.directory import Enrolled, Role
-from ledger.encoding import b64url_decode
-from ledger.entries import Entry, EventKind
-from ledger.statements import StatementError, payload_of
+from api.service.assembly import Service
+from audit.evidence.portable import MEDIA_TYPES, TLOG_PROOF, Form, tlog_proof
+from audit.history.history import one
+from audit.history.readings import of_entry
+from audit.history.visibility import READERS, TOLD_PSEUDONYMS, Sight
+from authz.lookup.handler import grant_shown
+from ledger.database import tables
+from ledger.directory.keys import Enrolled, Role
+from ledger.log.committer import AnchorPending
+from ledger.proof.encoding import b64url_decode
+from ledger.proof.entries import Entry, EventKind
+from ledger.statement.statements import StatementError, payload_of
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["entries"])
 
@@ -57,7 +57,7 @@ async def read_entry(
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
 ) -> Reply[shapes.EntryInFull]:
     """The entry with its statement, signer and receipt, to whoever may see it
-    (`audit.visibility`). What is not the reader's is not told from what is not there."""
+    (`audit.history.visibility`). What is not the reader's is not told from what is not there."""
     entry, shown = await aside(_read_entry, seq, service, reader)
     await record_reading(request, service, reader, of_entry(reader, entry))
     return reply(shown)
@@ -153,7 +153,7 @@ def show_statement(
 
 def _actor(connection: Connection, kid: str) -> shapes.Actor:
     """The key that signed, as it is enrolled, with the names that people know it by."""
-    keys, institutions, sites = store.keys, store.institutions, store.sites
+    keys, institutions, sites = tables.keys, tables.institutions, tables.sites
     row = connection.execute(select(keys).where(keys.c.kid == kid)).one()
     post: dict[str, Any] = {}
     for name in ("institution", "terminal", "site"):

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import shapes
 from api.admission.places import PlacedRoute
-from api.evidence import EvidenceDesk
-from api.readings import UNRECORDED, record_reading
-from api.replies import (
+from api.answer import shapes
+from api.http.evidence import EvidenceDesk
+from api.http.readings import UNRECORDED, record_reading
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
@@ -19,10 +19,10 @@ from api.replies import (
     reply,
     told,
 )
-from audit.bundle import SUBJECTS, Subject
-from audit.readings import of_bundle
-from audit.visibility import READERS
-from ledger.directory import Enrolled
+from audit.evidence.bundle import SUBJECTS, Subject
+from audit.history.readings import of_bundle
+from audit.history.visibility import READERS
+from ledger.directory.keys import Enrolled
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["evidence"])
 

@@ -1,7 +1,7 @@
 """The log and the chain for everybody: checkpoints, blocks, growth. Nothing personal is in them.
 
-What the chain says is asked of the chain itself at that moment (`api.chain_view`), beside what the
-database keeps, so that a reader sees both and whether they agree.
+What the chain says is asked of the chain itself at that moment (`api.http.chain_view`), beside what
+the database keeps, so that a reader sees both and whether they agree.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Row, select
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.chain_view import ChainView
-from api.growth import MAX_POINTS, Growth
-from api.replies import Reply, ServiceDep, reply, told
-from api.service import Service
-from ledger import store
+from api.answer import shapes
+from api.http.chain_view import ChainView
+from api.http.replies import Reply, ServiceDep, reply, told
+from api.service.assembly import Service
+from api.service.growth import MAX_POINTS, Growth
 from ledger.chain import Block
-from ledger.statements import StatementError
+from ledger.database import tables
+from ledger.statement.statements import StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["explorer"])
 
@@ -56,13 +56,13 @@ def checkpoints(
     limit: Annotated[int, Query(ge=1, le=MAX_CHECKPOINTS)] = 50,
 ) -> Reply[shapes.Checkpoints]:
     """Anchored checkpoints, newest first, of fewer than ``before`` entries."""
-    table = store.checkpoints
+    table = tables.checkpoints
     query = select(table).order_by(table.c.size.desc()).limit(limit)
     if before is not None:
         query = query.where(table.c.size < before)
     with service.database.read() as connection:
         rows = connection.execute(query).all()
-        times = store.times_at(connection, [row.size - 1 for row in rows])
+        times = tables.times_at(connection, [row.size - 1 for row in rows])
     shown = [_show_checkpoint(row, times.get(row.size - 1)) for row in rows]
     next_before = rows[-1].size if len(rows) == limit else None
     return reply({"checkpoints": shown, "next_before": next_before}, headers=_FRESH)
@@ -100,10 +100,10 @@ async def checkpoint(
 
 
 def _read_checkpoint(service: Service, size: int) -> tuple[Row[Any] | None, int | None]:
-    table = store.checkpoints
+    table = tables.checkpoints
     with service.database.read() as connection:
         row = connection.execute(select(table).where(table.c.size == size)).one_or_none()
-        return row, store.times_at(connection, [size - 1]).get(size - 1)
+        return row, tables.times_at(connection, [size - 1]).get(size - 1)
 
 
 def _show_checkpoint(row: Row[Any], time_ms: int | None) -> shapes.Checkpoint:
@@ -146,7 +146,7 @@ async def blocks(
 
 def _anchoring(service: Service, newest: int, limit: int) -> list[int]:
     """Numbers of blocks with our anchors, from ``newest`` down."""
-    number = store.checkpoints.c.block_number
+    number = tables.checkpoints.c.block_number
     query = select(number).where(number <= newest).distinct().order_by(number.desc()).limit(limit)
     with service.database.read() as connection:
         return list(connection.execute(query).scalars())

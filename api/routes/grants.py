@@ -11,11 +11,10 @@ from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.auth import FRESH_SECONDS
-from api.notices import MAX_WAIT
-from api.replies import (
+from api.answer import shapes
+from api.http.auth import FRESH_SECONDS
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
@@ -23,10 +22,11 @@ from api.replies import (
     reply,
     told,
 )
-from api.service import Service
-from api.statements import Taken
-from authz import store
-from authz.codes import (
+from api.http.statements import Taken
+from api.service.assembly import Service
+from api.service.notices import MAX_WAIT
+from authz import tables
+from authz.code.codes import (
     SPOKEN_LIFETIME_MS,
     SPOKEN_TRIES,
     STEP_MS,
@@ -38,18 +38,18 @@ from authz.codes import (
     show_spoken,
     spoken_code,
 )
-from authz.codes import CodeCheck as Check
-from authz.granting import code_handle, code_secret, load_requests
-from authz.qr import qr_png, qr_svg
-from authz.requests import OpenRequest, RequestState
-from authz.scopes import grants_within
-from ledger import store as ledger_store
-from ledger.batch import Request
-from ledger.committer import Answer
-from ledger.directory import Enrolled, Role
-from ledger.encoding import b64url
-from ledger.kinds import Grant, GrantMode
-from ledger.statements import Kind, StatementError
+from authz.code.codes import CodeCheck as Check
+from authz.code.qr import qr_png, qr_svg
+from authz.grant.handler import code_handle, code_secret, load_requests
+from authz.grant.scopes import grants_within
+from authz.request.model import OpenRequest, RequestState
+from ledger.database import tables as ledger_tables
+from ledger.directory.keys import Enrolled, Role
+from ledger.log.batch import Request
+from ledger.log.committer import Answer
+from ledger.proof.encoding import b64url
+from ledger.statement.kinds import Grant, GrantMode
+from ledger.statement.statements import Kind, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["grants"])
 
@@ -88,7 +88,7 @@ def grants(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Reply[shapes.Grants]:
     """The holder's own grants, newest first."""
-    table = store.grants
+    table = tables.grants
     query = (
         select(table)
         .where(table.c.holder == reader.holder, grants_within(reader.scope))
@@ -183,7 +183,7 @@ def spoken(
         parsed = service.grants.load_one(connection, granted)
         if parsed.mode is not GrantMode.SCAN or body.site not in parsed.site_set:
             raise StatementError("grant.no_code", "the grant has no code for this site")
-        store.forget_old_codes(connection, now, now // STEP_MS - 10)
+        tables.forget_old_codes(connection, now, now // STEP_MS - 10)
         row = {
             "site": body.site,
             "grant_id": grant_id,
@@ -192,7 +192,7 @@ def spoken(
             "used": False,
         }
         digits = spoken_code(os.urandom(16))
-        while not store.keep_spoken_code(connection, {**row, "digits": digits}):
+        while not tables.keep_spoken_code(connection, {**row, "digits": digits}):
             digits = spoken_code(os.urandom(16))
     return reply(
         {
@@ -206,7 +206,7 @@ def spoken(
 
 
 def _own_grant(service: Service, reader: Enrolled, grant_id: str) -> Any:
-    table = store.grants
+    table = tables.grants
     with service.database.read() as connection:
         query = select(table).where(table.c.grant_id == grant_id, grants_within(reader.scope))
         row = connection.execute(query).one_or_none()
@@ -262,11 +262,11 @@ def _show_granted(service: Service, grant_id: str) -> list[shapes.Granted]:
     told what it may look up. Which certificates there are else, it is not told."""
     with service.database.read() as connection:
         row = connection.execute(
-            select(store.grants).where(store.grants.c.grant_id == grant_id)
+            select(tables.grants).where(tables.grants.c.grant_id == grant_id)
         ).one()
         parsed = service.grants.load_one(connection, row)
-        rows = ledger_store.rows_by(
-            connection, ledger_store.certificates, "certificate_id", parsed.fields_of
+        rows = ledger_tables.rows_by(
+            connection, ledger_tables.certificates, "certificate_id", parsed.fields_of
         )
     return [
         {
@@ -294,7 +294,7 @@ def find_request(
 ) -> Reply[shapes.RequestShown]:
     """The request behind a kiosk's code: who asks, where, for what, which fields."""
     scanned = parse_code(body.code)
-    table = store.access_requests
+    table = tables.access_requests
     with service.database.read() as connection:
         request_id = connection.execute(
             select(table.c.request_id).where(table.c.handle == scanned.handle)
@@ -313,7 +313,7 @@ def _show_request(
     service: Service, request_id: str, reader: Enrolled | None
 ) -> shapes.RequestShown:
     """``reader``: none where it was opened just now, which is answered with its code."""
-    table, grants = store.access_requests, store.grants
+    table, grants = tables.access_requests, tables.grants
     with service.database.read() as connection:
         opened = load_requests(connection, [request_id]).get(request_id)
         number = connection.execute(

@@ -11,11 +11,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.notices import EVERYTHING, MAX_WAIT, Key
-from api.readings import UNRECORDED, record_reading
-from api.replies import (
+from api.answer import shapes
+from api.http.readings import UNRECORDED, record_reading
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
@@ -23,12 +22,13 @@ from api.replies import (
     told,
 )
 from api.routes.log import show_lines
-from api.service import Service
-from audit.history import news
-from audit.readings import of_lines
-from audit.visibility import READERS, Sight
-from ledger.directory import Enrolled, Role
-from ledger.entries import Entry
+from api.service.assembly import Service
+from api.service.notices import EVERYTHING, MAX_WAIT, Key
+from audit.history.history import news
+from audit.history.readings import of_lines
+from audit.history.visibility import READERS, Sight
+from ledger.directory.keys import Enrolled, Role
+from ledger.proof.entries import Entry
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["notices"])
 
@@ -52,7 +52,7 @@ async def notices(
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
     terminal: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Reply[shapes.News]:
-    """The entries that the caller may see (`audit.visibility`) with a sequence number above
+    """The entries that the caller may see (`audit.history.visibility`) with a sequence number above
     ``after``, oldest first; with ``terminal``, those of that one alone. Only what is released. With
     none, waits up to ``wait`` seconds for one. Without ``after``: no lines, and where to begin."""
     if after is None:

@@ -10,12 +10,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import Connection
 from starlette.responses import PlainTextResponse
 
-from api import shapes
 from api.admission.places import PlacedRoute, aside
-from api.errors import ProblemResponse, problem
-from api.metrics import render
-from api.readings import UNRECORDED, record_reading
-from api.replies import (
+from api.answer import shapes
+from api.answer.errors import ProblemResponse, problem
+from api.http.metrics import render
+from api.http.readings import UNRECORDED, record_reading
+from api.http.replies import (
     KnownReader,
     Reader,
     Reply,
@@ -24,18 +24,18 @@ from api.replies import (
     reply,
     told,
 )
-from api.service import Service
-from audit.history import MAX_PAGE, history
-from audit.readings import of_history
-from audit.visibility import READERS, TOLD_PSEUDONYMS, Sight, kept_back
-from ledger import store
-from ledger.committer import NotServing
-from ledger.directory import Enrolled, Role
-from ledger.entries import Decision, Entry
-from ledger.merkle import HASH_BYTES, ProofError, inclusion_proof
-from ledger.readings import Reading
-from ledger.statements import StatementError
-from ledger.tiles import NodeReader, parse_tile_path
+from api.service.assembly import Service
+from audit.history.history import MAX_PAGE, history
+from audit.history.readings import of_history
+from audit.history.visibility import READERS, TOLD_PSEUDONYMS, Sight, kept_back
+from ledger.database import tables
+from ledger.directory.keys import Enrolled, Role
+from ledger.log.committer import NotServing
+from ledger.proof.entries import Decision, Entry
+from ledger.proof.merkle import HASH_BYTES, ProofError, inclusion_proof
+from ledger.proof.tiles import NodeReader, parse_tile_path
+from ledger.record.readings import Reading
+from ledger.statement.statements import StatementError
 
 router = APIRouter(route_class=PlacedRoute, tags=["log"])
 
@@ -78,7 +78,7 @@ def tile(path: str, request: Request, service: ServiceDep) -> Response:
     if coordinate.index * 256 + coordinate.width > at_level:
         return missing
     with service.database.read() as connection:
-        hashes = store.read_tile(connection, coordinate.level, coordinate.index)
+        hashes = tables.read_tile(connection, coordinate.level, coordinate.index)
     if hashes is None or len(hashes) < coordinate.width * HASH_BYTES:
         return missing
     # Any width of a tile is final, because the log only grows.
@@ -110,7 +110,7 @@ def consistency(service: ServiceDep, first: Seq, second: Seq) -> Reply[shapes.Co
 
 
 def _tile(connection: Any, level: int, index: int) -> bytes:
-    hashes = store.read_tile(connection, level, index)
+    hashes = tables.read_tile(connection, level, index)
     if hashes is None:
         raise NotServing(f"tile {level}/{index} is missing")
     return hashes
@@ -141,7 +141,7 @@ async def read_history(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     receipts: bool = False,
 ) -> Reply[shapes.History]:
-    """Every use and refusal that the reader may see (`audit.visibility`), newest first.
+    """Every use and refusal that the reader may see (`audit.history.visibility`), newest first.
     ``receipts`` adds to each line what proves it."""
     if holder is not None and reader.role not in TOLD_PSEUDONYMS:
         raise StatementError("history.holder", "only auditors and holders may ask by holder")

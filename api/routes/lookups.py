@@ -7,20 +7,20 @@ from typing import Any
 from fastapi import Request as HttpRequest
 from fastapi import Response
 
-from api import shapes
 from api.admission.bodies import Bound
-from api.auth import Authenticator
-from api.errors import problem
-from api.replies import Signed, read_body
-from api.service import Service
-from api.statements import Taken, take
-from authz.lookups import Release, read_lookup
-from authz.policy import Refusal
-from authz.reasons import REASONS
-from ledger.batch import Request
-from ledger.committer import Answer
-from ledger.directory import Role
-from ledger.statements import Kind
+from api.answer import shapes
+from api.answer.errors import problem
+from api.http.auth import Authenticator
+from api.http.replies import Signed, read_body
+from api.http.statements import Taken, take
+from api.service.assembly import Service
+from authz.lookup.handler import Release, read_lookup
+from authz.lookup.policy import Refusal
+from authz.lookup.reasons import REASONS
+from ledger.directory.keys import Role
+from ledger.log.batch import Request
+from ledger.log.committer import Answer
+from ledger.statement.statements import Kind
 
 PATH = "/v1/lookups"
 #: Bytes; a lookup has one or two thousand.
@@ -29,7 +29,7 @@ MAX_BODY = 16 << 10
 
 async def look_up(request: HttpRequest) -> Response:
     """As its route does, without FastAPI's dependency machinery, which costs more than the decision
-    (see `api.app`)."""
+    (see `api.routes.app`)."""
     return await take(request, LOOKUP, await read_body(request, Signed))
 
 

@@ -8,15 +8,15 @@ import orjson
 from fastapi import APIRouter, Path, Request
 from sqlalchemy import select
 
-from api import shapes
 from api.admission.places import PlacedRoute
-from api.pages.released import Software
-from api.replies import Reply, ServiceDep, receipt_json, reply, told
-from api.statements import Taken
-from ledger import store
-from ledger.directory import Role
-from ledger.entries import EventKind
-from ledger.statements import Kind, StatementError
+from api.answer import shapes
+from api.http.replies import Reply, ServiceDep, receipt_json, reply, told
+from api.http.statements import Taken
+from api.pages.release import Software
+from ledger.database import tables
+from ledger.directory.keys import Role
+from ledger.proof.entries import EventKind
+from ledger.statement.statements import Kind, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["releases"])
 
@@ -39,10 +39,10 @@ TAKEN = (
 def releases(request: Request, service: ServiceDep) -> Reply[shapes.Releases]:
     """The releases on record, newest first, and the digest of what this process serves."""
     software: Software = request.app.state.software
-    entries = store.entries
+    entries = tables.entries
     query = (
         select(entries.c.seq, entries.c.time_ms, entries.c.subject)
-        .where(entries.c.kind == EventKind.RELEASE, store.IS_RARE)
+        .where(entries.c.kind == EventKind.RELEASE, tables.IS_RARE)
         .order_by(entries.c.seq.desc())
         .limit(MOST)
     )
@@ -65,11 +65,11 @@ def release(
     """One of them: the statement with the digest of each asset, the receipt, and the key that
     signed."""
     with service.database.read() as connection:
-        found = store.entry_at(connection, seq)
+        found = tables.entry_at(connection, seq)
         if found is None or found[0].kind is not EventKind.RELEASE:
             raise StatementError("release.unknown", "no release of the software has this number")
         entry, token = found
-        keys = store.keys
+        keys = tables.keys
         jwk = connection.execute(select(keys.c.jwk).where(keys.c.kid == entry.actor)).scalar_one()
     (receipt,) = service.log.receipts([entry])
     signer: dict[str, Any] = orjson.loads(jwk)

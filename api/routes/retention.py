@@ -7,16 +7,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api import shapes
 from api.admission.places import PlacedRoute
-from api.replies import (
+from api.answer import shapes
+from api.http.replies import (
     Reader,
     Reply,
     ServiceDep,
     reply,
 )
-from audit.retention import MAX_PAGE, retention_over
-from ledger.directory import Enrolled, Role
+from audit.history.retention import MAX_PAGE, retention_over
+from ledger.directory.keys import Enrolled, Role
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["certificates"])
 

@@ -7,15 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api import sample, shapes
 from api.admission.places import PlacedRoute
-from api.replies import (
+from api.answer import shapes
+from api.http.replies import (
     Reply,
     ServiceDep,
     body_of,
     reply,
     told,
 )
+from api.sample import founding
 
 router = APIRouter(route_class=PlacedRoute, prefix="/sample", tags=["sample city"])
 
@@ -29,7 +30,7 @@ class Chosen(BaseModel):
 @router.get("/people", openapi_extra=told(public=True))
 def people() -> Reply[shapes.SamplePeople]:
     """Everybody whom one can be: residents and enterprises, terminals, departments, an auditor."""
-    return reply({"people": sample.all_people()})
+    return reply({"people": founding.all_people()})
 
 
 @router.post(
@@ -41,4 +42,4 @@ async def invite(
     body: Annotated[Chosen, body_of(Chosen)], service: ServiceDep
 ) -> Reply[shapes.SampleCode]:
     """A one-time code to be this person; the browser claims it as any other."""
-    return reply({"code": await sample.invite(service, body.person)}, 201)
+    return reply({"code": await founding.invite(service, body.person)}, 201)

@@ -1,7 +1,7 @@
 """A camera's picture in, the codes on it out: for browsers that cannot read a QR code themselves.
 
 Nothing of a picture is kept or logged. It comes from outside, so it is decoded in a child
-(`api.pictures`).
+(`api.media.pictures`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Request
 
-from api import shapes
 from api.admission.places import PlacedRoute, all_places
-from api.replies import Reader, Reply, reply, told
-from ledger.confined import Children, Exceeded
-from ledger.directory import Enrolled, Role
-from ledger.statements import StatementError
+from api.answer import shapes
+from api.http.replies import Reader, Reply, reply, told
+from ledger.directory.keys import Enrolled, Role
+from ledger.process.confined import Children, Exceeded
+from ledger.statement.statements import StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["scans"])
 

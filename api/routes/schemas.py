@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from api import shapes
 from api.admission.places import PlacedRoute
-from api.replies import Reply, reply, told
-from ledger.schemas import name, schema
-from ledger.statements import Kind
+from api.answer import shapes
+from api.http.replies import Reply, reply, told
+from ledger.statement.schemas import name, schema
+from ledger.statement.statements import Kind
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["schemas"])
 _KEPT = {"Cache-Control": "public, max-age=3600"}

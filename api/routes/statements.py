@@ -12,10 +12,10 @@ from fastapi import Request as HttpRequest
 
 from api.admission.bodies import BodyTooLarge
 from api.admission.places import PlacedRoute
-from api.replies import Signed, read_body, told
+from api.http.replies import Signed, read_body, told
+from api.http.statements import Taken, take
 from api.routes import certificates, deferrals, disputes, enrolments, grants, lookups, releases
-from api.statements import Taken, take
-from ledger.statements import Kind, StatementError, read_header, read_payload, segments
+from ledger.statement.statements import Kind, StatementError, read_header, read_payload, segments
 
 #: All but read tokens, which are no statements.
 TABLE: Final[dict[Kind, Taken]] = {

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
 
-from api import shapes
 from api.admission.places import PlacedRoute, all_places
-from api.chain_view import ChainView
-from api.replies import (
+from api.answer import shapes
+from api.http.chain_view import ChainView
+from api.http.replies import (
     Reply,
     ServiceDep,
     parse_body,
@@ -21,13 +21,13 @@ from api.replies import (
     require_few,
     told,
 )
-from api.report import Read, names_of, report_pdf
-from api.report import read as read_file
+from api.media.report import Read, names_of, report_pdf
+from api.media.report import read as read_file
 from api.routes.evidence import DeskDep
 from api.routes.explorer import ChainDep
-from api.service import Service
-from audit.bundle import BundleError, Trust, load_json, read_bundle
-from audit.receipt_checks import (
+from api.service.assembly import Service
+from audit.evidence.bundle import BundleError, Trust, load_json, read_bundle
+from audit.evidence.receipt_checks import (
     Anchoring,
     ChainSays,
     LogSays,
@@ -36,15 +36,15 @@ from audit.receipt_checks import (
     examine,
     read_parts,
 )
-from audit.verification import verify_bundle
-from ledger import store
+from audit.evidence.verification import verify_bundle
 from ledger.chain import ChainError
-from ledger.committer import Busy
-from ledger.confined import Children, Exceeded
-from ledger.entries import Entry
-from ledger.merkle import HASH_BYTES
-from ledger.receipts import AnchorReference
-from ledger.statements import StatementError
+from ledger.database import tables
+from ledger.log.committer import Busy
+from ledger.process.confined import Children, Exceeded
+from ledger.proof.entries import Entry
+from ledger.proof.merkle import HASH_BYTES
+from ledger.proof.receipts import AnchorReference
+from ledger.statement.statements import StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["verification"])
 
@@ -78,8 +78,8 @@ async def verify(
     request: Request, service: ServiceDep, chain: ChainDep, desk: DeskDep
 ) -> Reply[shapes.ReceiptReport] | Reply[shapes.BundleReport]:
     """What of a receipt or of an evidence bundle holds, check by check. The names of checks and
-    details are in `audit.receipt_checks` and, for bundles, `audit.verification`, which needs
-    neither the log nor the chain: here it is run with this service's own trust file."""
+    details are in `audit.evidence.receipt_checks` and, for bundles, `audit.evidence.verification`,
+    which needs neither the log nor the chain: here it is run with this service's own trust file."""
     content, documents = await request.body(), all_places().documents
     body = await documents.run(parse_body, content, Evidence, MAX_MEMBERS)
     if body.bundle is not None:
@@ -164,8 +164,8 @@ def _names(service: Service, language: str) -> tuple[dict[str, str], dict[str, s
         institutions, sites = (
             {row[0]: row[1] for row in connection.execute(select(key, table.c[column]))}
             for key, table in (
-                (store.institutions.c.code, store.institutions),
-                (store.sites.c.site, store.sites),
+                (tables.institutions.c.code, tables.institutions),
+                (tables.sites.c.site, tables.sites),
             )
         )
         return institutions, sites
@@ -192,7 +192,7 @@ def _anchoring(service: Service, parts: Parts) -> Anchoring:
     home = None if deployment is None else (deployment.chain_id, deployment.checkpoint_log)
     if parts.checkpoint is None or parts.checkpoint.size >= 2**63:
         return Anchoring(home, None)
-    query = select(store.checkpoints).where(store.checkpoints.c.size == parts.checkpoint.size)
+    query = select(tables.checkpoints).where(tables.checkpoints.c.size == parts.checkpoint.size)
     with service.database.read() as connection:
         row = connection.execute(query).one_or_none()
     if row is None:
@@ -213,7 +213,7 @@ def _ask_log(service: Service, entry: Entry | None) -> LogSays | None:
     if entry.seq >= service.log.anchored:
         return LogSays(None)
     with service.database.read() as connection:
-        tile = store.read_tile(connection, 0, entry.seq // 256) or b""
+        tile = tables.read_tile(connection, 0, entry.seq // 256) or b""
     at = entry.seq % 256 * HASH_BYTES
     return LogSays(tile[at : at + HASH_BYTES] or None)
 

@@ -10,26 +10,26 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from audit.integrity.ahead import chunks_of_log
-from audit.integrity.behind import find_lost, tell
-from audit.integrity.chain_records import ChainReader
-from audit.integrity.checkpoints import Checkpoints
-from audit.integrity.contracts import Contracts
-from audit.integrity.engine import engine_check
-from audit.integrity.extent import check_added, check_orphans, check_outside, log_size
-from audit.integrity.macs import check_macs
-from audit.integrity.records import records_of
-from audit.integrity.replay import Replay
-from audit.integrity.report import Findings, IntegrityReport
-from audit.integrity.rereading import Chunk
-from audit.integrity.times import Times
-from audit.integrity.tree import TreeCheck
+from audit.integrity.chain.behind import find_lost, tell
+from audit.integrity.chain.checkpoints import Checkpoints
+from audit.integrity.chain.contracts import Contracts
+from audit.integrity.chain.records import ChainReader
+from audit.integrity.chain.times import Times
+from audit.integrity.entry.records import records_of
+from audit.integrity.entry.rereading import Chunk
+from audit.integrity.findings.report import Findings, IntegrityReport
+from audit.integrity.parallel.ahead import chunks_of_log
+from audit.integrity.replay.replay import Replay
+from audit.integrity.stored.engine import engine_check
+from audit.integrity.stored.extent import check_added, check_orphans, check_outside, log_size
+from audit.integrity.stored.macs import check_macs
+from audit.integrity.stored.tree import TreeCheck
 from ledger.catalogue import Catalogue
-from ledger.database import Database
-from ledger.engines import engine_of
-from ledger.notes import NoteKey
-from ledger.row_macs import RowMacs
-from ledger.sealing import MasterKey
+from ledger.database.engines import engine_of
+from ledger.database.row_macs import RowMacs
+from ledger.database.sealing import MasterKey
+from ledger.database.transactions import Database
+from ledger.proof.notes import NoteKey
 
 
 def check_ledger(

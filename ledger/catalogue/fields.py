@@ -2,8 +2,8 @@
 
 On the hot path of bulk issue: each type is compiled once into a table of small functions.
 
-Not this module's job: reading what exports write (`ledger.intake` brings that to canonical form),
-signatures, who may issue what.
+Not this module's job: reading what exports write (`ledger.intake.rows` brings that to canonical
+form), signatures, who may issue what.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.catalogue.model import (
     Format,
     Rule,
 )
-from ledger.identifiers import (
+from ledger.certificate.identifiers import (
     birth_date,
     is_credit_code,
     is_holder_number,
@@ -31,7 +31,7 @@ from ledger.identifiers import (
     is_person_number,
     looks_like_credit_code,
 )
-from ledger.texts import is_text
+from ledger.statement.texts import is_text
 
 # One text could look like another with them, or a word that a rule looks for not be found.
 _VARIATION = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -57,7 +57,9 @@ class FieldError(ValueError):
 
 
 def is_plain_text(text: str) -> bool:
-    """A text (`ledger.texts`) that neither varies a character nor begins with a mark over none."""
+    """A text (`ledger.statement.texts`) that neither varies a character nor begins with a mark
+    over none.
+    """
     if text.isascii():
         return is_text(text)
     return is_text(text) and _VARIATION.search(text) is None and _BARE_MARK.match(text) is None

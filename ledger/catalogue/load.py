@@ -28,8 +28,8 @@ from ledger.catalogue.model import (
     Validity,
     normalise_column,
 )
-from ledger.certificates import SOURCE, VALIDITY
-from ledger.identifiers import HolderKind, is_credit_code
+from ledger.certificate.credential import SOURCE, VALIDITY
+from ledger.certificate.identifiers import HolderKind, is_credit_code
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

@@ -8,7 +8,7 @@ read by `ledger.catalogue.load`.
 Canonical forms (always a JSON string, integer or boolean):
 
 =================  ==========================================================================
-text, enum         a text of `ledger.texts`, plain
+text, enum         a text of `ledger.statement.texts`, plain
 date               ``YYYY-MM-DD``
 month              ``YYYY-MM``
 date_or_month      either of the two: some registers know the month only
@@ -33,8 +33,8 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 
-from ledger.identifiers import HolderKind
-from ledger.texts import nfkc
+from ledger.certificate.identifiers import HolderKind
+from ledger.statement.texts import nfkc
 
 OPEN = ".."
 """The open end of a period, as ISO 8601-2 writes it."""

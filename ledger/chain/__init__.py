@@ -19,17 +19,17 @@ from ledger.chain.blocks import Block, Blocks, MinedTransaction, SealedHeader, S
 from ledger.chain.checkpoints import Anchor, Checkpoints, Step
 from ledger.chain.connection import LOG_WINDOW
 from ledger.chain.deployment import Deployment
-from ledger.chain.errors import (
+from ledger.chain.keys import Keys
+from ledger.chain.setup import SetUp, blocked
+from ledger.chain.statuses import Statuses
+from ledger.ethereum.errors import (
     ChainError,
     ChainRefused,
     ChainUnavailable,
     ContractRefused,
     TooLarge,
 )
-from ledger.chain.keys import Keys
-from ledger.chain.sending import GasPolicy, address_of
-from ledger.chain.setup import SetUp, blocked
-from ledger.chain.statuses import Statuses
+from ledger.ethereum.sending import GasPolicy, address_of
 
 
 class ChainClient(SetUp, Checkpoints, Keys, Statuses, Blocks):

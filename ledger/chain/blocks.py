@@ -10,9 +10,9 @@ import rlp
 from eth_hash.auto import keccak
 
 from ledger.chain.connection import Connection
-from ledger.chain.encoding import hash_word, hexed, unhexed, word
-from ledger.chain.errors import ChainError, RpcFailure
-from ledger.chain.rpc import well_formed
+from ledger.ethereum.encoding import hash_word, hexed, unhexed, word
+from ledger.ethereum.errors import ChainError, RpcFailure
+from ledger.ethereum.rpc import well_formed
 
 
 @dataclass(frozen=True)

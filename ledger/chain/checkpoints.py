@@ -1,6 +1,6 @@
 """The checkpoint log on the chain: opening a log, moving its head, reading what was anchored.
 
-Not its job: what a checkpoint means (`ledger.log`).
+Not its job: what a checkpoint means (`ledger.log.log`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
 
 from ledger.chain.connection import Connection
-from ledger.chain.encoding import address_word, hash_word, hexed, selector, unhexed, word
-from ledger.chain.errors import ChainRefused, ContractRefused
-from ledger.chain.rpc import well_formed
-from ledger.chain.sending import Flight
+from ledger.ethereum.encoding import address_word, hash_word, hexed, selector, unhexed, word
+from ledger.ethereum.errors import ChainRefused, ContractRefused
+from ledger.ethereum.rpc import well_formed
+from ledger.ethereum.sending import Flight
 
 # Gas bounds, from the contract's worst cases with room (tests hold them against real use).
 BASE_GAS = 120_000

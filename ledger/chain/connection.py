@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ledger.callers import Caller
 from ledger.chain.deployment import Deployment
-from ledger.chain.encoding import unhexed
-from ledger.chain.errors import ChainError, RpcFailure
-from ledger.chain.rpc import Node, Rpc, checked_urls, well_formed, without_secrets
-from ledger.chain.sending import Account, GasPolicy
+from ledger.ethereum.encoding import unhexed
+from ledger.ethereum.errors import ChainError, RpcFailure
+from ledger.ethereum.rpc import Node, Rpc, checked_urls, well_formed, without_secrets
+from ledger.ethereum.sending import Account, GasPolicy
+from ledger.network.callers import Caller
 
 if TYPE_CHECKING:
     from web3.providers import BaseProvider
@@ -168,8 +168,8 @@ class Connection:
 def _nodes(
     urls: list[str], timeout: float, caller: Caller
 ) -> tuple[list[Node], Callable[[], None]]:
-    from ledger.chain.http import KeepAliveProvider
-    from ledger.chain.rpc import HASTE
+    from ledger.ethereum.http import KeepAliveProvider
+    from ledger.ethereum.rpc import HASTE
 
     # Half, so that within the timeout a reply can be lost and the question asked again.
     patience = timeout / 2

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from ledger.chain.checkpoints import BASE_GAS
 from ledger.chain.connection import Connection
-from ledger.chain.encoding import hash_word, selector, word
-from ledger.chain.errors import ChainRefused, ContractRefused
+from ledger.chain.outbox import DirectoryEntry
 from ledger.chain.steps import in_steps
-from ledger.outbox import DirectoryEntry
+from ledger.ethereum.encoding import hash_word, selector, word
+from ledger.ethereum.errors import ChainRefused, ContractRefused
 
 ENROL_CHUNK = 50
 ENROL_GAS = 140_000

@@ -10,8 +10,8 @@ from eth_utils.address import to_checksum_address
 from contracts import CANCUN, LONDON, load, rules_of
 from ledger.chain.connection import Connection
 from ledger.chain.deployment import CONTRACTS, Deployment
-from ledger.chain.encoding import unhexed
-from ledger.chain.errors import (
+from ledger.ethereum.encoding import unhexed
+from ledger.ethereum.errors import (
     ChainError,
     ChainRefused,
     ChainUnavailable,
@@ -19,7 +19,7 @@ from ledger.chain.errors import (
     RpcFailure,
     TooLarge,
 )
-from ledger.chain.rpc import genesis_by
+from ledger.ethereum.rpc import genesis_by
 
 # A program of what Cancun has and London has not: PUSH0 thrice, MCOPY; PUSH0, TLOAD; stop.
 _NEEDS_CANCUN = bytes.fromhex("5f5f5f5e5f5c00")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from ledger.chain.checkpoints import BASE_GAS
 from ledger.chain.connection import Connection
-from ledger.chain.encoding import hash_word, selector, word
-from ledger.chain.errors import ChainRefused, TooLarge
+from ledger.chain.outbox import StatusChange
 from ledger.chain.steps import in_steps
-from ledger.outbox import StatusChange
+from ledger.ethereum.encoding import hash_word, selector, word
+from ledger.ethereum.errors import ChainRefused, TooLarge
 
 STATUS_CHUNK = 100
 STATUS_GAS = 60_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ledger.chain.errors import TooLarge
+from ledger.ethereum.errors import TooLarge
 
 Item = TypeVar("Item")
 

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ledger import lifeline
-from ledger.addresses import bare
-from ledger.node.node import DEFAULT_CHAIN_ID, NodeError
-from ledger.node.server import NodeSettings, run
+from ledger.network.addresses import bare
+from ledger.node.engine.node import DEFAULT_CHAIN_ID, NodeError
+from ledger.node.rpc.server import NodeSettings, run
+from ledger.process import lifeline
 
 
 def _address(text: str) -> bytes:

@@ -127,7 +127,7 @@ class Instrument:
 
     def _watch_copies(self, broken: Callable[[], Exception]) -> None:
         """Of PostgreSQL many rows go in past the dialect."""
-        from ledger.engines import postgresql
+        from ledger.database.engines import postgresql
 
         copy = getattr(postgresql.copy_rows, "plain", postgresql.copy_rows)
 
@@ -155,7 +155,7 @@ class Instrument:
 
     def watch_store(self, store: Any) -> None:
         """The writes of a node's store (an object, or the class of all)."""
-        from ledger.node.store import StoreError
+        from ledger.node.engine.store import StoreError
 
         def watched(name: str, do: Any) -> Any:
             def write(*arguments: Any) -> Any:
@@ -231,10 +231,10 @@ class Remote(Instrument):
 
 def run_api(folder: Path) -> None:
     """`certledger serve`, by the environment."""
-    import api.app
-    from api.settings import Settings
-    from ledger.chain.http import KeepAliveProvider
-    from ledger.database import Database
+    import api.routes.app
+    from api.data.settings import Settings
+    from ledger.database.transactions import Database
+    from ledger.ethereum.http import KeepAliveProvider
 
     settings = Settings()
     instrument = Remote(folder)
@@ -248,7 +248,7 @@ def run_api(folder: Path) -> None:
     instrument.watch_provider(KeepAliveProvider)
     instrument.watch_files()
     _set_clock(folder / "clock")
-    api.app.run(settings)
+    api.routes.app.run(settings)
 
 
 def _set_clock(shift: Path) -> None:
@@ -267,7 +267,7 @@ def _set_clock(shift: Path) -> None:
 
 def run_node(folder: Path, arguments: list[str]) -> None:
     from ledger.node.__main__ import main
-    from ledger.node.store import Store
+    from ledger.node.engine.store import Store
 
     Remote(folder).watch_store(Store)
     main(arguments)
@@ -298,9 +298,9 @@ def fork(order: dict[str, Any]) -> int:
 
 #: What a start imports, the chain's libraries above all.
 PRELOADED = (
-    "api.app",
-    "ledger.chain.http",
-    "ledger.node.server",
+    "api.routes.app",
+    "ledger.ethereum.http",
+    "ledger.node.rpc.server",
     "uvicorn.lifespan.on",
     "uvicorn.loops.uvloop",
     "uvicorn.protocols.http.httptools_impl",

@@ -22,21 +22,21 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey
 
-from api.city import HALLS, POLICE, City, found_city
+from api.bulk.importer import Signer
 from api.client import Client, LookupAnswer, ServiceError, device_code
-from api.importing import Signer
-from api.keyfiles import new_signing_key
-from api.process import ServiceProcess
-from authz.reasons import REASONS
+from api.data.keyfiles import new_signing_key
+from api.process.serve import ServiceProcess
+from api.sample.city import HALLS, POLICE, City, found_city
+from authz.lookup.reasons import REASONS
 from ledger.catalogue import OPEN, load_catalogue, validity_of
 from ledger.catalogue.fields import derive
-from ledger.certificates import city_date
-from ledger.entries import Entry
-from ledger.identifiers import identity_check_digit
-from ledger.intake import Prepared
-from ledger.notes import Checkpoint, NoteKey
-from ledger.receipts import verify_receipt
-from ledger.statements import VERSION, Kind, sign
+from ledger.certificate.credential import city_date
+from ledger.certificate.identifiers import identity_check_digit
+from ledger.intake.rows import Prepared
+from ledger.proof.entries import Entry
+from ledger.proof.notes import Checkpoint, NoteKey
+from ledger.proof.receipts import verify_receipt
+from ledger.statement.statements import VERSION, Kind, sign
 
 PROJECT = Path(__file__).parents[2]
 CARD = "resident-identity-card"

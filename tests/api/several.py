@@ -17,11 +17,11 @@ from typing import Self
 import psycopg
 import pytest
 
-from api.embedded import EmbeddedNode
-from api.keyfiles import load_or_create_secret
-from api.process import ServiceProcess, free_port
-from api.service import initialise
-from api.settings import Settings
+from api.data.keyfiles import load_or_create_secret
+from api.data.settings import Settings
+from api.process.node import EmbeddedNode
+from api.process.serve import ServiceProcess, free_port
+from api.service.assembly import initialise
 from ledger.chain import address_of
 from tests.postgresql import programs
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.process import free_port
+from api.process.serve import free_port
 
 PROJECT = Path(__file__).parents[2]
 

@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ledger.add_checkpoint import AddCheckpoint
-from ledger.merkle import consistency_proof
-from tests.audit.test_witnessing import KEY, NAME, OTHER, TRUE, VERIFIER, History
+from ledger.proof.add_checkpoint import AddCheckpoint
+from ledger.proof.merkle import consistency_proof
+from tests.audit.watch.test_witness import KEY, NAME, OTHER, TRUE, VERIFIER, History
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "add-checkpoint.json"
 SEEN = 5

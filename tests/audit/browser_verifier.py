@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from audit.verification import Report
+from audit.evidence.verification import Report
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parents[1] / "api" / "pages" / "static" / "js"

@@ -19,18 +19,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from eth_account import Account
 from joserfc.jwk import ECKey
 
-from audit.integrity.chain_records import ChainRecords
+from audit.integrity.chain.records import ChainRecords
 from audit.integrity.check import check_ledger
-from audit.integrity.report import IntegrityReport
-from authz.codes import CodeKind, make_code
-from authz.disputing import (
+from audit.integrity.findings.report import IntegrityReport
+from authz.code.codes import CodeKind, make_code
+from authz.dispute.handler import (
     AnswerHandler,
     DisputeHandler,
     QuestionHandler,
     ResolutionHandler,
     hold_grants_of,
 )
-from authz.granting import (
+from authz.grant.handler import (
     GrantHandler,
     Grants,
     RefusalHandler,
@@ -39,34 +39,34 @@ from authz.granting import (
     code_handle,
     code_secret,
 )
-from authz.lookups import LookupHandler, read_lookup
-from authz.service_items import load_service_items
-from ledger import store
-from ledger.batch import Request
+from authz.lookup.handler import LookupHandler, read_lookup
+from authz.service_item.model import load_service_items
 from ledger.catalogue import Catalogue, CertificateType, derive, load_catalogue
-from ledger.certificates import city_date, compose_certificate, split
+from ledger.certificate.credential import city_date, compose_certificate, split
+from ledger.certificate.identifiers import CertificateIdentifier, identity_check_digit
 from ledger.chain import ChainClient
-from ledger.committer import Answer, Committer, CommitterSettings
-from ledger.database import Database
-from ledger.deferrals import DeferralHandler
-from ledger.directory import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
-from ledger.encoding import b64url_decode, sha256
-from ledger.enrolment import EnrolmentHandler
-from ledger.holders import salted_digest, subject_digest
-from ledger.identifiers import CertificateIdentifier, identity_check_digit
-from ledger.invitation_codes import code_digest, code_of
-from ledger.invitations import ClaimHandler, InvitationHandler, read_claim
-from ledger.issuance import read_certificate
-from ledger.issuing import Export, ImportHandler, IssueHandler, StatusHandler
-from ledger.log import Log
-from ledger.node.inprocess import InProcessProvider
-from ledger.node.node import Node
-from ledger.notes import NoteKey
-from ledger.outbox import DirectoryEntry
-from ledger.readings import Read, Reading, ReadingHandler, request_of
-from ledger.row_macs import RowMacs
-from ledger.sealing import MasterKey
-from ledger.statements import VERSION, Kind, sign, verify
+from ledger.chain.outbox import DirectoryEntry
+from ledger.database import tables
+from ledger.database.row_macs import RowMacs
+from ledger.database.sealing import MasterKey
+from ledger.database.transactions import Database
+from ledger.directory.holders import salted_digest, subject_digest
+from ledger.directory.keys import CHAIN_ROLE, NEVER, Enrolled, KeyRing, Role, institution_id
+from ledger.enrolment.handler import EnrolmentHandler
+from ledger.enrolment.invitation_codes import code_digest, code_of
+from ledger.enrolment.invitations import ClaimHandler, InvitationHandler, read_claim
+from ledger.issue.handler import Export, ImportHandler, IssueHandler, StatusHandler
+from ledger.issue.preparation import read_certificate
+from ledger.log.batch import Request
+from ledger.log.committer import Answer, Committer, CommitterSettings
+from ledger.log.log import Log
+from ledger.node.engine.node import Node
+from ledger.node.rpc.inprocess import InProcessProvider
+from ledger.proof.encoding import b64url_decode, sha256
+from ledger.proof.notes import NoteKey
+from ledger.record.deferrals import DeferralHandler
+from ledger.record.readings import Read, Reading, ReadingHandler, request_of
+from ledger.statement.statements import VERSION, Kind, sign, verify
 from tests import engines
 
 ORIGIN = "test.example/log"
@@ -676,9 +676,9 @@ def tell_of_a_withdrawn_device(builder: Builder, number: str) -> None:
 
 
 def tell_of_readings(builder: Builder) -> None:
-    names, keys = builder.built.names, store.keys
+    names, keys = builder.built.names, tables.keys
     with builder.database.read() as connection:
-        found = store.rows_by(connection, keys, "kid", [names["holder"], names["other"]])
+        found = tables.rows_by(connection, keys, "kid", [names["holder"], names["other"]])
     holder, other = (found[names[who]].holder for who in ("holder", "other"))
     builder.read("auditor", Reading(Read.HISTORY, names["card"], None, holder))
     builder.read("auditor", Reading(Read.HISTORY, None, names["withdrawn"], other))
@@ -689,9 +689,9 @@ def tell_of_readings(builder: Builder) -> None:
 
 def tell_of_deferrals(builder: Builder) -> None:
     """One that holds and another that goes on with it, and one that was ended."""
-    names, keys = builder.built.names, store.keys
+    names, keys = builder.built.names, tables.keys
     with builder.database.read() as connection:
-        found = store.rows_by(connection, keys, "kid", [names["holder"], names["other"]])
+        found = tables.rows_by(connection, keys, "kid", [names["holder"], names["other"]])
     holder, other = (found[names[who]].holder for who in ("holder", "other"))
     names["deferral"] = builder.defer("second-auditor", "auditor", names["card"], 3600)
     builder.read("auditor", Reading(Read.HISTORY, names["card"], None, holder))
@@ -740,7 +740,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 
 
 def table_of(name: str) -> Any:
-    return store.metadata.tables[name]
+    return tables.metadata.tables[name]
 
 
 @pytest.fixture(scope="session")

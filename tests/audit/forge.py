@@ -25,15 +25,15 @@ from eth_hash.auto import keccak
 from joserfc.jwk import ECKey
 from trie import HexaryTrie
 
-from audit.bundle import EMBEDDED_SEAL, Contract, Trust, read_bundle
-from audit.verification import pruned
-from ledger import layout
-from ledger.encoding import b64url, b64url_decode, canonical_json, sha256
-from ledger.lifecycle import CHAIN_STATE, State
-from ledger.merkle import leaf_hash, node_hash
-from ledger.node import seal
-from ledger.notes import Checkpoint, NoteKey, sign_checkpoint
-from ledger.statements import Kind
+from audit.evidence.bundle import EMBEDDED_SEAL, Contract, Trust, read_bundle
+from audit.evidence.verification import pruned
+from ledger.certificate.lifecycle import CHAIN_STATE, State
+from ledger.chain import layout
+from ledger.node.engine import seal
+from ledger.proof.encoding import b64url, b64url_decode, canonical_json, sha256
+from ledger.proof.merkle import leaf_hash, node_hash
+from ledger.proof.notes import Checkpoint, NoteKey, sign_checkpoint
+from ledger.statement.statements import Kind
 
 ORIGIN, CHAIN_ID, BEGIN = "test.example/log", 440300, 1_800_000_000
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(b"\x09" * 32)

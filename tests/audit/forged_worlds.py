@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audit.bundle import read_bundle
-from audit.verification import Report, verify_bundle
-from ledger.encoding import b64url, canonical_json, sha256
-from ledger.layout import AUDITOR, OPERATOR
-from ledger.layout import ISSUER as ISSUER_ROLE
-from ledger.layout import TERMINAL as TERMINAL_ROLE
-from ledger.lifecycle import State
+from audit.evidence.bundle import read_bundle
+from audit.evidence.verification import Report, verify_bundle
+from ledger.certificate.lifecycle import State
+from ledger.chain.layout import AUDITOR, OPERATOR
+from ledger.chain.layout import ISSUER as ISSUER_ROLE
+from ledger.chain.layout import TERMINAL as TERMINAL_ROLE
+from ledger.proof.encoding import b64url, canonical_json, sha256
 from tests.audit.forge import (
     BEGIN,
     CARD,

@@ -601,7 +601,7 @@ def posted(said):
 @cache
 def characters():
     """The table of what a text may hold, which is a part of formats.md."""
-    table = Path(__file__).parents[2] / "ledger" / "characters.txt"
+    table = Path(__file__).parents[2] / "ledger/statement/characters.txt"
     lines = [line for line in table.read_text("ascii").splitlines() if line[0] != "#"]
     found = set()
     for word in " ".join(lines).split():

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import HealthCheck, Phase, given, settings
 
-from ledger.encoding import b64url, canonical_json, sha256
-from ledger.kinds import Signed
-from ledger.statements import Kind
+from ledger.proof.encoding import b64url, canonical_json, sha256
+from ledger.statement.kinds import Signed
+from ledger.statement.statements import Kind
 from tests.declared import EVERY, Payload, breakages, jwk, right
 
 LEDGER = "statements.example/log"

@@ -3,13 +3,14 @@ any interpreter, prints one line of JSON: for each reader a list of codes, ``""`
 
 | reader | is |
 |---|---|
-| `door` | what `api.auth` and the handlers call: header, signature, ledger, the declaration |
-| `fsck` | the second reading of the whole check (`audit.integrity.rereading`) |
-| `verifier` | steps 2 and 3 of the protocol (`audit.verification`, `audit.claims`) |
-| `independent` | the verifier that reads nothing of ours |
+| `door` | what `api.http.auth` and the handlers call: header, signature, ledger, the declaration |
+| `fsck` | the second reading of the whole check (`audit.integrity.entry.rereading`) |
+| `verifier` | steps 2 and 3 of the protocol (`audit.evidence.verification`,
+`audit.evidence.claims`) | | `independent` | the verifier that reads nothing of ours |
 
-The first three share `ledger.statements` and `ledger.kinds.read`, and differ in how they come to
-them. Whether a signer may say this, and whether what it names exists, is not asked here.
+The first three share `ledger.statement.statements` and `ledger.statement.kinds.read`, and differ in
+how they come to them. Whether a signer may say this, and whether what it names exists, is not asked
+here.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audit.integrity.rereading import _STATEMENT_OF, Broken, Rereader, _Read, _read
-from audit.verification import _OWN_WORDS
-from authz.lookups import read_lookup
+from audit.evidence.verification import _OWN_WORDS
+from audit.integrity.entry.rereading import _STATEMENT_OF, Broken, Rereader, _Read, _read
+from authz.lookup.handler import read_lookup
 from ledger.catalogue import load_catalogue
-from ledger.certificates import read_claims
-from ledger.directory import Enrolled, Role
-from ledger.encoding import b64url_decode
-from ledger.entries import EventKind
-from ledger.invitations import Claim
-from ledger.kinds import DECLARATIONS
-from ledger.sealing import MasterKey
-from ledger.statements import Kind, StatementError, load_public_key, read_header, verify
+from ledger.certificate.credential import read_claims
+from ledger.database.sealing import MasterKey
+from ledger.directory.keys import Enrolled, Role
+from ledger.enrolment.invitations import Claim
+from ledger.proof.encoding import b64url_decode
+from ledger.proof.entries import EventKind
+from ledger.statement.kinds import DECLARATIONS
+from ledger.statement.statements import Kind, StatementError, load_public_key, read_header, verify
 from tests.audit import independent_verifier
 from tests.audit.statements_made import JWK, KID, LEDGER
 

@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 
-from ledger.encoding import b64url_decode
-from ledger.statements import Kind
+from ledger.proof.encoding import b64url_decode
+from ledger.statement.statements import Kind
 from tests.api.pages.conftest import FLAGS, find_chromium
 from tests.audit.statements_made import JWK, KID, LEDGER, Made, statements, token_of
 from tests.audit.statements_read import READERS

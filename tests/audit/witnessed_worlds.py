@@ -14,8 +14,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.cosignatures import WitnessKey, cosign
-from ledger.notes import Checkpoint, NoteKey, parse_checkpoint, sign_checkpoint
+from ledger.proof.cosignatures import WitnessKey, cosign
+from ledger.proof.notes import Checkpoint, NoteKey, parse_checkpoint, sign_checkpoint
 from tests.audit.forge import LOG_KEY, ORIGIN, TRUST
 from tests.audit.forged_worlds import disclosed
 

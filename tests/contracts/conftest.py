@@ -10,8 +10,8 @@ from eth_account import Account
 from web3 import Web3
 
 from contracts import load
-from ledger.node import evm
-from ledger.node.block import Block
+from ledger.node.engine import evm
+from ledger.node.engine.block import Block
 
 CHAIN_ID = 440300
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ledger.node import evm
+from ledger.node.engine import evm
 
 LOG = b"\x07" * 32
 OTHER_LOG = b"\x08" * 32

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from api.process import free_port
+from api.process.serve import free_port
 
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.settings import Settings
+from api.data.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"

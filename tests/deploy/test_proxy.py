@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.city import found_city
 from api.client import Client
-from ledger.receipts import verify_receipt
+from api.sample.city import found_city
+from ledger.proof.receipts import verify_receipt
 from tests.api.several import SeveralProcesses, need_postgresql
 from tests.deploy.proxy import Proxy, caddy, proxy
 

@@ -13,8 +13,8 @@ import orjson
 import psycopg
 import pytest
 
-from api.city import found_city
-from api.process import DidNotStart
+from api.process.serve import DidNotStart
+from api.sample.city import found_city
 from tests.api.several import SeveralProcesses, need_postgresql
 
 pytestmark = pytest.mark.sqlite_only("brings a PostgreSQL server of its own")

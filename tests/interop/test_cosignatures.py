@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.notes import NoteKey
+from ledger.proof.notes import NoteKey
 
 GO_PROGRAM = Path(__file__).parent / "go"
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "cosignatures.json").read_text())

@@ -24,7 +24,7 @@ from jwcrypto.jwk import JWK
 from PIL import Image
 from sd_jwt.verifier import SDJWTVerifier
 
-from ledger.encoding import canonical_json
+from ledger.proof.encoding import canonical_json
 
 GO_PROGRAM = Path(__file__).parent / "go"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from audit.portable import tlog_proof
-from ledger.notes import sign_checkpoint
+from audit.evidence.portable import tlog_proof
+from ledger.proof.notes import sign_checkpoint
+from tests.audit.evidence.test_portable import CHECKPOINT, ENTRIES, WORLD
 from tests.audit.forge import LOG_KEY, ORIGIN, TRUST, path
-from tests.audit.test_portable import CHECKPOINT, ENTRIES, WORLD
 from tests.audit.witnessed_worlds import cosigned
 
 GO_PROGRAM = Path(__file__).parent / "go"

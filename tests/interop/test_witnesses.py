@@ -22,10 +22,10 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.process import free_port
-from ledger.cosignatures import WitnessKey, cosignatures, open_cosignature
-from ledger.merkle import EMPTY_ROOT
-from ledger.notes import NoteKey, open_checkpoint
+from api.process.serve import free_port
+from ledger.proof.cosignatures import WitnessKey, cosignatures, open_cosignature
+from ledger.proof.merkle import EMPTY_ROOT
+from ledger.proof.notes import NoteKey, open_checkpoint
 from tests.audit.forge import TRUST
 from tests.witnesses import WitnessProcess
 

@@ -18,10 +18,10 @@ from sqlalchemy.exc import TimeoutError as DatabaseSilent
 from api import routes
 from api.admission.callers import Caller, asked
 from api.admission.places import PlacedRoute, Places
-from api.auth import Authenticator
-from ledger.committer import Busy
-from ledger.directory import Enrolled
-from tests.ledger.test_directory import made, revoke
+from api.http.auth import Authenticator
+from ledger.directory.keys import Enrolled
+from ledger.log.committer import Busy
+from tests.ledger.directory.test_keys import made, revoke
 
 
 def as_caller(name: str | None, work: Callable[[], Awaitable[Any]], terminal: bool = False) -> Any:
@@ -144,7 +144,7 @@ def test_a_place_without_a_thread_is_given_back() -> None:
 
 def test_a_stranger_is_counted_by_address() -> None:
     from api.admission.callers import this_caller
-    from ledger.listening.peers import Peers
+    from ledger.network.peers import Peers
 
     async def run() -> None:
         app = SimpleNamespace(state=SimpleNamespace(peers=Peers()))

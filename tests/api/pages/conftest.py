@@ -19,7 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from api.city import HALLS
+from api.sample.city import HALLS
 
 #: Quiet: a browser under test talks to the service and to nobody else.
 FLAGS = [

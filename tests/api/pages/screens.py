@@ -20,10 +20,10 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from api.city import HALLS
 from api.client import Client
-from api.keyfiles import new_signing_key
-from api.process import ServiceProcess
+from api.data.keyfiles import new_signing_key
+from api.process.serve import ServiceProcess
+from api.sample.city import HALLS
 
 PHONE, DESK = (390, 844), (1366, 768)
 KIOSK_TALL, KIOSK_WIDE = (1080, 1920), (1920, 1080)

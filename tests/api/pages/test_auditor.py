@@ -16,9 +16,9 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from api.client import new_identifier
-from audit.tracing import VERIFIED, check_line
-from authz.reasons import REASONS
-from ledger.entries import EventKind
+from audit.history.tracing import VERIFIED, check_line
+from authz.lookup.reasons import REASONS
+from ledger.proof.entries import EventKind
 
 PHONE = (390, 844)
 

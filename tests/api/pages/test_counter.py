@@ -12,7 +12,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, Request, Route, expect
 
-from api.city import HALLS
+from api.sample.city import HALLS
 
 PHONE = (390, 844)
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from audit.bundle import load_json, read_bundle, read_trust
-from audit.verification import verify_bundle
-from audit.words import LIMITS, WORDS
+from audit.evidence.bundle import load_json, read_bundle, read_trust
+from audit.evidence.verification import verify_bundle
+from audit.evidence.words import LIMITS, WORDS
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "api" / "pages" / "static" / "js"
 

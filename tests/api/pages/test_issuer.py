@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from api.city import MARKET, POLICE
-from ledger import intake
-from ledger.exports import rows as doubts
-from ledger.identifiers import CertificateIdentifier, IdentifierError, parse_holder_number
-from ledger.lifecycle import TRANSITIONS, Action
+from api.sample.city import MARKET, POLICE
+from ledger.certificate.identifiers import (
+    CertificateIdentifier,
+    IdentifierError,
+    parse_holder_number,
+)
+from ledger.certificate.lifecycle import TRANSITIONS, Action
+from ledger.export import rows as doubts
+from ledger.intake import rows as ledger_rows
 
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
 
@@ -149,7 +153,7 @@ def test_what_an_import_left_out_of_the_file_is_named(city: Any, police: Page) -
 
 
 def test_a_long_report_shows_the_first_rows_and_saves_them_all(city: Any, police: Page) -> None:
-    count = intake.REPORTED_ROWS + 100
+    count = ledger_rows.REPORTED_ROWS + 100
     report = report_of(city, police, as_file(["too,few"] * count))
     assert report["refused_not_listed"] == 100
     expect(police.locator("table.refused tbody tr")).to_have_count(200)
@@ -216,7 +220,11 @@ def test_an_import_that_the_service_forgot_can_simply_be_sent_again(police: Page
 
 
 def test_every_reason_of_the_intake_has_words(police: Page) -> None:
-    codes = [value for name in intake.__all__ if isinstance(value := getattr(intake, name), str)]
+    codes = [
+        value
+        for name in ledger_rows.__all__
+        if isinstance(value := getattr(ledger_rows, name), str)
+    ]
     codes += [item.code for item in vars(doubts).values() if isinstance(item, doubts.Doubt)]
     assert len(codes) >= 13
     words = police.evaluate(

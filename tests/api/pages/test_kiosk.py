@@ -11,7 +11,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from api.city import HALLS
+from api.sample.city import HALLS
 from tests.api.pages.conftest import install_clock
 
 PHONE, DESK = (390, 844), (1366, 768)

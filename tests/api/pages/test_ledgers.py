@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
-from api.city import HALLS
+from api.sample.city import HALLS
 
 SAID = "This service keeps another ledger"
 

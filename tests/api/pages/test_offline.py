@@ -11,8 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import Error, Page, expect
 
-from api.city import HALLS
 from api.pages.routes import PAGES
+from api.sample.city import HALLS
 from tests.api.pages.conftest import Desk
 from tests.api.pages.test_wallet import code_on, phone, share, tab
 

@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser
 
-from ledger.encoding import b64url
-from ledger.entries import OPTIONAL, STATES, Decision, Draft, Entry, EventKind, is_closed
-from ledger.merkle import inclusion_proof, leaf_hash, node_hash, range_root
-from ledger.notes import Checkpoint, NoteKey, sign_checkpoint
-from ledger.receipts import ReceiptError, verify_receipt
+from ledger.proof.encoding import b64url
+from ledger.proof.entries import OPTIONAL, STATES, Decision, Draft, Entry, EventKind, is_closed
+from ledger.proof.merkle import inclusion_proof, leaf_hash, node_hash, range_root
+from ledger.proof.notes import Checkpoint, NoteKey, sign_checkpoint
+from ledger.proof.receipts import ReceiptError, verify_receipt
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 _PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -210,7 +210,9 @@ def test_leaves_are_those_of_the_vectors(verify: Verify) -> None:
 
 
 def test_exactly_the_members_of_each_kind_are_taken(city: Any, browser: Browser) -> None:
-    """Whatever may stand in an entry, there or not, in every combination: as ledger/entries.py."""
+    """Whatever may stand in an entry, there or not, in every combination: as
+    ledger/proof/entries.py.
+    """
     names = [name for name in OPTIONAL if name not in ("state", "decision")]
     states = [None, *sorted({state for some in STATES.values() for state in some if state}), "x"]
     decisions = [None, *Decision]

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from api.city import HALLS
-from authz.qr import qr_png
+from api.sample.city import HALLS
+from authz.code.qr import qr_png
 
 CODE = "EZ1AEA" + "Q2SWXYZABCDEFGHIJKLMNOPQ7654" + "3ABCDEFGHIJKLMNOPQ"[:17]
 DECOY = "HTTPS://EXAMPLE.INVALID/X?Y=1"
@@ -170,7 +170,7 @@ def test_scans_that_a_scanner_runs_together_are_told_apart(bench: Page) -> None:
     assert heard(bench)[3:] == [CODE, CODE[:20]]
 
 
-#: As Python reads it: `tests/authz/test_codes.py`.
+#: As Python reads it: `tests/authz/code/test_codes.py`.
 TYPED = [
     CODE.swapcase(),
     f"]Q1{CODE}",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from api.city import HALLS, POLICE
+from api.sample.city import HALLS, POLICE
 from tests.api.pages.conftest import Desk
 
 PHONE = (390, 844)

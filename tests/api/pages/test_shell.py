@@ -10,11 +10,11 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from api.city import HALLS, POLICE
-from api.pages.extract import main as check_catalogues
-from api.pages.extract import messages_in, templates
+from api.generate.messages import main as check_catalogues
+from api.generate.messages import messages_in, templates
 from api.pages.i18n import key_of, negotiate
 from api.pages.routes import COMMENT, HERE, PAGES
+from api.sample.city import HALLS, POLICE
 
 PATHS = [page.path for page in PAGES]
 

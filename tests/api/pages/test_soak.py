@@ -15,7 +15,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from api.city import HALLS
+from api.sample.city import HALLS
 
 MINUTES = float(os.environ.get("CERTLEDGER_SOAK_MINUTES", "0.5"))
 WARM = 4  # rounds until a page has loaded all it ever loads

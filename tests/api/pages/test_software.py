@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from api.client import Client
-from api.process import ServiceProcess
+from api.process.serve import ServiceProcess
 from tests.api.pages.conftest import DESK, PHONE, Desk
 
 SCRIPT = "/assets/js/core/codes.js"

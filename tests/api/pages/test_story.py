@@ -14,7 +14,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from api.city import HALLS, POLICE
+from api.sample.city import HALLS, POLICE
 from tests.api.pages.conftest import choose_department
 
 PHONE, KIOSK = (390, 844), (1080, 1920)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from api.city import HALLS, POLICE
+from api.sample.city import HALLS, POLICE
 from tests.api.pages.conftest import choose_department
 from tests.api.pages.test_wallet import PHONE, submit, tab
 

@@ -14,9 +14,9 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from api.client import ServiceError
-from authz.codes import parse_code
+from authz.code.codes import parse_code
 from tests.api.pages.conftest import choose_department, install_clock
-from tests.api.test_devices import let_in
+from tests.api.routes.test_devices import let_in
 
 PHONE = (390, 844)
 ITEM = "hotel-check-in"

@@ -16,9 +16,10 @@ import pytest
 from eth.vm.forks.berlin.computation import BerlinComputation
 from eth_account import Account
 
-from ledger.node import evm, rpc
-from ledger.node.inprocess import handle
-from ledger.node.node import Node
+from ledger.node.engine import evm
+from ledger.node.engine.node import Node
+from ledger.node.rpc import methods
+from ledger.node.rpc.inprocess import handle
 
 KEY = b"\x01" * 32
 ADDRESS = Account.from_key(KEY).address
@@ -64,9 +65,9 @@ class Chain:
             return reply["result"]
         try:
             with self.lock:
-                sent = rpc.submit(self.node, params)
+                sent = methods.submit(self.node, params)
         except Exception as error:  # noqa: BLE001 - as the node itself does
-            fault = rpc.as_rpc_error(error, method)
+            fault = methods.as_rpc_error(error, method)
             raise Refusal(fault.message, fault.code, fault.data) from None
         self.submitted.append((time.monotonic(), sent))
         return "0x" + sent.hash.hex()

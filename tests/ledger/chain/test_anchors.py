@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.chain import Anchor, ChainClient, ChainUnavailable, ContractRefused, Step
-from ledger.chain.pace import Pace
+from ledger.ethereum.pace import Pace
 from tests.ledger.chain.conftest import KEY, Chain, Front, Refusal
 
 LOG = b"\x07" * 32

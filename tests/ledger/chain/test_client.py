@@ -28,13 +28,13 @@ from ledger.chain import (
     ChainUnavailable,
     Deployment,
     GasPolicy,
-    sending,
 )
-from ledger.chain.http import KeepAliveProvider, Unreachable
-from ledger.layout import root_slot
-from ledger.node.inprocess import InProcessProvider
-from ledger.node.node import Node
-from ledger.outbox import DirectoryEntry, StatusChange
+from ledger.chain.layout import root_slot
+from ledger.chain.outbox import DirectoryEntry, StatusChange
+from ledger.ethereum import sending
+from ledger.ethereum.http import KeepAliveProvider, Unreachable
+from ledger.node.engine.node import Node
+from ledger.node.rpc.inprocess import InProcessProvider
 
 KEY, OTHER_KEY, STRANGER_KEY = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
 LOG = b"\x07" * 32

@@ -10,8 +10,8 @@ from eth_hash.auto import keccak
 from contracts import CANCUN, LONDON, rules_of
 from ledger.chain import ChainClient, ChainError, ChainRefused, ContractRefused, blocked
 from ledger.chain.deployment import CONTRACTS
-from ledger.chain.errors import RpcFailure
-from ledger.outbox import DirectoryEntry, StatusChange
+from ledger.chain.outbox import DirectoryEntry, StatusChange
+from ledger.ethereum.errors import RpcFailure
 from tests.ledger.chain.conftest import ADDRESS, KEY, Chain, Front, Habit, Refusal, shows
 
 LOG = b"\x07" * 32
@@ -86,8 +86,8 @@ def test_small_blocks_take_smaller_steps(
 def test_what_no_block_holds_is_one_clear_line(
     limit: int, client: ChainClient, front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.node.evm.BLOCK_GAS", limit)
-    monkeypatch.setattr("ledger.node.evm.CALL_GAS", limit)
+    monkeypatch.setattr("ledger.node.engine.evm.BLOCK_GAS", limit)
+    monkeypatch.setattr("ledger.node.engine.evm.CALL_GAS", limit)
     front.habit = shows(gasLimit=hex(limit))
     with pytest.raises(ChainRefused) as refused:
         client.deploy()
@@ -100,8 +100,8 @@ def test_a_limit_that_shrinks_while_in_use_is_followed(
 ) -> None:
     """What was read of it is out of date; the engine's refusal tells."""
     client.deploy()
-    monkeypatch.setattr("ledger.node.evm.BLOCK_GAS", 2_000_000)
-    monkeypatch.setattr("ledger.node.evm.CALL_GAS", 2_000_000)
+    monkeypatch.setattr("ledger.node.engine.evm.BLOCK_GAS", 2_000_000)
+    monkeypatch.setattr("ledger.node.engine.evm.CALL_GAS", 2_000_000)
     front.habit = shows(gasLimit=hex(2_000_000))
     changes = [StatusChange(bytes([n]) * 32, 1, b"\x04" * 32) for n in range(1, 101)]
     client.set_statuses(changes)

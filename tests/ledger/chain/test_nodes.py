@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ledger.chain import ChainClient, ChainError, ChainUnavailable, Deployment
-from ledger.chain.rpc import HASTE, LOOK, checked_urls, without_secrets
-from ledger.chain.sending import RECONSIDER_SECONDS
-from ledger.outbox import StatusChange
+from ledger.chain.outbox import StatusChange
+from ledger.ethereum.rpc import HASTE, LOOK, checked_urls, without_secrets
+from ledger.ethereum.sending import RECONSIDER_SECONDS
 from tests.ledger.chain.conftest import KEY, Chain, Front
 
 LOG = b"\x07" * 32

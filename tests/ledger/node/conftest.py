@@ -10,8 +10,8 @@ from eth_account import Account
 from eth_utils.address import to_checksum_address
 
 from contracts import load
-from ledger.node.inprocess import handle
-from ledger.node.node import DEFAULT_CHAIN_ID, Node
+from ledger.node.engine.node import DEFAULT_CHAIN_ID, Node
+from ledger.node.rpc.inprocess import handle
 
 SENDERS = [Account.from_key(bytes([n]) * 32) for n in (1, 2)]
 STRANGER = Account.from_key(b"\x03" * 32)

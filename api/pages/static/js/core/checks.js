@@ -1,4 +1,4 @@
-// What was checked of a receipt, in words: the names and details that audit/receipt_checks.py and
+// What was checked of a receipt, in words: the names and details that audit/evidence/receipt_checks.py and
 // core/proof.js fix.
 
 import { h, icon } from "./dom.js";

@@ -1,4 +1,4 @@
-// Screen codes, made by the device itself, also while it is offline (authz/codes.py).
+// Screen codes, made by the device itself, also while it is offline (authz/code/codes.py).
 
 import { base32, concat, fromBase64, utf8 } from "./bytes.js";
 
@@ -39,7 +39,7 @@ export const inGroups = (code) => code.match(/.{1,4}/g).join(" ");
 /**
  * The code in what a scanner or a hand typed, or null. A scanner may say first what kind of symbol it
  * read, by AIM (`]Q1`) or a letter or two of its maker's. The service reads by the same rules
- * (authz/codes.py), but for the blanks inside that hands type.
+ * (authz/code/codes.py), but for the blanks inside that hands type.
  */
 export const screenCode = (text) => /^[!-~]{0,3}(EZ1[A-Z2-7]{48})$/i.exec(bare(text))?.[1].toUpperCase() ?? null;
 

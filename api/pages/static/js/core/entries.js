@@ -1,4 +1,4 @@
-// The members of an entry, version 2: as ledger/entries.py, which declares them.
+// The members of an entry, version 2: as ledger/proof/entries.py, which declares them.
 
 export const REQUIRED = ["v", "seq", "time", "kind", "actor", "statement", "salt"];
 export const OPTIONAL = ["certificate", "grant", "terminal", "site", "department", "service_item", "staff", "subject",

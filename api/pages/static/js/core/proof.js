@@ -3,7 +3,7 @@
 // docs/formats.md, "Receipts": the entry's canonical bytes hash to a leaf (RFC 6962), the proof
 // leads from it to a root (RFC 9162 2.1.3.2), the root stands in a checkpoint (C2SP tlog-checkpoint)
 // that the log's key signed (C2SP signed-note, Ed25519). Whether the checkpoint is anchored is the
-// chain's to say. Checks and details are named as in audit/receipt_checks.py.
+// chain's to say. Checks and details are named as in audit/evidence/receipt_checks.py.
 
 import { base64url, canonicalJson, concat, fromBase64, hex, sameBytes, sha256, utf8 } from "./bytes.js";
 import { OPTIONAL, REQUIRED, isClosed } from "./entries.js";

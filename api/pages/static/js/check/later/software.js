@@ -1,5 +1,5 @@
 // What this browser is sent, held against the release of the software that is on record: as
-// api/asset_check.py does from another machine. docs/formats.md, "Releases of the software".
+// api/pages/release_check.py does from another machine. docs/formats.md, "Releases of the software".
 
 import { base64url, canonicalJson, sha256, utf8 } from "../../core/bytes.js";
 import { thumbprint } from "../../core/keys.js";
@@ -91,7 +91,7 @@ async function answered(path) {
   return undefined;
 }
 
-/** What of an answer a release's digest is of: as `as_recorded` in api/pages/released.py. */
+/** What of an answer a release's digest is of: as `as_recorded` in api/pages/release.py. */
 function asRecorded(path, body) {
   if (path !== WORKER) return body;
   const end = body.indexOf(10);

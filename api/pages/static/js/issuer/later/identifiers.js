@@ -1,5 +1,5 @@
 // Numbers as people and scanners type them: certificates' identifiers (GB/T 36904) and holders'
-// numbers. The same folding and the same check as ledger/identifiers.py.
+// numbers. The same folding and the same check as ledger/certificate/identifiers.py.
 
 import { typeIn } from "../../core/i18n.js";
 

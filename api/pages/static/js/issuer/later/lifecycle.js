@@ -1,5 +1,5 @@
 // What a department may do with a certificate in each state: the page's copy of the table in
-// ledger/lifecycle.py (a test holds the two together).
+// ledger/certificate/lifecycle.py (a test holds the two together).
 
 import { t } from "../../core/i18n.js";
 

@@ -1,5 +1,5 @@
-// Why a row or a file was not issued, in words, by the service's stable codes (ledger/intake.py,
-// ledger/exports/, ledger/issuing.py). A test holds that every code of the intake has words.
+// Why a row or a file was not issued, in words, by the service's stable codes (ledger/intake/rows.py,
+// ledger/export/, ledger/issue/handler.py). A test holds that every code of the intake has words.
 
 import { t } from "../../core/i18n.js";
 

@@ -1,5 +1,5 @@
 // Refusals for the person whose certificate it is: what is so, then what to do. The service's own
-// sentences (authz/reasons.py) speak to the clerk.
+// sentences (authz/lookup/reasons.py) speak to the clerk.
 
 import { t, typeIn, typeName } from "../../core/i18n.js";
 

@@ -1,4 +1,4 @@
-// Why a lookup was refused, for the holder (authz/reasons.py has the words for clerks).
+// Why a lookup was refused, for the holder (authz/lookup/reasons.py has the words for clerks).
 
 import { t } from "../../core/i18n.js";
 

@@ -1,4 +1,4 @@
-// The evidence bundle, version 2, and the trust file, version 2: reading them strictly, as audit/bundle.py.
+// The evidence bundle, version 2, and the trust file, version 2: reading them strictly, as audit/evidence/bundle.py.
 //
 // Written down in docs/evidence.md. Unknown members, second spellings of the same bytes and parts
 // beyond their bounds are broken input. Whether anything in it is true is for protocol.js.

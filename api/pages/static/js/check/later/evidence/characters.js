@@ -1,4 +1,4 @@
-// What a text may hold, as ledger/characters.txt. Made by `make characters`.
+// What a text may hold, as ledger/statement/characters.txt. Made by `make characters`.
 
 const RANGES = `
 0020-007E 00A1-00AC 00AE-034E 0350-0377 037A-037F 0384-038A 038C 038E-03A1 03A3-052F 0531-0556

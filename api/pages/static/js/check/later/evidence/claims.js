@@ -1,5 +1,5 @@
 // What the statements in a bundle say, held against the entries and against each other: as
-// audit/claims.py. Each throws Failed where it does not hold, FormError where a payload is of no form
+// audit/evidence/claims.py. Each throws Failed where it does not hold, FormError where a payload is of no form
 // that an honest ledger records.
 
 import { base64url, fromBase64, sameBytes, sha256, utf8 } from "../../../core/bytes.js";

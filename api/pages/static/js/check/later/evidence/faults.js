@@ -1,4 +1,4 @@
-// How a check ends when it does not hold. Codes are those of audit/words.py, and fixed for ever.
+// How a check ends when it does not hold. Codes are those of audit/evidence/words.py, and fixed for ever.
 
 /** Something does not hold; `seq` is the entry at which it was noticed. */
 export class Failed extends Error {

@@ -1,4 +1,4 @@
-// What each kind of statement holds, as ledger/kinds.py. Made by `make formats`.
+// What each kind of statement holds, as ledger/statement/kinds.py. Made by `make formats`.
 
 /** Forms of objects and words by their names: JSON Schema, but for a `$ref`, which is a name. */
 export const FORMS = {

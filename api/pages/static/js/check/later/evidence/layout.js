@@ -1,4 +1,4 @@
-// Where the contracts keep what, and what stands there: as ledger/layout.py.
+// Where the contracts keep what, and what stands there: as ledger/chain/layout.py.
 
 import { concat, sha256, utf8 } from "../../../core/bytes.js";
 import { toBytes, toNumber } from "./curves.js";

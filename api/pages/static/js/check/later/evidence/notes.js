@@ -1,5 +1,5 @@
 // Signed notes (C2SP signed-note), their verifier keys and the cosignatures of witnesses
-// (tlog-cosignature), as ledger/notes.py and ledger/cosignatures.py.
+// (tlog-cosignature), as ledger/proof/notes.py and ledger/proof/cosignatures.py.
 
 import { base64, concat, fromBase64, hex, sameBytes, sha256, utf8 } from "../../../core/bytes.js";
 

@@ -1,4 +1,4 @@
-// Signed payloads read strictly, as ledger/kinds.py: what was signed is exactly what is understood.
+// Signed payloads read strictly, as ledger/statement/kinds.py: what was signed is exactly what is understood.
 // Whatever is of another form is a FormError.
 //
 // What each member may hold is kinds.js, made from the declarations in Python; of JSON Schema this
@@ -79,7 +79,7 @@ function matches(pattern, value) {
   return patterns.get(pattern).test(value);
 }
 
-/** Whether a person sees all of it as it is, as ledger/texts.py. */
+/** Whether a person sees all of it as it is, as ledger/statement/texts.py. */
 export const isText = (value) => ONLY_CHARACTERS.test(value)
   && !value.startsWith(" ") && !value.endsWith(" ") && value === value.normalize("NFC");
 

@@ -1,5 +1,5 @@
 // Which witnesses must have cosigned a checkpoint: a policy in the text form of C2SP tlog-policy, as
-// ledger/quorum.py reads it. Whether a cosignature verifies is for notes.js.
+// ledger/proof/quorum.py reads it. Whether a cosignature verifies is for notes.js.
 
 import { LOG_KEY, readVerifier, WITNESS_KEY } from "./notes.js";
 

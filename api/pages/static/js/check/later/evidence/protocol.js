@@ -1,6 +1,6 @@
 // The numbered protocol by which a bundle is verified (docs/evidence.md), with nothing but the bundle
 // and the trust file: nobody is asked, nothing is sent, no clock is read. The same checks, outcomes
-// and codes as audit/verification.py, which a test holds it to.
+// and codes as audit/evidence/verification.py, which a test holds it to.
 
 import { canonicalJson, concat, hex, sameBytes, sha256, utf8 } from "../../../core/bytes.js";
 import { isClosed } from "../../../core/entries.js";

@@ -1,7 +1,7 @@
 // Ethereum's state, proven: block headers, RLP, and walks through Merkle-Patricia tries.
 //
 // A proof is a set of trie nodes, found by their hash from a root on down (Yellow Paper, appendices B
-// to D; EIP-1186). Who sealed the header is for the caller to judge. As audit/state_proofs.py.
+// to D; EIP-1186). Who sealed the header is for the caller to judge. As audit/evidence/state_proofs.py.
 
 import { hex } from "../../../core/bytes.js";
 import { toBytes, toNumber } from "./curves.js";

@@ -1,4 +1,4 @@
-// Statements: compact JWS, ES256 by WebCrypto, as ledger/statements.py takes them.
+// Statements: compact JWS, ES256 by WebCrypto, as ledger/statement/statements.py takes them.
 
 import { concat, sha256, utf8 } from "../../../core/bytes.js";
 import { strictBase64url } from "./bundle.js";

@@ -1,0 +1,1 @@
+"""What the service answers: the shapes of its JSON, and errors as HTTP says them."""

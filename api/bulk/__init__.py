@@ -1,0 +1,1 @@
+"""Issuing in bulk: exports on their way in, rows signed, many certificates checked."""

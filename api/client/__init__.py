@@ -1,0 +1,27 @@
+"""The Python client: what a department's own system, a terminal or a holder's device uses."""
+
+from api.client.client import (
+    Client,
+    LookupAnswer,
+    ServiceError,
+    ServiceUnreachable,
+    WrongAddress,
+    WrongService,
+    device_code,
+    new_identifier,
+    public_jwk,
+    service_address,
+)
+
+__all__ = [
+    "Client",
+    "LookupAnswer",
+    "ServiceError",
+    "ServiceUnreachable",
+    "WrongAddress",
+    "WrongService",
+    "device_code",
+    "new_identifier",
+    "public_jwk",
+    "service_address",
+]

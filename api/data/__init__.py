@@ -1,0 +1,1 @@
+"""The data folder: settings, key files, the tables' revisions, whether they belong together."""

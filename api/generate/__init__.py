@@ -1,0 +1,1 @@
+"""Programs for developers: what follows from declarations and sources is written by these."""

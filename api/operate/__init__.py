@@ -1,0 +1,1 @@
+"""What an operator runs on a ledger: the check, the watch, a witness, a backup, a trace."""

@@ -1,0 +1,1 @@
+"""Our programs as processes: the service, the node, their signals and their logs."""

@@ -1,0 +1,1 @@
+"""The service assembled, and what runs in it besides requests. No HTTP here."""

@@ -1,0 +1,1 @@
+"""Evidence that stands without the service: gathered, read strictly, verified step by step."""

@@ -1,0 +1,1 @@
+"""What happened, as far as the one who asks may see it."""

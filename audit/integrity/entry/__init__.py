@@ -1,0 +1,1 @@
+"""Entries and their statements reread, as far as each tells by itself."""

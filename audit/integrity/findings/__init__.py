@@ -1,0 +1,1 @@
+"""What the check finds, as values, and its report."""

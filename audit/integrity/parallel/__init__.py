@@ -1,0 +1,1 @@
+"""Stretches of the log reread ahead of the replay, in other processes."""

@@ -1,0 +1,54 @@
+"""Readings made again: signed by who may read, while the token held, and of whom the entry says.
+
+Not re-derived: what was really read. That is the service's word, given before it answered.
+"""
+
+from __future__ import annotations
+
+from audit.history.visibility import READERS
+from audit.integrity.entry.records import Record
+from audit.integrity.entry.rereading import AgainstRules, Signed
+from audit.integrity.replay.certificates import Certificates
+from audit.integrity.replay.grants import Grants
+from ledger.database.sealing import MasterKey
+from ledger.directory.keys import Enrolled
+from ledger.proof.entries import Draft
+from ledger.record.readings import MAX_LATE_SECONDS, Read, Reading
+from ledger.statement.kinds import Access
+
+#: How far the reader's clock may be ahead.
+_AHEAD_SECONDS = 60
+
+
+class Readings:
+    def __init__(self, master: MasterKey, certificates: Certificates, grants: Grants) -> None:
+        self._master, self._certificates, self._grants = master, certificates, grants
+
+    def reading(self, record: Record, statement: Signed, actor: Enrolled) -> Draft:
+        entry = record.entry
+        if actor.role not in READERS:
+            raise AgainstRules(f"a key of role {actor.role} reads nothing")
+        access = Access.parse(statement.payload)
+        since, until = access.iat - _AHEAD_SECONDS, access.exp + MAX_LATE_SECONDS
+        if not since * 1000 <= entry.time_ms < until * 1000:
+            raise AgainstRules("its access token did not hold then")
+        of = self._holders(record)
+        if of and entry.holder not in of:
+            raise AgainstRules("it is not of the holder of what was read")
+        reading = Reading(Read(entry.state or ""), entry.certificate, entry.grant, entry.holder)
+        return reading.draft(reading.digest(self._master, statement.kid, access.jti))
+
+    def _holders(self, record: Record) -> set[str | None]:
+        """Whose the certificate and the grant are."""
+        entry, found = record.entry, set[str | None]()
+        if entry.certificate is not None:
+            row = self._certificates.row(entry.certificate, record.seq)
+            if row is None:
+                raise AgainstRules("there was no such certificate")
+            found.add(row.holder)
+        if entry.grant is not None:
+            grant = self._grants.find(entry.grant)
+            if grant is None:
+                raise AgainstRules("there was no such grant")
+            found.add(grant[1])
+        return found

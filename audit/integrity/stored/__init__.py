@@ -1,0 +1,1 @@
+"""What is stored, held against itself: the engine's check, the tree, MACs, how far it goes."""

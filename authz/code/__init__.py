@@ -1,0 +1,1 @@
+"""Codes that people show each other, as text and as pictures."""

@@ -1,0 +1,1 @@
+"""Disputes: opened, asked about, settled."""

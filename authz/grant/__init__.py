@@ -1,0 +1,1 @@
+"""Grants: made, revoked, and for which of them a device speaks."""

@@ -1,0 +1,1 @@
+"""The lookup: what is decided, how a refusal is worded, what is recorded and released."""

@@ -1,0 +1,1 @@
+"""A kiosk's or counter's request for a grant."""

@@ -1,0 +1,1 @@
+"""Service items: which certificate fields a piece of public business may ask for."""

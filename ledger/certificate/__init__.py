@@ -1,0 +1,1 @@
+"""What a certificate is: the numbers in it, the signed credential, its life cycle. Pure."""

@@ -1,0 +1,1 @@
+"""Who is enrolled: keys with their role, and how a person is named without naming them."""

@@ -1,0 +1,1 @@
+"""How keys get in: institutions, sites, devices, invitations; and how devices are frozen."""

@@ -1,0 +1,100 @@
+"""A small application of HTTP on sockets of its own, until SIGTERM or SIGINT: the chain's node, a
+witness.
+
+Not its job: what is answered; the service itself, which goes with more care (`api.routes.app`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, cast
+
+import uvicorn
+
+from ledger.network.connections import Connections, most_connections
+from ledger.network.peers import Peers
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+def serve(
+    application: Callable[[Message, Receive, Send], Awaitable[None]],
+    sockets: list[socket.socket],
+    ready: Callable[[], None],
+    *,
+    grace: int,
+) -> None:
+    """``ready`` is called once it listens. ``grace``: seconds that open connections may keep a
+    stop."""
+    connections = Connections(Peers(), most_connections())
+    config = uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=cast(Any, connections.protocol),
+        ws="none",
+        proxy_headers=False,
+        lifespan="off",
+        access_log=False,
+        log_level="error",
+        timeout_graceful_shutdown=grace,
+    )
+    # uvicorn raises the signal again once it has stopped; without handlers of our own that would
+    # end the process before what is open is closed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    _Server(config, connections, ready).run(sockets=sockets)
+
+
+async def read_body(receive: Receive, most: int) -> bytes | None:
+    """None for one of more than ``most`` bytes; empty where the sender is gone."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            return None
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    content_type: bytes,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    fixed = [
+        (b"content-type", content_type),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with a word when it listens."""
+
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, ready: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._connections, self._ready = connections, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._looking = asyncio.create_task(self._connections.look_after())
+            self._ready()

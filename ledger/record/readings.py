@@ -1,0 +1,98 @@
+"""Readings: that somebody read what is about another person, or took fields away.
+
+The statement of a reading is the access token that it was done with, stored whole: signed by the
+reader's key, for this ledger, with a ``jti`` of its own. The token does not say what was read; the
+entry does. It names the certificate and the grant, and whose they are stands beside it, as with
+other entries. ``subject`` ties all of that together: a digest under the ledger's own key over
+signer, ``jti``, kind of reading, certificate, grant and holder. So nobody who sees the entry learns
+or guesses the person from it, and no column can be changed after it, not even the one that is not
+hashed into the tree.
+
+The replay key is the front of the same digest. So all pages of one reading by one token are one
+entry, whatever there are of them, and the same token used for something else is another. ::
+
+    GET /v1/history?certificate=C            an entry: history, C
+    GET /v1/history?certificate=C&before=90  the same token: the same entry
+    GET /v1/history?certificate=D            another entry: history, D
+
+Not this module's job: which routes are readings (`api.http.readings`), whose history is read
+(`audit.history.readings`), who sees the entry (`audit.history.visibility`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection
+
+from ledger.database.sealing import MasterKey
+from ledger.directory.keys import Enrolled
+from ledger.log.batch import Batch, Outcome, Recorded, Request, one_by_one
+from ledger.proof.encoding import b64url, canonical_json
+from ledger.proof.entries import Draft, Entry, EventKind
+from ledger.statement.statements import Statement
+
+#: Seconds between a token's end and the entry of what was read with it, at most: what came in time
+#: may wait for news, for its place and for its batch.
+MAX_LATE_SECONDS: Final = 120
+REPLAY_KEY_BYTES: Final = 16
+
+
+class Read(StrEnum):
+    """What was read; fixed for ever."""
+
+    LOG = "log"  # the log at large, of nobody in particular
+    HISTORY = "history"  # what happened with one certificate, grant or holder
+    ENTRY = "entry"  # one entry with its statement
+    EVIDENCE = "evidence"  # a bundle without fields
+    FIELDS = "fields"  # a bundle with fields
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read, and whose it is."""
+
+    what: Read
+    certificate: str | None = None
+    grant: str | None = None
+    holder: str | None = None
+
+    def digest(self, master: MasterKey, kid: str, jti: str) -> bytes:
+        """32 bytes; see the module."""
+        of = [kid, jti, self.what.value, self.certificate, self.grant, self.holder]
+        return master.derive(b"certledger reading v1", canonical_json(of))
+
+    def draft(self, digest: bytes) -> Draft:
+        return Draft(
+            kind=EventKind.READING,
+            subject=b64url(digest),
+            state=self.what.value,
+            certificate=self.certificate,
+            grant=self.grant,
+            holder=self.holder,
+        )
+
+
+def request_of(
+    statement: Statement, actor: Enrolled, reading: Reading, master: MasterKey
+) -> Request:
+    """A reading on its way into the log; ``statement`` is the access token, verified."""
+    digest = reading.digest(master, statement.kid, str(statement.payload["jti"]))
+    statement = replace(statement, request_key=digest[:REPLAY_KEY_BYTES])
+    return Request(statement, actor, reading.draft(digest))
+
+
+class ReadingHandler:
+    """Who may read was decided where it was read; what is here is recorded."""
+
+    def process(self, batch: Batch, requests: Sequence[Request]) -> list[Outcome]:
+        def record(request: Request) -> Recorded:
+            return batch.record(request, request.extra)
+
+        return one_by_one(requests, record)
+
+    def recall(self, connection: Connection, entry: Entry, statement: Statement) -> None:
+        """There is nothing in the answer but the receipt."""

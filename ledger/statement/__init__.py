@@ -1,0 +1,1 @@
+"""What is signed: its form, its kinds, and reading it strictly. Pure."""
