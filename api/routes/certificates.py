@@ -44,7 +44,6 @@ from api.http.statements import Taken, take
 from api.service.assembly import Service
 from api.service.imports import RUNNING, ImportJob, ImportJobs
 from ledger.catalogue import UnknownType
-from ledger.certificate.lifecycle import Action
 from ledger.database import tables
 from ledger.directory.keys import Enrolled, Role
 from ledger.export import ExportError, file_sha256
@@ -53,6 +52,7 @@ from ledger.log.batch import Request
 from ledger.log.committer import Answer, NotServing
 from ledger.proof.encoding import EncodingError, b64url_decode
 from ledger.proof.entries import EventKind
+from ledger.statement.kinds import Action
 from ledger.statement.statements import Kind, StatementError
 
 logger = logging.getLogger(__name__)

@@ -14,11 +14,12 @@ from typing import Any
 
 from audit.evidence.bundle import Line, thumbprint
 from ledger.certificate.credential import ISSUER_PREFIX, Disclosure, open_disclosure
-from ledger.certificate.lifecycle import Action, IllegalTransition, State, after
+from ledger.certificate.lifecycle import IllegalTransition, State, after
 from ledger.proof.encoding import b64url, sha256
 from ledger.proof.entries import Decision, Entry, EventKind
 from ledger.statement.kinds import (
     DECLARATIONS,
+    Action,
     Answer,
     Asked,
     Dispute,

@@ -28,7 +28,6 @@ from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
 from audit.watch.state import Round, stretches
 from ledger.catalogue import Catalogue
-from ledger.certificate.lifecycle import Action
 from ledger.chain import ChainError, ChainUnavailable
 from ledger.database import tables
 from ledger.database.sealing import MasterKey
@@ -44,6 +43,7 @@ from ledger.proof.merkle import (
 )
 from ledger.proof.notes import NoteError, NoteKey, open_checkpoint
 from ledger.proof.tiles import TILE_WIDTH, NodeReader
+from ledger.statement.kinds import Action
 
 #: Checkpoints that a round looks at: while it reads, one or two may be anchored.
 _CHECKPOINTS = 5

@@ -7,20 +7,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from ledger.statement.kinds import Action
+
 
 class State(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     REVOKED = "revoked"
     SUPERSEDED = "superseded"
-
-
-class Action(StrEnum):
-    SUSPEND = "suspend"
-    RESTORE = "restore"
-    REVOKE = "revoke"
-    SUPERSEDE = "supersede"
-    ERASE = "erase"  # destroys the content; the state stays what it was
 
 
 FINAL = frozenset({State.REVOKED, State.SUPERSEDED})

@@ -20,7 +20,7 @@ from sqlalchemy import or_ as any_of
 from ledger.catalogue import Catalogue
 from ledger.certificate.credential import Certificate
 from ledger.certificate.identifiers import CertificateIdentifier, IdentifierError
-from ledger.certificate.lifecycle import CHAIN_STATE, FINAL, Action, IllegalTransition, State, after
+from ledger.certificate.lifecycle import CHAIN_STATE, FINAL, IllegalTransition, State, after
 from ledger.chain.outbox import StatusChange
 from ledger.database import tables
 from ledger.database.row_macs import change, checked, put, sound, with_mac
@@ -33,7 +33,7 @@ from ledger.issue.retention import ended_ms, require_erasable
 from ledger.log.batch import Batch, Outcome, Recorded, Rejected, Request, one_by_one
 from ledger.proof.encoding import b64url, canonical_json
 from ledger.proof.entries import Draft, Entry, EventKind
-from ledger.statement.kinds import Import, Status
+from ledger.statement.kinds import Action, Import, Status
 from ledger.statement.statements import Statement, StatementError
 
 

@@ -49,7 +49,6 @@ import orjson
 from joserfc.jwk import ECKey
 from msgspec import Meta, Struct, field
 
-from ledger.certificate.lifecycle import Action
 from ledger.proof.encoding import canonical_json
 from ledger.statement.statements import (
     LAST_SECOND,
@@ -360,6 +359,16 @@ class CertificateClaims(Signed, frozen=True, kw_only=True):
         super().__post_init__()
         if list(self.sd) != sorted(self.sd):
             raise broken("malformed", "_sd")
+
+
+class Action(StrEnum):
+    """What is done to a certificate; fixed for ever."""
+
+    SUSPEND = "suspend"
+    RESTORE = "restore"
+    REVOKE = "revoke"
+    SUPERSEDE = "supersede"
+    ERASE = "erase"  # destroys the content; the state stays what it was
 
 
 class Ground(StrEnum):

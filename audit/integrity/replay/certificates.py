@@ -14,13 +14,13 @@ from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.enrolments import Enrolments
 from ledger.catalogue import Catalogue
-from ledger.certificate.lifecycle import CHAIN_STATE, FINAL, Action, State, after
+from ledger.certificate.lifecycle import CHAIN_STATE, FINAL, State, after
 from ledger.chain.outbox import StatusChange
 from ledger.database import tables
 from ledger.directory.keys import Enrolled, Role
 from ledger.issue.retention import ended_ms, require_erasable
 from ledger.proof.entries import Draft, EventKind
-from ledger.statement.kinds import Ground
+from ledger.statement.kinds import Action, Ground
 
 #: All that later entries ask of a certificate.
 _FACTS = (

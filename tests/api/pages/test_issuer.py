@@ -20,9 +20,10 @@ from ledger.certificate.identifiers import (
     IdentifierError,
     parse_holder_number,
 )
-from ledger.certificate.lifecycle import TRANSITIONS, Action
+from ledger.certificate.lifecycle import TRANSITIONS
 from ledger.export import rows as doubts
 from ledger.intake import rows as ledger_rows
+from ledger.statement.kinds import Action
 
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
 

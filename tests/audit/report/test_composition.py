@@ -33,14 +33,14 @@ from audit.report.content import LANGUAGES, Names, ReportContent
 from audit.report.story import Story
 from audit.report.words import EN, MAX_SHOWN, ZH, Phrases, local_time, plain
 from authz.dispute.model import DisputeState
-from ledger.certificate.lifecycle import Action, State
+from ledger.certificate.lifecycle import State
 from ledger.database.tables import entries
 from ledger.database.transactions import Database
 from ledger.directory.keys import Enrolled, Role
 from ledger.log.log import Log
 from ledger.proof.entries import Decision, EventKind
 from ledger.proof.notes import NoteKey
-from ledger.statement.kinds import Asked, Cause, GrantMode, Ground
+from ledger.statement.kinds import Action, Asked, Cause, GrantMode, Ground
 from tests import engines
 
 VECTOR = json.loads((Path(__file__).parents[2] / "vectors" / "evidence.json").read_text("utf-8"))

@@ -4,8 +4,9 @@ import hmac
 
 import pytest
 
-from ledger.certificate.lifecycle import FINAL, TRANSITIONS, Action, IllegalTransition, State, after
+from ledger.certificate.lifecycle import FINAL, TRANSITIONS, IllegalTransition, State, after
 from ledger.database.sealing import MasterKey, Sealed, SealError
+from ledger.statement.kinds import Action
 
 MASTER = MasterKey(bytes(32))
 
