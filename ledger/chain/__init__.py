@@ -1,12 +1,12 @@
 """The chain as the ledger sees it: deploy, anchor, enrol keys, set statuses, read back.
 
-Speaks standard Ethereum JSON-RPC, whatever engine is behind it, and relies on no engine's habits.
+Speaks standard Ethereum JSON-RPC (`ledger.ethereum`), whatever engine is behind it, and relies on
+no engine's habits.
 
-    rpc           one chain through any of its nodes
-    sending       one account's transactions, seen through to their receipts
-    pace          how quick the chain is
-    setup         whether it can be used; deploying
+    setup         whether the chain can be used; deploying
     checkpoints, keys, statuses    the three contracts
+    layout        where they keep what, for proofs of state
+    outbox        what they must be told, in a form that survives a crash
     blocks        blocks, transactions, proofs
 
 Not its job: what a checkpoint means (log and committer), or running a node (`ledger.node`).
