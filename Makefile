@@ -19,7 +19,7 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgresql serve soak kills statements screens messages characters formats lint style types imports contracts bench lock clean python
+.PHONY: help demo test test-postgresql serve soak kills statements screens messages characters formats figures lint style types imports contracts bench lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
@@ -36,6 +36,7 @@ help:
 	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make characters  the table of what a signed text may hold, made again (Python 3.11)"
 	@echo "make formats    write docs/schemas and the tables of docs/formats.md from ledger/statement/kinds.py"
+	@echo "make figures    sizes of modules and functions, Any, SQL beside the tables, and their limits"
 	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
 	@echo "make clean      remove environments and caches; data stays"
 	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or newer)"
@@ -159,6 +160,10 @@ characters: $(VENV)/.dev
 # What follows from the declarations of statements; a test compares.
 formats: $(VENV)/.dev
 	@$(BIN)/python -m api.generate.formats
+
+# What tells whether the house is in order; over a limit it fails.
+figures: $(VENV)/.dev
+	@$(BIN)/python -m api.generate.figures
 
 lint: style types imports
 
