@@ -177,7 +177,7 @@ def within_log(client: Client, seq: int | None) -> Iterator[None]:
         yield
     except ServiceError as error:
         if seq is not None and error.status in (403, 404):
-            size = int(client.checkpoints(limit=1)["checkpoints"][0]["size"])
-            if seq >= size:
+            newest = client.checkpoints(limit=1)["checkpoints"]  # none while nothing is anchored
+            if newest and seq >= (size := int(newest[0]["size"])):
                 raise Answer(f"the log has no entry {seq}: its newest is {size - 1}") from None
         raise

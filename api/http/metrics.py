@@ -125,6 +125,8 @@ def _witnesses(service: Service) -> Iterator[str]:
     asked, shown = service.cosigning.asked, service.cosigning.shown
     size = 0 if shown is None else shown.checkpoint.size
     yield _one("log_shown_size", "gauge", "entries of the checkpoint that is shown", size)
+    quorum = "entries of the newest checkpoint with the policy's quorum; 0: none yet"
+    yield _one("log_quorum_size", "gauge", quorum, service.cosigning.quorum_size)
     conflicts = "witnesses that say that they have seen another history"
     yield _one("witness_conflicts", "gauge", conflicts, sum(one.is_conflict for one in asked))
     silent = f"witnesses that did not cosign {SILENT_AFTER} times in a row or more"

@@ -146,8 +146,9 @@ class WitnessFolder:
 
     def keep(self, note: str, cosigned: str, *, known: bool) -> None:
         """Before anybody has the signature. ``note`` has the log's alone."""
-        _replace(self._checkpoint, cosigned.encode())
+        # First, as an error says nothing of what is on disk: whoever reads the folder may have it.
         self._last = note
+        _replace(self._checkpoint, cosigned.encode())
         if known or time.monotonic() - self._written < HISTORY_SECONDS:
             return
         with self._history.open("ab") as file:

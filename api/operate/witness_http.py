@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from api.operate.witness import Look, Witness
+from api.operate.witness import Look, Witness, WitnessError
 from ledger.network.addresses import http_url
 from ledger.network.serving import Message, Receive, Send, read_body, respond, serve
 from ledger.network.sockets import bound
@@ -72,7 +72,12 @@ def serve_witness(
 
     def keep_looking(tell: Callable[[Look], None]) -> None:
         while True:
-            tell(witness.look())
+            try:
+                look = witness.look()
+            except (WitnessError, OSError) as error:
+                # The next one may do. Requests meet the same, and say so.
+                look = Look("witness.broken", str(error))
+            tell(look)
             if stopped.wait(interval):
                 return
 

@@ -54,19 +54,26 @@ def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, .
 
 def check_assets(client: Client, log_key: NoteKey) -> Found:
     """Fetch and compare. Raises NotOnRecord, ServiceError, ServiceUnreachable."""
-    listed = client.releases()
-    served, releases = listed["served"]["release"], listed["releases"]
-    seq = next((one["seq"] for one in releases if one["release"] == served), None)
-    if seq is None:
-        raise NotOnRecord("what the service says that it serves is on no record that it shows")
-    shown = client.release(seq)
     try:
+        listed = client.releases()
+        served, releases = listed["served"]["release"], listed["releases"]
+        seqs = [int(one["seq"]) for one in releases if one["release"] == served]
+        newest = [int(one["seq"]) for one in releases[:1]]
+    except (LookupError, TypeError, ValueError) as error:
+        raise NotOnRecord("what the service lists of its releases has another form") from error
+    if not seqs:
+        raise NotOnRecord("what the service says that it serves is on no record that it shows")
+    seq = seqs[0]
+    try:
+        shown = client.release(seq)
         entry, _ = verify_receipt(shown["receipt"], log_key)
         key = load_public_key(shown["signer"])
         statement = verify(shown["statement"], key, client.ledger)
         release = Release.parse(statement.payload)
     except (ReceiptError, StatementError) as error:
         raise NotOnRecord(f"the record of entry {seq} does not verify: {error}") from error
+    except (LookupError, TypeError) as error:
+        raise NotOnRecord(f"the record of entry {seq} has another form") from error
     draft = recorded(release)
     signed = (statement.kind, statement.kid, statement.digest, draft.kind, draft.subject)
     if signed != (Kind.RELEASE, entry.actor, entry.statement_digest, entry.kind, entry.subject):
@@ -75,8 +82,7 @@ def check_assets(client: Client, log_key: NoteKey) -> Found:
     changed = tuple(
         path for path, digest in known.assets.items() if _answer(client, path) != digest
     )
-    newest = bool(releases[0]["seq"] == seq)
-    return Found(entry.seq, entry.time_ms, entry.actor, known, changed, newest)
+    return Found(entry.seq, entry.time_ms, entry.actor, known, changed, newest == [seq])
 
 
 def _answer(client: Client, path: str) -> str | None:

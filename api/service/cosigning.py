@@ -13,7 +13,7 @@ the newest checkpoint on that has the quorum. One process asks at a time.
 What is shown (`/log/checkpoint`, bundles, proofs) is the newest checkpoint **that has the quorum**:
 C2SP tlog-tiles lets a log choose which it publishes, and whoever asks for a quorum can use no
 other; under load, the newest of all has no cosignature yet. Where no quorum is asked for, or none
-was reached yet, it is the newest, with the lines that it has.
+was reached yet, it is the newest, which may have the log's own line alone.
 
 A crash loses a round: what a witness cosigned and nobody wrote down it cosigns again.
 
@@ -196,6 +196,12 @@ class Cosigning:
         # When the first quorum is reached, more may have been shown already: never back from there.
         return shown if shown and shown.checkpoint.size > cosigned.checkpoint.size else cosigned
 
+    @property
+    def quorum_size(self) -> int:
+        """Entries of the newest checkpoint that has the quorum of the policy; 0 for none yet."""
+        newest = self._log.published if self._policy.quorum == NOBODY else self._cosigned
+        return 0 if newest is None else newest.checkpoint.size
+
     def covering(self, seq: int) -> Published | None:
         """The newest with the quorum where it has entry ``seq``, else the newest of all: evidence
         is had without waiting for anybody."""
@@ -208,6 +214,7 @@ class Cosigning:
         while not self._stopping.wait(PACE):
             try:
                 with self._alone():
+                    self._refresh()  # what another process came to, or a round drops it
                     self._round()
                 self._refresh()
             except Occupied:
@@ -255,11 +262,11 @@ class Cosigning:
             rows.append(row)
             _say(one, outcome)
         if rows:
-            cosigned = self._cosigned
+            kept = 0 if self._cosigned is None else self._cosigned.checkpoint.size
             with self._database.write() as connection:
                 tables.keep_asked(connection, rows, size, lines)
-                if cosigned is not None:
-                    tables.drop_cosignatures(connection, cosigned.checkpoint.size)
+                # Nobody is asked about an older one again, so what lacks the quorum never has it.
+                tables.drop_cosignatures(connection, size, but=kept)
 
     def _ask_all(
         self, due: Sequence[Asked], target: Published

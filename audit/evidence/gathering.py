@@ -43,6 +43,7 @@ from authz.tables import dispute_questions, disputes, grants
 from ledger.certificate.credential import unpack_disclosures
 from ledger.chain import ChainClient, ChainError, layout
 from ledger.database import tables
+from ledger.database.row_macs import checked
 from ledger.database.sealing import MasterKey, Sealed, SealError
 from ledger.directory.keys import Enrolled, Role
 from ledger.enrolment.suspension import SUSPENDED
@@ -114,7 +115,7 @@ class Gatherer:
         if published is None or max(seqs) >= published.checkpoint.size:
             raise AnchorPending
         found = _read(connection, seqs)
-        found |= _read(connection, _enrolments(connection, found.values()))
+        found |= _enrolments_before(connection, max(seqs), found)
         _bounded(found)
         about = found[seqs[0]][0]
         blocks = self._blocks(connection, published, max(found))
@@ -123,7 +124,7 @@ class Gatherer:
             found |= _changes_until(connection, about, found, size)
             found |= _suspension_before(connection, about, found)
             found |= _revocation_before(connection, about, found)
-            found |= _read(connection, _enrolments(connection, found.values()))
+            found |= _enrolments_before(connection, max(seqs), found)
             _bounded(found)
         proofs = self._proofs(found, blocks)
         before, nodes = self._before(blocks[-1][1])
@@ -353,7 +354,8 @@ def _issued(connection: Connection, name: str | int, asker: Enrolled) -> list[in
 
 
 def _granted(connection: Connection, name: str | int, asker: Enrolled) -> list[int]:
-    row = connection.execute(select(grants).where(grants.c.grant_id == name)).one_or_none()
+    query = select(grants).where(grants.c.grant_id == name)
+    row = checked(connection, grants, connection.execute(query).one_or_none())
     _root(connection, None if row is None else row.seq, EventKind.GRANT, asker)
     assert row is not None
     return [row.seq] if row.revoked_seq is None else [row.seq, row.revoked_seq]
@@ -434,16 +436,26 @@ def _revocation_before(
     """Why a lookup was refused, or should have been: the revocation of the grant that is shown."""
     if not any(entry.kind is EventKind.GRANT for entry, _ in found.values()):
         return {}
-    query = select(grants.c.revoked_seq).where(
-        grants.c.grant_id == about.grant, grants.c.revoked_seq < about.seq
-    )
-    return _read(connection, connection.execute(query).scalars())
+    query = select(grants).where(grants.c.grant_id == about.grant)
+    row = checked(connection, grants, connection.execute(query).one_or_none())
+    if row is None or row.revoked_seq is None or row.revoked_seq >= about.seq:
+        return {}
+    return _read(connection, [row.revoked_seq])
 
 
 def _read(connection: Connection, seqs: Iterable[int]) -> dict[int, tuple[Entry, str]]:
     rows = tables.rows_by(connection, tables.entries, "seq", set(seqs))
     tokens = tables.tokens_at(connection, rows)
     return {seq: (tables.entry_from_row(row), tokens[seq]) for seq, row in rows.items()}
+
+
+def _enrolments_before(
+    connection: Connection, newest: int, found: dict[int, tuple[Entry, str]]
+) -> dict[int, tuple[Entry, str]]:
+    """By whom those who signed were let in, up to the entry ``newest``. A device that was completed
+    later spoke for one department only, and no later block is to stand for when it was recorded."""
+    seqs = _enrolments(connection, found.values())
+    return _read(connection, [seq for seq in seqs if seq < newest])
 
 
 def _enrolments(connection: Connection, found: Iterable[tuple[Entry, str]]) -> list[int]:

@@ -555,8 +555,10 @@ def keep_asked(
         connection.execute(upsert(connection, cosignatures, keys=keys, values=["line"]), rows)
 
 
-def drop_cosignatures(connection: Connection, below: int) -> None:
-    connection.execute(delete(cosignatures).where(cosignatures.c.size < below))
+def drop_cosignatures(connection: Connection, below: int, *, but: int) -> None:
+    """Of checkpoints of fewer than ``below`` entries, except that of ``but``."""
+    size = cosignatures.c.size
+    connection.execute(delete(cosignatures).where(size < below, size != but))
 
 
 def cosigned_checkpoints(connection: Connection) -> list[tuple[Row[Any], dict[str, str]]]:

@@ -33,11 +33,14 @@ from ledger.directory.keys import Enrolled
 from ledger.log.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.proof.encoding import b64url, canonical_json
 from ledger.proof.entries import Draft, Entry, EventKind
-from ledger.statement.statements import Statement
+from ledger.statement.kinds import Access
+from ledger.statement.statements import Statement, StatementError
 
 #: Seconds between a token's end and the entry of what was read with it, at most: what came in time
 #: may wait for news, for its place and for its batch.
 MAX_LATE_SECONDS: Final = 120
+#: How far the reader's clock may be ahead.
+MAX_AHEAD_SECONDS: Final = 60
 REPLAY_KEY_BYTES: Final = 16
 
 
@@ -76,6 +79,14 @@ class Reading:
         )
 
 
+def require_held(access: Access, time_ms: int) -> None:
+    """Raises StatementError for an entry of ``time_ms`` whose token did not hold when it was used:
+    a machine that stood still, or a clock that was set, comes between the two."""
+    since, until = access.iat - MAX_AHEAD_SECONDS, access.exp + MAX_LATE_SECONDS
+    if not since * 1000 <= time_ms < until * 1000:
+        raise StatementError("token.expired", "the access token did not hold then")
+
+
 def request_of(
     statement: Statement, actor: Enrolled, reading: Reading, master: MasterKey
 ) -> Request:
@@ -90,6 +101,7 @@ class ReadingHandler:
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> list[Outcome]:
         def record(request: Request) -> Recorded:
+            require_held(Access.parse(request.statement.payload), batch.now_ms)
             return batch.record(request, request.extra)
 
         return one_by_one(requests, record)

@@ -13,11 +13,8 @@ from audit.integrity.replay.grants import Grants
 from ledger.database.sealing import MasterKey
 from ledger.directory.keys import Enrolled
 from ledger.proof.entries import Draft
-from ledger.record.readings import MAX_LATE_SECONDS, Read, Reading
+from ledger.record.readings import Read, Reading, require_held
 from ledger.statement.kinds import Access
-
-#: How far the reader's clock may be ahead.
-_AHEAD_SECONDS = 60
 
 
 class Readings:
@@ -29,9 +26,7 @@ class Readings:
         if actor.role not in READERS:
             raise AgainstRules(f"a key of role {actor.role} reads nothing")
         access = Access.parse(statement.payload)
-        since, until = access.iat - _AHEAD_SECONDS, access.exp + MAX_LATE_SECONDS
-        if not since * 1000 <= entry.time_ms < until * 1000:
-            raise AgainstRules("its access token did not hold then")
+        require_held(access, entry.time_ms)
         of = self._holders(record)
         if of and entry.holder not in of:
             raise AgainstRules("it is not of the holder of what was read")

@@ -27,7 +27,7 @@ export async function openRequest(api, asked, showing, signal) {
     if (state === "approved") return { request_id: request.request_id, granted };
     beep(false);
     if (!refused.hidden) {
-      showing.say(t("The holder said no"), t("Nothing was released. Ask the holder whether to go on without this certificate."));
+      showing.say(t("Nobody agreed"), t("Somebody said no on a phone, and nobody agreed within five minutes. Nothing was released. Ask the holder whether to go on without this certificate."));
     } else {
       showing.say(t("The time is over"), t("The holder did not answer within five minutes. Ask again if the holder is still here."));
     }

@@ -22,7 +22,7 @@ export function codeScreen(kiosk, drawn) {
     body: [
       kiosk.visit.refused
         ? h("p", { class: "notice wait", role: "alert" },
-          t("Somebody said no on a phone. If it was not you, go on: this code is still good. If it was you, touch Stop."))
+          t("Somebody said no on a phone. If it was not you, go on: this code is still good. If it was you, touch “Stop and clear”."))
         : null,
       h("div", { class: "code-panel" },
         h("div", { class: "code-and-text" }, canvas, h("p", { class: "mono code-text" }, inGroups(request.code))),

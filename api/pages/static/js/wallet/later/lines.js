@@ -71,7 +71,7 @@ const KINDS = {
   invitation: () => ["quiet", "key", t("A one-time code was made for one of your devices.")],
   reading: (line) => ["wait", "eye", READINGS[line.state]?.(line) ?? t("Something else was recorded.")],
   deferral: (line) => ["wait", "clock", line.state === "ended"
-    ? t("You are told again what the audit office reads about you: a court's delay has ended.")
+    ? t("You are now told what one auditor read about you: a court's delay has ended.")
     : t("By a court's order you were not told for a time what one auditor read about you.")],
 };
 const READINGS = {

@@ -108,7 +108,7 @@ export async function view(place, wallet, state, signal) {
 
 const EMPTY = {
   refusals: () => t("Nothing was refused"),
-  readings: () => t("Nobody has read your history, or taken evidence"),
+  readings: () => t("There is no reading to show"),
 };
 const empty = (filter) =>
   h("section", { class: "panel empty" },
