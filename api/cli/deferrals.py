@@ -36,7 +36,11 @@ def begin(
     with client_of(url, key) as client:
         answer = client.begin_deferral(certificate, thumbprint(reader), order, until_ms // 1000)
     told = f"deferred: {answer['deferral_id']} (entry {entry_number(answer)})"
-    show(answer, as_json, f"{told}\nshown to the person from {local_time(until_ms)} on")
+    show(
+        answer,
+        as_json,
+        f"{told}\nkept back until {local_time(until_ms)}, or as long as another that holds",
+    )
 
 
 @deferral_app.command("end")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.failures import existing
+from api.cli.failures import WrongInput, existing
 from api.cli.names import Kid, require_known
 from api.cli.options import (
     IssuerKey,
@@ -42,14 +42,16 @@ Days = Annotated[
 def keys_new(
     file: Annotated[Path, typer.Option("--out", help="File to write (mode 0600).")],
     witness: Annotated[
-        str, typer.Option(help="Instead, make the Ed25519 key of the witness of this name.")
-    ] = "",
+        str | None, typer.Option(help="Instead, make the Ed25519 key of the witness of this name.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a P-256 signing key; or a witness's, and print its verifier key (C2SP signed-note)."""
     from api.data.keyfiles import new_signing_key, save_signing_key
 
-    if witness:
+    if witness is not None:
+        if not witness.strip():
+            raise WrongInput("--witness needs a name, and this one is empty")
         verifier = _new_witness(file, witness)
         show({"file": str(file), "verifier": verifier}, as_json, f"{file}: {verifier}")
         return
@@ -129,13 +131,15 @@ def _key_lines(each: dict[str, Any]) -> list[str]:
     who = "itself" if by["kid"] == each["kid"] else f"{by['role']} {by['kid']}"
     lines = [
         f"{each['kid']}  {each['role']}, {each['state']}",
-        folded(whose),
+        *([folded(whose)] if whose else []),
         f"  since {local_time(each['since_ms'])} (entry {each['seq']}), let in by",
         f"    {who}",
     ]
     if "revoked_ms" in each:
         return [*lines, f"  revoked {local_time(each['revoked_ms'])}"]
     to_stop = "to stop it" if each["revocable"] else "the operator stops it by"
+    if each["role"] == "operator" and not each["revocable"]:
+        to_stop = "another key of an operator stops it by"
     return [*lines, f"  {to_stop}: {each['stop']}"]
 
 

@@ -63,6 +63,15 @@ def post_of(signed: Key | KeyInvitation) -> Post:
     return Post(Role(signed.role), signed.institution, signed.terminal, signed.site)
 
 
+def require_new(row: Any) -> None:
+    """Raises StatementError for the row of a key that was enrolled before."""
+    if row is None:
+        return
+    if row.revoked_ms is not None:
+        raise StatementError("key.enrolled", "the key was revoked, and stays so: make a new one")
+    raise StatementError("key.enrolled", "the key is enrolled already")
+
+
 def require_post(connection: Connection, post: Post) -> None:
     """The institution is enrolled, and a terminal's site is one of its own."""
     require_institution(connection, post.institution)
@@ -106,8 +115,7 @@ def enrol_key(
 ) -> Recorded:
     """An institutional key, in the table and in the directory contract."""
     kid = key.thumbprint()
-    if tables.rows_by(batch.connection, tables.keys, "kid", [kid]):
-        raise StatementError("key.enrolled", "the key is enrolled already")
+    require_new(tables.rows_by(batch.connection, tables.keys, "kid", [kid]).get(kid))
     draft = Draft(
         kind=EventKind.ENROLMENT,
         subject=kid,

@@ -42,7 +42,7 @@ from ledger.database import tables
 from ledger.database.row_macs import change, checked, put
 from ledger.database.sealing import MasterKey, Sealed
 from ledger.directory.keys import NEVER, Enrolled, Role
-from ledger.enrolment.admission import Person
+from ledger.enrolment.admission import Person, require_new
 from ledger.log.batch import Batch, Recorded, Request
 from ledger.proof.encoding import b64url, canonical_json
 from ledger.proof.entries import Draft, EventKind
@@ -135,7 +135,7 @@ def _require_completes(row: Any, word: Word) -> None:
     same = row.role == Role.HOLDER and row.holder == word.holder and row.revoked_ms is None
     same = same and row.suspended_seq is None
     if not same or row.scope is None or row.scope == word.by:
-        raise StatementError("key.enrolled", "the key is enrolled already")
+        require_new(row)
 
 
 def _sealed(
