@@ -22,8 +22,8 @@ from joserfc.jwk import ECKey
 from ledger.catalogue import CertificateType
 from ledger.certificate.credential import Unsigned, city_date, compose_certificate
 from ledger.certificate.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
+from ledger.intake.report import ImportReport
 from ledger.intake.rows import (
-    ImportReport,
     Prepared,
     RowRefusal,
     file_sha256,

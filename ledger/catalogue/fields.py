@@ -2,7 +2,7 @@
 
 On the hot path of bulk issue: each type is compiled once into a table of small functions.
 
-Not this module's job: reading what exports write (`ledger.intake.rows` brings that to canonical
+Not this module's job: reading what exports write (`ledger.intake.readers` brings that to canonical
 form), signatures, who may issue what.
 """
 

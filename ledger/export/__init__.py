@@ -5,7 +5,7 @@ be read is reported with the line an editor shows and the rest goes on; only a f
 read at all raises, always `ExportError`. The reader is a process with bounds on memory and time
 (`ledger.process.confined`): a file made to cost more ends as ``export.too_costly``.
 
-Not this package's job: what a cell means (`ledger.intake.rows`).
+Not this package's job: what a cell means (`ledger.intake.readers`).
 """
 
 from ledger.export.export import Export, file_sha256, open_export, source_ref

@@ -5,7 +5,7 @@ Spreadsheets and databases leave marks in exports: ``="0123"`` and ``'0123`` kee
 certain are taken off, lost characters whose place in GB 18030 is known are brought back; all else
 gives a `Doubt`, and the row is refused.
 
-Not this module's job: what a field's format makes of the text (`ledger.intake.rows`).
+Not this module's job: what a field's format makes of the text (`ledger.intake.readers`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import httpx
 
 from api.bulk.importer import KeyRefused
 from api.sample.city import MARKET
-from ledger.intake.rows import REPORTED_ROWS
+from ledger.intake.report import REPORTED_ROWS
 
 CARD = "resident-identity-card"
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限\n"

@@ -22,7 +22,8 @@ from ledger.certificate.identifiers import (
 )
 from ledger.certificate.lifecycle import TRANSITIONS
 from ledger.export import rows as doubts
-from ledger.intake import rows as ledger_rows
+from ledger.intake import readers, rows
+from ledger.intake.report import REPORTED_ROWS
 from ledger.statement.kinds import Action
 
 HEADER = "姓名,性别,民族,出生日期,住址,公民身份号码,签发机关,有效期限"
@@ -154,7 +155,7 @@ def test_what_an_import_left_out_of_the_file_is_named(city: Any, police: Page) -
 
 
 def test_a_long_report_shows_the_first_rows_and_saves_them_all(city: Any, police: Page) -> None:
-    count = ledger_rows.REPORTED_ROWS + 100
+    count = REPORTED_ROWS + 100
     report = report_of(city, police, as_file(["too,few"] * count))
     assert report["refused_not_listed"] == 100
     expect(police.locator("table.refused tbody tr")).to_have_count(200)
@@ -223,8 +224,9 @@ def test_an_import_that_the_service_forgot_can_simply_be_sent_again(police: Page
 def test_every_reason_of_the_intake_has_words(police: Page) -> None:
     codes = [
         value
-        for name in ledger_rows.__all__
-        if isinstance(value := getattr(ledger_rows, name), str)
+        for module in (rows, readers)
+        for name in module.__all__
+        if isinstance(value := getattr(module, name), str)
     ]
     codes += [item.code for item in vars(doubts).values() if isinstance(item, doubts.Doubt)]
     assert len(codes) >= 13

@@ -23,7 +23,7 @@ from ledger.catalogue import Field, Format, load_catalogue
 from ledger.certificate.identifiers import credit_code_check, identity_check_digit
 from ledger.export.reading import open_table
 from ledger.export.rows import Row, Wanted
-from ledger.intake import rows as ledger_rows
+from ledger.intake import readers
 from ledger.intake.rows import Prepared, prepare
 from tests.ledger import books
 
@@ -336,17 +336,17 @@ def test_what_is_issued_is_the_table() -> None:
 
 
 FAULTS: dict[str, Any] = {
-    "said": lambda text: text.strip(),
-    "read_day": lambda text: text[:10] if text[4:5] == "-" else None,
+    "rows.said": lambda text: text.strip(),
+    "readers.read_day": lambda text: text[:10] if text[4:5] == "-" else None,
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_reader_with_a_fault_is_found_out(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_rows, name, FAULTS[name])
-    ledger_rows._readers.cache_clear()
+    monkeypatch.setattr(f"ledger.intake.{name}", FAULTS[name])
+    readers.readers_of.cache_clear()
     try:
         with pytest.raises(AssertionError):
             sum(check(seed)[2] for seed in range(40))
     finally:
-        ledger_rows._readers.cache_clear()
+        readers.readers_of.cache_clear()

@@ -17,10 +17,10 @@ from ledger.certificate.identifiers import identity_check_digit
 from ledger.export import text
 from ledger.export.reading import open_table
 from ledger.export.rows import Wanted
+from ledger.intake.report import ImportReport
 from ledger.intake.rows import (
     DUPLICATE,
     ExportError,
-    ImportReport,
     Prepared,
     Row,
     RowRefusal,

@@ -1,4 +1,4 @@
-// Why a row or a file was not issued, in words, by the service's stable codes (ledger/intake/rows.py,
+// Why a row or a file was not issued, in words, by the service's stable codes (ledger/intake/,
 // ledger/export/, ledger/issue/handler.py). A test holds that every code of the intake has words.
 
 import { t } from "../../core/i18n.js";
