@@ -7,7 +7,7 @@ single cells: rows and whole columns are `ledger.intake.rows`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -116,11 +116,37 @@ Reader = Callable[[Plain, date], FieldValue]
 
 
 def _reader(item: Field) -> Reader:
-    longest, spellings, low, high = item.max_length, item.spellings, item.minimum, item.maximum
-    folded = {key.casefold(): value for key, value in spellings.items()}
-    units, required, past = item.units, item.required, item.past
+    match item.format:
+        case Format.TEXT:
+            return _text(item.max_length, required=item.required)
+        case Format.ENUM:
+            return _enum(item.spellings)
+        case Format.DATE:
+            return _dated(read_day, day_of, past=item.past)
+        case Format.MONTH:
+            return _dated(read_month, month_of, past=item.past)
+        case Format.DATE_OR_MONTH:
+            return _dated(read_day_or_month, day_or_month_of, past=item.past)
+        case Format.UNTIL:
+            return _dated(read_end, end_of, past=item.past)
+        case Format.PERIOD:
+            return _dated(read_period, _period_of, past=item.past)
+        case Format.IDENTITY_NUMBER:
+            return _identity_number
+        case Format.PERSON_NUMBER:
+            return _person_number
+        case Format.CREDIT_CODE:
+            return _credit_code
+        case Format.HOLDER_NUMBER:
+            return _holder_number
+        case Format.INTEGER:
+            return _integer(item)
+        case Format.AMOUNT:
+            return _amount
 
-    def text(value: Plain, on: date) -> str:
+
+def _text(longest: int, *, required: bool) -> Reader:
+    def read(value: Plain, on: date) -> str:
         if type(value) is not str:
             # Numbers and codes that a spreadsheet took for a date or for a yes are not got back.
             raise Invalid(FIELD_INVALID if isinstance(value, bool) else SHOWN_OTHERWISE.code)
@@ -148,7 +174,13 @@ def _reader(item: Field) -> Reader:
             raise Invalid(FIELD_MISSING)
         return plain
 
-    def enum(value: Plain, on: date) -> str:
+    return read
+
+
+def _enum(spellings: Mapping[str, str]) -> Reader:
+    folded = {key.casefold(): value for key, value in spellings.items()}
+
+    def read(value: Plain, on: date) -> str:
         found = spellings.get(value) if type(value) is str else None
         if found is None:
             found = folded.get(_squeeze(_text_of(value)).casefold())
@@ -156,45 +188,59 @@ def _reader(item: Field) -> Reader:
                 raise Invalid(FIELD_INVALID)
         return found
 
-    def dated(
-        of_text: Callable[[str], str | None], of_cell: Callable[[date | Month], str | None]
-    ) -> Reader:
-        def read(value: Plain, on: date) -> str:
-            if type(value) is str:
-                found = of_text(value)
-            else:
-                found = of_cell(value) if isinstance(value, date | Month) else None
-            if found is None or (past and found > on.isoformat()):
-                raise Invalid(DATE_INVALID)
-            return found
+    return read
 
-        return read
 
-    def identity_number(value: Plain, on: date) -> str:
-        number = _number(value, IDENTITY_CHECK)
-        if not is_identity_number(number, on):
-            raise Invalid(IDENTITY_CHECK)
-        return number
+def _dated(
+    of_text: Callable[[str], str | None],
+    of_cell: Callable[[date | Month], str | None],
+    *,
+    past: bool,
+) -> Reader:
+    def read(value: Plain, on: date) -> str:
+        if type(value) is str:
+            found = of_text(value)
+        else:
+            found = of_cell(value) if isinstance(value, date | Month) else None
+        if found is None or (past and found > on.isoformat()):
+            raise Invalid(DATE_INVALID)
+        return found
 
-    def person_number(value: Plain, on: date) -> str:
-        number = _number(value, IDENTITY_CHECK)
-        if not is_person_number(number, on):
-            raise Invalid(IDENTITY_CHECK)
-        return number
+    return read
 
-    def credit_code(value: Plain, on: date) -> str:
-        code = _number(value, CREDIT_CHECK)
-        if not is_credit_code(code):
-            raise Invalid(CREDIT_CHECK)
-        return code
 
-    def holder_number(value: Plain, on: date) -> str:
-        number = _number(value, IDENTITY_CHECK)
-        if not is_holder_number(number, on):
-            raise Invalid(CREDIT_CHECK if looks_like_credit_code(number) else IDENTITY_CHECK)
-        return number
+def _identity_number(value: Plain, on: date) -> str:
+    number = _number(value, IDENTITY_CHECK)
+    if not is_identity_number(number, on):
+        raise Invalid(IDENTITY_CHECK)
+    return number
 
-    def integer(value: Plain, on: date) -> int:
+
+def _person_number(value: Plain, on: date) -> str:
+    number = _number(value, IDENTITY_CHECK)
+    if not is_person_number(number, on):
+        raise Invalid(IDENTITY_CHECK)
+    return number
+
+
+def _credit_code(value: Plain, on: date) -> str:
+    code = _number(value, CREDIT_CHECK)
+    if not is_credit_code(code):
+        raise Invalid(CREDIT_CHECK)
+    return code
+
+
+def _holder_number(value: Plain, on: date) -> str:
+    number = _number(value, IDENTITY_CHECK)
+    if not is_holder_number(number, on):
+        raise Invalid(CREDIT_CHECK if looks_like_credit_code(number) else IDENTITY_CHECK)
+    return number
+
+
+def _integer(item: Field) -> Reader:
+    low, high, units = item.minimum, item.maximum, item.units
+
+    def read(value: Plain, on: date) -> int:
         plain = _squeeze(_text_of(value))
         for unit in units:
             plain = plain.removesuffix(unit)
@@ -210,35 +256,21 @@ def _reader(item: Field) -> Reader:
             raise Invalid(FIELD_INVALID)
         return number
 
-    def amount(value: Plain, on: date) -> str:
-        match = _AMOUNT.fullmatch(_squeeze(_text_of(value)))
-        if match is None:
-            raise Invalid(FIELD_INVALID)
-        if match["unit"] != "万元" and match["unit"] != "亿元" and match["number"][-4:-3] == ".":
-            raise Invalid(FIELD_INVALID)  # 1.500: one and a half, or thousands as some write them
-        yuan = Decimal(_ungrouped(match["number"])) * _YUAN[match["unit"] or "元"]
-        canonical = f"{yuan:.2f}"
-        # A third decimal is no amount of money, and rounding would be ours.
-        if Decimal(canonical) != yuan or not is_amount(canonical):
-            raise Invalid(FIELD_INVALID)
-        return canonical
+    return read
 
-    readers: dict[Format, Reader] = {
-        Format.TEXT: text,
-        Format.ENUM: enum,
-        Format.DATE: dated(read_day, day_of),
-        Format.MONTH: dated(read_month, month_of),
-        Format.DATE_OR_MONTH: dated(read_day_or_month, day_or_month_of),
-        Format.UNTIL: dated(read_end, end_of),
-        Format.PERIOD: dated(read_period, _period_of),
-        Format.IDENTITY_NUMBER: identity_number,
-        Format.PERSON_NUMBER: person_number,
-        Format.CREDIT_CODE: credit_code,
-        Format.HOLDER_NUMBER: holder_number,
-        Format.INTEGER: integer,
-        Format.AMOUNT: amount,
-    }
-    return readers[item.format]
+
+def _amount(value: Plain, on: date) -> str:
+    match = _AMOUNT.fullmatch(_squeeze(_text_of(value)))
+    if match is None:
+        raise Invalid(FIELD_INVALID)
+    if match["unit"] != "万元" and match["unit"] != "亿元" and match["number"][-4:-3] == ".":
+        raise Invalid(FIELD_INVALID)  # 1.500: one and a half, or thousands as some write them
+    yuan = Decimal(_ungrouped(match["number"])) * _YUAN[match["unit"] or "元"]
+    canonical = f"{yuan:.2f}"
+    # A third decimal is no amount of money, and rounding would be ours.
+    if Decimal(canonical) != yuan or not is_amount(canonical):
+        raise Invalid(FIELD_INVALID)
+    return canonical
 
 
 def _period_of(cell: date | Month) -> str | None:
