@@ -11,16 +11,16 @@ from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.node.engine.node import Node
-from ledger.node.rpc import methods
+from ledger.node.rpc import messages, methods
 
 
 def handle(node: Node, raw: bytes) -> bytes:
     """What `server` does with a request body, in the caller's thread."""
-    body = methods.parse(raw)
-    return methods.render([_answer(node, item) for item in body.items], body.batch)
+    body = messages.parse(raw)
+    return messages.render([_answer(node, item) for item in body.items], body.batch)
 
 
-def _answer(node: Node, item: methods.Request | dict[str, Any]) -> dict[str, Any] | None:
+def _answer(node: Node, item: messages.Request | dict[str, Any]) -> dict[str, Any] | None:
     if isinstance(item, dict):
         return item
     if item.method != "eth_sendRawTransaction":
@@ -33,7 +33,7 @@ def _send(node: Node, params: list[Any]) -> str:
     while node.is_ready(transaction) and node.waiting(transaction.hash) is not None:
         outcomes = node.mine().outcomes
         if (failure := outcomes.get(transaction.hash)) is not None:
-            raise methods.RpcError(methods.SERVER_ERROR, failure)
+            raise messages.RpcError(messages.SERVER_ERROR, failure)
     return "0x" + transaction.hash.hex()
 
 

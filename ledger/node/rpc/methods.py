@@ -1,4 +1,4 @@
-"""Ethereum JSON-RPC over a `Node`: methods, parameters, errors, batches.
+"""Ethereum JSON-RPC over a `Node`: what each method answers.
 
 Follows JSON-RPC 2.0 and ethereum/execution-apis. Takes and returns bytes; knows no sockets. Every
 outcome is a JSON-RPC answer: bad parameters -32602, unknown method -32601, not a request -32600, no
@@ -17,112 +17,44 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-import orjson
-
 from ledger.node.engine import evm, seal
 from ledger.node.engine.block import Block, Transaction, to_int
 from ledger.node.engine.node import Node, TransactionRefused
 from ledger.node.engine.store import StoreError
 from ledger.node.rpc import shapes
-from ledger.node.rpc.filters import LogFilter
-
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
-    -32700,
-    -32600,
-    -32601,
-    -32602,
-    -32603,
+from ledger.node.rpc.messages import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    LIMIT_EXCEEDED,
+    METHOD_NOT_FOUND,
+    REVERTED,
+    SERVER_ERROR,
+    Request,
+    RpcError,
+    error_of,
+    result_of,
 )
-SERVER_ERROR = -32000
-LIMIT_EXCEEDED = -32005
-REVERTED = 3
+from ledger.node.rpc.parameters import (
+    FILTER_FIELDS,
+    find_block,
+    find_block_by_hash,
+    read_bool,
+    read_call,
+    read_data,
+    read_filter,
+    read_object,
+    read_quantity,
+    read_slot,
+    state_block,
+)
 
-MAX_BATCH = 1000
 MAX_LOGS = 10_000
 # A filter that names neither address nor topic reads every block of its range.
 MAX_UNFILTERED_BLOCKS = 10_000
 MAX_FEE_HISTORY = 1024
 MAX_PROOF_KEYS = 1024
-MAX_FILTER_ITEMS = 256
 
 logger = logging.getLogger(__name__)
-
-
-class RpcError(Exception):
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.code, self.message, self.data = code, message, data
-
-
-@dataclass(frozen=True)
-class Request:
-    """One well-formed request of a body. `id` None with `notification` wants no answer."""
-
-    id: Any
-    method: str
-    params: list[Any]
-    notification: bool
-
-
-@dataclass(frozen=True)
-class Body:
-    """A parsed body: its requests, or the answers to what was no request, in their order."""
-
-    items: list[Request | dict[str, Any]]
-    batch: bool
-
-
-def parse(raw: bytes) -> Body:
-    try:
-        content = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return Body([error_of(None, RpcError(PARSE_ERROR, f"parse error: {error}"))], False)
-    if not isinstance(content, list):
-        return Body([_request(content)], False)
-    if not content:
-        return Body([error_of(None, RpcError(INVALID_REQUEST, "empty batch"))], False)
-    if len(content) > MAX_BATCH:
-        fault = RpcError(LIMIT_EXCEEDED, f"batch of {len(content)}, at most {MAX_BATCH}")
-        return Body([error_of(None, fault)], False)
-    return Body([_request(item) for item in content], True)
-
-
-def _request(content: Any) -> Request | dict[str, Any]:
-    if not isinstance(content, dict):
-        return error_of(None, RpcError(INVALID_REQUEST, "a request is an object"))
-    request_id = content.get("id")
-    if not isinstance(request_id, str | int | float | None) or isinstance(request_id, bool):
-        return error_of(None, RpcError(INVALID_REQUEST, "id must be a string or a number"))
-    method = content.get("method")
-    if not isinstance(method, str):
-        return error_of(request_id, RpcError(INVALID_REQUEST, "method must be a string"))
-    params = content.get("params")
-    if params is None:
-        params = []
-    if not isinstance(params, list):
-        return error_of(request_id, RpcError(INVALID_PARAMS, "params must be an array"))
-    return Request(request_id, method, params, "id" not in content)
-
-
-def render(answers: list[dict[str, Any] | None], batch: bool) -> bytes:
-    """Bytes to send; empty when nothing but notifications was asked."""
-    given = [answer for answer in answers if answer is not None]
-    if not given:
-        return b""
-    return orjson.dumps(given if batch else given[0])
-
-
-def result_of(request: Request, result: Any) -> dict[str, Any] | None:
-    if request.notification:
-        return None
-    return {"jsonrpc": "2.0", "id": request.id, "result": result}
-
-
-def error_of(request_id: Any, error: RpcError) -> dict[str, Any]:
-    body: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.data is not None:
-        body["data"] = error.data
-    return {"jsonrpc": "2.0", "id": request_id, "error": body}
 
 
 class Rationed:
@@ -204,117 +136,6 @@ def submit(node: Node, params: list[Any]) -> Transaction:
     return node.submit(read_data(params[0]))
 
 
-# Parameters
-
-
-def read_data(value: Any, size: int | None = None) -> bytes:
-    if not isinstance(value, str) or value[:2] not in ("0x", "0X"):
-        raise RpcError(INVALID_PARAMS, "expected a string of hex digits with 0x")
-    try:
-        # fromhex skips spaces; a parameter has none.
-        if any(character.isspace() for character in value):
-            raise ValueError
-        decoded = bytes.fromhex(value[2:])
-    except ValueError:
-        raise RpcError(INVALID_PARAMS, "malformed hex data") from None
-    if size is not None and len(decoded) != size:
-        raise RpcError(INVALID_PARAMS, f"expected {size} bytes, got {len(decoded)}")
-    return decoded
-
-
-def read_quantity(value: Any, most: int = 2**256 - 1) -> int:
-    if isinstance(value, str) and value[:2] in ("0x", "0X") and 2 < len(value) <= 66:
-        digits = value[2:]
-        if all(character in "0123456789abcdefABCDEF" for character in digits):
-            number = int(digits, 16)
-            if number <= most:
-                return number
-    raise RpcError(INVALID_PARAMS, "expected a quantity: 0x and hex digits, in range")
-
-
-def read_slot(value: Any) -> int:
-    """A storage key: 32 bytes of data, or (as older clients send) a quantity."""
-    if isinstance(value, str) and len(value) == 66:
-        return to_int(read_data(value, 32))
-    return read_quantity(value)
-
-
-def read_bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise RpcError(INVALID_PARAMS, "expected true or false")
-
-
-def read_object(value: Any, known: frozenset[str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RpcError(INVALID_PARAMS, "expected an object")
-    unknown = sorted(set(value) - known)
-    if unknown:
-        raise RpcError(INVALID_PARAMS, f"unknown field {unknown[0][:50]!r}")
-    # null means absent, as every client's optional fields do.
-    return {name: item for name, item in value.items() if item is not None}
-
-
-def find_block(node: Node, which: Any) -> Block | None:
-    """A number, a tag, or EIP-1898's object. There are no uncertain blocks: every tag but
-    `earliest` means the newest one, which is final."""
-    if which in ("latest", "pending", "safe", "finalized"):
-        return node.head
-    if which == "earliest":
-        return node.store.block(0)
-    if isinstance(which, dict):
-        fields = read_object(which, frozenset({"blockNumber", "blockHash", "requireCanonical"}))
-        if "blockHash" in fields and "blockNumber" not in fields:
-            return find_block_by_hash(node, fields["blockHash"])
-        if "blockNumber" in fields and "blockHash" not in fields:
-            which = fields["blockNumber"]
-        else:
-            raise RpcError(INVALID_PARAMS, "expected blockNumber or blockHash")
-    number = read_quantity(which)
-    return node.store.block(number) if number <= node.head.number else None
-
-
-def find_block_by_hash(node: Node, value: Any) -> Block | None:
-    number = node.store.number_of(read_data(value, 32))
-    return None if number is None else node.store.block(number)
-
-
-def state_block(node: Node, which: Any) -> Block:
-    found = find_block(node, which)
-    if found is None:
-        raise RpcError(SERVER_ERROR, "header not found")
-    return found
-
-
-CALL_FIELDS = frozenset(
-    {
-        "from", "to", "gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas", "value", "data",
-        "input", "nonce", "type", "chainId", "accessList",
-    }
-)  # fmt: skip
-
-
-def read_call(content: Any) -> evm.Call:
-    fields = read_object(content, CALL_FIELDS)
-    payload = read_data(fields.get("input", fields.get("data", "0x")))
-    if "input" in fields and "data" in fields and read_data(fields["data"]) != payload:
-        raise RpcError(INVALID_PARAMS, "data and input differ")
-    to = read_data(fields["to"]) if "to" in fields else None
-    if to is not None and len(to) != 20 and to != b"":
-        raise RpcError(INVALID_PARAMS, "to must be 20 bytes")
-    if not to and len(payload) > evm.INITCODE_LIMIT:
-        raise RpcError(INVALID_PARAMS, "max initcode size exceeded")
-    price = fields.get("gasPrice", fields.get("maxFeePerGas"))
-    return evm.Call(
-        sender=read_data(fields["from"], 20) if "from" in fields else bytes(20),
-        to=to or None,
-        value=read_quantity(fields["value"]) if "value" in fields else 0,
-        data=payload,
-        gas=min(read_quantity(fields["gas"]), evm.CALL_GAS) if "gas" in fields else evm.CALL_GAS,
-        gas_price=read_quantity(price) if price is not None else 0,
-    )
-
-
 def revert_error(result: evm.CallResult) -> RpcError:
     """The error clients know: code 3 with the revert data, and the reason when it is a text."""
     if result.error != "execution reverted":
@@ -330,9 +151,6 @@ def revert_reason(output: bytes) -> str | None:
         return None
     size = to_int(output[36:68])
     return output[68 : 68 + size].decode("utf-8", "replace") if size <= len(output) else None
-
-
-# Methods
 
 
 def block_number(node: Node) -> Any:
@@ -492,12 +310,9 @@ def fee_history(node: Node, count: Any, newest: Any, percentiles: Any = None) ->
     return shape
 
 
-FILTER_FIELDS = frozenset({"fromBlock", "toBlock", "address", "topics", "blockHash"})
-
-
 def get_logs(node: Node, content: Any) -> Any:
     fields = read_object(content, FILTER_FIELDS)
-    wanted = _read_filter(fields)
+    wanted = read_filter(fields)
     if "blockHash" in fields:
         if "fromBlock" in fields or "toBlock" in fields:
             raise RpcError(INVALID_PARAMS, "blockHash excludes fromBlock and toBlock")
@@ -543,25 +358,6 @@ def _bound(node: Node, which: Any) -> int:
         return read_quantity(which, 2**64 - 1)
     found = find_block(node, which)
     return 0 if found is None else found.number
-
-
-def _read_filter(fields: dict[str, Any]) -> LogFilter:
-    address = fields.get("address", [])
-    addresses = address if isinstance(address, list) else [address]
-    topics = fields.get("topics", [])
-    if not isinstance(topics, list) or len(topics) > 4:
-        raise RpcError(INVALID_PARAMS, "topics must be an array of at most 4")
-    positions = []
-    for position in topics:
-        options = position if isinstance(position, list) else [position]
-        if len(options) > MAX_FILTER_ITEMS:
-            raise RpcError(LIMIT_EXCEEDED, f"at most {MAX_FILTER_ITEMS} topics in one position")
-        # null among the options matches anything, and so does the position.
-        matches_any = position is None or any(option is None for option in options)
-        positions.append(() if matches_any else tuple(read_data(option, 32) for option in options))
-    if len(addresses) > MAX_FILTER_ITEMS:
-        raise RpcError(LIMIT_EXCEEDED, f"at most {MAX_FILTER_ITEMS} addresses")
-    return LogFilter(tuple(read_data(item, 20) for item in addresses), tuple(positions))
 
 
 def get_proof(node: Node, address: Any, keys: Any, which: Any = "latest") -> Any:

@@ -26,7 +26,7 @@ from ledger.network.serving import Message, Receive, Send, read_body, respond, s
 from ledger.network.sockets import CannotListen, bound
 from ledger.node.engine import evm
 from ledger.node.engine.node import DEFAULT_CHAIN_ID, Node, NodeError, write_announcement
-from ledger.node.rpc import methods
+from ledger.node.rpc import messages, methods
 
 MAX_BODY = 4 * 1024 * 1024
 READ_THREADS = 2
@@ -42,7 +42,7 @@ GRACE_SECONDS = 5
 
 _JSON = b"application/json"
 
-Item = methods.Request | dict[str, Any]
+Item = messages.Request | dict[str, Any]
 Answers = list[dict[str, Any] | None]
 
 
@@ -100,7 +100,7 @@ class Application:
                 self._own -= 1
         if self._others >= ANYBODYS:
             return await _refuse(
-                send, 503, methods.LIMIT_EXCEEDED, "too many are asking; ask again"
+                send, 503, messages.LIMIT_EXCEEDED, "too many are asking; ask again"
             )
         self._others += 1
         try:
@@ -118,9 +118,9 @@ class Application:
     ) -> None:
         raw = await read_body(receive, most)
         if raw is None:
-            return await _refuse(send, 413, methods.INVALID_REQUEST, f"body over {most} bytes")
-        body = methods.parse(raw)
-        rendered = methods.render(await answers_of(body.items), body.batch)
+            return await _refuse(send, 413, messages.INVALID_REQUEST, f"body over {most} bytes")
+        body = messages.parse(raw)
+        rendered = messages.render(await answers_of(body.items), body.batch)
         return await respond(send, 200 if rendered else 204, rendered, _JSON)
 
     async def _answers(self, items: list[Item]) -> Answers:
@@ -138,8 +138,8 @@ class Application:
             except Exception as error:  # noqa: BLE001  (as in rpc.guarded)
                 if item.notification:
                     return None
-                return methods.error_of(item.id, methods.as_rpc_error(error, item.method))
-            return methods.result_of(item, sent)
+                return messages.error_of(item.id, methods.as_rpc_error(error, item.method))
+            return messages.result_of(item, sent)
         method = methods.METHODS.get(item.method)
         if method is not None and method.slow:
             loop = asyncio.get_running_loop()
@@ -150,12 +150,12 @@ class Application:
         """Reads in a thread of their own, which gives way; a transaction speaks for itself."""
         if len(items) > ANYBODYS_BATCH:
             fault = f"batch of {len(items)}, at most {ANYBODYS_BATCH} for those who send nothing"
-            return [methods.error_of(None, methods.RpcError(methods.LIMIT_EXCEEDED, fault))]
+            return [messages.error_of(None, messages.RpcError(messages.LIMIT_EXCEEDED, fault))]
         answers: Answers = [item if isinstance(item, dict) else None for item in items]
-        reads: list[tuple[int, methods.Request]] = []
-        sends: list[tuple[int, methods.Request]] = []
+        reads: list[tuple[int, messages.Request]] = []
+        sends: list[tuple[int, messages.Request]] = []
         for place, item in enumerate(items):
-            if isinstance(item, methods.Request):
+            if isinstance(item, messages.Request):
                 (sends if item.method == "eth_sendRawTransaction" else reads).append((place, item))
         loop = asyncio.get_running_loop()
         work = [item for _, item in reads]
@@ -165,7 +165,7 @@ class Application:
             answers[place] = given
         return answers
 
-    def _ration(self, requests: list[methods.Request]) -> Answers:
+    def _ration(self, requests: list[messages.Request]) -> Answers:
         until = time.monotonic() + ANYBODYS_SECONDS
 
         def pause() -> None:
@@ -186,7 +186,7 @@ class Application:
             mined: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
             self._awaited.setdefault(transaction.hash, []).append(mined)
             if (failure := await mined) is not None:
-                raise methods.RpcError(methods.SERVER_ERROR, failure)
+                raise messages.RpcError(messages.SERVER_ERROR, failure)
         return "0x" + transaction.hash.hex()
 
     async def _mine(self) -> None:
@@ -219,13 +219,13 @@ def _unwelcome(headers: dict[bytes, bytes], loopback: bool) -> tuple[int, int, s
     status, code and words."""
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != b"application/json":
-        return 415, methods.INVALID_REQUEST, "Content-Type must be application/json"
+        return 415, messages.INVALID_REQUEST, "Content-Type must be application/json"
     # A name that somebody has lead to this machine is told from this machine's own.
     if loopback and not _is_here(headers.get(b"host", b"")):
-        return 403, methods.INVALID_REQUEST, "Host must be this machine's: 127.0.0.1 or localhost"
+        return 403, messages.INVALID_REQUEST, "Host must be this machine's: 127.0.0.1 or localhost"
     origin = headers.get(b"origin")
     if origin is not None and not _is_here(origin.partition(b"://")[2]):
-        return 403, methods.INVALID_REQUEST, "pages from elsewhere may not ask"
+        return 403, messages.INVALID_REQUEST, "pages from elsewhere may not ask"
     return None
 
 
@@ -238,7 +238,7 @@ def _is_here(authority: bytes) -> bool:
 
 
 async def _refuse(send: Send, status: int, code: int, words: str) -> None:
-    body = methods.render([methods.error_of(None, methods.RpcError(code, words))], False)
+    body = messages.render([messages.error_of(None, messages.RpcError(code, words))], False)
     await respond(send, status, body, _JSON)
 
 

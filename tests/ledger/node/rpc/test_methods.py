@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
 from contracts import load
-from ledger.node.rpc import methods
+from ledger.node.rpc import messages, methods
 
 ADDRESS = "0x" + "11" * 20
 HASH = "0x" + "22" * 32
@@ -76,7 +76,7 @@ def test_notifications_get_no_answer(wire: Any) -> None:
 
 
 def test_a_batch_too_large_is_refused(wire: Any) -> None:
-    body = orjson.dumps([{"id": 1, "method": "eth_chainId"}] * (methods.MAX_BATCH + 1))
+    body = orjson.dumps([{"id": 1, "method": "eth_chainId"}] * (messages.MAX_BATCH + 1))
     assert wire.raw(body)["error"]["code"] == -32005
 
 
