@@ -31,7 +31,8 @@ from audit.evidence.verification import verify_bundle
 from audit.report.composition import report_of
 from audit.report.content import LANGUAGES, Names, ReportContent
 from audit.report.story import Story
-from audit.report.words import EN, MAX_SHOWN, ZH, Phrases, local_time, plain
+from audit.report.words import EN, MAX_SHOWN, Phrases, local_time, plain
+from audit.report.words_zh import ZH
 from authz.dispute.model import DisputeState
 from ledger.certificate.lifecycle import State
 from ledger.database.tables import entries
