@@ -37,12 +37,10 @@ from api.sample.people import (
     SAMPLE_KINDS,
     SAMPLE_SITES,
     SAMPLE_TERMINALS,
-    Held,
-    Resident,
     issuer_of,
     people,
-    residents,
 )
+from api.sample.residents import Held, Resident, residents
 from api.service.assembly import Service
 from ledger.catalogue import Catalogue, load_catalogue
 from ledger.catalogue.fields import derive, validity_of

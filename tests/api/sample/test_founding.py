@@ -22,7 +22,8 @@ from api.operate.fsck import run_fsck
 from api.process.serve import ServiceProcess
 from api.sample import founding
 from api.sample.life import KIOSK, SCENES
-from api.sample.people import SAMPLE_INSTITUTIONS, issuer_of, residents
+from api.sample.people import SAMPLE_INSTITUTIONS, issuer_of
+from api.sample.residents import residents
 from api.service.assembly import initialise
 from ledger.certificate.identifiers import is_credit_code, is_identity_number
 
