@@ -15,8 +15,8 @@ from audit.integrity.chain.checkpoints import Checkpoints
 from audit.integrity.chain.contracts import Contracts
 from audit.integrity.chain.records import ChainReader
 from audit.integrity.chain.times import Times
+from audit.integrity.entry.chunk import Chunk
 from audit.integrity.entry.records import records_of
-from audit.integrity.entry.rereading import Chunk
 from audit.integrity.findings.report import Findings, IntegrityReport
 from audit.integrity.parallel.ahead import chunks_of_log
 from audit.integrity.replay.replay import Replay

@@ -1,4 +1,5 @@
-"""What the human report says around the facts, in English and Chinese: headings, sentences, labels.
+"""What the human report says around the facts: headings, sentences, labels, and how they are filled
+in. English here, Chinese in `audit.report.words_zh`.
 
 Codes and identifiers are filled in by `audit.report.composition`; what the checks say is in
 `audit.evidence.words` and `audit.evidence.words_zh`. A test holds the two languages together, to

@@ -22,8 +22,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from audit.integrity.entry.chunk import Issued
 from audit.integrity.entry.records import Record, records_of
-from audit.integrity.entry.rereading import Issued, Rereader
+from audit.integrity.entry.rereading import Rereader
 from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
 from audit.watch.state import Round, stretches

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.evidence.verification import _OWN_WORDS
-from audit.integrity.entry.rereading import _STATEMENT_OF, Broken, Rereader, _Read, _read
+from audit.integrity.entry.chunk import Broken
+from audit.integrity.entry.rereading import _STATEMENT_OF, Rereader, _Read, _read
 from authz.lookup.handler import read_lookup
 from ledger.catalogue import load_catalogue
 from ledger.certificate.credential import read_claims

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from audit.integrity.entry.rereading import AgainstRules, Broken, Chunk, Reread, Signed, entry_of
+from audit.integrity.entry.chunk import AgainstRules, Broken, Chunk, Reread, Signed, entry_of
 from audit.integrity.findings.report import Findings
 from ledger.chain.outbox import ChainAction
 from ledger.directory.keys import Enrolled, Role

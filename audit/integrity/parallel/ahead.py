@@ -21,7 +21,7 @@ from typing import IO, NamedTuple
 
 from sqlalchemy import URL, Connection
 
-from audit.integrity.entry.rereading import Chunk
+from audit.integrity.entry.chunk import Chunk
 from audit.integrity.parallel.premises import Judge
 from ledger.catalogue import Catalogue
 from ledger.database.engines import engine_of

@@ -25,16 +25,9 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection
 
+from audit.integrity.entry.chunk import BROKEN, Chunk, Premises, Row
 from audit.integrity.entry.es256 import Verifier
-from audit.integrity.entry.rereading import (
-    BROKEN,
-    Chunk,
-    Premises,
-    Rereader,
-    Row,
-    leaf_of,
-    thumbprint_of,
-)
+from audit.integrity.entry.rereading import Rereader, leaf_of, thumbprint_of
 from audit.integrity.entry.values import tuples_among, tuples_by
 from audit.integrity.replay.enrolments import same_jwk
 from audit.integrity.replay.lookups import allowing

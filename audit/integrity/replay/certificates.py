@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from audit.integrity.entry.chunk import AgainstRules, Issued, Premises, Signed
 from audit.integrity.entry.records import Record, require, said
-from audit.integrity.entry.rereading import AgainstRules, Issued, Premises, Signed
 from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.enrolments import Enrolments

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record
-from audit.integrity.entry.rereading import AgainstRules, Signed
 from audit.integrity.entry.values import plain
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.certificates import Certificates

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record, require
-from audit.integrity.entry.rereading import AgainstRules, Signed
 from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.grants import Grants

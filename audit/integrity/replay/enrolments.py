@@ -14,9 +14,10 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Table, select
 
+from audit.integrity.entry.chunk import AgainstRules, Premises, Signed
 from audit.integrity.entry.es256 import verifies
 from audit.integrity.entry.records import Record, require
-from audit.integrity.entry.rereading import AgainstRules, Premises, Signed, thumbprint_of
+from audit.integrity.entry.rereading import thumbprint_of
 from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
 from ledger.catalogue import Catalogue, UnknownType

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from audit.integrity.entry.chunk import AgainstRules, Premises, Signed
 from audit.integrity.entry.records import Record, require, said
-from audit.integrity.entry.rereading import AgainstRules, Premises, Signed
 from audit.integrity.entry.values import all_rows, plain, rows_by
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.certificates import Certificates

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from audit.integrity.entry.chunk import AgainstRules, Asked, Premises, Signed
 from audit.integrity.entry.records import Record, require, said
-from audit.integrity.entry.rereading import AgainstRules, Asked, Premises, Signed
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.certificates import Certificates
 from audit.integrity.replay.enrolments import Enrolments

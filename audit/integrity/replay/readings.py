@@ -6,8 +6,8 @@ Not re-derived: what was really read. That is the service's word, given before i
 from __future__ import annotations
 
 from audit.history.visibility import READERS
+from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record
-from audit.integrity.entry.rereading import AgainstRules, Signed
 from audit.integrity.replay.certificates import Certificates
 from audit.integrity.replay.grants import Grants
 from ledger.database.sealing import MasterKey

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from audit.integrity.entry.chunk import Signed
 from audit.integrity.entry.records import Record, require
-from audit.integrity.entry.rereading import Signed
 from ledger.directory.keys import Enrolled, Role
 from ledger.proof.entries import Draft
 from ledger.record.releases import recorded

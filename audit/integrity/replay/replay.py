@@ -16,15 +16,9 @@ from operator import attrgetter
 from sqlalchemy import Connection, select
 
 from audit.history.history import CLOCK_STEP_MS
+from audit.integrity.entry.chunk import BROKEN, AgainstRules, Premises, Signed, reason_of
 from audit.integrity.entry.records import Record, records_of
-from audit.integrity.entry.rereading import (
-    BROKEN,
-    AgainstRules,
-    Premises,
-    Rereader,
-    Signed,
-    reason_of,
-)
+from audit.integrity.entry.rereading import Rereader
 from audit.integrity.entry.values import plain
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.certificates import Certificates

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record, require
-from audit.integrity.entry.rereading import AgainstRules, Signed
 from audit.integrity.entry.values import rows_by
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.enrolments import Enrolments

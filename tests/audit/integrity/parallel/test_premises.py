@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from audit.integrity.entry.rereading import Chunk, Rereader
+from audit.integrity.entry.chunk import Chunk
+from audit.integrity.entry.rereading import Rereader
 from audit.integrity.parallel import premises
 from audit.integrity.parallel.premises import Judge
 from ledger.catalogue import load_catalogue
