@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.admission.bodies import SMALL
 from api.admission.places import all_places
-from api.answer import shapes
+from api.answer import log_shapes
 from api.http.auth import Authenticator
 from api.service.assembly import Service
 from ledger.directory.keys import Enrolled, Role
@@ -160,12 +160,12 @@ def reply(
 # What other layers write as JSON, as it is declared here; tests hold it to that.
 
 
-def entry_json(entry: Entry) -> shapes.Entry:
-    return cast(shapes.Entry, entry.to_json())
+def entry_json(entry: Entry) -> log_shapes.Entry:
+    return cast(log_shapes.Entry, entry.to_json())
 
 
-def receipt_json(receipt: Receipt) -> shapes.Receipt:
-    return cast(shapes.Receipt, receipt.to_json())
+def receipt_json(receipt: Receipt) -> log_shapes.Receipt:
+    return cast(log_shapes.Receipt, receipt.to_json())
 
 
 def status_of(receipt: Receipt, done: int) -> int:

@@ -22,7 +22,7 @@ from starlette.responses import StreamingResponse
 
 from api.admission.bodies import Bound
 from api.admission.places import PlacedRoute, all_places, aside
-from api.answer import shapes
+from api.answer import service_shapes, shapes
 from api.answer.errors import describe
 from api.bulk.importer import KeyRefused, RowResult, Signer, import_export
 from api.bulk.uploads import Upload
@@ -82,7 +82,7 @@ class Issue(BaseModel):
 
 
 @router.get("/catalogue", openapi_extra=told(public=True))
-def catalogue(service: ServiceDep) -> Reply[shapes.Catalogue]:
+def catalogue(service: ServiceDep) -> Reply[service_shapes.Catalogue]:
     """Certificate types and service items, and the enrolled institutions and sites."""
     with service.database.read() as connection:
         institutions = connection.execute(select(tables.institutions)).all()
@@ -90,7 +90,7 @@ def catalogue(service: ServiceDep) -> Reply[shapes.Catalogue]:
     return reply(
         {
             "types": service.catalogue.to_public()["types"],
-            "service_items": cast(list[shapes.ServiceItem], service.items.to_public()),
+            "service_items": cast(list[service_shapes.ServiceItem], service.items.to_public()),
             "institutions": [
                 {
                     "code": row.code,

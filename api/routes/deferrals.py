@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.answer import shapes
+from api.answer import log_shapes
 from api.http.statements import Taken
 from ledger.directory.keys import Role
 from ledger.statement.statements import Kind
@@ -14,7 +14,7 @@ TAKEN = (
         told="Record a court's delay of showing a person what an auditor reads about them, whose "
         "key is another than the signer's; or its end.",
         handler="deferral",
-        answers=shapes.DeferralRecorded,
+        answers=log_shapes.DeferralRecorded,
         signers=frozenset({Role.AUDITOR}),
     ),
 )

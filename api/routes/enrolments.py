@@ -12,7 +12,7 @@ from pydantic import Field
 from sqlalchemy import Column, Table, select
 
 from api.admission.places import PlacedRoute, aside
-from api.answer import shapes
+from api.answer import service_shapes, shapes
 from api.http.auth import Authenticator
 from api.http.replies import (
     Reader,
@@ -213,7 +213,7 @@ def whoami(
         ("institution", tables.institutions, tables.institutions.c.code),
         ("site", tables.sites, tables.sites.c.site),
     )
-    names: dict[Literal["institution", "site"], shapes.Names] = {}
+    names: dict[Literal["institution", "site"], service_shapes.Names] = {}
     with service.database.read() as connection:
         for member, table, key in named:
             query = select(table.c.name_zh, table.c.name_en).where(key == shown.get(member))

@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from sqlalchemy import Connection, Row, select
 
 from api.admission.places import PlacedRoute, aside
-from api.answer import shapes
+from api.answer import log_shapes, service_shapes
 from api.http.auth import FRESH_SECONDS, RESEND_SECONDS
 from api.http.readings import UNRECORDED, record_reading
 from api.http.replies import (
@@ -55,7 +55,7 @@ async def read_entry(
     request: Request,
     service: ServiceDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
-) -> Reply[shapes.EntryInFull]:
+) -> Reply[log_shapes.EntryInFull]:
     """The entry with its statement, signer and receipt, to whoever may see it
     (`audit.history.visibility`). What is not the reader's is not told from what is not there."""
     entry, shown = await aside(_read_entry, seq, service, reader)
@@ -63,7 +63,9 @@ async def read_entry(
     return reply(shown)
 
 
-def _read_entry(seq: int, service: Service, reader: Enrolled) -> tuple[Entry, shapes.EntryInFull]:
+def _read_entry(
+    seq: int, service: Service, reader: Enrolled
+) -> tuple[Entry, log_shapes.EntryInFull]:
     now_ms = time.time_ns() // 1_000_000
     with service.database.read() as connection:
         found = one(connection, Sight.at(connection, reader, now_ms), seq)
@@ -75,7 +77,7 @@ def _read_entry(seq: int, service: Service, reader: Enrolled) -> tuple[Entry, sh
         (line,) = lines = show_lines(service, [entry], receipts=True)
         if reader.role is Role.AUDITOR:
             say_kept_back(connection, [entry], lines, now_ms)
-    value: shapes.EntryInFull = {
+    value: log_shapes.EntryInFull = {
         "entry": entry_json(entry),
         "proof_state": line["proof_state"],
         "statement": show_statement(entry, token, reader, now=now_ms / 1000),
@@ -135,7 +137,7 @@ def _grant_shown(connection: Connection, entry: Entry, token: str, reader: Enrol
 
 def show_statement(
     entry: Entry, token: str, reader: Enrolled, *, now: float
-) -> shapes.ShownStatement:
+) -> log_shapes.ShownStatement:
     """What this reader may see of the statement at ``now``, Unix seconds."""
     header, payload = (orjson.loads(b64url_decode(part)) for part in token.split(".")[:2])
     # A token's age is counted from `iat`, which may be ahead of the clock as it may be behind.
@@ -151,7 +153,7 @@ def show_statement(
     return {"token": token, "header": header, "payload": payload}
 
 
-def _actor(connection: Connection, kid: str) -> shapes.Actor:
+def _actor(connection: Connection, kid: str) -> log_shapes.Actor:
     """The key that signed, as it is enrolled, with the names that people know it by."""
     keys, institutions, sites = tables.keys, tables.institutions, tables.sites
     row = connection.execute(select(keys).where(keys.c.kid == kid)).one()
@@ -173,8 +175,8 @@ def _actor(connection: Connection, kid: str) -> shapes.Actor:
         "names": {name: _names(found) for name, found in named.items() if found is not None},
         "jwk": {name: jwk[name] for name in ("kty", "crv", "x", "y")},
     }
-    return cast(shapes.Actor, shown)
+    return cast(log_shapes.Actor, shown)
 
 
-def _names(row: Row[Any]) -> shapes.Names:
+def _names(row: Row[Any]) -> service_shapes.Names:
     return {"zh-CN": row.name_zh, "en": row.name_en}

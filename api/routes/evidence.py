@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admission.places import PlacedRoute
-from api.answer import shapes
+from api.answer import log_shapes
 from api.http.evidence import EvidenceDesk
 from api.http.readings import UNRECORDED, record_reading
 from api.http.replies import (
@@ -80,7 +80,7 @@ async def evidence(
     service: ServiceDep,
     desk: DeskDep,
     reader: Annotated[Enrolled, Depends(Reader(*READERS))],
-) -> Reply[shapes.Gathered]:
+) -> Reply[log_shapes.Gathered]:
     """A self-contained bundle (docs/evidence.md) of what concerns the asker. ``withheld`` names
     the entries whose statement is left out, and until when (Unix seconds). ``reading`` is the
     number of the entry that tells that it was asked for; null for one's own without fields."""
@@ -101,7 +101,7 @@ async def evidence(
 
 
 @router.get("/trust", openapi_extra=told("chain.unavailable", public=True))
-async def trust(desk: DeskDep) -> Reply[shapes.TrustFile]:
+async def trust(desk: DeskDep) -> Reply[log_shapes.TrustFile]:
     """The trust file, as this service tells it: compare it with what others have before relying
     on it."""
-    return reply(cast(shapes.TrustFile, (await desk.trust()).to_json()))
+    return reply(cast(log_shapes.TrustFile, (await desk.trust()).to_json()))

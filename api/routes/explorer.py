@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from sqlalchemy import Row, select
 
 from api.admission.places import PlacedRoute, aside
-from api.answer import shapes
+from api.answer import log_shapes
 from api.http.chain_view import ChainView
 from api.http.replies import Reply, ServiceDep, reply, told
 from api.service.assembly import Service
@@ -54,7 +54,7 @@ def checkpoints(
     service: ServiceDep,
     before: Before = None,
     limit: Annotated[int, Query(ge=1, le=MAX_CHECKPOINTS)] = 50,
-) -> Reply[shapes.Checkpoints]:
+) -> Reply[log_shapes.Checkpoints]:
     """Anchored checkpoints, newest first, of fewer than ``before`` entries."""
     table = tables.checkpoints
     query = select(table).order_by(table.c.size.desc()).limit(limit)
@@ -74,7 +74,7 @@ def checkpoints(
 )
 async def checkpoint(
     size: Number, service: ServiceDep, chain: ChainDep
-) -> Reply[shapes.CheckpointInFull]:
+) -> Reply[log_shapes.CheckpointInFull]:
     """One checkpoint: its note, and what the chain has at this size, in which block."""
     row, time_ms = await aside(_read_checkpoint, service, size)
     if row is None:
@@ -106,7 +106,7 @@ def _read_checkpoint(service: Service, size: int) -> tuple[Row[Any] | None, int 
         return row, tables.times_at(connection, [size - 1]).get(size - 1)
 
 
-def _show_checkpoint(row: Row[Any], time_ms: int | None) -> shapes.Checkpoint:
+def _show_checkpoint(row: Row[Any], time_ms: int | None) -> log_shapes.Checkpoint:
     """``time_ms`` is when the last of its entries was recorded."""
     return {
         "size": row.size,
@@ -128,7 +128,7 @@ async def blocks(
     before: Before = None,
     limit: Annotated[int, Query(ge=1, le=MAX_BLOCKS)] = 20,
     anchored: bool = False,
-) -> Reply[shapes.Blocks]:
+) -> Reply[log_shapes.Blocks]:
     """Blocks as the chain has them, newest first, with numbers below ``before``; where it is
     ``anchored``, those alone that hold an anchor of this log."""
     head = await chain.head_number()
@@ -155,19 +155,19 @@ def _anchoring(service: Service, newest: int, limit: int) -> list[int]:
 @router.get(
     "/blocks/{number}", openapi_extra=told("block.unknown", "chain.unavailable", public=True)
 )
-async def block(number: Number, chain: ChainDep) -> Reply[shapes.BlockInFull]:
+async def block(number: Number, chain: ChainDep) -> Reply[log_shapes.BlockInFull]:
     """One block, with the hashes of its first transactions."""
     found = await chain.block(number)
     if found is None:
         raise StatementError("block.unknown", "the chain has no such block")
-    shown: shapes.BlockInFull = {
+    shown: log_shapes.BlockInFull = {
         **_show_block(found),
         "transactions": list(found.transactions[:MAX_LISTED]),
     }
     return reply(shown, headers=_FRESH)
 
 
-def _show_block(found: Block) -> shapes.ShownBlock:
+def _show_block(found: Block) -> log_shapes.ShownBlock:
     return {
         "number": found.number,
         "hash": found.hash,
@@ -188,7 +188,7 @@ async def growth(
     service: ServiceDep,
     growth: Annotated[Growth, Depends(_growth)],
     points: Annotated[int, Query(ge=2, le=MAX_POINTS)] = 100,
-) -> Reply[shapes.Growth]:
+) -> Reply[log_shapes.Growth]:
     """How long the anchored log was when, and how many lookups it holds; the latter is null while
     they are still being counted."""
     size = service.log.anchored

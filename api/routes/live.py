@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 
 from api.admission.places import PlacedRoute, aside
-from api.answer import shapes
+from api.answer import log_shapes, service_shapes
 from api.http.readings import UNRECORDED, record_reading
 from api.http.replies import (
     Reader,
@@ -36,7 +36,7 @@ PAGE = 100
 
 
 @router.get("/time", openapi_extra=told(public=True))
-async def time_here(service: ServiceDep) -> Reply[shapes.TimeHere]:
+async def time_here(service: ServiceDep) -> Reply[service_shapes.TimeHere]:
     """The service's time, Unix milliseconds, and the ledger (its log's origin) that what is signed
     for it names. Pages in sight ask every other second: it is how they keep its time, and notice
     that it does not answer."""
@@ -51,7 +51,7 @@ async def notices(
     after: Annotated[int | None, Query(ge=-1, le=2**53)] = None,
     wait: Annotated[float, Query(ge=0, le=MAX_WAIT)] = 0,
     terminal: Annotated[str | None, Query(max_length=64)] = None,
-) -> Reply[shapes.News]:
+) -> Reply[log_shapes.News]:
     """The entries that the caller may see (`audit.history.visibility`) with a sequence number above
     ``after``, oldest first; with ``terminal``, those of that one alone. Only what is released. With
     none, waits up to ``wait`` seconds for one. Without ``after``: no lines, and where to begin."""
@@ -75,7 +75,7 @@ async def notices(
 
 def _news(
     service: Service, reader: Enrolled, terminal: str | None, *, after: int, below: int
-) -> tuple[list[Entry], list[shapes.Line]]:
+) -> tuple[list[Entry], list[log_shapes.Line]]:
     if terminal is not None and "\0" in terminal:
         return [], []  # PostgreSQL has no such text, so nothing is recorded under it
     with service.database.read() as connection:
@@ -84,7 +84,7 @@ def _news(
     return found, show_lines(service, found)
 
 
-def _answer(lines: list[shapes.Line], next_after: int) -> Reply[shapes.News]:
+def _answer(lines: list[log_shapes.Line], next_after: int) -> Reply[log_shapes.News]:
     now = time.time_ns() // 1_000_000
     return reply({"lines": lines, "next_after": next_after, "as_of_ms": now})
 

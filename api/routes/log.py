@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from starlette.responses import PlainTextResponse
 
 from api.admission.places import PlacedRoute, aside
-from api.answer import shapes
+from api.answer import log_shapes, service_shapes
 from api.answer.errors import ProblemResponse, problem
 from api.http.metrics import render
 from api.http.readings import UNRECORDED, record_reading
@@ -90,7 +90,9 @@ def tile(path: str, request: Request, service: ServiceDep) -> Response:
 
 
 @router.get("/v1/proofs/inclusion", openapi_extra=told("proof.range", "not_serving", public=True))
-def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Reply[shapes.Inclusion]:
+def inclusion(
+    service: ServiceDep, seq: Seq, size: Seq | None = None
+) -> Reply[log_shapes.Inclusion]:
     """The path from leaf ``seq`` to the root over ``size`` leaves (default: newest anchored)."""
     anchored = service.log.anchored
     size = anchored if size is None else size
@@ -103,7 +105,7 @@ def inclusion(service: ServiceDep, seq: Seq, size: Seq | None = None) -> Reply[s
 
 
 @router.get("/v1/proofs/consistency", openapi_extra=told("proof.range", "not_serving", public=True))
-def consistency(service: ServiceDep, first: Seq, second: Seq) -> Reply[shapes.Consistency]:
+def consistency(service: ServiceDep, first: Seq, second: Seq) -> Reply[log_shapes.Consistency]:
     """Proof that the log of ``second`` entries extends that of ``first``."""
     proof = service.log.consistency(first, second)
     return reply({"first": first, "second": second, "proof": _base64(proof)})
@@ -140,7 +142,7 @@ async def read_history(
     before: Seq | None = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
     receipts: bool = False,
-) -> Reply[shapes.History]:
+) -> Reply[log_shapes.History]:
     """Every use and refusal that the reader may see (`audit.history.visibility`), newest first.
     ``receipts`` adds to each line what proves it."""
     if holder is not None and reader.role not in TOLD_PSEUDONYMS:
@@ -157,7 +159,7 @@ async def read_history(
     }
     filters = {name: value for name, value in asked.items() if value is not None}
 
-    def read() -> tuple[Reading | None, shapes.History]:
+    def read() -> tuple[Reading | None, log_shapes.History]:
         with service.database.read() as connection:
             now_ms = time.time_ns() // 1_000_000
             page = history(
@@ -189,12 +191,12 @@ async def read_history(
 
 def show_lines(
     service: Service, entries: list[Entry], *, receipts: bool = False
-) -> list[shapes.Line]:
+) -> list[log_shapes.Line]:
     """Entries as a history shows them."""
     anchored = service.log.anchored
     lines = [
         cast(
-            shapes.Line,
+            log_shapes.Line,
             {**entry.to_json(), "proof_state": "anchored" if entry.seq < anchored else "pending"},
         )
         for entry in entries
@@ -206,7 +208,7 @@ def show_lines(
 
 
 def say_kept_back(
-    connection: Connection, entries: list[Entry], lines: list[shapes.Line], now_ms: int
+    connection: Connection, entries: list[Entry], lines: list[log_shapes.Line], now_ms: int
 ) -> None:
     """Add to each reading that is kept back from its person by which deferral, and until when."""
     deferrals = kept_back(connection, entries, now_ms)
@@ -216,7 +218,7 @@ def say_kept_back(
 
 
 @router.get("/healthz", openapi_extra=told(public=True))
-async def health() -> Reply[shapes.Alive]:
+async def health() -> Reply[service_shapes.Alive]:
     """The process is alive."""
     return reply({"status": "ok"})
 
@@ -225,7 +227,7 @@ async def health() -> Reply[shapes.Alive]:
 async def ready(
     service: ServiceDep,
     reader: Annotated[Enrolled | None, Depends(KnownReader(Role.OPERATOR, Role.AUDITOR))],
-) -> Reply[shapes.Ready] | ProblemResponse:
+) -> Reply[service_shapes.Ready] | ProblemResponse:
     """Whether requests would be served now, and should be: database, chain and committer; and
     that the watch found nothing altered, which stays until the service is started again; and
     that it was not told to stop. Everybody is told the code. What it is about (a record, a folder,
@@ -239,7 +241,7 @@ async def ready(
     if (trouble := service.trouble) is not None:
         code, detail = trouble
         return problem(503, code, detail if trusted else NOT_SAID, retry_after=5)
-    shown: shapes.Ready = {
+    shown: service_shapes.Ready = {
         "status": "ready",
         "size": service.log.size,
         "anchored": service.log.anchored,

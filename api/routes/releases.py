@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Request
 from sqlalchemy import select
 
 from api.admission.places import PlacedRoute
-from api.answer import shapes
+from api.answer import log_shapes
 from api.http.replies import Reply, ServiceDep, receipt_json, reply, told
 from api.http.statements import Taken
 from api.pages.release import Software
@@ -30,13 +30,13 @@ TAKEN = (
         told="Record a release of the software. A service does so itself, at its start.",
         handler="release",
         signers=frozenset({Role.OPERATOR}),
-        answers=shapes.RecordedRelease,
+        answers=log_shapes.RecordedRelease,
     ),
 )
 
 
 @router.get("/releases", openapi_extra=told(public=True))
-def releases(request: Request, service: ServiceDep) -> Reply[shapes.Releases]:
+def releases(request: Request, service: ServiceDep) -> Reply[log_shapes.Releases]:
     """The releases on record, newest first, and the digest of what this process serves."""
     software: Software = request.app.state.software
     entries = tables.entries
@@ -61,7 +61,7 @@ def releases(request: Request, service: ServiceDep) -> Reply[shapes.Releases]:
 @router.get("/releases/{seq}", openapi_extra=told("release.unknown", public=True))
 def release(
     seq: Annotated[int, Path(ge=0, le=2**53)], service: ServiceDep
-) -> Reply[shapes.ShownRelease]:
+) -> Reply[log_shapes.ShownRelease]:
     """One of them: the statement with the digest of each asset, the receipt, and the key that
     signed."""
     with service.database.read() as connection:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.admission.places import PlacedRoute
-from api.answer import shapes
+from api.answer import service_shapes
 from api.http.replies import (
     Reply,
     ServiceDep,
@@ -28,7 +28,7 @@ class Chosen(BaseModel):
 
 
 @router.get("/people", openapi_extra=told(public=True))
-def people() -> Reply[shapes.SamplePeople]:
+def people() -> Reply[service_shapes.SamplePeople]:
     """Everybody whom one can be: residents and enterprises, terminals, departments, an auditor."""
     return reply({"people": founding.all_people()})
 
@@ -40,6 +40,6 @@ def people() -> Reply[shapes.SamplePeople]:
 )
 async def invite(
     body: Annotated[Chosen, body_of(Chosen)], service: ServiceDep
-) -> Reply[shapes.SampleCode]:
+) -> Reply[service_shapes.SampleCode]:
     """A one-time code to be this person; the browser claims it as any other."""
     return reply({"code": await founding.invite(service, body.person)}, 201)

@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Depends, Request
 
 from api.admission.places import PlacedRoute, all_places
-from api.answer import shapes
+from api.answer import service_shapes
 from api.http.replies import Reader, Reply, reply, told
 from ledger.directory.keys import Enrolled, Role
 from ledger.process.confined import Children, Exceeded
@@ -40,7 +40,7 @@ _KINDS = {"image/jpeg": "JPEG", "image/png": "PNG"}
 )
 async def scan(
     request: Request, reader: Annotated[Enrolled, Depends(Reader(*ROLES))]
-) -> Reply[shapes.Scanned]:
+) -> Reply[service_shapes.Scanned]:
     """The texts of the QR codes on one camera frame, a JPEG or PNG of at most 512 KB."""
     kind = _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
     if kind is None:

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.admission.places import PlacedRoute
-from api.answer import shapes
+from api.answer import service_shapes
 from api.http.replies import Reply, reply, told
 from ledger.statement.schemas import name, schema
 from ledger.statement.statements import Kind
@@ -23,6 +23,6 @@ def _all() -> dict[str, Any]:
 
 
 @router.get("/schemas", openapi_extra=told(public=True))
-async def schemas() -> Reply[shapes.Schemas]:
+async def schemas() -> Reply[service_shapes.Schemas]:
     """By the name of the kind, the schema of its signed payload: `docs/formats.md`."""
     return reply({"schemas": _all()}, headers=_KEPT)

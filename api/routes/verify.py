@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from sqlalchemy import select
 
 from api.admission.places import PlacedRoute, all_places
-from api.answer import shapes
+from api.answer import log_shapes
 from api.http.chain_view import ChainView
 from api.http.replies import (
     Reply,
@@ -76,7 +76,7 @@ class Evidence(BaseModel):
 )
 async def verify(
     request: Request, service: ServiceDep, chain: ChainDep, desk: DeskDep
-) -> Reply[shapes.ReceiptReport] | Reply[shapes.BundleReport]:
+) -> Reply[log_shapes.ReceiptReport] | Reply[log_shapes.BundleReport]:
     """What of a receipt or of an evidence bundle holds, check by check. The names of checks and
     details are in `audit.evidence.receipt_checks` and, for bundles, `audit.evidence.verification`,
     which needs neither the log nor the chain: here it is run with this service's own trust file."""
@@ -85,20 +85,20 @@ async def verify(
     if body.bundle is not None:
         trust = await desk.trust()
         examined = await documents.run(_examine, content, trust)
-        return reply(cast(shapes.BundleReport, examined))
+        return reply(cast(log_shapes.BundleReport, examined))
     parts, log_says, own = await documents.run(_read_and_ask_log, service, body.receipt or {})
     chain_says, time = await _ask_chain(chain, parts)
     key = service.log_verifier
     checks = await documents.run(examine, parts, key, log_says, chain_says, own)
-    anchor: shapes.ExaminedAnchor | None = None
+    anchor: log_shapes.ExaminedAnchor | None = None
     if parts.anchor is not None and parts.checkpoint is not None:
         anchor = {
-            **cast(shapes.Anchor, parts.anchor.to_json()),
+            **cast(log_shapes.Anchor, parts.anchor.to_json()),
             "size": parts.checkpoint.size,
             "root": "0x" + parts.checkpoint.root.hex(),
             "block_time": time,
         }
-    report: shapes.ReceiptReport = {
+    report: log_shapes.ReceiptReport = {
         "kind": "receipt",
         "verified": all(check.ok for check in checks),
         "checks": checks,

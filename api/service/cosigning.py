@@ -34,7 +34,7 @@ import httpx
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.answer import shapes
+from api.answer import service_shapes
 from api.client.answers import Bounded
 from api.data.belonging import log_key_of, policy_of
 from api.data.settings import Settings
@@ -84,8 +84,8 @@ class Asked:
     code: str = ""
     words: str = ""
 
-    def to_json(self) -> shapes.AskedWitness:
-        shown: shapes.AskedWitness = {
+    def to_json(self) -> service_shapes.AskedWitness:
+        shown: service_shapes.AskedWitness = {
             "name": self.name,
             "size": self.size,
             "cosigned_ms": self.cosigned_ms,

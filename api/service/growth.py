@@ -12,7 +12,7 @@ from collections import Counter
 
 from sqlalchemy import func, select
 
-from api.answer import shapes
+from api.answer import log_shapes
 from ledger.database import tables
 from ledger.database.transactions import Database
 from ledger.proof.entries import Decision, EventKind
@@ -35,16 +35,16 @@ class Growth:
         # All below are guarded by the lock.
         self._counted = 0
         self._lookups: Counter[str] = Counter()
-        self._shown: dict[int, tuple[float, shapes.Growth]] = {}
+        self._shown: dict[int, tuple[float, log_shapes.Growth]] = {}
 
-    def show(self, size: int, points: int) -> shapes.Growth:
+    def show(self, size: int, points: int) -> log_shapes.Growth:
         """Of the first ``size`` entries: ``{size, points: [[time_ms, size], ...], lookups}``."""
         with self._lock:
             known = self._shown.get(points)
             if known is not None and time.monotonic() < known[0]:
                 return known[1]
             self._count(size)
-            shown: shapes.Growth = {
+            shown: log_shapes.Growth = {
                 "size": size,
                 "points": self._points(size, points),
                 "lookups": None
