@@ -13,17 +13,10 @@ import pytest
 from rich.cells import cell_len
 
 from api.data.settings import Settings
-from api.show.demo import (
-    ACHIEVED,
-    FRAME,
-    STEPS,
-    Step,
-    Story,
-    _encodings,
-    _wrapped,
-    language_of,
-    run_demo,
-)
+from api.show.demo import ACHIEVED, FRAME, STEPS, language_of, run_demo
+from api.show.screen import wrapped
+from api.show.story import Step, Story
+from api.show.story_audit import _encodings
 
 SAMPLES = Path(__file__).parents[2] / "data"
 KEYS = [each.key for each in STEPS]
@@ -149,7 +142,7 @@ def test_a_folder_without_expected_counts_is_wrong_usage(
 def test_chinese_lines_fit_and_never_begin_with_a_closing_mark() -> None:
     text = "持证人授权东区政务服务大厅，查看“姓名”和“住址”；1 小时内，限 1 次（code_used）。" * 5
     for width in range(20, 60):
-        lines = _wrapped(text, width).splitlines()
+        lines = wrapped(text, width).splitlines()
         assert all(cell_len(line) <= width for line in lines)
         assert not any(line[0] in "，。；：、！？”’）" for line in lines)
         assert "".join(lines).replace(" ", "") == text.replace(" ", "")
