@@ -29,7 +29,7 @@ from audit.integrity.entry.chunk import BROKEN, Chunk, Premises, Row
 from audit.integrity.entry.es256 import Verifier
 from audit.integrity.entry.rereading import Rereader, leaf_of, thumbprint_of
 from audit.integrity.entry.values import tuples_among, tuples_by
-from audit.integrity.replay.enrolments import same_jwk
+from audit.integrity.replay.directory import same_jwk
 from audit.integrity.replay.lookups import allowing
 from authz import tables as authz_tables
 from authz.code.codes import Code, CodeCheck, CodeKind, check_code

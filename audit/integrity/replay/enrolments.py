@@ -7,12 +7,11 @@ sealed with the key, so both the digest that was signed and the pseudonym are co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
-from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
 from audit.integrity.entry.chunk import AgainstRules, Premises, Signed
 from audit.integrity.entry.es256 import verifies
@@ -20,33 +19,21 @@ from audit.integrity.entry.records import Record, require
 from audit.integrity.entry.rereading import thumbprint_of
 from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
+from audit.integrity.replay.directory import DirectoryTables, Key, is_erased, unsealed
 from ledger.catalogue import Catalogue, UnknownType
 from ledger.certificate.identifiers import HolderKind, holder_kind
 from ledger.chain.outbox import DirectoryEntry, KeyRevocation
 from ledger.database import tables
-from ledger.database.sealing import MasterKey, Sealed, SealError
-from ledger.directory.holders import holder_id, salted_digest, subject_digest
+from ledger.database.sealing import MasterKey, SealError
+from ledger.directory.holders import holder_id, subject_digest
 from ledger.directory.keys import CHAIN_ROLE, NEVER, Enrolled, Role, institution_id, may_revoke
 from ledger.enrolment.handler import erased_proof, may_erase_proof
 from ledger.enrolment.suspension import RESTORED, SUSPENDED, identified, may_restore, may_suspend
 from ledger.enrolment.suspension import entry_of as suspension_entry
-from ledger.issue.handler import import_name
-from ledger.proof.encoding import b64url, b64url_decode
+from ledger.proof.encoding import b64url_decode
 from ledger.proof.entries import Draft, EventKind
 from ledger.statement.kinds import Ground
 from ledger.statement.statements import Kind
-
-
-@dataclass(slots=True)
-class Key:
-    enrolled: Enrolled
-    point: bytes
-    seq: int
-    kept: bool = False  # by the service, for a department
-    proven: bool = False  # whose device it is, by what is sealed with it
-    completed_seq: int | None = None
-    suspended_by: str | None = None
-    confirmed: bool = False  # that its row is as enrolled, but for a revocation
 
 
 class Enrolments:
@@ -297,7 +284,7 @@ class Enrolments:
         """The number of the person whom ``subject`` is a digest of, by what ``row`` holds sealed
         under ``name``; a finding where that is not so."""
         try:
-            kept = orjson.loads(self._opened(name, row))
+            kept = orjson.loads(unsealed(self._master, name, row))
             number = kept["identity_number"]
             if subject_digest(number, b64url_decode(kept[salt])) == subject:
                 return str(number)
@@ -431,118 +418,15 @@ class Enrolments:
             self._rows.update(rows_by(self._connection, tables.keys, "kid", [kid]))
         return self._rows.get(kid)
 
-    def _opened(self, name: str, row: Any) -> bytes:
-        return self._master.open(Sealed(row.wrapped_key, row.sealed), name.encode())
-
     # The tables
 
     def finish(self) -> None:
         self._settle_early()
-        self._compare(tables.institutions, "code", self.institutions)
-        self._compare(tables.sites, "site", self.sites)
-        missing = set(self.keys)
-        for row in self._connection.execute(select(*plain(tables.keys))):
-            key = self.keys.get(row.kid)
-            if key is None:
-                self._findings.added(f"keys {row.kid}", "no entry enrols it")
-            else:
-                missing.discard(row.kid)
-                self._check_key(row, key)
-        for kid in sorted(missing):
-            self._findings.missing(f"keys {kid}")
-        self._check_import_files()
-
-    def _check_import_files(self) -> None:
-        """What is sealed with each import opens the commitment that was signed."""
-        table, missing = tables.import_files, set(self._imports)
-        for row in self._connection.execute(select(*plain(table))):
-            where, commitment = f"import_files {row.seq}", self._imports.get(row.seq)
-            if commitment is None:
-                self._findings.added(where, "no entry imports it")
-                continue
-            missing.discard(row.seq)
-            if row.seq in self.erased and is_erased(row):
-                continue
-            try:
-                if row.seq in self.erased:
-                    raise ValueError("not erased")
-                sealed = Sealed(row.wrapped_key, row.sealed)
-                kept = orjson.loads(self._master.open(sealed, import_name(row.seq)))
-                digest, salt = bytes.fromhex(kept["file_sha256"]), b64url_decode(kept["salt"])
-                opened = salted_digest(salt, digest) == commitment
-            except (SealError, ValueError, TypeError, KeyError, AttributeError):
-                opened = False
-            if not opened:
-                self._findings.altered(where, "sealed not as imported", "import.differs")
-        for seq in sorted(missing):
-            self._findings.missing(f"import_files {seq}")
-
-    def _compare(self, table: Table, key: str, expected: Mapping[str, dict[str, Any]]) -> None:
-        rows = {getattr(row, key): row for row in self._connection.execute(select(*plain(table)))}
-        for name in sorted(rows.keys() | expected.keys(), key=str):
-            where = f"{table.name} {name}"
-            if name not in rows:
-                self._findings.missing(where)
-            elif name not in expected:
-                self._findings.added(where, "no entry enrols it")
-            else:
-                self._findings.compare(
-                    where, rows[name], expected[name], "enrolled", "enrolment.differs"
-                )
-
-    def _check_key(self, row: Any, key: Key) -> None:
-        enrolled = key.enrolled
-        erased = key.seq in self.erased
-        as_confirmed = (
-            row.revoked_ms == enrolled.revoked_ms and row.suspended_seq == enrolled.suspended_seq
-        )
-        if key.confirmed and as_confirmed and not erased:
-            return
-        expected = {
-            "role": enrolled.role,
-            "institution": enrolled.institution,
-            "terminal": enrolled.terminal,
-            "site": enrolled.site,
-            "holder": enrolled.holder,
-            "not_before": enrolled.not_before,
-            "not_after": enrolled.not_after,
-            "scope": enrolled.scope,
-            "revoked_ms": enrolled.revoked_ms,
-            "suspended_seq": enrolled.suspended_seq,
-            "completed_seq": key.completed_seq,
-            "seq": key.seq,
-        }
-        wrong = [name for name in expected if getattr(row, name) != expected[name]]
-        if not same_jwk(row.jwk, key.point):
-            wrong.append("jwk")
-        if not self._same_sealed(row, key):
-            wrong.append("sealed")
-        if wrong:
-            self._findings.altered(
-                f"keys {row.kid}", f"{', '.join(wrong)} not as enrolled", "key.differs"
-            )
-
-    def _same_sealed(self, row: Any, key: Key) -> bool:
-        """A kept key's private part opens and belongs to the public one; what is sealed with a
-        device was held against its statement on the way; nothing is with any other key."""
-        if key.proven:
-            return is_erased(row) is (key.seq in self.erased)
-        if not key.kept:
-            return row.sealed is None and row.wrapped_key is None
-        try:
-            jwk = orjson.loads(self._opened(row.kid, row))
-            private = ec.derive_private_key(
-                int.from_bytes(b64url_decode(jwk["d"]), "big"), ec.SECP256R1()
-            )
-        except (SealError, ValueError, TypeError, KeyError):
-            return False
-        numbers = private.public_key().public_numbers()
-        return numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big") == key.point
-
-
-def is_erased(row: Any) -> bool:
-    """Whether what was sealed in a row is destroyed."""
-    return row.sealed is None and row.wrapped_key is None
+        stored = DirectoryTables(self._connection, self._findings, self._master, self.erased)
+        stored.compare(tables.institutions, "code", self.institutions)
+        stored.compare(tables.sites, "site", self.sites)
+        stored.check_keys(self.keys)
+        stored.check_import_files(self._imports)
 
 
 def directory_entry(enrolled: Enrolled) -> DirectoryEntry:
@@ -554,14 +438,3 @@ def directory_entry(enrolled: Enrolled) -> DirectoryEntry:
         not_before=enrolled.not_before,
         not_after=enrolled.not_after,
     )
-
-
-def same_jwk(text: Any, point: bytes) -> bool:
-    """Whether what is stored of a key is this point, as the service writes it."""
-    wanted = {"kty": "EC", "crv": "P-256", "x": b64url(point[:32]), "y": b64url(point[32:])}
-    try:
-        found = orjson.loads(text)
-    except (ValueError, TypeError):
-        return False
-    same = isinstance(found, dict) and all(found.get(name) == wanted[name] for name in wanted)
-    return same and orjson.dumps(found).decode() == text

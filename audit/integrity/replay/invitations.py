@@ -13,7 +13,8 @@ from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record
 from audit.integrity.entry.values import plain, rows_by
 from audit.integrity.findings.report import Findings
-from audit.integrity.replay.enrolments import Enrolments, is_erased
+from audit.integrity.replay.directory import is_erased
+from audit.integrity.replay.enrolments import Enrolments
 from ledger.database import tables
 from ledger.database.sealing import ERASED
 from ledger.directory.keys import Enrolled, Role
