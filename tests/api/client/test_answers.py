@@ -11,8 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.client import Client, WrongService
-from api.client import client as clients
+from api.client import Client, WrongService, connection
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -52,7 +51,7 @@ def url() -> Iterator[str]:
 def test_an_answer_without_bound_is_no_answer(
     url: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
     began = time.monotonic()
     with Client(url, max_answer=1 << 20) as asking, pytest.raises(WrongService, match="answer"):
         asking.get(path, token=False)
