@@ -185,52 +185,38 @@ def words_of(translations: Translations, name: str, language: str, *, later: boo
     return orjson.dumps(translations.for_scripts(name, language, later=later))
 
 
-def install(app: FastAPI) -> None:
-    """Add the pages to an application whose state has the service."""
-    pages = shells()
-    translations = pages.translations
-    mimetypes.init()
-    router = APIRouter(route_class=PlacedRoute, include_in_schema=False)
-    # What anybody may ask for is built once, by whoever comes first, and again when an institution
-    # or site is enrolled.
-    made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
-    building = threading.Lock()
+class Built:
+    """What anybody may ask for: built once, by whoever comes first, and again when an institution
+    or site is enrolled."""
 
-    def built(key: tuple[Any, ...], version: Any, make: Callable[[], T]) -> T:
-        with building:
-            kept = made.get(key)
+    def __init__(self) -> None:
+        self._made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+        self._building = threading.Lock()
+
+    def of(self, key: tuple[Any, ...], version: Any, make: Callable[[], T]) -> T:
+        with self._building:
+            kept = self._made.get(key)
             if kept is None or kept[0] != version:
-                made[key] = kept = version, make()
+                self._made[key] = kept = version, make()
             value: T = kept[1]
             return value
 
+
+def install(app: FastAPI) -> None:
+    """Add the pages to an application whose state has the service."""
+    translations = shells().translations
+    mimetypes.init()
+    router = APIRouter(route_class=PlacedRoute, include_in_schema=False)
+    built = Built()
+
     @cache
     def words(name: str, language: str, later: bool) -> Kept:
-        # Not by `built`: this is asked for on the event loop, and must not wait while names are
+        # Not by `Built`: this is asked for on the event loop, and must not wait while names are
         # read from the database.
         return Kept.of(words_of(translations, name, language, later=later))
 
-    def show(page: Page) -> Any:
-        async def shown(request: Request, service: ServiceDep) -> Response:
-            chosen = request.query_params.get("lang")
-            if chosen in LANGUAGES:
-                rest = [pair for pair in request.query_params.multi_items() if pair[0] != "lang"]
-                target = page.path + (f"?{urlencode(rest)}" if rest else "")
-                response: Response = RedirectResponse(target, 303)
-                response.set_cookie("lang", chosen, max_age=_YEAR, samesite="lax")
-                return response
-            language = language_of(request)
-            looks = {
-                name: value if (value := request.cookies.get(name)) in allowed else allowed[0]
-                for name, allowed in LOOKS.items()
-            }
-            html = pages.html(page, language, sample=service.settings.sample, **looks)
-            return HTMLResponse(html, headers=HTML_HEADERS)
-
-        return shown
-
     for page in PAGES:
-        router.add_api_route(page.path, show(page), methods=["GET"])
+        router.add_api_route(page.path, _show(page), methods=["GET"])
 
     @router.get("/assets/messages/{name}.json")
     async def messages(
@@ -256,7 +242,7 @@ def install(app: FastAPI) -> None:
         asked = page if page in _PAGE_NAMES else ""
         return _kept(
             request,
-            built(
+            built.of(
                 ("names", asked, language, later),
                 _version(service),
                 lambda: Kept.of(orjson.dumps(names_of(service, asked, language, later=later))),
@@ -265,18 +251,8 @@ def install(app: FastAPI) -> None:
 
     @router.get(WORKER)
     def worker(service: ServiceDep) -> Response:
-        script = built(("worker",), _version(service), lambda: worker_now(service))
+        script = built.of(("worker",), _version(service), lambda: _worker(service, translations))
         return Response(script, headers=WORKER_HEADERS, media_type="text/javascript")
-
-    def worker_now(service: Service) -> bytes:
-        spoken: dict[str, Any] = {}
-        for lang in LANGUAGES:
-            for more, later in (("", False), ("&later=true", True)):
-                names = names_of(service, "wallet", lang, later=later)
-                spoken[f"/assets/names.json?lang={lang}&page=wallet{more}"] = names
-                said = translations.for_scripts("wallet", lang, later=later)
-                spoken[f"/assets/messages/wallet.json?lang={lang}{more}"] = said
-        return worker_script(spoken).encode()
 
     @router.get("/check/offline.html")
     async def offline(request: Request, service: ServiceDep) -> Response:
@@ -286,8 +262,10 @@ def install(app: FastAPI) -> None:
 
         def page() -> bytes:
             version = _version(service), trust
-            return built(
-                ("offline", language), version, lambda: offline_now(service, language, trust)
+            return built.of(
+                ("offline", language),
+                version,
+                lambda: _offline(service, translations, language, trust),
             )
 
         headers = {
@@ -296,18 +274,50 @@ def install(app: FastAPI) -> None:
         }
         return HTMLResponse(await aside(page), headers=headers)
 
-    def offline_now(service: Service, language: str, trust: Trust) -> bytes:
-        kept: dict[str, Any] = {}
-        for lang in LANGUAGES:
-            names_now = names_in(service, lang, with_fields=True, only_asked=False)
-            kept[f"/assets/names.json?lang={lang}&page=check"] = names_now
-            for more, later in (("", False), ("&later=true", True)):
-                said = translations.for_scripts("check", lang, later=later)
-                kept[f"/assets/messages/check.json?lang={lang}{more}"] = said
-        return offline_page(language, kept, trust.to_json()).encode()
-
     app.include_router(router)
     app.mount("/assets", GZipMiddleware(Assets(directory=HERE / "static"), minimum_size=1024))
+
+
+def _show(page: Page) -> Any:
+    async def shown(request: Request, service: ServiceDep) -> Response:
+        chosen = request.query_params.get("lang")
+        if chosen in LANGUAGES:
+            rest = [pair for pair in request.query_params.multi_items() if pair[0] != "lang"]
+            target = page.path + (f"?{urlencode(rest)}" if rest else "")
+            response: Response = RedirectResponse(target, 303)
+            response.set_cookie("lang", chosen, max_age=_YEAR, samesite="lax")
+            return response
+        language = language_of(request)
+        looks = {
+            name: value if (value := request.cookies.get(name)) in allowed else allowed[0]
+            for name, allowed in LOOKS.items()
+        }
+        html = shells().html(page, language, sample=service.settings.sample, **looks)
+        return HTMLResponse(html, headers=HTML_HEADERS)
+
+    return shown
+
+
+def _worker(service: Service, translations: Translations) -> bytes:
+    spoken: dict[str, Any] = {}
+    for lang in LANGUAGES:
+        for more, later in (("", False), ("&later=true", True)):
+            names = names_of(service, "wallet", lang, later=later)
+            spoken[f"/assets/names.json?lang={lang}&page=wallet{more}"] = names
+            said = translations.for_scripts("wallet", lang, later=later)
+            spoken[f"/assets/messages/wallet.json?lang={lang}{more}"] = said
+    return worker_script(spoken).encode()
+
+
+def _offline(service: Service, translations: Translations, language: str, trust: Trust) -> bytes:
+    kept: dict[str, Any] = {}
+    for lang in LANGUAGES:
+        names_now = names_in(service, lang, with_fields=True, only_asked=False)
+        kept[f"/assets/names.json?lang={lang}&page=check"] = names_now
+        for more, later in (("", False), ("&later=true", True)):
+            said = translations.for_scripts("check", lang, later=later)
+            kept[f"/assets/messages/check.json?lang={lang}{more}"] = said
+    return offline_page(language, kept, trust.to_json()).encode()
 
 
 def language_of(request: Request) -> str:
