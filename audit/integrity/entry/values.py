@@ -6,7 +6,7 @@ Not this module's job: knowing what the values should be; the one state that all
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -59,6 +59,11 @@ def _first_among(dialect: Dialect, table: Table, names: tuple[str, ...]) -> tupl
     query = select(*plain(table, *names)).compile(dialect=dialect)
     first = dialect.identifier_preparer.format_column(table.c[names[0]], use_table=True)
     return f"{query} WHERE {first}", "?" if dialect.paramstyle == "qmark" else "%s"
+
+
+def rows_of(connection: Connection, table: Table) -> Iterable[Row[Any]]:
+    """The whole of a table."""
+    return connection.execute(select(*plain(table)))
 
 
 def all_rows(connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record
-from audit.integrity.entry.values import plain
+from audit.integrity.entry.values import rows_of
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.certificates import Certificates
 from audit.integrity.replay.enrolments import Enrolments
@@ -61,7 +61,7 @@ class Deferrals:
 
     def finish(self) -> None:
         missing = set(self._known)
-        for row in self._connection.execute(select(*plain(tables.deferrals))):
+        for row in rows_of(self._connection, tables.deferrals):
             where, known = f"deferrals {row.deferral_id}", self._known.get(row.deferral_id)
             if known is None:
                 self._findings.added(where, "belongs to no entry")

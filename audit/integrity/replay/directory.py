@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table
 
-from audit.integrity.entry.values import plain
+from audit.integrity.entry.values import rows_of
 from audit.integrity.findings.report import Findings
 from ledger.database import tables
 from ledger.database.sealing import MasterKey, Sealed, SealError
@@ -51,7 +51,7 @@ class DirectoryTables:
 
     def check_keys(self, keys: Mapping[str, Key]) -> None:
         missing = set(keys)
-        for row in self._connection.execute(select(*plain(tables.keys))):
+        for row in rows_of(self._connection, tables.keys):
             key = keys.get(row.kid)
             if key is None:
                 self._findings.added(f"keys {row.kid}", "no entry enrols it")
@@ -64,7 +64,7 @@ class DirectoryTables:
     def check_import_files(self, imports: Mapping[int, str]) -> None:
         """What is sealed with each import opens the commitment that was signed."""
         table, missing = tables.import_files, set(imports)
-        for row in self._connection.execute(select(*plain(table))):
+        for row in rows_of(self._connection, table):
             where, commitment = f"import_files {row.seq}", imports.get(row.seq)
             if commitment is None:
                 self._findings.added(where, "no entry imports it")
@@ -87,7 +87,7 @@ class DirectoryTables:
             self._findings.missing(f"import_files {seq}")
 
     def compare(self, table: Table, key: str, expected: Mapping[str, dict[str, Any]]) -> None:
-        rows = {getattr(row, key): row for row in self._connection.execute(select(*plain(table)))}
+        rows = {getattr(row, key): row for row in rows_of(self._connection, table)}
         for name in sorted(rows.keys() | expected.keys(), key=str):
             where = f"{table.name} {name}"
             if name not in rows:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from audit.integrity.entry.chunk import AgainstRules, Premises, Signed
 from audit.integrity.entry.records import Record, require, said
-from audit.integrity.entry.values import all_rows, plain, rows_by
+from audit.integrity.entry.values import all_rows, plain, rows_by, rows_of
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.certificates import Certificates
 from audit.integrity.replay.enrolments import Enrolments
@@ -291,7 +291,7 @@ class Grants:
         table = authz_tables.grant_certificates
         if not self._pair_missing and tables.count(self._connection, table) == self._pairs:
             return
-        for row in self._connection.execute(select(*plain(table))).all():
+        for row in list(rows_of(self._connection, table)):
             found = self.find(row.grant_id)
             if found is None or row.certificate_id not in found[0].fields_of:
                 self._findings.added(

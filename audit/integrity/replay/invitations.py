@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from audit.integrity.entry.chunk import AgainstRules, Signed
 from audit.integrity.entry.records import Record
-from audit.integrity.entry.values import plain, rows_by
+from audit.integrity.entry.values import rows_by, rows_of
 from audit.integrity.findings.report import Findings
 from audit.integrity.replay.directory import is_erased
 from audit.integrity.replay.enrolments import Enrolments
@@ -116,7 +116,7 @@ class Invitations:
 
     def finish(self) -> None:
         missing = set(self._given)
-        for row in self._connection.execute(select(*plain(tables.invitations))):
+        for row in rows_of(self._connection, tables.invitations):
             where, given = f"invitations {row.invitation}", self._given.get(row.invitation)
             if given is None:
                 self._findings.added(where, "no entry gives it out")

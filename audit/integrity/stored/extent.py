@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, and_, func, or_, select, true
 
-from audit.integrity.entry.values import plain
+from audit.integrity.entry.values import plain, rows_of
 from audit.integrity.findings import report
 from audit.integrity.findings.report import Findings
 from authz import tables as authz_tables
@@ -24,7 +24,7 @@ def log_size(connection: Connection, findings: Findings, log_id: bytes, anchored
     """The number of entries, by what most of head, entries and tiles say; ``anchored`` decides
     when they all differ."""
     where = f"log_head {log_id.hex()}"
-    heads = {row.log_id: row.size for row in connection.execute(select(*plain(tables.log_head)))}
+    heads = {row.log_id: row.size for row in rows_of(connection, tables.log_head)}
     head = heads.pop(log_id, None)
     for other in heads:
         shown = other.hex() if isinstance(other, bytes) else str(other)
