@@ -18,7 +18,7 @@ import orjson
 from joserfc.jwk import ECKey
 
 from api.bulk.check import Packed, end_with_parent, pack
-from api.client import new_identifier
+from api.client import new_identifier, public_jwk
 from api.data.keyfiles import new_signing_key
 from api.sample.city import credit_code
 from api.service.assembly import Service
@@ -202,7 +202,7 @@ class _Maker:
             Kind.ENROLMENT,
             made.at_ms,
             what="holder",
-            jwk=public(phone.key),
+            jwk=public_jwk(phone.key),
             subject=subject_digest(number, salt),
         )
         jwk = orjson.dumps(phone.key.as_dict(private=False)).decode()
@@ -274,11 +274,6 @@ class Signer:
 
 def site_of(hall: int) -> str:
     return f"hall-{hall}"
-
-
-def public(key: ECKey) -> dict[str, str]:
-    jwk = key.as_dict(private=False)
-    return {name: str(jwk[name]) for name in ("kty", "crv", "x", "y")}
 
 
 def _identity_number(index: int) -> str:

@@ -24,6 +24,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy import insert
 
 from api.bulk.check import Packed, unpack
+from api.client import public_jwk
 from api.data.keyfiles import load_signing_key, new_signing_key
 from api.data.settings import Settings
 from api.sample.city import HALLS, KINDS
@@ -45,7 +46,6 @@ from api.show.households import (
     Signer,
     make,
     makers,
-    public,
     site_of,
 )
 from authz import tables as authz_tables
@@ -129,7 +129,7 @@ async def _found(service: Service) -> Institutions:
     types = [service.catalogue.type(TYPE).type_code]
     enrolments: list[dict[str, Any]] = [
         {"what": "institution", "code": BUREAU, "name_zh": "示例市公安局", "types": types},
-        {"what": "key", "role": "issuer", "institution": BUREAU, "jwk": public(issuer)},
+        {"what": "key", "role": "issuer", "institution": BUREAU, "jwk": public_jwk(issuer)},
     ]
     for number, (hall, counter) in enumerate(zip(HALL_CODES, counters, strict=True)):
         place = {"site": site_of(number)}
@@ -142,7 +142,7 @@ async def _found(service: Service) -> Institutions:
                 "kinds": KINDS[HALLS],
             },
             {"what": "site", "department": hall, "name_zh": "政务服务大厅", **place},
-            {"what": "key", "role": "terminal", "jwk": public(counter), **post},
+            {"what": "key", "role": "terminal", "jwk": public_jwk(counter), **post},
         ]
     for members in enrolments:
         signed = Signer(service.ledger, operator).sign(
