@@ -190,10 +190,10 @@ class Built:
     or site is enrolled."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+        self._made: dict[tuple[object, ...], tuple[object, Any]] = {}
         self._building = threading.Lock()
 
-    def of(self, key: tuple[Any, ...], version: Any, make: Callable[[], T]) -> T:
+    def of(self, key: tuple[object, ...], version: object, make: Callable[[], T]) -> T:
         with self._building:
             kept = self._made.get(key)
             if kept is None or kept[0] != version:
