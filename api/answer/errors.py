@@ -18,7 +18,7 @@ from api.process.logs import request_id
 from authz.code.codes import CodeError
 from authz.request.model import IllegalMove, RequestState
 from ledger.chain import ChainError
-from ledger.intake.rows import ExportError
+from ledger.export import ExportError
 from ledger.log.committer import AnchorPending, Busy, NotServing, Replayed
 from ledger.proof.merkle import ProofError
 from ledger.statement.kinds import PayloadError

@@ -22,15 +22,9 @@ from joserfc.jwk import ECKey
 from ledger.catalogue import CertificateType
 from ledger.certificate.credential import Unsigned, city_date, compose_certificate
 from ledger.certificate.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
+from ledger.export import file_sha256, open_export, source_ref
 from ledger.intake.report import ImportReport
-from ledger.intake.rows import (
-    Prepared,
-    RowRefusal,
-    file_sha256,
-    open_export,
-    prepare_rows,
-    source_ref,
-)
+from ledger.intake.rows import Prepared, RowRefusal, prepare_rows
 from ledger.proof.encoding import b64url
 
 CHUNK = 400

@@ -200,7 +200,8 @@ def _prepare(kind: CertificateType, fields: str) -> Prepared:
 
     from ledger.certificate.credential import city_date
     from ledger.certificate.identifiers import birth_date
-    from ledger.intake.rows import Row, RowRefusal, prepare
+    from ledger.export import Row
+    from ledger.intake.rows import RowRefusal, prepare
 
     cells = _cells(fields)
     unknown = set(cells) - {item.name for item in kind.fields}

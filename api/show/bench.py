@@ -142,7 +142,8 @@ def _identity_numbers(client: Client, path: Path) -> list[str]:
     """Subjects of the good rows, each once."""
     from datetime import UTC, datetime
 
-    from ledger.intake.rows import Prepared, open_export, prepare_rows
+    from ledger.export import open_export
+    from ledger.intake.rows import Prepared, prepare_rows
 
     kind = client.catalogue.type("resident-identity-card")
     with open_export(path, path.name, kind) as export:

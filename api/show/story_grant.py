@@ -34,7 +34,8 @@ from api.show.story import (
 from authz.code.codes import parse_code
 from ledger.catalogue import load_catalogue
 from ledger.certificate.credential import city_date
-from ledger.intake.rows import Prepared, open_export, prepare_rows
+from ledger.export import open_export
+from ledger.intake.rows import Prepared, prepare_rows
 from ledger.proof.encoding import b64url_decode
 
 EXPORTS: Final = {

@@ -23,18 +23,7 @@ from datetime import date
 from itertools import chain, islice
 
 from ledger.catalogue import CertificateType, FieldError, FieldValue, derive, validity_of
-from ledger.export import (
-    Cell,
-    Doubt,
-    Export,
-    ExportError,
-    LeftOut,
-    Row,
-    Unreadable,
-    file_sha256,
-    open_export,
-    source_ref,
-)
+from ledger.export import Cell, Doubt, Row, Unreadable
 from ledger.export.rows import DIGITS_LOST
 from ledger.intake.cells import STRAY, said
 from ledger.intake.readers import (
@@ -174,17 +163,8 @@ def _zeros_behind(cell: Cell | None) -> int:
 __all__ = [
     "DUPLICATE",
     "ROW_UNREADABLE",
-    "Cell",
-    "Export",
-    "ExportError",
-    "LeftOut",
     "Prepared",
-    "Row",
     "RowRefusal",
-    "Unreadable",
-    "file_sha256",
-    "open_export",
     "prepare",
     "prepare_rows",
-    "source_ref",
 ]

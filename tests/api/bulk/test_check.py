@@ -12,7 +12,8 @@ from api.bulk.check import Checker, pack, unpack
 from api.bulk.importer import Signer
 from ledger.catalogue import load_catalogue
 from ledger.database.sealing import MasterKey
-from ledger.intake.rows import Prepared, Row, prepare
+from ledger.export import Row
+from ledger.intake.rows import Prepared, prepare
 from ledger.issue.preparation import Issuance
 from ledger.statement.statements import Kind, Statement, StatementError, sign
 

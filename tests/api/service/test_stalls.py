@@ -23,7 +23,7 @@ import pytest
 
 from api.data.settings import Settings
 from api.operate.fsck import run_fsck
-from ledger.intake.rows import file_sha256
+from ledger.export import file_sha256
 from ledger.statement.statements import Kind
 from tests import engines
 

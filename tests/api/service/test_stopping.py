@@ -20,7 +20,7 @@ from api.data.settings import Settings
 from api.operate.fsck import run_fsck
 from api.process.serve import ServiceProcess
 from api.sample.exports import CARDS, write_samples
-from ledger.intake.rows import file_sha256
+from ledger.export import file_sha256
 from ledger.proof.receipts import verify_receipt
 
 CARD = "resident-identity-card"

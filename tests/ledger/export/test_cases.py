@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ledger.catalogue import load_catalogue
-from ledger.intake.rows import Prepared, RowRefusal, open_export, prepare_rows
+from ledger.export import open_export
+from ledger.intake.rows import Prepared, RowRefusal, prepare_rows
 
 FOLDER = Path(__file__).parents[2] / "data" / "exports"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((FOLDER / "expected.json").read_text("utf-8"))

@@ -14,22 +14,11 @@ from hypothesis import strategies as st
 from api.sample.exports import write_samples
 from ledger.catalogue import CertificateType, load_catalogue, validate_fields
 from ledger.certificate.identifiers import identity_check_digit
-from ledger.export import text
+from ledger.export import ExportError, Row, Unreadable, open_export, source_ref, text
 from ledger.export.reading import open_table
 from ledger.export.rows import Wanted
 from ledger.intake.report import ImportReport
-from ledger.intake.rows import (
-    DUPLICATE,
-    ExportError,
-    Prepared,
-    Row,
-    RowRefusal,
-    Unreadable,
-    open_export,
-    prepare,
-    prepare_rows,
-    source_ref,
-)
+from ledger.intake.rows import DUPLICATE, Prepared, RowRefusal, prepare, prepare_rows
 from tests.ledger import books
 
 ROOT = Path(__file__).parents[3]

@@ -16,7 +16,8 @@ from ledger.catalogue import CertificateType, load_catalogue
 from ledger.certificate.credential import compose_certificate, split
 from ledger.certificate.identifiers import SERIAL_BYTES, CertificateIdentifier, drawn_serial
 from ledger.database.sealing import MasterKey
-from ledger.intake.rows import Prepared, Row, prepare
+from ledger.export import Row
+from ledger.intake.rows import Prepared, prepare
 from ledger.issue.preparation import Issuance, read_certificate
 from ledger.statement.statements import StatementError, verify
 
