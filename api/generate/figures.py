@@ -19,11 +19,11 @@ PACKAGES: Final = ("contracts", "ledger", "authz", "audit", "api")
 LONG_MODULE, LONG_FUNCTION = 500, 80
 #: The most that is taken of each of these.
 LIMITS: Final = {
-    "lines": 56_000,
-    "modules over 500 lines": 14,
-    "functions over 80 lines": 5,
-    "Any": 893,
-    "modules with SQL beside the tables": 55,
+    "lines": 56_200,
+    "modules over 500 lines": 4,
+    "functions over 80 lines": 3,
+    "Any": 890,
+    "modules with SQL beside the tables": 54,
 }
 
 
