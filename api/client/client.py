@@ -56,9 +56,8 @@ class Client(EnrolmentCalls, ProofCalls):
 
     def signer(self, type_name: str, issuer: str) -> Signer:
         """Signs certificates of one type with this client's key."""
-        if self._key is None:
-            raise ValueError("this needs a client with a key")
-        return Signer(self.ledger, self._key, issuer, self.catalogue.type(type_name))
+        key = self.key
+        return Signer(self.ledger, key, issuer, self.catalogue.type(type_name))
 
     def issue(self, certificate: str) -> dict[str, Any]:
         """Have one signed certificate recorded; raises ServiceError when it is refused."""

@@ -124,17 +124,14 @@ class Connection:
     def statement(self, kind: Kind, payload: Mapping[str, Any]) -> str:
         """``payload`` with version, ledger, time and a fresh ``jti``, signed; raises PayloadError
         for what no service would take."""
-        if self._key is None:
-            raise ValueError("this needs a client with a key")
+        key = self.key
         common = {"ledger": self.ledger, "iat": int(time.time()), "jti": uuid.uuid4().hex}
-        return signed(kind, {**common, **payload}, self._key, self._kid)
+        return signed(kind, {**common, **payload}, key, self._kid)
 
     def access_token(self) -> str:
         """A read token, renewed before it ends."""
         token, renew_at = self._token
         if time.time() >= renew_at:
-            if self._key is None:
-                raise ValueError("this needs a client with a key")
             now = int(time.time())
             token = self.statement(Kind.ACCESS, {"iat": now, "exp": now + 240})
             self._token = token, now + 180

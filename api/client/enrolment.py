@@ -117,12 +117,10 @@ class EnrolmentCalls(Connection):
 
     def claim(self, code: str) -> dict[str, Any]:
         """Enrol this client's own key with a one-time code; answers with what it is now."""
-        if self._key is None:
-            raise ValueError("this needs a client with a key")
         # What cannot be a code is the service's to refuse, in the same words as a wrong one.
         invitation = code_digest(read_code(code) or "")
         statement = self.statement(
-            Kind.CLAIM, {"jwk": public_jwk(self._key), "invitation": invitation}
+            Kind.CLAIM, {"jwk": public_jwk(self.key), "invitation": invitation}
         )
         return json_of(self.post("/v1/invitations/claim", {"statement": statement, "code": code}))
 

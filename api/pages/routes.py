@@ -341,7 +341,7 @@ class Kept:
         return cls(body, gzip.compress(body, compresslevel=6, mtime=0), etag, **more)
 
 
-def _version(service: Service) -> Any:
+def _version(service: Service) -> object:
     """The newest entries of an institution and of a site."""
     query = select(
         select(func.max(tables.institutions.c.seq)).scalar_subquery(),
