@@ -6,17 +6,13 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import FrameType
-from typing import Any, cast
+from typing import Any
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
@@ -36,6 +32,7 @@ from api.pages import routes as pages
 from api.pages.release import software
 from api.pages.release_record import record_release
 from api.process import logs
+from api.process.server import ANSWER_SECONDS, GracefulServer
 from api.routes import (
     certificates,
     disputes,
@@ -62,6 +59,7 @@ from api.service.imports import ImportJobs
 from ledger.network.addresses import from_here, http_url
 from ledger.network.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.network.peers import Peers
+from ledger.network.serving import configured
 from ledger.network.sockets import bound, refusal
 from ledger.process.confined import Children
 
@@ -159,10 +157,9 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-#: Of a stop, seconds: connections that are open may still bring a request; requests are answered;
-#: imports end. Whoever stops the process must leave it the sum of them, of `stop_delay`, and of
-#: half a minute for the committer and the node.
-_LINGER_SECONDS, _ANSWER_SECONDS, _IMPORTS_SECONDS = 0.3, 20, 15.0
+#: Of a stop, seconds in which imports end. Whoever stops the process must leave it these, those of
+#: `api.process.server`, `stop_delay`, and half a minute for the committer and the node.
+_IMPORTS_SECONDS = 15.0
 
 
 class Application(FastAPI):
@@ -206,75 +203,6 @@ class Application(FastAPI):
         await response(scope, receive, send)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, with a word when it listens and an end that turns nobody away."""
-
-    def __init__(self, config: uvicorn.Config, service: Service, connections: Connections) -> None:
-        super().__init__(config)
-        self._service, self._connections = service, connections
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._looking = asyncio.create_task(self._connections.look_after())
-            settings = self._service.settings
-            port = self.servers[0].sockets[0].getsockname()[1]
-            logs.say(settings.log_format, f"ready: {http_url(settings.host, port)}")
-            if settings.sample:
-                founding.found_in_background(settings, http_url(from_here(settings.host), port))
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # At once: a proxy that asks must hear of it before the port is closed.
-        self._service.stopping = True
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """In this order, so that nobody whose connection was taken is turned away by a reset:
-        wait until the proxy knows, with every answer ending its connection; listen no more, but
-        hear out who has connected; then what uvicorn does, which closes what is idle and
-        waits for the rest."""
-        # Or whoever waits for news would hold up the end for as long.
-        self._service.leave()
-        logger.info("stopping")
-        await self._pause(max(self._service.settings.stop_delay, _LINGER_SECONDS))
-        await self._listen_no_more()
-        await self._pause(_LINGER_SECONDS)
-        await super().shutdown(sockets)
-
-    async def _listen_no_more(self) -> None:
-        # Closing a port resets whoever the system has connected and nobody has fetched: under
-        # load, always somebody. A second handle on it keeps the queue until that is empty.
-        listening = [
-            socket.socket(fileno=os.dup(given.fileno()))
-            for server in self.servers
-            for given in server.sockets
-        ]
-        fetched: list[socket.socket] = []
-        for server in self.servers:
-            server.close()
-        for listener in listening:
-            listener.setblocking(False)
-            with contextlib.suppress(OSError), listener:
-                while True:
-                    fetched.append(listener.accept()[0])
-        loop = asyncio.get_running_loop()
-        for connection in fetched:
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        kind: Any = self.config.http_protocol_class
-        made: asyncio.Protocol = kind(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return made
-
-    async def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and not self.force_exit:
-            await asyncio.sleep(0.05)
-
-
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C.
 
@@ -298,22 +226,26 @@ def _serve(settings: Settings, sockets: list[socket.socket]) -> None:
         founding.prepare(settings)
     connections = Connections(Peers(settings.proxies), most_connections())
     service = Service(settings)
-    config = uvicorn.Config(
+    config = configured(
         create_app(service),
-        loop="uvloop",
-        http=cast(Any, connections.protocol),
-        ws="none",
-        # It would believe whoever connects from this machine; `ledger.network.peers` does not.
-        proxy_headers=False,
-        # Its access log has paths, which hold identifiers; ours is `api.http.observing`'s.
-        access_log=False,
+        connections,
         log_config=None,
-        # It warns of each request that is none.
-        log_level="error",
         timeout_keep_alive=KEEP_SECONDS,
-        timeout_graceful_shutdown=_ANSWER_SECONDS,
+        timeout_graceful_shutdown=ANSWER_SECONDS,
     )
-    server = _Server(config, service, connections)
+
+    def ready() -> None:
+        port = sockets[0].getsockname()[1]
+        logs.say(settings.log_format, f"ready: {http_url(settings.host, port)}")
+        if settings.sample:
+            founding.found_in_background(settings, http_url(from_here(settings.host), port))
+
+    def told() -> None:
+        service.stopping = True
+
+    server = GracefulServer(
+        config, connections, ready, told=told, leave=service.leave, delay=settings.stop_delay
+    )
     try:
         # Last of all: from here on, whatever ends this must stop what was started.
         service.start()

@@ -1,7 +1,7 @@
-"""A small application of HTTP on sockets of its own, until SIGTERM or SIGINT: the chain's node, a
-witness.
+"""HTTP on sockets of its own: what every server of ours has of uvicorn, and a small application
+until SIGTERM or SIGINT (the chain's node, a witness).
 
-Not its job: what is answered; the service itself, which goes with more care (`api.routes.app`).
+Not its job: what is answered; how the service ends, which is with more care (`api.process.server`).
 """
 
 from __future__ import annotations
@@ -32,22 +32,29 @@ def serve(
     """``ready`` is called once it listens. ``grace``: seconds that open connections may keep a
     stop."""
     connections = Connections(Peers(), most_connections())
-    config = uvicorn.Config(
-        application,
-        loop="uvloop",
-        http=cast(Any, connections.protocol),
-        ws="none",
-        proxy_headers=False,
-        lifespan="off",
-        access_log=False,
-        log_level="error",
-        timeout_graceful_shutdown=grace,
-    )
+    config = configured(application, connections, lifespan="off", timeout_graceful_shutdown=grace)
     # uvicorn raises the signal again once it has stopped; without handlers of our own that would
     # end the process before what is open is closed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    _Server(config, connections, ready).run(sockets=sockets)
+    Server(config, connections, ready).run(sockets=sockets)
+
+
+def configured(application: Any, connections: Connections, **more: Any) -> uvicorn.Config:
+    """uvicorn's configuration of all our servers; ``more`` is its own."""
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=cast(Any, connections.protocol),
+        ws="none",
+        # It would believe whoever connects from this machine; `ledger.network.peers` does not.
+        proxy_headers=False,
+        # It has paths, which hold identifiers; the service's is `api.http.observing`'s.
+        access_log=False,
+        # It warns of each request that is none.
+        log_level="error",
+        **more,
+    )
 
 
 async def read_body(receive: Receive, most: int) -> bytes | None:
@@ -84,7 +91,7 @@ async def respond(
     await send({"type": "http.response.body", "body": body})
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn, with a word when it listens."""
 
     def __init__(
