@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import orjson
 from eth_account import Account
+from eth_utils.hexadecimal import decode_hex
 from web3 import Web3
 
 from api.client import Client
@@ -29,7 +30,6 @@ from api.sample.exports import CARDS, write_samples
 from api.show.load import Measured, http_post, run_load
 from contracts import load
 from ledger.chain import ChainClient
-from ledger.ethereum.encoding import unhexed
 from ledger.network.callers import CALLER, Caller
 from ledger.process import lifeline
 
@@ -254,7 +254,7 @@ def _transactions(folder: Path, seconds: float) -> dict[str, Any]:
         caller = Caller(key)
         assert client.deployment is not None
         assert client.deployment.genesis is not None
-        caller.to(unhexed(client.deployment.genesis))
+        caller.to(decode_hex(client.deployment.genesis))
         shown = caller.value()
         assert shown is not None
         bodies = [

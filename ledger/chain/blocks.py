@@ -8,9 +8,9 @@ from typing import Any
 
 import rlp
 from eth_hash.auto import keccak
+from eth_utils.hexadecimal import decode_hex, encode_hex
 
 from ledger.chain.connection import Connection
-from ledger.ethereum.encoding import hash_word, hexed, unhexed, word
 from ledger.ethereum.errors import ChainError, RpcFailure
 from ledger.ethereum.rpc import well_formed
 
@@ -89,7 +89,7 @@ _HEADER = (
 def _encoded_header(shown: dict[str, Any]) -> bytes:
     present = [(name, number) for name, number in _HEADER if shown.get(name) is not None]
     encoded: bytes = rlp.encode(
-        [int(shown[name], 16) if number else unhexed(shown[name]) for name, number in present]
+        [int(shown[name], 16) if number else decode_hex(shown[name]) for name, number in present]
     )
     return encoded
 
@@ -116,7 +116,7 @@ class Blocks(Connection):
 
     def transaction(self, transaction_hash: bytes) -> MinedTransaction | None:
         """None when it is unknown or not mined."""
-        asked = [hexed(hash_word(transaction_hash, "transaction hash"))]
+        asked = [encode_hex(transaction_hash)]
         found = self._rpc.ask("eth_getTransactionByHash", asked)
         if found is None or found.get("blockHash") is None:
             return None
@@ -128,7 +128,7 @@ class Blocks(Connection):
                 index=int(found["transactionIndex"], 16),
                 sender=str(found["from"]),
                 to=None if found["to"] is None else str(found["to"]),
-                input_bytes=len(unhexed(found["input"])),
+                input_bytes=len(decode_hex(found["input"])),
             )
 
     # Proofs, for whoever has no node to ask
@@ -140,8 +140,8 @@ class Blocks(Connection):
         if found is None:
             raise ChainError(f"{self.node} does not show block {number}")
         with well_formed("header"):
-            header, miner = _encoded_header(found), unhexed(found["miner"])
-            if keccak(header) != unhexed(found["hash"]):
+            header, miner = _encoded_header(found), decode_hex(found["miner"])
+            if keccak(header) != decode_hex(found["hash"]):
                 return SealedHeader(header, None, miner)
         try:
             sealed = self._rpc.request("certledger_getSeal", [hex(number)])
@@ -150,18 +150,20 @@ class Blocks(Connection):
         if sealed is None:
             return SealedHeader(header, None, miner)
         with well_formed("seal"):
-            return SealedHeader(header, unhexed(sealed["signature"]), unhexed(sealed["authority"]))
+            return SealedHeader(
+                header, decode_hex(sealed["signature"]), decode_hex(sealed["authority"])
+            )
 
     def code_hash(self, contract: str) -> bytes:
         """Keccak-256 of the code at an address."""
         with well_formed("contract's code"):
-            return keccak(unhexed(self._rpc.ask("eth_getCode", [contract, "latest"])))
+            return keccak(decode_hex(self._rpc.ask("eth_getCode", [contract, "latest"])))
 
     def state_proof(self, contract: str, slots: Sequence[int], block: int) -> StateProof:
         """What `eth_getProof` has of a contract and its slots as of a block."""
-        keys = [hexed(word(slot)) for slot in slots]
+        keys = [f"0x{slot:064x}" for slot in slots]
         found = self._rpc.ask("eth_getProof", [contract, keys, hex(block)])
         with well_formed("proof"):
             storage = [node for item in found["storageProof"] for node in item["proof"]]
-            nodes = tuple(unhexed(node) for node in [*found["accountProof"], *storage])
-            return StateProof(unhexed(found["codeHash"]), nodes)
+            nodes = tuple(decode_hex(node) for node in [*found["accountProof"], *storage])
+            return StateProof(decode_hex(found["codeHash"]), nodes)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eth_hash.auto import keccak
+from eth_utils.abi import event_signature_to_log_topic
 from eth_utils.address import to_checksum_address
+from eth_utils.hexadecimal import decode_hex, encode_hex
 
 from ledger.chain.connection import Connection
-from ledger.ethereum.encoding import address_word, hash_word, hexed, selector, unhexed, word
+from ledger.ethereum.encoding import Function
 from ledger.ethereum.errors import ChainRefused, ContractRefused
 from ledger.ethereum.rpc import well_formed
 from ledger.ethereum.sending import Flight
@@ -23,13 +24,15 @@ BASE_GAS = 120_000
 APPEND_GAS = 90_000
 APPEND_HASH_GAS = 4_500
 
-_APPEND = selector("append(bytes32,uint256,uint256,bytes32,bytes32[])")
-_OPEN_LOG = selector("open_log(bytes32,address)")
-_APPOINT = selector("appoint(bytes32,address)")
-_LATEST = selector("latest(bytes32)")
-_SEQUENCER_OF = selector("sequencer_of(bytes32)")
-_ROOT_AT = selector("root_at(bytes32,uint256)")
-_CHECKPOINT = keccak(b"Checkpoint(bytes32,uint256,bytes32,uint256)")
+_APPEND = Function("append", ["bytes32", "uint256", "uint256", "bytes32", "bytes32[]"])
+_OPEN_LOG = Function("open_log", ["bytes32", "address"])
+_APPOINT = Function("appoint", ["bytes32", "address"])
+_LATEST = Function("latest", ["bytes32"], ["uint256", "bytes32", "uint256"])
+_SEQUENCER_OF = Function("sequencer_of", ["bytes32"], ["address"])
+_ROOT_AT = Function("root_at", ["bytes32", "uint256"], ["bytes32"])
+_CHECKPOINT = encode_hex(
+    event_signature_to_log_topic("Checkpoint(bytes32,uint256,bytes32,uint256)")
+)
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,7 @@ class Step:
 
     def call(self, log_id: bytes) -> bytes:
         """Raises ValueError for what is no hash."""
-        return b"".join(
-            (
-                _APPEND,
-                hash_word(log_id, "log id"),
-                word(self.old_size),
-                word(self.size),
-                hash_word(self.root, "root"),
-                word(160),
-                word(len(self.proof)),
-                *(hash_word(node, "proof node") for node in self.proof),
-            )
-        )
+        return _APPEND.call(log_id, self.old_size, self.size, self.root, self.proof)
 
 
 class Checkpoints(Connection):
@@ -87,9 +79,9 @@ class Checkpoints(Connection):
                 raise ContractRefused(
                     f"checkpoint_log: log is open for another sequencer, {present}"
                 )
-            arguments = hash_word(log_id, "log id") + address_word(wanted)
+            data = _OPEN_LOG.call(log_id, wanted)
             try:
-                self._transact(self._deployed().checkpoint_log, _OPEN_LOG + arguments, BASE_GAS)
+                self._transact(self._deployed().checkpoint_log, data, BASE_GAS)
             except ChainRefused:
                 if self.sequencer(log_id) != wanted:
                     raise
@@ -99,15 +91,13 @@ class Checkpoints(Connection):
         wanted = to_checksum_address(sequencer)
         with self._account.lock:
             if self.sequencer(log_id) != wanted:
-                arguments = hash_word(log_id, "log id") + address_word(wanted)
-                self._transact(self._deployed().checkpoint_log, _APPOINT + arguments, BASE_GAS)
+                data = _APPOINT.call(log_id, wanted)
+                self._transact(self._deployed().checkpoint_log, data, BASE_GAS)
 
     def sequencer(self, log_id: bytes) -> str | None:
         """The account that may append to the log; None when the log is not open."""
-        found = self._view(
-            self._deployed().checkpoint_log, _SEQUENCER_OF + hash_word(log_id, "log id"), 1
-        )[12:]
-        return to_checksum_address(found) if any(found) else None
+        (found,) = self._view(self._deployed().checkpoint_log, _SEQUENCER_OF, log_id)
+        return to_checksum_address(found) if int(found, 16) else None
 
     def head(self, log_id: bytes) -> tuple[int, bytes]:
         """Size and root anchored last; (0, b"") before the first."""
@@ -191,15 +181,16 @@ class Checkpoints(Connection):
                 log_id=bytes(log_id),
                 size=step.size,
                 root=bytes(step.root),
-                tx_hash=unhexed(receipt["transactionHash"]),
+                tx_hash=decode_hex(receipt["transactionHash"]),
                 block_number=int(receipt["blockNumber"], 16),
-                block_hash=unhexed(receipt["blockHash"]),
+                block_hash=decode_hex(receipt["blockHash"]),
             )
 
     def root_at(self, log_id: bytes, size: int) -> bytes | None:
         """The root anchored at exactly this size; None if there is none."""
         contract = self._deployed().checkpoint_log
-        root = self._view(contract, _ROOT_AT + hash_word(log_id, "log id") + word(size), 1)
+        root: bytes
+        (root,) = self._view(contract, _ROOT_AT, log_id, size)
         return root if any(root) else None
 
     def anchor_of(self, log_id: bytes, size: int) -> Anchor | None:
@@ -212,25 +203,19 @@ class Checkpoints(Connection):
         first, last = (
             (block, block) if head_size == size else (self._deployed().block, self.head_number())
         )
-        topics = [hexed(_CHECKPOINT), hexed(log_id), hexed(word(size))]
+        topics = [_CHECKPOINT, encode_hex(log_id), f"0x{size:064x}"]
         return next(self._anchors_in(contract, topics, first, last), None)
 
     def anchors(self, log_id: bytes, from_block: int = 0) -> Iterator[Anchor]:
         """Every anchor of the log, oldest first."""
-        topics = [hexed(_CHECKPOINT), hexed(hash_word(log_id, "log id"))]
+        topics: list[str] = [_CHECKPOINT, encode_hex(log_id)]
         contract = self._deployed().checkpoint_log
         first = max(from_block, self._deployed().block)
         yield from self._anchors_in(contract, topics, first, self.head_number())
 
     def _latest(self, log_id: bytes) -> tuple[int, bytes, int]:
-        words = self._view(
-            self._deployed().checkpoint_log, _LATEST + hash_word(log_id, "log id"), 3
-        )
-        return (
-            int.from_bytes(words[:32], "big"),
-            words[32:64],
-            int.from_bytes(words[64:96], "big"),
-        )
+        size, root, block = self._view(self._deployed().checkpoint_log, _LATEST, log_id)
+        return size, root, block
 
     def _anchors_in(
         self, contract: str, topics: list[str], first: int, last: int
@@ -240,11 +225,11 @@ class Checkpoints(Connection):
                 yield Anchor(
                     chain_id=self._deployed().chain_id,
                     contract=contract,
-                    log_id=unhexed(log["topics"][1]),
+                    log_id=decode_hex(log["topics"][1]),
                     size=int(log["topics"][2], 16),
-                    root=unhexed(log["data"])[:32],
-                    tx_hash=unhexed(log["transactionHash"]),
+                    root=decode_hex(log["data"])[:32],
+                    tx_hash=decode_hex(log["transactionHash"]),
                     block_number=int(log["blockNumber"], 16),
-                    block_hash=unhexed(log["blockHash"]),
+                    block_hash=decode_hex(log["blockHash"]),
                     time=int(log["blockTimestamp"], 16) if log.get("blockTimestamp") else None,
                 )

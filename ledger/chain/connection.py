@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from eth_abi.exceptions import DecodingError
+from eth_utils.hexadecimal import decode_hex
+
 from ledger.chain.deployment import Deployment
-from ledger.ethereum.encoding import unhexed
+from ledger.ethereum.encoding import Function
 from ledger.ethereum.errors import ChainError, RpcFailure
 from ledger.ethereum.rpc import Node, Rpc, checked_urls, well_formed, without_secrets
 from ledger.ethereum.sending import Account, GasPolicy
@@ -68,7 +71,7 @@ class Connection:
         self._deployment = deployment
         self._rpc.expect(deployment.chain_id, deployment.genesis)
         genesis = deployment.genesis
-        self._caller.to(None if genesis is None else unhexed(genesis))
+        self._caller.to(None if genesis is None else decode_hex(genesis))
 
     @property
     def node(self) -> str:
@@ -153,16 +156,17 @@ class Connection:
         self._own_chain_id()
         return self._account.transact(to, data, gas)
 
-    def _view(self, contract: str, data: bytes, words: int) -> bytes:
-        """Call a view; its return value of `words` 32-byte words."""
-        request = self._account.call(contract, data)
+    def _view(self, contract: str, function: Function, *arguments: Any) -> tuple[Any, ...]:
+        """What a view of a contract returns."""
+        request = self._account.call(contract, function.call(*arguments))
         with well_formed("call's result"):
-            result = unhexed(self._rpc.ask("eth_call", [request, "latest"]))
-        if len(result) != 32 * words:
+            result = decode_hex(self._rpc.ask("eth_call", [request, "latest"]))
+        try:
+            return function.returned(result)
+        except DecodingError:
             raise ChainError(
                 f"the contract at {contract} does not answer as ours does: check the deployment"
-            )
-        return result
+            ) from None
 
 
 def _nodes(

@@ -8,15 +8,15 @@ from ledger.chain.checkpoints import BASE_GAS
 from ledger.chain.connection import Connection
 from ledger.chain.outbox import DirectoryEntry
 from ledger.chain.steps import in_steps
-from ledger.ethereum.encoding import hash_word, selector, word
+from ledger.ethereum.encoding import Function
 from ledger.ethereum.errors import ChainRefused, ContractRefused
 
 ENROL_CHUNK = 50
 ENROL_GAS = 140_000
 
-_ENROL_MANY = selector("enrol_many((bytes32,bytes32,uint8,uint64,uint64)[])")
-_REVOKE = selector("revoke(bytes32,uint64)")
-_KEY = selector("key(bytes32)")
+_ENROL_MANY = Function("enrol_many", ["(bytes32,bytes32,uint8,uint64,uint64)[]"])
+_REVOKE = Function("revoke", ["bytes32", "uint64"])
+_KEY = Function("key", ["bytes32"], ["bytes32", "uint8", "uint64", "uint64", "uint64"])
 
 
 class Keys(Connection):
@@ -32,20 +32,8 @@ class Keys(Connection):
             in_steps(missing, self._enrol, ENROL_CHUNK)
 
     def _enrol(self, chunk: Sequence[DirectoryEntry]) -> None:
-        data = b"".join(
-            (
-                _ENROL_MANY,
-                word(32),
-                word(len(chunk)),
-                *(
-                    hash_word(e.thumbprint, "thumbprint")
-                    + hash_word(e.institution, "institution")
-                    + word(e.role)
-                    + word(e.not_before)
-                    + word(e.not_after)
-                    for e in chunk
-                ),
-            )
+        data = _ENROL_MANY.call(
+            [(e.thumbprint, e.institution, e.role, e.not_before, e.not_after) for e in chunk]
         )
         try:
             self._transact(self._deployed().directory, data, BASE_GAS + ENROL_GAS * len(chunk))
@@ -55,7 +43,7 @@ class Keys(Connection):
 
     def revoke_key(self, thumbprint: bytes, at: int) -> None:
         """Revoke a key from `at` on; nothing to do if it is revoked from that very moment."""
-        data = _REVOKE + hash_word(thumbprint, "thumbprint") + word(at)
+        data = _REVOKE.call(thumbprint, at)
         with self._account.lock:
             try:
                 self._transact(self._deployed().directory, data, BASE_GAS)
@@ -65,17 +53,8 @@ class Keys(Connection):
                     raise
 
     def directory_entry(self, thumbprint: bytes) -> DirectoryEntry | None:
-        words = self._view(
-            self._deployed().directory, _KEY + hash_word(thumbprint, "thumbprint"), 5
-        )
-        role, not_before, not_after, revoked_at = (
-            int.from_bytes(words[start : start + 32], "big") for start in range(32, 160, 32)
-        )
-        if role == 0:
-            return None
-        return DirectoryEntry(
-            bytes(thumbprint), words[:32], role, not_before, not_after, revoked_at
-        )
+        institution, *terms = self._view(self._deployed().directory, _KEY, thumbprint)
+        return DirectoryEntry(bytes(thumbprint), institution, *terms) if terms[0] else None
 
     def _enrolled(self, entry: DirectoryEntry) -> bool:
         found = self.directory_entry(entry.thumbprint)

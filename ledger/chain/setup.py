@@ -6,11 +6,11 @@ import time
 
 from eth_hash.auto import keccak
 from eth_utils.address import to_checksum_address
+from eth_utils.hexadecimal import decode_hex
 
 from contracts import CANCUN, LONDON, load, rules_of
 from ledger.chain.connection import Connection
 from ledger.chain.deployment import CONTRACTS, Deployment
-from ledger.ethereum.encoding import unhexed
 from ledger.ethereum.errors import (
     ChainError,
     ChainRefused,
@@ -80,7 +80,7 @@ class SetUp(Connection):
                     f"no {name} contract at {address} on chain {chain_id}: the chain was started "
                     "afresh, or the deployment belongs to another one"
                 )
-            if rules_of(name, keccak(unhexed(code))) is None:
+            if rules_of(name, keccak(decode_hex(code))) is None:
                 raise ChainError(
                     f"the contract at {address} is not the {name} of this version: check the "
                     "deployment"

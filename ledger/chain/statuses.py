@@ -8,14 +8,14 @@ from ledger.chain.checkpoints import BASE_GAS
 from ledger.chain.connection import Connection
 from ledger.chain.outbox import StatusChange
 from ledger.chain.steps import in_steps
-from ledger.ethereum.encoding import hash_word, selector, word
+from ledger.ethereum.encoding import Function
 from ledger.ethereum.errors import ChainRefused, TooLarge
 
 STATUS_CHUNK = 100
 STATUS_GAS = 60_000
 
-_SET_MANY = selector("set_many((bytes32,uint8,bytes32)[])")
-_STATUS = selector("status(bytes32)")
+_SET_MANY = Function("set_many", ["(bytes32,uint8,bytes32)[]"])
+_STATUS = Function("status", ["bytes32"], ["uint8", "bytes32"])
 
 
 class Statuses(Connection):
@@ -38,10 +38,8 @@ class Statuses(Connection):
 
     def status(self, commitment: bytes) -> tuple[int, bytes]:
         """State and the statement's digest; (0, 32 zero bytes) for one that was never changed."""
-        words = self._view(
-            self._deployed().status_registry, _STATUS + hash_word(commitment, "commitment"), 2
-        )
-        return int.from_bytes(words[:32], "big"), words[32:]
+        state, digest = self._view(self._deployed().status_registry, _STATUS, commitment)
+        return state, digest
 
     def _set_chunk(self, changes: Sequence[StatusChange]) -> None:
         try:
@@ -57,18 +55,6 @@ class Statuses(Connection):
                 self._send_changes(missing)
 
     def _send_changes(self, changes: Sequence[StatusChange]) -> None:
-        data = b"".join(
-            (
-                _SET_MANY,
-                word(32),
-                word(len(changes)),
-                *(
-                    hash_word(c.commitment, "commitment")
-                    + word(c.state)
-                    + hash_word(c.digest, "digest")
-                    for c in changes
-                ),
-            )
-        )
+        data = _SET_MANY.call([(c.commitment, c.state, c.digest) for c in changes])
         gas = BASE_GAS + STATUS_GAS * len(changes)
         self._transact(self._deployed().status_registry, data, gas)

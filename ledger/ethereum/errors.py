@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.hexadecimal import decode_hex
+
 _ERROR, _PANIC = "0x08c379a0", "0x4e487b71"
 #: Characters of an engine's data that are shown.
 _SHOWN = 200
@@ -99,12 +103,14 @@ def _revert_text(data: str | None) -> str | None:
     if data is None:
         return None
     try:
-        raw = bytes.fromhex(data[2:])
-    except ValueError:
-        return None
-    if data.startswith(_ERROR) and len(raw) >= 68:
-        size = int.from_bytes(raw[36:68], "big")
-        return raw[68 : 68 + size].decode("utf-8", "replace")
-    if data.startswith(_PANIC) and len(raw) == 36:
-        return f"panic 0x{int.from_bytes(raw[4:], 'big'):02x}"
+        raw = decode_hex(data)
+        if data.startswith(_ERROR):
+            # As bytes, which are encoded alike: engines cut long texts, in a character if need be.
+            (text,) = decode(["bytes"], raw[4:], strict=False)
+            return bytes(text).decode("utf-8", "replace")
+        if data.startswith(_PANIC):
+            (number,) = decode(["uint256"], raw[4:])
+            return f"panic 0x{number:02x}"
+    except (ValueError, DecodingError):
+        pass
     return None

@@ -31,14 +31,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import rlp
-from coincurve import PrivateKey
-from eth_hash.auto import keccak
-from eth_utils.address import to_checksum_address
+from eth_keys.datatypes import PrivateKey
+from eth_utils.hexadecimal import encode_hex
 
-from ledger.ethereum.encoding import hexed, unhexed
 from ledger.ethereum.errors import (
     ChainError,
     ChainUnavailable,
@@ -48,6 +45,9 @@ from ledger.ethereum.errors import (
 )
 from ledger.ethereum.pace import Pace
 from ledger.ethereum.rpc import Rpc, well_formed
+
+if TYPE_CHECKING:
+    from eth_account.datastructures import SignedTransaction
 
 # After this long without a receipt: is it still known, does it need a higher fee, do other nodes
 # have newer blocks?
@@ -105,8 +105,8 @@ class Flight:
 
 def address_of(account_key: bytes) -> str:
     """The checksummed address of an account, by its 32-byte private key."""
-    public = PrivateKey(account_key).public_key.format(compressed=False)
-    return to_checksum_address(keccak(public[1:])[12:])
+    address: str = PrivateKey(account_key).public_key.to_checksum_address()
+    return address
 
 
 class Account:
@@ -121,8 +121,11 @@ class Account:
         gas: GasPolicy,
         sleep: Callable[[float], None],
     ) -> None:
-        self._rpc, self._key = rpc, PrivateKey(account_key)
-        self.address = address_of(account_key)
+        # Here: it takes a third of a second, and most programs that import this send nothing.
+        from eth_account import Account as Signer
+
+        self._rpc, self._signer = rpc, Signer.from_key(account_key)
+        self.address: str = self._signer.address
         self.timeout, self._gas, self._sleep = timeout, gas, sleep
         self.lock = RLock()
         self.pace = Pace()
@@ -244,13 +247,14 @@ class Account:
 
     def _send(self, flight: Flight) -> None:
         if flight.raw is None:
-            flight.raw = self._signed(flight)
-            flight.hashes.append(keccak(flight.raw))
+            signed = self._signed(flight)
+            flight.raw = bytes(signed.raw_transaction)
+            flight.hashes.append(bytes(signed.hash))
         flight.to_be_sent = False
-        self._rpc.request("eth_sendRawTransaction", [hexed(flight.raw)])
+        self._rpc.request("eth_sendRawTransaction", [encode_hex(flight.raw)])
 
     def _receipt(self, flight: Flight) -> dict[str, Any] | None:
-        newest = hexed(flight.hashes[-1])
+        newest = encode_hex(flight.hashes[-1])
         if flight.looks or not self.pace.on_demand:
             mined = self._known(flight.hashes)
             if mined is None or mined.get("blockNumber") is None:
@@ -273,13 +277,13 @@ class Account:
         if known is None:
             flight.to_be_sent = True
             if self._rpc.several and flight.raw is not None:
-                self._rpc.everywhere("eth_sendRawTransaction", [hexed(flight.raw)])
+                self._rpc.everywhere("eth_sendRawTransaction", [encode_hex(flight.raw)])
         elif known.get("blockNumber") is None and time.monotonic() > flight.stuck:
             flight.stuck = time.monotonic() + STUCK_SECONDS
             if self._raise_fees():
                 flight.raw, flight.to_be_sent = None, True
             elif self._rpc.several and flight.raw is not None:
-                self._rpc.everywhere("eth_sendRawTransaction", [hexed(flight.raw)])
+                self._rpc.everywhere("eth_sendRawTransaction", [encode_hex(flight.raw)])
 
     def _judge(self, flight: Flight, failure: RpcFailure) -> None:
         """What an engine's no means for it. `known` and `underpriced` differ by engine; all that
@@ -329,27 +333,24 @@ class Account:
         asked = [self.address, "latest"]
         return self._rpc.quantity("eth_getTransactionCount", asked) > flight.nonce
 
-    def _signed(self, flight: Flight) -> bytes:
+    def _signed(self, flight: Flight) -> SignedTransaction:
         """EIP-1559, or EIP-155 on a chain from before London."""
         self.confirm()
-        terms, to = self.terms, b"" if flight.to is None else unhexed(flight.to)
-        fields: list[Any]
+        terms = self.terms
+        fields: dict[str, Any] = {
+            "chainId": self.chain_id,
+            "nonce": flight.nonce,
+            "gas": flight.gas,
+            "to": flight.to or b"",
+            "value": 0,
+            "data": flight.data,
+        }
         if terms.base_fee is None:
-            fields = [flight.nonce, terms.fee, flight.gas, to, 0, flight.data]
-            signing = rlp.encode([*fields, self.chain_id, 0, 0])
-            parity, r, s = self._signature(signing)
-            encoded: bytes = rlp.encode([*fields, 35 + 2 * self.chain_id + parity, r, s])
-            return encoded
-        fields = [
-            self.chain_id, flight.nonce, terms.tip, terms.fee, flight.gas, to, 0, flight.data, [],
-        ]  # fmt: skip
-        parity, r, s = self._signature(b"\x02" + rlp.encode(fields))
-        return b"\x02" + bytes(rlp.encode([*fields, parity, r, s]))
-
-    def _signature(self, signing: bytes) -> tuple[int, int, int]:
-        signature = self._key.sign_recoverable(keccak(signing), hasher=None)
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-        return signature[64], r, s
+            fields["gasPrice"] = terms.fee
+        else:
+            fields |= {"maxFeePerGas": terms.fee, "maxPriorityFeePerGas": terms.tip}
+        signed: SignedTransaction = self._signer.sign_transaction(fields)
+        return signed
 
     # Fees and gas
 
@@ -428,7 +429,7 @@ class Account:
     def call(self, to: str | None, data: bytes, gas: int | None = None) -> dict[str, str]:
         """The object of `eth_call` and `eth_estimateGas`: permissioned chains answer those whom
         they know."""
-        request = {"from": self.address, "data": hexed(data)}
+        request = {"from": self.address, "data": encode_hex(data)}
         if to is not None:
             request["to"] = to
         if gas is not None:
@@ -441,10 +442,10 @@ class Account:
         """What the engine knows of the newest version that it knows, a mined one first."""
         waiting: dict[str, Any] | None = None
         for transaction_hash in reversed(hashes):
-            found = self._rpc.ask("eth_getTransactionByHash", [hexed(transaction_hash)])
+            found = self._rpc.ask("eth_getTransactionByHash", [encode_hex(transaction_hash)])
             if found is None:
                 continue
-            known: dict[str, Any] = {**found, "hash": hexed(transaction_hash)}
+            known: dict[str, Any] = {**found, "hash": encode_hex(transaction_hash)}
             if found.get("blockNumber") is not None and found.get("blockHash") is not None:
                 return known
             waiting = waiting or {**known, "blockNumber": None}

@@ -15,8 +15,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
+from eth_keys.datatypes import PrivateKey, Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
 
 CALLER = "certledger-caller"
 DOMAIN = b"certledger caller 2"
@@ -44,8 +46,8 @@ class Caller:
         now = int(time.time())
         if self._until - now < GOOD_SECONDS // 2:
             until = now + GOOD_SECONDS
-            signature = self._key.sign_recoverable(_digest(genesis, until), hasher=None)
-            self._value, self._until = f"{until}.{signature.hex()}", until
+            signature = self._key.sign_msg_hash(_digest(genesis, until))
+            self._value, self._until = f"{until}.{signature.to_bytes().hex()}", until
         return self._value
 
 
@@ -59,12 +61,12 @@ def caller(value: bytes, genesis: bytes, *, now: float) -> bytes | None:
     if not now < until <= now + 2 * GOOD_SECONDS:
         return None
     try:
-        public = PublicKey.from_signature_and_message(
-            bytes.fromhex(signature.decode("ascii")), _digest(genesis, until), hasher=None
-        )
-    except Exception:  # noqa: BLE001  (coincurve raises bare Exception for points off the curve)
+        signed = Signature(bytes.fromhex(signature.decode("ascii")))
+        public = signed.recover_public_key_from_msg_hash(_digest(genesis, until))
+    except (ValueError, BadSignature, ValidationError):
         return None
-    return keccak(public.format(compressed=False)[1:])[12:]
+    address: bytes = public.to_canonical_address()
+    return address
 
 
 class Known:

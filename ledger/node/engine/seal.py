@@ -5,15 +5,18 @@ nothing else, neither a transaction nor a seal of another chain. Anyone recovers
 address from it and compares it with the block's coinbase.
 """
 
-from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
+from eth_keys.datatypes import PrivateKey, Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
 
 DOMAIN = b"certledger seal 1"
 
 
 def address_of(key: bytes) -> bytes:
     """The Ethereum address of a 32-byte secret."""
-    return _address(PrivateKey(key).public_key)
+    address: bytes = PrivateKey(key).public_key.to_canonical_address()
+    return address
 
 
 def digest(chain_id: int, block_hash: bytes) -> bytes:
@@ -21,21 +24,16 @@ def digest(chain_id: int, block_hash: bytes) -> bytes:
 
 
 def sign(key: bytes, chain_id: int, block_hash: bytes) -> bytes:
-    return PrivateKey(key).sign_recoverable(digest(chain_id, block_hash), hasher=None)
+    signed: bytes = PrivateKey(key).sign_msg_hash(digest(chain_id, block_hash)).to_bytes()
+    return signed
 
 
 def signer(seal: bytes, chain_id: int, block_hash: bytes) -> bytes | None:
     """The address that sealed the block; None when the bytes are no signature."""
     try:
-        public = PublicKey.from_signature_and_message(
-            seal, digest(chain_id, block_hash), hasher=None
-        )
-    except ValueError:
+        signature = Signature(seal)
+        public = signature.recover_public_key_from_msg_hash(digest(chain_id, block_hash))
+    except (BadSignature, ValidationError, TypeError):  # the last of no bytes
         return None
-    except Exception:  # noqa: BLE001  (coincurve raises bare Exception for points off the curve)
-        return None
-    return _address(public)
-
-
-def _address(public: PublicKey) -> bytes:
-    return keccak(public.format(compressed=False)[1:])[12:]
+    address: bytes = public.to_canonical_address()
+    return address

@@ -215,9 +215,9 @@ def test_an_account_that_is_not_enrolled_is_refused(client: ChainClient, node: N
 
 def test_malformed_arguments_never_reach_the_chain(client: ChainClient, fault: Fault) -> None:
     fault.asked.clear()
-    with pytest.raises(ValueError, match="root must be 32 bytes"):
+    with pytest.raises(ValueError, match="must be 32 bytes, not 5"):
         client.anchor(LOG, old_size=0, size=1, root=b"short", proof=[])
-    with pytest.raises(ValueError, match="proof node must be 32 bytes"):
+    with pytest.raises(ValueError, match="must be 32 bytes, not 5"):
         client.anchor(LOG, old_size=1, size=2, root=bytes(32), proof=[b"short"])
     assert fault.asked == []
 
