@@ -22,8 +22,7 @@ from joserfc.jwk import ECKey
 
 from api.client.answers import Bounded, TooMuch
 from ledger.catalogue import Catalogue
-from ledger.statement.kinds import signed
-from ledger.statement.statements import Kind
+from ledger.statement.statements import VERSION, Kind, sign
 
 #: Bytes and seconds of the longest answer: every refused row of a very large export.
 MAX_ANSWER, ANSWER_SECONDS = 256 << 20, 600.0
@@ -122,19 +121,21 @@ class Connection:
         return self._ledger
 
     def statement(self, kind: Kind, payload: Mapping[str, Any]) -> str:
-        """``payload`` with version, ledger, time and a fresh ``jti``, signed; raises PayloadError
-        for what no service would take."""
-        key = self.key
-        common = {"ledger": self.ledger, "iat": int(time.time()), "jti": uuid.uuid4().hex}
-        return signed(kind, {**common, **payload}, key, self._kid)
+        """``payload`` with version, ledger, time and a fresh ``jti``, signed. Its form is judged by
+        the service, in the words that say what to mend."""
+        return sign(kind, {"v": VERSION, **self._common(), **payload}, self.key, self._kid)
+
+    def _common(self) -> dict[str, Any]:
+        return {"ledger": self.ledger, "iat": int(time.time()), "jti": uuid.uuid4().hex}
 
     def access_token(self) -> str:
         """A read token, renewed before it ends."""
         token, renew_at = self._token
         if time.time() >= renew_at:
-            now = int(time.time())
-            token = self.statement(Kind.ACCESS, {"iat": now, "exp": now + 240})
-            self._token = token, now + 180
+            common = self._common()
+            members = {**common, "exp": common["iat"] + 240}
+            token = sign(Kind.ACCESS, members, self.key, self._kid)
+            self._token = token, common["iat"] + 180
         return token
 
     def authorization(self) -> dict[str, str]:

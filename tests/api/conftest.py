@@ -11,7 +11,6 @@ import random
 import shutil
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -36,7 +35,6 @@ from ledger.intake.rows import Prepared
 from ledger.proof.entries import Entry
 from ledger.proof.notes import Checkpoint, NoteKey
 from ledger.proof.receipts import verify_receipt
-from ledger.statement.statements import VERSION, Kind, sign
 
 PROJECT = Path(__file__).parents[2]
 CARD = "resident-identity-card"
@@ -237,14 +235,6 @@ def raised(call: Callable[[], Any], code: str, status: int) -> ServiceError:
         call()
     assert (caught.value.code, caught.value.status) == (code, status), caught.value
     return caught.value
-
-
-def unchecked(client: Client, kind: Kind, payload: Mapping[str, Any]) -> str:
-    """A statement as a client of somebody else's may send it: signed, whatever its declaration
-    says."""
-    common = {"v": VERSION, "ledger": client.ledger, "iat": int(time.time())}
-    members = {**common, "jti": uuid.uuid4().hex, **payload}
-    return sign(kind, members, client.key, client.key.thumbprint())
 
 
 @pytest.fixture(scope="session")

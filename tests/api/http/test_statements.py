@@ -16,7 +16,6 @@ from api.routes.statements import TABLE
 from api.sample.city import POLICE
 from ledger.statement.statements import Kind, read_header, sign
 from tests.answers import held
-from tests.api.conftest import unchecked
 
 ANY = "/v1/statements"
 #: Kinds that do not come alone.
@@ -133,7 +132,7 @@ def _send_all(city: Any, twofold: Any, problem: Any) -> None:
     problem(lambda: police.change_status(card, "restore", "x"), "certificate.transition", 409)
     problem(lambda: phone.revoke_grant(new_identifier()), "grant.unknown", 404)
     problem(lambda: phone.resolve_dispute(dispute, "withdrawn", "x"), "dispute.resolved", 409)
-    bored = unchecked(phone, Kind.DISPUTE, {"dispute_id": dispute, "seq": line, "cause": "bored"})
+    bored = phone.statement(Kind.DISPUTE, {"dispute_id": dispute, "seq": line, "cause": "bored"})
     disputed = {"statement": bored}
     problem(lambda: phone.post("/v1/disputes", disputed), "dispute.malformed", 400)
     problem(lambda: police.change_status("none", "suspend", "x"), "certificate.unknown", 404)
@@ -181,7 +180,7 @@ def city_role(client: Client) -> str:
 
 def test_limits_are_those_of_the_kind(city: Any, web: Any) -> None:
     payload = {"presented": {"code": "A" * 200}, "business_number": "B" * 20_000}
-    long = unchecked(city.east, Kind.LOOKUP, payload)
+    long = city.east.statement(Kind.LOOKUP, payload)
     for path in ("/v1/lookups", ANY):
         answer = web.post(path, json={"statement": long})
         assert (answer.status_code, answer.json()["code"]) == (413, "body.too_large"), path

@@ -13,7 +13,6 @@ import pytest
 from api.client import new_identifier
 from api.sample.city import HALLS
 from ledger.statement.statements import Kind
-from tests.api.conftest import unchecked
 
 TEXT = "这次查询不是我本人办理"
 
@@ -242,7 +241,7 @@ def test_a_broken_dispute_is_no_entry(
 ) -> None:
     before = city.size()
     payload = {"dispute_id": new_identifier(), "seq": used.line, "cause": "not_me", **change}
-    statement = unchecked(used.person.device, Kind.DISPUTE, payload)
+    statement = used.person.device.statement(Kind.DISPUTE, payload)
     call = used.person.device.post
     problem(lambda: call("/v1/disputes", {"statement": statement}), code, 400)
     assert city.size() == before
@@ -263,7 +262,7 @@ def test_a_broken_resolution_settles_nothing(
 ) -> None:
     id_ = used.dispute()
     payload = {"dispute_id": id_, "outcome": "rejected", "text": "x", **change}
-    statement = unchecked(city.auditor, Kind.RESOLUTION, payload)
+    statement = city.auditor.statement(Kind.RESOLUTION, payload)
     path = f"/v1/disputes/{id_}/resolution"
     problem(lambda: city.auditor.post(path, {"statement": statement}), code, 400)
     used.frozen()
@@ -487,7 +486,7 @@ def test_a_broken_question_is_no_entry(
     id_ = used.dispute()
     before = city.size()
     payload = {"dispute_id": id_, "to": "holder", "text": "x", **change}
-    statement = unchecked(city.auditor, Kind.QUESTION, payload)
+    statement = city.auditor.statement(Kind.QUESTION, payload)
     path = f"/v1/disputes/{id_}/questions"
     problem(lambda: city.auditor.post(path, {"statement": statement}), code, 400)
     elsewhere = f"/v1/disputes/{'0' * 26}/questions"
