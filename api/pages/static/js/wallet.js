@@ -65,6 +65,7 @@ const session = await requireSession({
     kept = await Kept.open(key);
     return (path) => kept.read(api, path);
   },
+  frozen: later(() => import("./wallet/later/frozen.js")),
 });
 
 /** Without anybody signed in nothing of the wallet stays, not even what it takes to open it. */

@@ -17,11 +17,13 @@ const SETTLED = 3000;
 /**
  * The session of this page; shows the sign-in in `target` until there is one.
  * @param {{slot: string, roles: string[], target?: Element,
- *   reader?: (key: object, api: Api) => Promise<(path: string) => Promise<object>>}} options
- *   `reader`: how to ask who this is where an answer kept from last time will do
+ *   reader?: (key: object, api: Api) => Promise<(path: string) => Promise<object>>,
+ *   frozen?: () => Promise<object>}} options
+ *   `reader`: how to ask who this is where an answer kept from last time will do;
+ *   `frozen`: loads what is shown of a device that is frozen, which only people's can be
  * @returns {Promise<Session>}
  */
-export async function requireSession({ slot, roles, target = $("#app"), reader }) {
+export async function requireSession({ slot, roles, target = $("#app"), reader, frozen }) {
   let message;
   for (;;) {
     const key = await loadKey(slot);
@@ -37,9 +39,9 @@ export async function requireSession({ slot, roles, target = $("#app"), reader }
         message = t("This sign-in belongs to another page.");
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        if (error.code === "key.suspended") {
-          const { frozen } = await fetched(() => import("./frozen.js"));
-          await frozen(target, async () => (await ending()).signOut(slot, key.kid));
+        if (error.code === "key.suspended" && frozen) {
+          const shown = await fetched(frozen);
+          await shown.frozen(target, async () => (await ending()).signOut(slot, key.kid));
           continue;
         } else if (error.code === "ledger.other") {
           await atAnotherLedger(target, error);

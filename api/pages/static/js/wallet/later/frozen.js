@@ -1,9 +1,9 @@
 // What a browser shows whose device is frozen: why, what can be done, and nothing of the person. Its key
 // stays: whoever froze it may make it usable again, and then this page goes on.
 
-import { pause } from "./api.js";
-import { $, busy, confirm, h, icon, show } from "./dom.js";
-import { t } from "./i18n.js";
+import { pause } from "../../core/api.js";
+import { $, busy, confirm, h, icon, show } from "../../core/dom.js";
+import { t } from "../../core/i18n.js";
 
 const LOOK_AGAIN = 5000; // milliseconds
 
