@@ -39,7 +39,8 @@ FRAME: Final[Mapping[str, Mapping[str, str]]] = {
         "done": "全部 {steps} 步都与预期一致，用时 {seconds:.0f} 秒。",
         "figures": "账本 {entries} 条记录，链上 {blocks} 个区块；演示中验证了 {receipts} 张回执。",
         "proven": "向谁证明了什么",
-        "next": "接下来可以：certledger serve 启动自己的账本，按 README 里的命令逐条试用；"
+        "next": "接下来可以：certledger serve 启动自己的账本，"
+        "按 docs/first-steps.md 中的命令逐条试用；"
         "certledger bench lookups 测量本机性能。",
         "failed": "第 {number} 步“{title}”没有得到预期结果。",
         "what": "检查项",
@@ -57,7 +58,7 @@ FRAME: Final[Mapping[str, Mapping[str, str]]] = {
         "receipts verified on the way.",
         "proven": "What was proven, and to whom",
         "next": "What to try next: start a ledger of your own with certledger serve and follow "
-        "the README's commands; measure this machine with certledger bench lookups.",
+        "the commands in docs/first-steps.md; measure this machine with certledger bench lookups.",
         "failed": "Step {number}, '{title}', did not come out as it should.",
         "what": "checked",
         "expected": "expected",
