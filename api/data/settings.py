@@ -28,14 +28,17 @@ class Settings(BaseSettings):
     )
     database: str = Field(
         default="",
-        description="postgresql+psycopg://… or another SQLAlchemy URL; empty: SQLite in the data "
-        "folder",
+        description="postgresql+psycopg://user@host/database; empty: SQLite in the data folder",
     )
     host: str = Field(default="127.0.0.1", description="address the API listens on")
     port: int = Field(
         default=8000, ge=0, le=65535, description="port the API listens on; 0: any free one"
     )
-    url: str = Field(default="", description="where clients find the API; empty: host and port")
+    url: str = Field(
+        default="",
+        description="where clients find the API, and the QR code of a report leads; empty: host "
+        "and port",
+    )
     chain_url: str = Field(
         default="",
         description="Ethereum JSON-RPC; several nodes of one chain, separated by commas: when one "
@@ -48,7 +51,8 @@ class Settings(BaseSettings):
     origin: str = Field(
         default="",
         description="the log's name in its checkpoints, which everything that is signed for this "
-        "ledger names; empty: certledger.local/ and 16 characters that follow from the log's key",
+        "ledger names; choose it before the first start; empty: certledger.local/ and 16 "
+        "characters that follow from the log's key",
     )
     release: Literal["anchored", "durable"] = Field(
         default="anchored", description="when answers leave: after the anchor, or after the commit"
@@ -66,7 +70,7 @@ class Settings(BaseSettings):
     proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         default=(),
         description="addresses or networks of proxies whose X-Forwarded-For says who asks, "
-        "separated by commas; empty: nobody's is believed",
+        "separated by commas; bounds per address count by it; empty: nobody's is believed",
     )
     log_format: Literal["text", "json"] = Field(
         default="text", description="lines of text, or one JSON object a line and one a request"
@@ -99,8 +103,8 @@ class Settings(BaseSettings):
     )
     sample: bool = Field(
         default=False,
-        description="a sample city, whose made-up people anybody may sign in as; "
-        "never where real certificates are",
+        description="a sample city, whose made-up people anybody may sign in as; only in a data "
+        "folder that began as one, never where real certificates are",
     )
 
     @field_validator("proxies", mode="before")
