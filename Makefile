@@ -19,7 +19,7 @@ COMPILE := .venv-lock/bin/uv pip compile $(ARGS) --quiet --universal --python-ve
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgresql serve soak kills statements screens messages characters formats figures lint style types imports contracts bench lock clean python
+.PHONY: help demo test test-postgresql serve soak kills statements screens messages characters formats figures lint style types imports contracts bench reference docs lock clean python
 
 help:
 	@echo "make demo       install, then run the whole story once on real processes"
@@ -36,6 +36,8 @@ help:
 	@echo "make messages   bring the pages' translations into step with their sources"
 	@echo "make characters  the table of what a signed text may hold, made again (Python 3.11)"
 	@echo "make formats    write docs/schemas and the tables of docs/formats.md from ledger/statement/kinds.py"
+	@echo "make reference  write docs/reference and the index of decisions from the code and the ADRs"
+	@echo "make docs       the documentation as a site, into build/docs; a broken link fails it"
 	@echo "make figures    sizes of modules and functions, Any, SQL beside the tables, and their limits"
 	@echo "make lock       write requirements/*.lock           (ARGS=--upgrade: newer versions)"
 	@echo "make clean      remove environments and caches; data stays"
@@ -79,6 +81,11 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | python
 	$(call make_venv,.venv-contracts)
 	@echo "Installing the Vyper compiler into .venv-contracts ..."
 	@.venv-contracts/bin/python $(PIP_INSTALL) --require-hashes --requirement $<
+	@touch $@
+
+.venv-docs/.done: requirements/docs.lock | python
+	$(call make_venv,.venv-docs)
+	@.venv-docs/bin/python $(PIP_INSTALL) --require-hashes --requirement $<
 	@touch $@
 
 .venv-lock/.done: | python
@@ -161,6 +168,18 @@ characters: $(VENV)/.dev
 formats: $(VENV)/.dev
 	@$(BIN)/python -m api.generate.formats
 
+# Pages that follow from the code, and the exchange of bytes from a real run; tests compare.
+reference: $(VENV)/.dev
+	@$(BIN)/python -m api.generate.reference
+	@$(BIN)/python -m tests.api.exchange
+
+# Without a network; what a link names must be there. build/docs/index.html is the first page.
+docs: .venv-docs/.done
+	@.venv-docs/bin/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky \
+	  --quiet --fresh-env --doctree-dir build/doctrees docs build/docs
+	@! grep -rlE '<(script|link|img)[^>]* (src|href)="(https?:)?//' --include='*.html' build/docs || \
+	  { echo "these pages fetch something from elsewhere" >&2; exit 1; }
+
 # What tells whether the house is in order; over a limit it fails.
 figures: $(VENV)/.dev
 	@$(BIN)/python -m api.generate.figures
@@ -185,9 +204,10 @@ lock: .venv-lock/.done
 	@$(COMPILE) pyproject.toml requirements/build.in --group dev \
 	  --constraint requirements/run.lock --output-file requirements/dev.lock
 	@$(COMPILE) --group pyproject.toml:contracts --output-file requirements/contracts.lock
+	@$(COMPILE) --group pyproject.toml:docs --output-file requirements/docs.lock
 	@! grep -n '://' requirements/*.lock || { echo "a lock holds an address" >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) .venv-contracts .venv-lock .venv-other build dist \
+	rm -rf $(VENV) .venv-contracts .venv-docs .venv-lock .venv-other build dist \
 	  .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
