@@ -19,7 +19,7 @@ PACKAGES: Final = ("contracts", "ledger", "authz", "audit", "api")
 LONG_MODULE, LONG_FUNCTION = 500, 80
 #: The most that is taken of each of these.
 LIMITS: Final = {
-    "lines": 56_200,
+    "lines": 56_800,
     "modules over 500 lines": 4,
     "functions over 80 lines": 3,
     "Any": 890,
