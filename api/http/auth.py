@@ -136,8 +136,8 @@ class Authenticator:
     def _recorded(self, statement: Statement) -> bool:
         key = statement.request_key
         with self._database.read() as connection:
-            known = tables.recorded(connection, [key])
-        return key in known and known[key][1] == statement.token
+            known = tables.recorded(connection, [key]).get(key)
+        return known is not None and known.statement_digest == statement.digest
 
     async def reader(self, authorization: str | None, roles: Collection[Role]) -> Enrolled:
         """The enrolled key behind ``Authorization: Bearer <access token>``: see `access`."""

@@ -143,8 +143,7 @@ def _recorded(service: Service, made: batch.Request) -> Entry | None:
     """The entry of the same reading by the same token, if it may be told."""
     statement = made.statement
     with service.database.read() as connection:
-        found = tables.recorded(connection, [statement.request_key]).get(statement.request_key)
-    if found is None or found[1] != statement.token:
+        entry = tables.recorded(connection, [statement.request_key]).get(statement.request_key)
+    if entry is None or entry.statement_digest != statement.digest:
         return None
-    entry = found[0]
     return entry if entry.seq < service.committer.released else None

@@ -42,6 +42,7 @@ from ledger.directory.keys import Enrolled, Role
 from ledger.log.committer import AnchorPending
 from ledger.proof.encoding import b64url_decode
 from ledger.proof.entries import Entry, EventKind
+from ledger.record.readings import open_token
 from ledger.statement.statements import StatementError, payload_of
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["entries"])
@@ -72,6 +73,8 @@ def _read_entry(
         if found is None:
             raise StatementError("entry.unknown", "no such entry that concerns you")
         entry, token = found
+        if entry.kind is EventKind.READING:
+            token = open_token(service.master, token)
         actor = _actor(connection, entry.actor)
         shown = _grant_shown(connection, entry, token, reader)
         (line,) = lines = show_lines(service, [entry], receipts=True)

@@ -5,6 +5,9 @@ and `Reach.DEPARTMENT` show. Only who sees everybody's entries reads what is ano
 shows more than its asker's own entries (the grant, the certificate's issue), and fields are fields:
 `of_bundle`.
 
+A history that an auditor asks for by terminal, site, department, service item, staff, time or limit
+alone is of the log (`Read.LOG`): it shows lines of people, none of whom is told.
+
 What somebody asks by is recorded only where there is such a certificate, grant or person: the log
 is no place for what anybody may type.
 """

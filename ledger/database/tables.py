@@ -453,20 +453,10 @@ def entry_from_row(row: Row[Any]) -> Entry:
     )
 
 
-def recorded(
-    connection: Connection, request_keys: Collection[bytes]
-) -> dict[bytes, tuple[Entry, str]]:
-    """Entries and tokens already recorded under these replay keys."""
-    found: dict[bytes, tuple[Entry, str]] = {}
-    for chunk in in_chunks(request_keys):
-        query = (
-            select(entries, statements.c.token)
-            .join(statements, statements.c.seq == entries.c.seq)
-            .where(among(connection, entries.c.request_key, chunk))
-        )
-        for row in connection.execute(query):
-            found[row.request_key] = (entry_from_row(row), row.token)
-    return found
+def recorded(connection: Connection, request_keys: Collection[bytes]) -> dict[bytes, Entry]:
+    """Entries already recorded under these replay keys."""
+    rows = rows_by(connection, entries, "request_key", request_keys)
+    return {key: entry_from_row(row) for key, row in rows.items()}
 
 
 def entry_at(connection: Connection, seq: int) -> tuple[Entry, str] | None:

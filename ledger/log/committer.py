@@ -480,8 +480,8 @@ class Committer:
             statement = item.request.statement
             key = statement.request_key
             if key in known:
-                entry, token = known[key]
-                if token != statement.token:
+                entry = known[key]
+                if entry.statement_digest != statement.digest:
                     item.outcome = Rejected(Replayed("this jti was used for another statement"))
                 elif statement.kid not in valid:
                     # A key that is revoked, frozen or has expired gets no recorded answer.

@@ -1,7 +1,9 @@
 """Readings: that somebody read what is about another person, or took fields away.
 
-The statement of a reading is the access token that it was done with, stored whole: signed by the
-reader's key, for this ledger, with a ``jti`` of its own. The token does not say what was read; the
+The statement of a reading is the access token that it was done with: signed by the reader's key,
+for this ledger, with a ``jti`` of its own. As long as it holds, whoever has it acts as its owner.
+So its signature is stored sealed under the master key, and who reads the tables has no token; the
+entry's digest is over the whole of it. The token does not say what was read; the
 entry does. It names the certificate and the grant, and whose they are stands beside it, as with
 other entries. ``subject`` ties all of that together: a digest under the ledger's own key over
 signer, ``jti``, kind of reading, certificate, grant and holder. So nobody who sees the entry learns
@@ -28,10 +30,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from ledger.database.sealing import MasterKey
+from ledger.database.row_macs import RowForged
+from ledger.database.sealing import WRAPPED_BYTES, MasterKey, Sealed, SealError
 from ledger.directory.keys import Enrolled
 from ledger.log.batch import Batch, Outcome, Recorded, Request, one_by_one
-from ledger.proof.encoding import b64url, canonical_json
+from ledger.proof.encoding import EncodingError, b64url, b64url_decode, canonical_json
 from ledger.proof.entries import Draft, Entry, EventKind
 from ledger.statement.kinds import Access
 from ledger.statement.statements import Statement, StatementError
@@ -87,12 +90,31 @@ def require_held(access: Access, time_ms: int) -> None:
         raise StatementError("token.expired", "the access token did not hold then")
 
 
+def seal_token(master: MasterKey, token: str) -> str:
+    """The access token as it is stored: header and payload as they are, the signature sealed."""
+    signed, _, signature = token.rpartition(".")
+    sealed = master.seal(b64url_decode(signature), signed.encode("ascii"))
+    return f"{signed}.{b64url(sealed.wrapped_key + sealed.ciphertext)}"
+
+
+def open_token(master: MasterKey, stored: str) -> str:
+    """The access token that `seal_token` sealed; raises RowForged."""
+    signed, _, sealed = stored.rpartition(".")
+    try:
+        raw = b64url_decode(sealed)
+        parts = Sealed(raw[:WRAPPED_BYTES], raw[WRAPPED_BYTES:])
+        return f"{signed}.{b64url(master.open(parts, signed.encode('ascii')))}"
+    except (EncodingError, SealError, UnicodeEncodeError):
+        raise RowForged("statements") from None
+
+
 def request_of(
     statement: Statement, actor: Enrolled, reading: Reading, master: MasterKey
 ) -> Request:
     """A reading on its way into the log; ``statement`` is the access token, verified."""
     digest = reading.digest(master, statement.kid, str(statement.payload["jti"]))
-    statement = replace(statement, request_key=digest[:REPLAY_KEY_BYTES])
+    token = seal_token(master, statement.token)
+    statement = replace(statement, token=token, request_key=digest[:REPLAY_KEY_BYTES])
     return Request(statement, actor, reading.draft(digest))
 
 

@@ -52,6 +52,7 @@ from ledger.certificate.credential import (
 from ledger.certificate.identifiers import CertificateIdentifier
 from ledger.certificate.lifecycle import State
 from ledger.database import tables
+from ledger.database.row_macs import RowForged
 from ledger.database.sealing import MasterKey, Sealed, SealError
 from ledger.directory.holders import holder_id, source_key
 from ledger.directory.keys import Enrolled, Role
@@ -66,7 +67,7 @@ from ledger.proof.encoding import (
 )
 from ledger.proof.entries import OPTIONAL, VERSION, Decision, EventKind
 from ledger.proof.merkle import leaf_hash
-from ledger.record.readings import REPLAY_KEY_BYTES
+from ledger.record.readings import REPLAY_KEY_BYTES, open_token
 from ledger.statement.kinds import DECLARATIONS, CertificateClaims, Grant
 from ledger.statement.statements import Kind, StatementError, read_payload, request_key, segments
 
@@ -173,6 +174,8 @@ class Rereader:
                 malformed.append(seq)
                 leaves.append(None)
                 continue
+            if members[2] is EventKind.READING:
+                token = self._opened(token)
             read.append((members, replay_key, _read(token)))
         statements = [item[2] for item in read if isinstance(item[2], _Read)]
         self.fetch_keys({statement.kid for statement in statements})
@@ -188,6 +191,14 @@ class Rereader:
             for columns, replay_key, statement in read
         ]
         return Chunk(start, leaves, missing, malformed, entries)
+
+    def _opened(self, stored: Any) -> Any:
+        """A reading's token, whose signature is sealed; what does not open is left as it is, and
+        is then the token of no entry."""
+        try:
+            return open_token(self._master, stored)
+        except (RowForged, AttributeError, TypeError):
+            return stored
 
     def _signed(
         self,

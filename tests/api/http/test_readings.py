@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import httpx
@@ -21,6 +21,8 @@ from api.data.settings import Settings
 from api.http.readings import SHOWS
 from api.operate.fsck import run_fsck
 from audit.history.readings import of_bundle
+from ledger.database import tables
+from ledger.database.transactions import Database
 from ledger.directory.keys import Enrolled, Role
 from ledger.proof.entries import Entry, EventKind
 from ledger.record.readings import Read, Reading
@@ -174,6 +176,33 @@ def test_one_token_used_at_once_by_many_is_one_entry(
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(read, range(24))) == {200}
     assert city.size() == first + 1
+
+
+def test_who_reads_the_tables_has_no_token_that_holds(
+    city: Any, lived: dict[str, Any], fresh: Callable[[Client], Client]
+) -> None:
+    """And its owner's entry shows the token whole, as it was signed."""
+    auditor = fresh(city.auditor)
+    list(auditor.history(certificate=lived["certificate"]))
+    token = auditor.access_token()
+    seq = next(
+        line["seq"]
+        for line in readings(fresh(city.auditor))
+        if line["actor"] == auditor._kid and line["state"] == "history"
+    )
+    assert auditor.entry(seq)["statement"]["token"] == token
+    url = Settings(data=city.service.data).database_url
+    with closing(Database(url)) as database, database.read() as connection:
+        stored = tables.tokens_at(connection, [seq])[seq]
+    assert stored.rpartition(".")[0] == token.rpartition(".")[0]
+    for bearer, status in ((stored, 401), (token, 200)):
+        answer = httpx.get(
+            f"{city.url}/v1/whoami",
+            headers={"Authorization": f"Bearer {bearer}"},
+            trust_env=False,
+            timeout=30,
+        )
+        assert answer.status_code == status, answer.text
 
 
 def test_one_jti_of_two_tokens_is_refused(city: Any, lived: dict[str, Any]) -> None:
