@@ -230,7 +230,8 @@ async def read_request(
 ) -> Reply[shapes.RequestShown]:
     """State of a request: for the terminal that asked, and for a holder who has its id. With
     ``wait``, once it is no longer in ``state`` or after that many seconds. The terminal reads
-    what was ``granted`` once it is approved, a holder what they ``answered``."""
+    what was ``granted`` once it is approved, a holder what they ``answered``; ``grant_id`` is null
+    for a holder whose grant it is not."""
     shown = await aside(_read_request, service, reader, request_id)
     if wait == 0 or shown["state"] != state:
         return reply(shown)
@@ -348,6 +349,9 @@ def _show_request(
             shown["answered"] = "denied"
         if reader.holder == granted_by:
             shown["answered"] = "approved"
+        else:
+            # Who stands by and has the request's id is not told whose grant answers it.
+            shown["grant_id"] = None
     if reader is None:
         handle = code_handle(service.master, "request", request_id)
         secret = code_secret(service.master, "request", request_id)

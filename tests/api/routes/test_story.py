@@ -188,6 +188,8 @@ def test_a_request_that_somebody_refused_may_be_approved_by_whom_it_is_for(
     city.released(city.look({"request_id": request_id}), {"name": person.fields["name"]})
     assert person.device.request(request_id)["answered"] == "approved"
     assert bystander.device.request(request_id)["answered"] == "denied"
+    assert person.device.request(request_id)["grant_id"] is not None
+    assert bystander.device.request(request_id)["grant_id"] is None
     assert "answered" not in city.east.request(request_id)
     # Now it is decided.
     problem(lambda: person.device.refuse_request(request_id), "request.approved", 409)
