@@ -68,7 +68,7 @@ def of_entry(reader: Enrolled, entry: Entry) -> Reading | None:
     if entry.kind is EventKind.DEFERRAL:
         # It is the auditors' own act, and to tell the person that it was read would tell of it.
         return Reading(Read.LOG)
-    return Reading(Read.ENTRY, entry.certificate, entry.grant, entry.holder)
+    return Reading(Read.ENTRY, entry.certificate, entry.grant, entry.holder, str(entry.seq))
 
 
 def of_bundle(reader: Enrolled, about: Entry, *, fields: bool) -> Reading | None:
@@ -76,7 +76,7 @@ def of_bundle(reader: Enrolled, about: Entry, *, fields: bool) -> Reading | None
     if not fields and reader.role is Role.HOLDER:
         return None
     what = Read.FIELDS if fields else Read.EVIDENCE
-    return Reading(what, about.certificate, about.grant, about.holder)
+    return Reading(what, about.certificate, about.grant, about.holder, str(about.seq))
 
 
 def of_log(reader: Enrolled) -> Reading | None:

@@ -105,7 +105,7 @@ FORMS: Mapping[EventKind, tuple[str, ...]] = {
     EventKind.QUESTION: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
     EventKind.ANSWER: (f"subject state reason {_LOOKED_UP}", f"subject state reason {_GRANTED}"),
     EventKind.RESOLUTION: (f"subject state {_LOOKED_UP}", f"subject state {_GRANTED}"),
-    EventKind.READING: ("subject state certificate? grant?",),
+    EventKind.READING: ("subject state certificate? grant? reason?",),
     EventKind.RELEASE: ("subject",),
     EventKind.DEFERRAL: ("subject state certificate",),
 }

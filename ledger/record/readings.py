@@ -6,9 +6,10 @@ So its signature is stored sealed under the master key, and who reads the tables
 entry's digest is over the whole of it. The token does not say what was read; the
 entry does. It names the certificate and the grant, and whose they are stands beside it, as with
 other entries. ``subject`` ties all of that together: a digest under the ledger's own key over
-signer, ``jti``, kind of reading, certificate, grant and holder. So nobody who sees the entry learns
-or guesses the person from it, and no column can be changed after it, not even the one that is not
-hashed into the tree.
+signer, ``jti``, kind of reading, certificate, grant, holder and, of one entry or a bundle about it,
+its number, which is the reading's ``reason``. So nobody who sees the entry learns or guesses the
+person from it, and no column can be changed after it, not even the one that is not hashed into the
+tree.
 
 The replay key is the front of the same digest. So all pages of one reading by one token are one
 entry, whatever there are of them, and the same token used for something else is another. ::
@@ -16,6 +17,7 @@ entry, whatever there are of them, and the same token used for something else is
     GET /v1/history?certificate=C            an entry: history, C
     GET /v1/history?certificate=C&before=90  the same token: the same entry
     GET /v1/history?certificate=D            another entry: history, D
+    GET /v1/entries/7                        another entry: entry, 7
 
 Not this module's job: which routes are readings (`api.http.readings`), whose history is read
 (`audit.history.readings`), who sees the entry (`audit.history.visibility`).
@@ -57,6 +59,10 @@ class Read(StrEnum):
     FIELDS = "fields"  # a bundle with fields
 
 
+#: What names the entry that was read, or that the bundle is about.
+OF_AN_ENTRY: Final = frozenset({Read.ENTRY, Read.EVIDENCE, Read.FIELDS})
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What was read, and whose it is."""
@@ -65,10 +71,13 @@ class Reading:
     certificate: str | None = None
     grant: str | None = None
     holder: str | None = None
+    of: str | None = None
+    """The number of the entry that was read, or that the bundle is about. Without it, two bundles
+    about one person would be one reading, and its number would tell that it is the same person."""
 
     def digest(self, master: MasterKey, kid: str, jti: str) -> bytes:
         """32 bytes; see the module."""
-        of = [kid, jti, self.what.value, self.certificate, self.grant, self.holder]
+        of = [kid, jti, self.what.value, self.certificate, self.grant, self.holder, self.of]
         return master.derive(b"certledger reading v1", canonical_json(of))
 
     def draft(self, digest: bytes) -> Draft:
@@ -79,6 +88,7 @@ class Reading:
             certificate=self.certificate,
             grant=self.grant,
             holder=self.holder,
+            reason=self.of,
         )
 
 

@@ -684,7 +684,7 @@ def tell_of_readings(builder: Builder) -> None:
     builder.read("auditor", Reading(Read.HISTORY, None, names["withdrawn"], other))
     builder.read("auditor", Reading(Read.HISTORY, None, None, other))
     builder.read("auditor", Reading(Read.LOG))
-    builder.read("holder", Reading(Read.FIELDS, names["card"], names["direct"], holder))
+    builder.read("holder", Reading(Read.FIELDS, names["card"], names["direct"], holder, "1"))
 
 
 def tell_of_deferrals(builder: Builder) -> None:

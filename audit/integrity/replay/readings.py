@@ -13,7 +13,7 @@ from audit.integrity.replay.grants import Grants
 from ledger.database.sealing import MasterKey
 from ledger.directory.keys import Enrolled
 from ledger.proof.entries import Draft
-from ledger.record.readings import Read, Reading, require_held
+from ledger.record.readings import OF_AN_ENTRY, Read, Reading, require_held
 from ledger.statement.kinds import Access
 
 
@@ -30,7 +30,12 @@ class Readings:
         of = self._holders(record)
         if of and entry.holder not in of:
             raise AgainstRules("it is not of the holder of what was read")
-        reading = Reading(Read(entry.state or ""), entry.certificate, entry.grant, entry.holder)
+        what = Read(entry.state or "")
+        if (entry.reason is not None) is not (what in OF_AN_ENTRY):
+            raise AgainstRules("it does not name the entry that was read, or names one")
+        if entry.reason is not None and not _is_before(entry.reason, record.seq):
+            raise AgainstRules("there was no such entry")
+        reading = Reading(what, entry.certificate, entry.grant, entry.holder, entry.reason)
         return reading.draft(reading.digest(self._master, statement.kid, access.jti))
 
     def _holders(self, record: Record) -> set[str | None]:
@@ -47,3 +52,9 @@ class Readings:
                 raise AgainstRules("there was no such grant")
             found.add(grant[1])
         return found
+
+
+def _is_before(number: str, seq: int) -> bool:
+    """Whether it is the number of an entry before ``seq``, as numbers are written."""
+    digits = number.isascii() and number.isdigit() and len(number) <= len(str(seq))
+    return digits and str(int(number)) == number and int(number) < seq

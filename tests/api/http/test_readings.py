@@ -178,6 +178,24 @@ def test_one_token_used_at_once_by_many_is_one_entry(
     assert city.size() == first + 1
 
 
+def test_two_bundles_about_one_person_are_two_readings(
+    city: Any, fresh: Callable[[Client], Client]
+) -> None:
+    """Else their number would tell who asks that two refused lookups are of the same person."""
+    person = city.person()
+    granted = city.grant(person, mode="direct", max_uses=5)
+    looked = [city.look({"grant_id": granted["grant_id"]}).receipt["entry"]["seq"] for _ in "12"]
+    east = fresh(city.east)
+    found = [east.evidence("lookup", seq, fields=False)["reading"] for seq in (*looked, *looked)]
+    assert found[:2] == found[2:]
+    assert found[0] != found[1]
+    assert {line["reason"] for line in readings(person.device)} == {str(seq) for seq in looked}
+    auditor, first = fresh(city.auditor), city.size()
+    for seq in looked:
+        auditor.entry(seq)
+    assert city.size() == first + 2
+
+
 def test_who_reads_the_tables_has_no_token_that_holds(
     city: Any, lived: dict[str, Any], fresh: Callable[[Client], Client]
 ) -> None:
@@ -247,7 +265,7 @@ def test_ones_own_fields_are_an_entry_too() -> None:
         holder="H",
     )
     own = Enrolled(kid="device", role=Role.HOLDER, holder="H")
-    assert of_bundle(own, about, fields=True) == Reading(Read.FIELDS, "C", "G", "H")
+    assert of_bundle(own, about, fields=True) == Reading(Read.FIELDS, "C", "G", "H", "1")
     assert of_bundle(own, about, fields=False) is None
 
 

@@ -26,7 +26,7 @@ const FORMS = {
   answer: ABOUT_A_DISPUTE,
   release: ["subject"],
   resolution: [`subject state ${LOOKED_UP}`, `subject state ${GRANTED}`],
-  reading: ["subject state certificate? grant?"],
+  reading: ["subject state certificate? grant? reason?"],
   deferral: ["subject state certificate"],
 };
 /** What stands in `state`, of the kinds that have it. */
