@@ -371,7 +371,8 @@ class ResolutionShown(TypedDict):
 
 
 class DisputeShown(TypedDict):
-    """As this reader may see it."""
+    """As this reader may see it. An auditor's list is without texts, business numbers and
+    questions: they are read one dispute at a time, of which its holder is told."""
 
     dispute_id: str
     seq: int
@@ -383,12 +384,12 @@ class DisputeShown(TypedDict):
     site: str | None
     service_item: str | None
     staff: str | None
-    business_number: str | None
+    business_number: NotRequired[str | None]
     cause: Cause
     state: DisputeState
     opened_ms: int
     resolved_ms: int | None
-    questions: list[QuestionShown]
+    questions: NotRequired[list[QuestionShown]]
     text: NotRequired[str | None]
     resolution: NotRequired[ResolutionShown]
 

@@ -122,7 +122,7 @@ def _lines(each: dict[str, Any]) -> list[str]:
     rows = [("line", str(each["disputed_seq"])), ("cause", cause), ("grant", each["grant_id"])]
     if each["certificate"]:
         rows.append(("certificate", each["certificate"]))
-    for question in each["questions"]:
+    for question in each.get("questions", ()):
         rows.append((
             f"question {question['seq']}",
             _said(f"to the {question['to']}, {local_time(question['asked_ms'])}", question),
@@ -143,7 +143,7 @@ def _lines(each: dict[str, Any]) -> list[str]:
             ("case", "business_number"),
             ("staff", "staff"),
         )
-        if each[name]
+        if each.get(name)
     ]
     return [
         f"{each['dispute_id']}  {each['state']}, since {local_time(each['opened_ms'])}",

@@ -88,7 +88,8 @@ async def disputes(
     before: Annotated[int | None, Query(ge=0, le=2**53)] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> Reply[shapes.Disputes]:
-    """Holders see their own, auditors all, institutions those about their own lookups."""
+    """Holders see their own, auditors all, institutions those about their own lookups. To an
+    auditor without what was said and the business number: `GET /v1/disputes/{dispute_id}`."""
 
     def read() -> Page:
         with service.database.read() as connection:
@@ -98,7 +99,7 @@ async def disputes(
     await record_reading(request, service, reader, of_log(reader))
     return reply(
         {
-            "disputes": [_show(told, reader) for told in page.disputes],
+            "disputes": [_list(told, reader) for told in page.disputes],
             "next_before": page.next_before,
             "total": page.total,
         }
@@ -120,6 +121,16 @@ async def read_dispute(
         raise StatementError("dispute.unknown", "no such dispute, or not to be seen with this key")
     await record_reading(request, service, reader, of_entry(reader, told.opened))
     return reply(_show(told, reader))
+
+
+def _list(told: Told, reader: Enrolled) -> shapes.DisputeShown:
+    shown = _show(told, reader)
+    if reader.role is Role.AUDITOR:
+        # A reading of the log, which nobody is told of: it must not give what a dispute's own does.
+        del shown["business_number"], shown["questions"], shown["text"]
+        if "resolution" in shown:
+            shown["resolution"].pop("text", None)
+    return shown
 
 
 def _show(told: Told, reader: Enrolled) -> shapes.DisputeShown:

@@ -160,7 +160,9 @@ def test_the_whole_story_across_the_pages(
     expect(line.locator(".dispute")).to_contain_text("Under review")
     auditor = desk.open("/auditor", code=invite("auditor", "operator"))
     auditor.get_by_role("link", name="Disputes").click()
-    case = auditor.locator("[data-dispute]").filter(has_text="I was at home.").first
+    case = auditor.locator("[data-dispute]").first
+    case.get_by_role("button", name="Read the dispute").click()
+    expect(case).to_contain_text("I was at home.")
     case.get_by_label("The lookup was in order").check()
     case.get_by_label("Grounds").fill("The request was approved with the holder's own key.")
     case.get_by_role("button", name="Sign the decision").click()

@@ -555,3 +555,21 @@ def test_what_people_write_is_in_no_log_metric_or_address(
     logs = [(data / name).read_text("utf-8", "replace") for name in ("serve.log", "node/node.log")]
     metrics = httpx.get(f"{city.url}/metrics", trust_env=False).text
     assert not any(text in where or id_ in where for where in (*logs, metrics))
+
+
+def test_an_auditors_list_gives_nothing_that_its_reader_is_recorded_for(city: Any) -> None:
+    """A list is a reading of the log, which no holder is told of."""
+    person = city.person()
+    granted = city.grant(person, mode="direct")
+    seq = city.look({"grant_id": granted["grant_id"]}).receipt["entry"]["seq"]
+    id_ = person.device.open_dispute(seq, "other", "said in private")["dispute_id"]
+    city.auditor.ask_dispute(id_, "holder", "asked in private")
+    whole = city.auditor.dispute(id_)
+    city.auditor.resolve_dispute(id_, "rejected", "settled in private")
+    listed = next(each for each in city.auditor.disputes() if each["dispute_id"] == id_)
+    assert "in private" not in str(listed)
+    assert not {"text", "questions", "business_number"} & set(listed)
+    assert whole["business_number"]
+    assert {"text", "questions"} <= set(whole)
+    own = next(each for each in person.device.disputes() if each["dispute_id"] == id_)
+    assert str(own).count("in private") == 3

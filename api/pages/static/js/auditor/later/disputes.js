@@ -61,10 +61,10 @@ export class Disputes {
       show(this.problem);
       this.next = page.next_before;
       this.more.hidden = this.next === null;
-      const cards = open.map((dispute) => this.#card(dispute));
+      const cards = await Promise.all(open.map((dispute) => this.#card(dispute)));
       show(this.waiting, cards.length ? cards : h("p", { class: "empty" }, icon("check", 24), t("Nothing waits: every dispute is settled.")));
       const decided = page.disputes.filter(({ state }) => state !== "open");
-      show(this.decided, decided.length ? decided.map((dispute) => this.#card(dispute)) : h("p", { class: "muted" }, t("None yet.")));
+      show(this.decided, decided.length ? await Promise.all(decided.map((dispute) => this.#card(dispute))) : h("p", { class: "muted" }, t("None yet.")));
       this.counted(open.length);
     } catch (error) {
       this.#failed(error);
@@ -75,33 +75,39 @@ export class Disputes {
     const page = await this.api.get("/v1/disputes", { before: this.next, limit: 50 });
     this.next = page.next_before;
     this.more.hidden = this.next === null;
-    this.decided.append(...page.disputes.filter(({ state }) => state !== "open").map((dispute) => this.#card(dispute)));
+    this.decided.append(...await Promise.all(page.disputes.filter(({ state }) => state !== "open").map((dispute) => this.#card(dispute))));
   }
 
-  #card(dispute) {
-    const known = this.cards.get(dispute.dispute_id);
-    if (known?.state === dispute.state) {
+  /** As it is listed; what was said is read of the one that is opened, and its holder is told so. */
+  async #card(listed) {
+    const known = this.cards.get(listed.dispute_id);
+    if (known?.asked) return this.#read(listed.dispute_id);
+    if (known?.state === listed.state) return known.element;
+    const button = h("button", { type: "button" }, t("Read the dispute"));
+    const element = panel(listed, h("div", { class: "actions" }, button));
+    button.addEventListener("click", () => busy(button,
+      async () => element.replaceWith(await this.#read(listed.dispute_id)), (error) => this.#failed(error)));
+    this.cards.set(listed.dispute_id, { state: listed.state, element });
+    return element;
+  }
+
+  async #read(id) {
+    const dispute = await this.api.get(`/v1/disputes/${id}`);
+    const known = this.cards.get(id);
+    if (known.asked && known.state === dispute.state) {
       show(known.asked, asked(dispute));
       return known.element;
     }
     const list = h("div", {}, asked(dispute));
     const element = this.#build(dispute, list);
-    this.cards.set(dispute.dispute_id, { state: dispute.state, element, asked: list });
+    this.cards.set(id, { state: dispute.state, element, asked: list });
     return element;
   }
 
   #build(dispute, questions) {
     const open = dispute.state === "open";
-    const about = [place(dispute), dispute.service_item && t("“{item}”", { item: itemName(dispute.service_item) }),
-      dispute.certificate && certificateName(dispute.certificate),
-      dispute.business_number && t("business number {number}", { number: dispute.business_number })].filter(Boolean);
-    return h("article", { class: `panel dispute ${dispute.state}`, dataset: { dispute: dispute.dispute_id } },
-      h("div", { class: "split" },
-        h("h3", {}, icon("flag"), t("The holder says: {cause}", { cause: causeName(dispute.cause) })),
-        stateBadge(dispute.state)),
-      h("p", { class: "muted" }, about.join(" · ")),
+    return panel(dispute,
       dispute.text ? h("blockquote", {}, dispute.text) : h("p", { class: "muted" }, t("The holder wrote nothing more.")),
-      h("p", { class: "small muted" }, t("Opened {time}, {ago}", { time: formatTime(dispute.opened_ms, "minute"), ago: formatAgo(dispute.opened_ms, serverNow()) })),
       dispute.resolution ? decision(dispute) : null,
       h("div", { class: "actions" },
         h("button", { type: "button", onclick: () => this.open(dispute.disputed_seq) }, icon("eye"), t("Open the disputed line")),
@@ -188,6 +194,20 @@ export class Disputes {
     toast(t("Recorded: the dispute is {outcome}.", { outcome: outcomeName(outcome) }));
     this.heading.focus();
   }
+}
+
+/** A dispute's frame: what the list says of it, then ``parts``. */
+function panel(dispute, ...parts) {
+  const about = [place(dispute), dispute.service_item && t("“{item}”", { item: itemName(dispute.service_item) }),
+    dispute.certificate && certificateName(dispute.certificate),
+    dispute.business_number && t("business number {number}", { number: dispute.business_number })].filter(Boolean);
+  return h("article", { class: `panel dispute ${dispute.state}`, dataset: { dispute: dispute.dispute_id } },
+    h("div", { class: "split" },
+      h("h3", {}, icon("flag"), t("The holder says: {cause}", { cause: causeName(dispute.cause) })),
+      stateBadge(dispute.state)),
+    h("p", { class: "muted" }, about.join(" · ")),
+    h("p", { class: "small muted" }, t("Opened {time}, {ago}", { time: formatTime(dispute.opened_ms, "minute"), ago: formatAgo(dispute.opened_ms, serverNow()) })),
+    ...parts);
 }
 
 /** Questions and answers, in the order they were asked. */
