@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from ledger.database.engines import engine_of
 from ledger.database.row_macs import MAC, change, changed_mac, checked, mac_column, with_mac
-from ledger.database.tables import in_chunks
+from ledger.database.tables import in_chunks, keys, rows_by
 from ledger.database.transactions import Int64, among, insert_ignoring_conflicts, metadata, set_each
 from ledger.directory.keys import Enrolled
 
@@ -36,7 +36,7 @@ grants = Table(
     Column("handle", LargeBinary, nullable=False, unique=True),
     Column("uses_left", Int64, nullable=False),
     Column("revoked_seq", Int64),  # the entry that revoked it
-    Column("frozen", Boolean, nullable=False),
+    Column("frozen", Boolean, nullable=False),  # by a dispute; see also `frozen_among`
     mac_column(),
     Index("grants_holder", "holder"),
 )
@@ -176,36 +176,21 @@ def set_frozen(connection: Connection, grant_id: str, *, frozen: bool) -> None:
     change(connection, grants, checked(connection, grants, row), {"frozen": frozen})
 
 
-def set_frozen_of(connection: Connection, device: Enrolled, held: Collection[str]) -> None:
-    """Of the grants that a device gave: frozen all of them, if it is, or else those ``held``."""
-    frozen = device.suspended_seq is not None
-    rows = {
-        row.grant_id: row for row in connection.execute(select(grants).where(_given_by(device)))
+def frozen_among(connection: Connection, rows: Collection[Row[Any]]) -> set[str]:
+    """Which of these grants release nothing now: a dispute holds them, or the device that gave
+    them is frozen or gone from its table. Raises RowForged for a device's row."""
+    devices = rows_by(connection, keys, "kid", {row.kid for row in rows})
+    good = {
+        kid
+        for kid, device in devices.items()
+        if checked(connection, keys, device).suspended_seq is None
     }
-    new = {id_: frozen or id_ in held for id_ in rows}
-    changed = {
-        id_: changed_mac(
-            connection, grants, checked(connection, grants, rows[id_]), {"frozen": now}
-        )
-        for id_, now in new.items()
-        if rows[id_].frozen != now
-    }
-    if not changed:
-        return
-    set_each(
-        connection,
-        grants.c.grant_id,
-        (grants.c.frozen, grants.c[MAC]),
-        {id_: (new[id_], mac) for id_, mac in changed.items()},
-    )
-
-
-def _given_by(device: Enrolled) -> ColumnElement[bool]:
-    return (grants.c.holder == device.holder) & (grants.c.kid == device.kid)
+    return {row.grant_id for row in rows if row.frozen or row.kid not in good}
 
 
 def _standing(device: Enrolled) -> ColumnElement[bool]:
-    return _given_by(device) & grants.c.revoked_seq.is_(None)
+    given = (grants.c.holder == device.holder) & (grants.c.kid == device.kid)
+    return given & grants.c.revoked_seq.is_(None)
 
 
 def has_standing(connection: Connection, device: Enrolled) -> bool:

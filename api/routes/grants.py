@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -100,16 +101,19 @@ def grants(
     with service.database.read() as connection:
         rows = connection.execute(query).all()
         parsed = service.grants.load(connection, {row.grant_id: row for row in rows})
-    shown = [_show_grant(parsed[row.grant_id], row) for row in rows if row.grant_id in parsed]
+        frozen = tables.frozen_among(connection, rows)
+    shown = [
+        _show_grant(parsed[row.grant_id], row, frozen) for row in rows if row.grant_id in parsed
+    ]
     return reply({"grants": shown, "next_before": rows[-1].seq if len(rows) == limit else None})
 
 
-def _show_grant(parsed: Grant, row: Any) -> shapes.ShownGrant:
+def _show_grant(parsed: Grant, row: Any, frozen: Collection[str]) -> shapes.ShownGrant:
     now = now_ms()
     state = "active"
     if row.revoked_seq is not None:
         state = "revoked"
-    elif row.frozen:
+    elif row.grant_id in frozen:
         state = "frozen"
     elif now >= parsed.not_after_ms:
         state = "expired"

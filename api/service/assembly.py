@@ -47,7 +47,6 @@ from authz.dispute.handler import (
     DisputeHandler,
     QuestionHandler,
     ResolutionHandler,
-    hold_grants_of,
 )
 from authz.grant.handler import (
     GrantHandler,
@@ -309,9 +308,7 @@ class Service:
         """In the order they run in a batch: what forbids comes before what it forbids."""
         forget, erased = self.ring.forget, self.scrubber.erased
         return {
-            "enrolment": EnrolmentHandler(
-                self.master, self.catalogue, forget, erased, hold_grants_of
-            ),
+            "enrolment": EnrolmentHandler(self.master, self.catalogue, forget, erased),
             "invitation": InvitationHandler(self.master, self.catalogue, erased),
             "claim": ClaimHandler(self.master, self.catalogue, forget, erased),
             "import": ImportHandler(self.master, forget),

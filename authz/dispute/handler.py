@@ -2,8 +2,8 @@
 statements.
 
 In the batch that records a dispute its grant is frozen, and these handlers run before lookups are
-decided, so the next lookup under the grant is refused already. A device that is frozen holds the
-grants that it gave in the same way (`hold_grants_of`).
+decided, so the next lookup under the grant is refused already. What a frozen device gave is frozen
+without them (`authz.tables.frozen_among`).
 
 Not its job: what is allowed; that is `authz.dispute.model` and `authz.dispute.questions`.
 """
@@ -118,7 +118,6 @@ class ResolutionHandler:
         change(connection, table, row, {"state": case.state, "resolved_seq": done.entry.seq})
         others = connection.execute(select(table).where(table.c.grant_id == case.grant_id)).all()
         held = any(checked(connection, table, other).state in HOLDING for other in others)
-        held = held or _is_of_frozen_device(connection, case.grant_id)
         tables.set_frozen(connection, case.grant_id, frozen=held)
         return Recorded(done.entry, _resolved(done.entry))
 
@@ -172,25 +171,6 @@ class AnswerHandler:
         done = batch.record(request, answer_entry(by, entry_of(batch, row.seq)))
         change(connection, table, found, {"answer_seq": done.entry.seq})
         return Recorded(done.entry, _said(done.entry))
-
-
-def hold_grants_of(connection: Connection, device: Enrolled) -> None:
-    """What a suspension and its end come to for the grants that the device gave: frozen while it
-    is, or while a dispute holds them."""
-    table = tables.disputes
-    disputed = (table.c.holder == device.holder) & table.c.state.in_(HOLDING)
-    held = {
-        checked(connection, table, row).grant_id
-        for row in connection.execute(select(table).where(disputed))
-    }
-    tables.set_frozen_of(connection, device, held)
-
-
-def _is_of_frozen_device(connection: Connection, grant_id: str) -> bool:
-    grant = ledger_tables.rows_by(connection, tables.grants, "grant_id", [grant_id])[grant_id]
-    keys = ledger_tables.keys
-    device = ledger_tables.rows_by(connection, keys, "kid", [grant.kid])[grant.kid]
-    return checked(connection, keys, device).suspended_seq is not None
 
 
 def require_auditor(actor: Enrolled) -> None:

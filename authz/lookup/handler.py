@@ -147,7 +147,7 @@ class LookupHandler:
                 service_item=self._items.get(grant.purpose.service_item),
                 code=code,
                 grant_revoked=row.revoked_seq is not None,
-                frozen=row.frozen,
+                frozen=grant.grant_id in shelf.frozen,
                 department_kinds=shelf.kinds.get(asked.department, frozenset()),
             )
         verdict = decide(asked, grant, facts, now_ms=batch.now_ms)
@@ -212,7 +212,7 @@ class LookupHandler:
             certificate=_facts(certificate),
             service_item=self._items.get(grant.purpose.service_item),
             grant_revoked=row.revoked_seq is not None,
-            frozen=row.frozen,
+            frozen=bool(tables.frozen_among(connection, [row])),
             department_kinds=ledger_tables.kinds_of(connection, [asked.department]).get(
                 asked.department, frozenset()
             ),
@@ -262,6 +262,7 @@ class _Shelf:
         }
         self.grant_rows = ledger_tables.rows_by(connection, table, "grant_id", wanted)
         self.grants = grants.load(connection, self.grant_rows, batch.tokens)
+        self.frozen = tables.frozen_among(connection, self.grant_rows.values())
         self.uses_left = {id_: row.uses_left for id_, row in self.grant_rows.items()}
         self.certificates = load_certificates(
             connection,

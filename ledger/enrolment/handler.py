@@ -38,7 +38,7 @@ from ledger.enrolment.admission import (
     require_post,
 )
 from ledger.enrolment.devices import let_device_in, word_of_device, word_of_institution
-from ledger.enrolment.suspension import OnSuspended, suspend_or_restore
+from ledger.enrolment.suspension import suspend_or_restore
 from ledger.log.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.proof.encoding import b64url_decode
 from ledger.proof.entries import Draft, Entry, EventKind
@@ -76,9 +76,7 @@ def erased_proof(entry: Entry) -> Draft:
 
 
 class EnrolmentHandler:
-    """``on_erased`` as with `ledger.issue.handler.StatusHandler`, ``on_suspended`` as
-    `OnSuspended`.
-    """
+    """``on_erased`` as with `ledger.issue.handler.StatusHandler`."""
 
     def __init__(
         self,
@@ -86,11 +84,9 @@ class EnrolmentHandler:
         catalogue: Catalogue,
         on_change: Callable[[], None],
         on_erased: Callable[[], None],
-        on_suspended: OnSuspended,
     ) -> None:
         self._master, self._catalogue = master, catalogue
         self._on_change, self._on_erased = on_change, on_erased
-        self._on_suspended = on_suspended
 
     def process(self, batch: Batch, requests: Sequence[Request]) -> Sequence[Outcome]:
         outcomes = one_by_one(requests, partial(self._enrol, batch))
@@ -113,9 +109,7 @@ class EnrolmentHandler:
             case KeyRevocation():  # who may depends on the key
                 return self._key_revocation(batch, request, enrolled)
             case KeySuspension() | KeyRestoration():
-                return suspend_or_restore(
-                    batch, request, self._catalogue, enrolled, self._on_suspended
-                )
+                return suspend_or_restore(batch, request, self._catalogue, enrolled)
             case ProofErasure():  # who may depends on what was sealed
                 return self._proof_erasure(batch, request, enrolled)
             case Device():

@@ -1,7 +1,7 @@
 """Frozen devices: one that a holder has lost, or never had ('not mine').
 
 A suspension counts from its entry on. Until it ends, the device signs nothing that is taken, and
-the grants that it gave release nothing (``on_suspended``: grants are `authz`'s). It is not the end
+the grants that it gave release nothing (grants are `authz`'s). It is not the end
 of the device, as a revocation is, so it may be had on anybody's word who may know:
 
 * another device of the same holder, as far as it may revoke that one;
@@ -17,8 +17,7 @@ The entry has as ``reason`` the role that signed it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import orjson
@@ -36,9 +35,6 @@ from ledger.statement.statements import StatementError
 
 SUSPENDED: Final = "suspended"
 RESTORED: Final = "restored"
-
-#: What follows for the grants of a device, which comes as it is now.
-OnSuspended = Callable[[Connection, Enrolled], None]
 
 
 def may_suspend(actor: Enrolled, device: Enrolled, *, identifies: bool) -> bool:
@@ -85,7 +81,6 @@ def suspend_or_restore(
     request: Request,
     catalogue: Catalogue,
     said: KeySuspension | KeyRestoration,
-    on_suspended: OnSuspended,
 ) -> Recorded:
     """Record that a device is frozen, or no longer; raises StatementError."""
     connection, actor, table = batch.connection, request.actor, tables.keys
@@ -116,7 +111,6 @@ def suspend_or_restore(
     )
     suspended_seq = done.entry.seq if suspends else None
     change(connection, table, row, {"suspended_seq": suspended_seq})
-    on_suspended(connection, replace(device, suspended_seq=suspended_seq))
     return done
 
 

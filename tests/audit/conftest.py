@@ -28,7 +28,6 @@ from authz.dispute.handler import (
     DisputeHandler,
     QuestionHandler,
     ResolutionHandler,
-    hold_grants_of,
 )
 from authz.grant.handler import (
     GrantHandler,
@@ -160,7 +159,6 @@ class Builder:
                     self.catalogue,
                     self.ring.forget,
                     self.database.scrub,
-                    hold_grants_of,
                 ),
                 "invitation": InvitationHandler(master, self.catalogue, self.database.scrub),
                 "claim": ClaimHandler(

@@ -192,12 +192,12 @@ class Rereader:
         ]
         return Chunk(start, leaves, missing, malformed, entries)
 
-    def _opened(self, stored: Any) -> Any:
+    def _opened(self, stored: object) -> object:
         """A reading's token, whose signature is sealed; what does not open is left as it is, and
         is then the token of no entry."""
         try:
-            return open_token(self._master, stored)
-        except (RowForged, AttributeError, TypeError):
+            return open_token(self._master, stored) if isinstance(stored, str) else stored
+        except RowForged:
             return stored
 
     def _signed(
@@ -405,10 +405,10 @@ def _makes(statement: Kind, event: EventKind) -> bool:
     return statement is _STATEMENT_OF[event]
 
 
-def _read(token: Any) -> _Read | bool | None:
+def _read(token: object) -> _Read | bool | None:
     """See `Reread`; the signature is not yet verified."""
-    if token is None:
-        return None
+    if not isinstance(token, str):
+        return None if token is None else False
     try:
         header, body, _ = segments(token)
         payload = read_payload(body)

@@ -314,7 +314,7 @@ class Grants:
             if revoked_seq != self.revoked.get(id_):
                 revoked.append(id_)
             # The driver's own 0 or 1, or whatever it was altered to.
-            if is_frozen != self.is_frozen(id_):
+            if is_frozen != (id_ in self.disputed):
                 frozen.append(id_)
         for id_ in sorted(uses):
             what = f"uses_left not as the log says: {self.left[id_]}"
@@ -324,6 +324,4 @@ class Grants:
                 f"grants {id_}", "revoked_seq not as the log says", "grant.revoked"
             )
         for id_ in sorted(frozen):
-            self._findings.altered(
-                f"grants {id_}", "frozen not as disputes and its device say", "grant.frozen"
-            )
+            self._findings.altered(f"grants {id_}", "frozen not as disputes say", "grant.frozen")

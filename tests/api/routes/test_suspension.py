@@ -6,14 +6,19 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from api.client import Client, ServiceError
 from api.data.keyfiles import new_signing_key
+from api.data.settings import Settings
 from api.sample.city import TRAFFIC
+from authz.tables import grants
+from ledger.database.transactions import Database
 from ledger.statement.statements import Kind
 from tests.api.routes.test_devices import ITEM, client, device_kids, let_in, licence
 
@@ -88,6 +93,22 @@ def test_not_mine_freezes_a_device_and_what_it_granted_at_once(
     # The person sees it in their history.
     line = next(each for each in first.history() if each["seq"] == entry.seq)
     assert (line["state"], line["reason"]) == ("suspended", "holder")
+
+
+def test_a_device_is_frozen_without_a_touch_of_its_grants(pair: Pair) -> None:
+    """However many it gave: they would all be rewritten while everybody waits."""
+
+    def rows() -> list[Any]:
+        with closing(Database(url)) as database, database.read() as connection:
+            return list(connection.execute(select(grants).where(grants.c.kid == pair.kid)))
+
+    url = Settings(data=pair.city.service.data).database_url
+    before = rows()
+    pair.first.suspend_device(pair.kid)
+    pair.refused()
+    assert rows() == before
+    pair.first.restore_device(pair.kid)
+    pair.released()
 
 
 def test_who_froze_it_restores_it_and_the_authority_may(

@@ -35,7 +35,6 @@ from audit.integrity.chain.records import ChainRecords
 from audit.integrity.check import check_ledger
 from audit.integrity.findings.report import IntegrityReport
 from authz.code.codes import CodeKind, make_code
-from authz.dispute.handler import hold_grants_of
 from authz.grant.handler import GrantHandler, Grants, RevocationHandler, code_handle, code_secret
 from authz.lookup.handler import LookupHandler, read_lookup
 from authz.service_item.model import load_service_items
@@ -152,7 +151,7 @@ class Ledger:
             {
                 "gate": self.gate,
                 "enrolment": EnrolmentHandler(
-                    MASTER, CATALOGUE, self.ring.forget, self.database.scrub, hold_grants_of
+                    MASTER, CATALOGUE, self.ring.forget, self.database.scrub
                 ),
                 "status": StatusHandler(CATALOGUE, self.database.scrub),
                 "issue": IssueHandler(),
