@@ -1,7 +1,8 @@
 """A witness that a log asks over HTTP: ``POST /add-checkpoint`` (C2SP tlog-witness).
 
-Anybody may ask: what costs something comes after the log's signature, bodies are bounded, requests
-go one after another, and of those that wait there are few. Not its job: the answers
+Anybody may ask: what costs something comes after the log's signature, bodies are bounded in bytes
+and in time, requests that are whole go one after another, and of those that wait there are few, and
+of one address fewer. Not its job: the answers
 (`api.operate.witness`), TLS, connections (`ledger.network`).
 """
 
@@ -14,12 +15,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from api.operate.witness import Look, Witness, WitnessError
 from ledger.network.addresses import http_url
+from ledger.network.budgets import Budget
+from ledger.network.peers import Peers
 from ledger.network.serving import Message, Receive, Send, read_body, respond, serve
 from ledger.network.sockets import bound
 from ledger.proof.add_checkpoint import MAX_REQUEST, PATH
 
-#: Requests that may wait; seconds that one may keep a stop.
-MOST_WAITING, GRACE_SECONDS = 32, 5
+#: Whole requests that may wait, and of one address; seconds for a body; that one may keep a stop.
+MOST_WAITING, MOST_OF_ONE, BODY_SECONDS, GRACE_SECONDS = 32, 16, 5.0, 5
 _TEXT = b"text/plain; charset=utf-8"
 
 
@@ -29,7 +32,7 @@ class Application:
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
         self._thread = ThreadPoolExecutor(1, "witness")
-        self._waiting = 0
+        self._peers, self._waiting = Peers(), Budget(MOST_WAITING, MOST_OF_ONE)
 
     def close(self) -> None:
         self._thread.shutdown(cancel_futures=True)
@@ -41,17 +44,23 @@ class Application:
             return await respond(send, 404, b"POST /add-checkpoint\n", _TEXT)
         if scope["method"] != "POST":
             return await respond(send, 405, b"by POST only\n", _TEXT, [(b"allow", b"POST")])
-        if self._waiting >= MOST_WAITING:
-            return await respond(send, 503, b"too many are asking\n", _TEXT)
-        self._waiting += 1
+        # Whoever is slow keeps a connection, of which there are many, and no place among the few.
         try:
-            body = await read_body(receive, MAX_REQUEST)
-            if body is None:
-                return await respond(send, 413, b"at most %d bytes\n" % MAX_REQUEST, _TEXT)
+            body = await asyncio.wait_for(read_body(receive, MAX_REQUEST), BODY_SECONDS)
+        except TimeoutError:
+            return await respond(send, 408, b"the body took too long\n", _TEXT)
+        if body is None:
+            return await respond(send, 413, b"at most %d bytes\n" % MAX_REQUEST, _TEXT)
+        owner = self._peers.of_request(scope["client"], scope["headers"])
+        if not self._waiting.take(owner, 1):
+            return await respond(send, 503, b"too many are asking\n", _TEXT)
+        try:
             loop = asyncio.get_running_loop()
             told = await loop.run_in_executor(self._thread, self._witness.add_checkpoint, body)
+        except (WitnessError, OSError):
+            return await respond(send, 500, b"the witness cannot keep what it saw\n", _TEXT)
         finally:
-            self._waiting -= 1
+            self._waiting.give(owner, 1)
         return await respond(send, told.status, told.text.encode(), told.kind.encode())
 
 

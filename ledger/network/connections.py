@@ -114,6 +114,12 @@ class Connections:
             self._open.discard(gone)
             self.places.give(gone.owner, 1)
 
+    def end_half_said(self) -> None:
+        """The connections of whoever has sent a head, and not all of its body."""
+        for item in [*self._open]:
+            if item.state is State.BODY:
+                item.end()
+
     def _least_used(self, owner: str | None) -> Connection | None:
         unused = (
             item

@@ -100,6 +100,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._connections, self._ready = connections, ready
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Nobody waits for what may never come; uvicorn would, and then tell each with a traceback.
+        self._connections.end_half_said()
+        await super().shutdown(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:

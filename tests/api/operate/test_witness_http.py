@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import resource
+import signal
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.operate.witness import Witness, WitnessFolder
+from api.operate import witness as witnesses
+from api.operate.witness import REPEAT_SECONDS, Answer, Witness, WitnessFolder
+from api.operate.witness_http import GRACE_SECONDS, MOST_OF_ONE, MOST_WAITING, Application
 from audit.evidence.bundle import load_json
 from audit.evidence.forks import read_fork, verify_fork
-from ledger.proof.add_checkpoint import MAX_REQUEST, SIZE_TYPE, AddCheckpoint
-from ledger.proof.cosignatures import WitnessKey, open_cosignature
+from ledger.network.serving import Message
+from ledger.proof.add_checkpoint import MAX_REQUEST, PATH, SIZE_TYPE, AddCheckpoint
+from ledger.proof.cosignatures import WitnessKey, cosign, open_cosignature
 from ledger.proof.merkle import EMPTY_ROOT, consistency_proof
 from ledger.proof.notes import Checkpoint, NoteKey, open_checkpoint, sign_checkpoint
 from tests.api.witness_requests import VECTORS, vectors
@@ -132,6 +141,139 @@ def test_a_log_that_forks_is_refused_for_good_and_proven(
         assert witness.ask(request(7, 20)).status_code == 403
         witness.stop()
         witness.start()
+
+
+def slow(witness: WitnessProcess) -> socket.socket:
+    """A connection with a head and three bytes of its body."""
+    opened = socket.create_connection(("127.0.0.1", witness.port), timeout=20)
+    head = "POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 500\r\n\r\nold"
+    opened.sendall(head.encode())
+    return opened
+
+
+def test_slow_bodies_keep_nobody_out_and_are_told_so(witness: WitnessProcess) -> None:
+    with ExitStack() as stack:
+        opened = [stack.enter_context(slow(witness)) for _ in range(2 * MOST_WAITING)]
+        time.sleep(0.5)
+        cosigned(witness, 0, 5)
+        assert opened[0].recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_stop_under_slow_bodies_says_nothing_and_waits_for_none(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trust = replace(TRUST, log=VERIFIER).to_json()
+    with WitnessProcess(tmp_path / "w", "witness.example/w", trust) as started, ExitStack() as all_:
+        started.start()
+        for _ in range(20):
+            all_.enter_context(slow(started))
+        time.sleep(0.5)
+        began = time.monotonic()
+        started.stop()
+        assert time.monotonic() - began < GRACE_SECONDS
+    assert capfd.readouterr().err == ""
+
+
+def test_one_address_does_not_have_all_the_places(tmp_path: Path) -> None:
+    """Of those that wait for a witness that is at work."""
+    working = threading.Event()
+
+    class Working:
+        def add_checkpoint(self, body: bytes) -> Answer:
+            working.wait(20)
+            return Answer(200, "text/plain", "done\n")
+
+    application = Application(cast(Witness, Working()))
+    statuses: list[tuple[str, int]] = []
+
+    async def ask(address: str) -> None:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"x"}
+
+        async def send(message: Message) -> None:
+            if "status" in message:
+                statuses.append((address, message["status"]))
+
+        scope = {"type": "http", "path": PATH, "method": "POST", "headers": []}
+        await application({**scope, "client": (address, 1)}, receive, send)
+
+    async def all_of_them() -> None:
+        first = [asyncio.create_task(ask("192.0.2.1")) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0.2)
+        other = asyncio.create_task(ask("192.0.2.2"))
+        await asyncio.sleep(0.2)
+        working.set()
+        await asyncio.gather(*first, other)
+
+    asyncio.run(all_of_them())
+    application.close()
+    assert statuses.count(("192.0.2.1", 503)) == MOST_WAITING - MOST_OF_ONE
+    assert ("192.0.2.2", 200) in statuses
+
+
+@contextmanager
+def own_witness(folder: Path, clock: Callable[[], float] = time.time) -> Iterator[Witness]:
+    key = Ed25519PrivateKey.generate()
+    name = "witness.example/w"
+    verifier = WitnessKey(name, key.public_key().public_bytes_raw())
+    with WitnessFolder.opened(folder, VERIFIER, verifier) as opened:
+        trust = replace(TRUST, log=VERIFIER)
+        yield Witness(None, opened, trust, name, key, clock=clock)
+
+
+def test_a_checkpoint_that_is_repeated_makes_the_disk_work_once_in_a_while(tmp_path: Path) -> None:
+    now = 1_800_000_000.0
+    with own_witness(tmp_path, lambda: now) as witness:
+
+        def asked(old: int, new: int) -> tuple[str, int]:
+            answer = witness.add_checkpoint(request(old, new).encode())
+            assert answer.status == 200
+            return answer.text, (tmp_path / "checkpoint").stat().st_ino
+
+        first = asked(0, 5)
+        now += 1
+        assert asked(5, 5) == first
+        assert asked(5, 5) == first
+        now += REPEAT_SECONDS
+        later = asked(5, 5)
+        assert later[0] != first[0]
+        assert later[1] != first[1]
+        now -= 100  # a clock that was put back repeats nothing
+        assert asked(5, 5)[0] != later[0]
+
+
+def test_a_full_disk_leaves_no_half_a_line_in_the_history(tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    verifier = WitnessKey("w", key.public_key().public_bytes_raw())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    history = tmp_path / "history"
+
+    def keep(folder: WitnessFolder, size: int) -> None:
+        folder.keep(TRUE.note(size), cosign(TRUE.note(size), "w", key, 1), known=False)
+
+    # The system's limit of a file's size stands in for the disk: a write ends at it, and fails.
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with (
+            WitnessFolder.opened(tmp_path, VERIFIER, verifier) as folder,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(witnesses, "HISTORY_SECONDS", 0.0)
+            while not history.exists() or history.stat().st_size < 1500:
+                keep(folder, 5)
+            whole = history.read_bytes()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))
+            with pytest.raises(OSError, match=r"File too large|No space"):
+                keep(folder, 9)
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            assert history.read_bytes() == whole
+            keep(folder, 9)
+            assert folder.around(8)[1] == TRUE.note(9)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    with WitnessFolder.opened(tmp_path, VERIFIER, verifier) as folder:
+        assert folder.newest() == TRUE.note(9)
 
 
 @pytest.mark.parametrize("vector", ALL["requests"], ids=lambda vector: str(vector["name"]))
