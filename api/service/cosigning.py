@@ -241,10 +241,11 @@ class Cosigning:
         size, now = target.checkpoint.size, self._clock()
         with self._database.read() as connection:
             asked = read_asked(connection, self._policy)
-        due = [one for one in asked if one.is_due(size, now) and one.name not in self._busy]
+        due = [one for one in asked if one.is_due(size, now)]
         if not due:
             return
-        outcomes = self._ask_all(due, target)
+        # Whoever is asked still has failed once more: nothing else would tell that it is silent.
+        outcomes = self._ask_all([one for one in due if one.name not in self._busy], target)
         rows, lines = [], dict[str, str]()
         for one in due:
             outcome = outcomes.get(one.name, _LATE)

@@ -18,6 +18,14 @@ class Answers(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path in ("/dripping", "/hints"):
+            drop = b"X" if self.path == "/dripping" else b"HTTP/1.1 103 Early Hints\r\n\r\n"
+            with contextlib.suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: " if drop == b"X" else b"")
+                for _ in range(300):
+                    self.wfile.write(drop)
+                    time.sleep(0.05)
+            return
         self.send_response(200)
         if self.path == "/packed":
             body = gzip.compress(b" " * (8 << 20))
@@ -47,7 +55,7 @@ def url() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("path", ["/endless", "/slow", "/packed"])
+@pytest.mark.parametrize("path", ["/endless", "/slow", "/packed", "/dripping", "/hints"])
 def test_an_answer_without_bound_is_no_answer(
     url: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

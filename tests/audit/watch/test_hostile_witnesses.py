@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.operate.witness import Answer, Witness, WitnessFolder
-from api.service.cosigning import ROUND_SECONDS, Asked, Cosigning
+from api.service.cosigning import ANSWER_SECONDS, ROUND_SECONDS, Asked, Cosigning
 from ledger.proof.cosignatures import WitnessKey
 from ledger.proof.notes import NoteKey
 from ledger.proof.quorum import read_policy
@@ -122,6 +122,29 @@ def test_no_witness_holds_up_another_or_the_service(own_ledger: Any, tmp_path: P
         "elsewhere": "witness.unreachable",
         "circling": "witness.refused",
     }
+
+
+def late(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    """Each answer in time, and all of them together not."""
+    time.sleep(0.9 * ANSWER_SECONDS)
+    circling(handler, body)
+
+
+def test_a_witness_that_is_still_asked_failed_once_more(own_ledger: Any, tmp_path: Path) -> None:
+    key = WitnessKey("w", Ed25519PrivateKey.generate().public_key().public_bytes_raw())
+    with own_ledger(tmp_path) as builder, server(late) as url:
+        builder.start_city()
+        public = builder.built.log_key.public_key().public_bytes_raw()
+        log_key = NoteKey(builder.built.origin, public)
+        policy = read_policy(f"witness w {key} {url}\nquorum w\n")
+        cosigning = Cosigning(builder.database, builder.log, policy, log_key)
+        began = time.monotonic()
+        cosigning.start()
+        # It is asked for some 13 s; the round ends after 8, and it is due again 2 s later.
+        while not any(one.failures >= 2 for one in cosigning.asked):
+            assert time.monotonic() - began < ROUND_SECONDS + 4.5
+            time.sleep(0.05)
+        cosigning.stop()
 
 
 def _asked(
