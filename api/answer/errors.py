@@ -72,6 +72,7 @@ STATUS = {
     "deferral.own": 403,
     "deferral.reader": 409,
     "deferral.exists": 409,
+    "deferral.too_many": 409,
     "deferral.unknown": 404,
     "deferral.over": 409,
     "release.unknown": 404,
@@ -178,7 +179,8 @@ RULES = {
     "duplicate": "{at} names the same one twice; name each once",
     "window": "{at} ends before it begins or is over already; choose a later end",
     "too_long": "{at} is longer than 366 days; choose an earlier end",
-    "deferral.too_long": "{at} is more than 731 days after iat; choose an earlier end",
+    "deferral.too_long": "{at} is more than 731 days after iat, or after the first deferral that "
+    "this one goes on with; choose an earlier end",
     "invitation.too_long": "{at} is more than 7 days after iat; choose an earlier end",
     "claim.code": "{at} is not the code of this invitation; type it as it was handed out",
     "uses": "{at} must be a number from 1 to 10000",

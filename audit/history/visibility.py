@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
-from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, true
+from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, select, true
 
 from ledger.certificate.identifiers import ROOT, issuer_in
-from ledger.database.tables import entries
+from ledger.database.tables import deferrals, entries
 from ledger.directory.keys import Enrolled, Role
 from ledger.proof.entries import Entry, EventKind
 from ledger.record.deferrals import Deferred, deferrals_of
@@ -95,9 +95,11 @@ TOLD_PSEUDONYMS: Final = frozenset({Role.HOLDER, Role.AUDITOR})
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """What a deferral that holds keeps back: readings by ``reader`` after the entry ``since``, and
-    whatever is recorded of these ``deferrals``."""
+    """What the deferrals that hold for one reader keep back from ``holder``: readings by ``reader``
+    after the entry ``since``, and whatever is recorded of its deferrals since then, over or not,
+    which are ``deferrals``."""
 
+    holder: str
     reader: str
     since: int
     deferrals: frozenset[str]
@@ -109,31 +111,40 @@ class Hidden:
         return entry.kind is EventKind.DEFERRAL and entry.subject in self.deferrals
 
     def condition(self) -> ColumnElement[bool]:
-        columns = entries.c
+        columns, rows = entries.c, deferrals.c
+        # Asked of the table: a list of all may be longer than what a statement can bind.
+        kept = select(rows.deferral_id).where(
+            rows.holder == self.holder, rows.reader == self.reader, rows.seq >= self.since
+        )
         return or_(
             and_(
                 columns.kind == EventKind.READING,
                 columns.actor == self.reader,
                 columns.seq > self.since,
             ),
-            and_(columns.kind == EventKind.DEFERRAL, columns.subject.in_(self.deferrals)),
+            and_(columns.kind == EventKind.DEFERRAL, columns.subject.in_(kept)),
         )
 
 
-def hidden_at(deferrals: Sequence[Deferred], now_ms: int) -> tuple[Hidden, ...]:
-    """What is kept back at ``now_ms`` from the person whom all of ``deferrals`` are about."""
+def hidden_at(about: Sequence[Deferred], now_ms: int) -> tuple[Hidden, ...]:
+    """What is kept back at ``now_ms`` from the person whom all of ``about`` are about: one for each
+    reader."""
+    since: dict[tuple[str, str], int] = {}
+    for one in about:
+        if one.holds_at(now_ms):
+            whose = one.holder, one.reader
+            since[whose] = min(one.since_seq, since.get(whose, one.since_seq))
     return tuple(
         Hidden(
-            holding.reader,
-            holding.since_seq,
+            *whose,
+            first,
             frozenset(
-                other.deferral_id
-                for other in deferrals
-                if other.reader == holding.reader and other.seq >= holding.since_seq
+                one.deferral_id
+                for one in about
+                if (one.holder, one.reader) == whose and one.seq >= first
             ),
         )
-        for holding in deferrals
-        if holding.holds_at(now_ms)
+        for whose, first in since.items()
     )
 
 
@@ -141,9 +152,9 @@ def kept_back(connection: Connection, lines: Iterable[Entry], now_ms: int) -> di
     """Of each of these readings that is kept back from its person, the deferral that ends last;
     for auditors. Raises RowForged."""
     readings = [entry for entry in lines if entry.kind is EventKind.READING and entry.holder]
-    deferrals = deferrals_of(connection, [entry.holder for entry in readings if entry.holder])
+    about = deferrals_of(connection, [entry.holder for entry in readings if entry.holder])
     holding = sorted(
-        (one for one in deferrals if one.holds_at(now_ms)), key=lambda one: (one.until, one.seq)
+        (one for one in about if one.holds_at(now_ms)), key=lambda one: (one.until, one.seq)
     )
     return {
         entry.seq: one

@@ -301,6 +301,7 @@ deferrals = Table(
     Column("holder", String, nullable=False),
     Column("reader", String, nullable=False),
     Column("since_seq", Int64, nullable=False),
+    Column("since_ms", Int64, nullable=False),
     Column("until", Int64, nullable=False),
     Column("ended_seq", Int64),
     mac_column(),

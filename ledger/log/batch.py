@@ -91,6 +91,11 @@ class Batch:
         """Statements of this batch by sequence number: they are not in the database yet."""
         self.after_commit: list[Callable[[], None]] = []
 
+    @property
+    def next_seq(self) -> int:
+        """What the next entry is recorded as."""
+        return self._next
+
     def record(self, request: Request, draft: Draft, result: Any = None) -> Recorded:
         """Give the event its place in the log. Raises ValueError for members that are not those of
         its kind: whoever reads the entry would take them as recorded."""

@@ -17,6 +17,8 @@ the first one does, and the first one itself, so that a longer delay tells nothi
          14  reading by R
 
 `DeferralEnd`, by any auditor, ends one earlier. Nothing shortens or moves an end otherwise.
+Going on ends, too: no end is later than `MAX_DEFERRAL_SECONDS` after the first was recorded. About
+one person at most `MOST_HOLDING` hold at a time.
 
 Not this module's job: what is shown while it holds (`audit.history.visibility`).
 """
@@ -32,20 +34,29 @@ from sqlalchemy import Connection, Row, select
 
 from ledger.database import tables
 from ledger.database.row_macs import change, checked, put
-from ledger.directory.keys import Enrolled, Role
+from ledger.directory.keys import Enrolled, Role, enrolled_from_row
 from ledger.log.batch import Batch, Outcome, Recorded, Request, one_by_one
 from ledger.proof.entries import Draft, Entry, EventKind
-from ledger.statement.kinds import Deferral, DeferralEnd, ReadingDeferral
+from ledger.statement.kinds import (
+    MAX_DEFERRAL_SECONDS,
+    Deferral,
+    DeferralEnd,
+    PayloadError,
+    ReadingDeferral,
+)
 from ledger.statement.statements import Statement, StatementError
 
 DEFERRED: Final = "deferred"
 ENDED: Final = "ended"
+#: That hold at a time about one person, whoever reads.
+MOST_HOLDING: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deferred:
     """One deferral as it is kept. ``since_seq``: of readings after this one; its own entry, or the
-    first of those that it goes on with. ``until`` is Unix seconds."""
+    first of those that it goes on with, which was recorded at ``since_ms``. ``until`` is Unix
+    seconds."""
 
     deferral_id: str
     seq: int
@@ -53,6 +64,7 @@ class Deferred:
     holder: str
     reader: str
     since_seq: int
+    since_ms: int
     until: int
     ended_seq: int | None = None
 
@@ -64,19 +76,27 @@ def begun(
     deferral: ReadingDeferral, holder: str, seq: int, others: Iterable[Deferred], now_ms: int
 ) -> Deferred:
     """The deferral that is recorded as ``seq`` at ``now_ms``, beside ``others``; ``holder``: whose
-    the certificate is."""
+    the certificate is. Raises StatementError where there are too many, or the first that it goes on
+    with is too long ago."""
+    holding = [other for other in others if other.holder == holder and other.holds_at(now_ms)]
+    if len(holding) >= MOST_HOLDING:
+        raise StatementError(
+            "deferral.too_many", f"{MOST_HOLDING} deferrals about this person hold already"
+        )
     goes_on_with = [
-        other.since_seq
-        for other in others
-        if (other.holder, other.reader) == (holder, deferral.reader) and other.holds_at(now_ms)
+        (other.since_seq, other.since_ms) for other in holding if other.reader == deferral.reader
     ]
+    since_seq, since_ms = min([(seq, now_ms), *goes_on_with])
+    if goes_on_with and deferral.not_after > since_ms // 1000 + MAX_DEFERRAL_SECONDS:
+        raise PayloadError("deferral.too_long", "not_after")
     return Deferred(
         deferral_id=deferral.deferral_id,
         seq=seq,
         certificate_id=deferral.certificate_id,
         holder=holder,
         reader=deferral.reader,
-        since_seq=min([seq, *goes_on_with]),
+        since_seq=since_seq,
+        since_ms=since_ms,
         until=deferral.not_after,
     )
 
@@ -97,12 +117,14 @@ def require_auditor(actor: Enrolled) -> None:
         raise StatementError("actor.role", "only an auditor defers the showing of a reading")
 
 
-def require_reader(deferral: ReadingDeferral, actor: Enrolled, reader: Enrolled | None) -> None:
-    """Raises StatementError unless it is for another auditor's key."""
+def require_reader(
+    deferral: ReadingDeferral, actor: Enrolled, reader: Enrolled | None, now_ms: int
+) -> None:
+    """Raises StatementError unless it is for another auditor's key, which is good at ``now_ms``."""
     if deferral.reader == actor.kid:
         raise StatementError("deferral.own", "nobody defers the showing of their own readings")
-    if reader is None or reader.role is not Role.AUDITOR:
-        raise StatementError("deferral.reader", "the reader is no enrolled auditor")
+    if reader is None or reader.role is not Role.AUDITOR or not reader.valid_at(now_ms):
+        raise StatementError("deferral.reader", "the reader is no auditor whose key is good")
 
 
 def require_running(deferred: Deferred | None, now_ms: int) -> Deferred:
@@ -122,6 +144,7 @@ def deferred_of(row: Row[Any]) -> Deferred:
         holder=row.holder,
         reader=row.reader,
         since_seq=row.since_seq,
+        since_ms=row.since_ms,
         until=row.until,
         ended_seq=row.ended_seq,
     )
@@ -157,8 +180,8 @@ class DeferralHandler:
         connection, table = batch.connection, tables.deferrals
         found = tables.rows_by(connection, tables.keys, "kid", [deferral.reader])
         row = checked(connection, tables.keys, found.get(deferral.reader))
-        reader = None if row is None else Enrolled(kid=row.kid, role=Role(row.role))
-        require_reader(deferral, request.actor, reader)
+        reader = None if row is None else enrolled_from_row(row)
+        require_reader(deferral, request.actor, reader, batch.now_ms)
         certificate_id, certificates = deferral.certificate_id, tables.certificates
         of = tables.rows_by(connection, certificates, "certificate_id", [certificate_id])
         certificate = checked(connection, certificates, of.get(certificate_id))
@@ -168,9 +191,9 @@ class DeferralHandler:
             raise StatementError("deferral.exists", "this deferral is recorded already")
         holder = certificate.holder
         others = deferrals_of(connection, [holder])
+        made = begun(deferral, holder, batch.next_seq, others, batch.now_ms)
         draft = entry_of(deferral.deferral_id, certificate_id, holder, DEFERRED)
         done = batch.record(request, draft)
-        made = begun(deferral, holder, done.entry.seq, others, batch.now_ms)
         put(connection, table, {name: getattr(made, name) for name in Deferred.__slots__})
         return Recorded(done.entry, _recorded(done.entry))
 

@@ -45,7 +45,7 @@ class Deferrals:
         stated, now_ms = Deferral.parse(statement.payload), record.entry.time_ms
         if isinstance(stated, ReadingDeferral):
             key = self._enrolments.keys.get(stated.reader)
-            require_reader(stated, actor, None if key is None else key.enrolled)
+            require_reader(stated, actor, None if key is None else key.enrolled, now_ms)
             if stated.deferral_id in self._known:
                 raise AgainstRules("the deferral was recorded before")
             certificate = self._certificates.row(stated.certificate_id, record.seq)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from audit.history.history import history, news, one
 from audit.history.visibility import Sight, hidden_at, kept_back
+from ledger.database import tables
+from ledger.database.row_macs import put
 from ledger.directory.keys import Enrolled
 from ledger.proof.entries import Entry, EventKind
-from ledger.record.deferrals import Deferred, begun, deferrals_of
+from ledger.record.deferrals import MOST_HOLDING, Deferred, begun, deferrals_of
 from ledger.record.readings import Read, Reading
 from ledger.statement.kinds import MAX_DEFERRAL_SECONDS, PayloadError, ReadingDeferral
 from ledger.statement.statements import Kind, StatementError
@@ -233,21 +236,83 @@ def test_the_words_of_the_court_are_in_the_statement_alone(scene: Scene) -> None
     assert kept.holds_at(int(time.time() * 1000))
 
 
-def test_an_end_is_not_part_of_what_it_ends() -> None:
-    stated = ReadingDeferral.parse(
+def stated_at(iat: int, not_after: int, reader: str = "r") -> ReadingDeferral:
+    return ReadingDeferral.parse(
         {
             "v": 2,
             "ledger": "l",
-            "iat": 1000,
+            "iat": iat,
             "jti": "j" * 16,
             "what": "reading",
             "deferral_id": "0" * 26,
             "certificate_id": "1.2.A",
-            "reader": "r" * 43,
+            "reader": reader * 43,
             "order": "x",
-            "not_after": 2000,
+            "not_after": not_after,
         }
     )
+
+
+def test_a_chain_of_deferrals_ends_731_days_after_its_first() -> None:
+    until = 1000 + MAX_DEFERRAL_SECONDS
+    first = begun(stated_at(1000, until - DAY), "H", 7, [], 1_000_000)
+    last = begun(stated_at(2000, until), "H", 8, [first], 2_000_000)
+    assert (last.since_seq, last.since_ms, last.until) == (7, 1_000_000, until)
+    late = stated_at(until - 5, until + 1)
+    for others in ([first], [first, last], [last]):
+        with pytest.raises(PayloadError) as caught:
+            begun(stated_at(2000, until + 1), "H", 9, others, 2_000_000)
+        assert (caught.value.code, caught.value.field) == ("deferral.too_long", "not_after")
+    # Of somebody else, of another reader, or after its end it is one of its own.
+    for who, reader, now in (("G", "r", until - 5), ("H", "s", until - 5), ("H", "r", until)):
+        made = begun(stated_at(late.iat, late.not_after, reader), who, 9, [last], now * 1000)
+        assert made.since_seq == 9
+
+
+def test_about_one_person_twenty_hold_at_a_time(scene: Scene) -> None:
+    ids = [scene.defer(HOUR + n) for n in range(MOST_HOLDING - 1)]
+    ids.append(scene.defer(HOUR, by="auditor", reader="second-auditor"))
+    size = scene.builder.log.size
+    for by, reader in (("second-auditor", "auditor"), ("auditor", "second-auditor")):
+        with pytest.raises(StatementError) as caught:
+            scene.defer(HOUR, by=by, reader=reader)
+        assert caught.value.code == "deferral.too_many"
+    assert scene.builder.log.size == size
+    scene.builder.end_deferral("auditor", ids[0])
+    scene.defer(HOUR)
+    assert scene.seen() == []
+    scene.clean()
+
+
+def test_a_person_sees_their_history_beside_however_many_that_are_over(scene: Scene) -> None:
+    """SQLite binds 32,766 values in a statement; nor is its depth of conditions without end."""
+    seq = scene.read()
+    now_ms, holder = int(time.time() * 1000), scene.key("holder").holder
+    scene.defer(HOUR)
+    with scene.builder.database.write() as connection:
+        (first,) = deferrals_of(connection, [holder or ""])
+        for number in range(600):
+            made = replace(first, deferral_id=f"{number:026}", seq=first.seq + 1 + number)
+            values = {name: getattr(made, name) for name in Deferred.__slots__}
+            put(connection, tables.deferrals, values)
+        found = deferrals_of(connection, [holder or ""])
+    (hidden,) = hidden_at(found, now_ms)
+    assert (hidden.since, len(hidden.deferrals)) == (first.since_seq, 601)
+    assert len(hidden.condition().compile().params) < 10
+    assert scene.seen() == [seq]
+
+
+def test_a_reader_whose_key_is_revoked_is_none(scene: Scene) -> None:
+    scene.defer(HOUR)
+    scene.builder.enrol("operator", what="key_revocation", kid=scene.names["auditor"])
+    with pytest.raises(StatementError) as caught:
+        scene.defer(HOUR)
+    assert caught.value.code == "deferral.reader"
+    scene.clean()
+
+
+def test_an_end_is_not_part_of_what_it_ends() -> None:
+    stated = stated_at(1000, 2000)
     first = begun(stated, "H", 7, [], 1_000_000)
     assert (first.since_seq, first.holds_at(1_999_999), first.holds_at(2_000_000)) == (
         7,

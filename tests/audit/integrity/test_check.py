@@ -650,7 +650,8 @@ ROW_CHANGES = [
     *[("deferrals", "deferral_id = :deferral-on", change, ":deferral-on")
       for change in (
           "until = until + 86400", "until = until - 7000", "holder = 'Hx'",
-          "reader = :second-auditor", "since_seq = seq", "seq = seq + 1",
+          "reader = :second-auditor", "since_seq = seq", "since_ms = since_ms + 1",
+          "seq = seq + 1",
           "certificate_id = :plain", "ended_seq = seq + 1", None)],
     ("deferrals", "deferral_id = :deferral-ended", "ended_seq = null", ":deferral-ended"),
     ("deferrals", "deferral_id = :deferral-ended", "deferral_id = 'x'", "x"),

@@ -124,6 +124,7 @@ sa.Table(
     sa.Column("holder", sa.String(), nullable=False),
     sa.Column("reader", sa.String(), nullable=False),
     sa.Column("since_seq", Int64, nullable=False),
+    sa.Column("since_ms", Int64, nullable=False),
     sa.Column("until", Int64, nullable=False),
     sa.Column("ended_seq", Int64, nullable=True),
     sa.Column("mac", sa.LargeBinary(), nullable=False),
