@@ -182,6 +182,7 @@ def check_assets(
         f"version {found.software.version}, {count} assets, recorded {local_time(found.time_ms)}",
         f"as entry {found.seq} by key {found.signer}",
         *(f"CHANGED since it was recorded: {path}" for path in found.changed),
+        *(f"served and NOT IN THE RECORD: {path}" for path in found.unlisted),
         *(f"recorded otherwise than it is installed here: {path}" for path in unlike or ()),
     ]
     if not found.newest:
@@ -189,7 +190,7 @@ def check_assets(
     if unlike is None:
         lines.append("another version is installed here, so the record itself was not compared")
     show(value, as_json, "\n".join(lines))
-    if found.changed or unlike:
+    if found.changed or found.unlisted or unlike:
         raise Answer("the service answers otherwise than recorded or installed")
 
 

@@ -6,13 +6,16 @@ comes from the service, too. What it does not show: that others get the same ans
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl
+from typing import Any, Final
+from urllib.parse import parse_qsl, urljoin
 
 from api.client import Client, ServiceError
 from api.pages.release import Software, as_recorded, software
+from api.pages.routes import PAGES
+from api.pages.worker import PATH as WORKER
 from ledger.proof.encoding import b64url, sha256
 from ledger.proof.notes import NoteKey
 from ledger.proof.receipts import ReceiptError, verify_receipt
@@ -27,14 +30,15 @@ class NotOnRecord(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``changed``: paths whose answer is not the one on record. ``newest``: whether no other
-    release was recorded since."""
+    """``changed``: paths whose answer is not the one on record. ``unlisted``: pages, and what they
+    load, that are not in the record. ``newest``: whether no other release was recorded since."""
 
     seq: int
     time_ms: int
     signer: str
     software: Software
     changed: tuple[str, ...]
+    unlisted: tuple[str, ...]
     newest: bool
 
     @property
@@ -79,21 +83,39 @@ def check_assets(client: Client, log_key: NoteKey) -> Found:
     if signed != (Kind.RELEASE, entry.actor, entry.statement_digest, entry.kind, entry.subject):
         raise NotOnRecord(f"entry {seq} is not of the statement that is shown with it")
     known = Software(release.version, {asset.path: asset.sha256 for asset in release.assets})
+    bodies = {path: _answer(client, path) for path in known.assets}
     changed = tuple(
-        path for path, digest in known.assets.items() if _answer(client, path) != digest
+        path
+        for path, digest in known.assets.items()
+        if (body := bodies[path]) is None or b64url(sha256(body)) != digest
     )
-    return Found(entry.seq, entry.time_ms, entry.actor, known, changed, newest == [seq])
+    pages = {WORKER, *(page.path for page in PAGES)}
+    loaded = {path for of, body in bodies.items() for path in loads(of, body or b"")}
+    unlisted = tuple(sorted((pages | loaded) - known.assets.keys() - {NAMES}))
+    return Found(entry.seq, entry.time_ms, entry.actor, known, changed, unlisted, newest == [seq])
 
 
-def _answer(client: Client, path: str) -> str | None:
-    """The digest of what is answered there, as a release has it."""
+#: Names of institutions and sites: data, which no release has.
+NAMES: Final = "/assets/names.json"
+#: In HTML, scripts and styles alike: a path of an asset, or of a module from where it stands.
+_LOADED: Final = re.compile(rb"""["'(]((?:/assets|\.{1,2})/[A-Za-z0-9._/-]+\.[a-z0-9]+)["')#?]""")
+
+
+def loads(path: str, body: bytes) -> set[str]:
+    """Paths that this answer makes a browser load."""
+    if path.endswith(".json") or "?" in path:  # words
+        return set()
+    return {urljoin(path, found.decode()) for found in _LOADED.findall(body)}
+
+
+def _answer(client: Client, path: str) -> bytes | None:
+    """What is answered there, as a release has it."""
     bare, _, query = path.partition("?")
     try:
         answer = client.get(bare, token=False, **dict(parse_qsl(query)))
-        body = as_recorded(path, answer.content)
+        return as_recorded(path, answer.content)
     except ServiceError:
         return None
-    return None if body is None else b64url(sha256(body))
 
 
 def to_json(found: Found) -> dict[str, Any]:
@@ -109,5 +131,6 @@ def to_json(found: Found) -> dict[str, Any]:
             "newest": found.newest,
         },
         "changed": list(found.changed),
+        "unlisted": list(found.unlisted),
         **({} if unlike is None else {"unlike_installed": list(unlike)}),
     }
