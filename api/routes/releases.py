@@ -20,7 +20,7 @@ from ledger.statement.statements import Kind, StatementError
 
 router = APIRouter(route_class=PlacedRoute, prefix="/v1", tags=["releases"])
 
-#: Releases that are listed.
+#: Releases that are listed, beside the one that is served.
 MOST = 20
 
 TAKEN = (
@@ -44,10 +44,13 @@ def releases(request: Request, service: ServiceDep) -> Reply[log_shapes.Releases
         select(entries.c.seq, entries.c.time_ms, entries.c.subject)
         .where(entries.c.kind == EventKind.RELEASE, tables.IS_RARE)
         .order_by(entries.c.seq.desc())
-        .limit(MOST)
     )
+    # Who looks for what is served finds it, however many were recorded since.
+    served = query.where(entries.c.subject == software.digest).limit(1)
     with service.database.read() as connection:
-        rows = connection.execute(query).all()
+        rows = [*connection.execute(query.limit(MOST))]
+        if all(row.subject != software.digest for row in rows):
+            rows += connection.execute(served)
     return reply(
         {
             "served": {"version": software.version, "release": software.digest},

@@ -131,8 +131,12 @@ Name = Annotated[str, exactly("[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", "an identifier
 FieldName = Annotated[str, exactly("[a-z][a-z0-9_]{0,63}", "the name of a field")]
 DepartmentKind = Annotated[str, exactly("[a-z][a-z0-9-]{0,63}", "a kind of department")]
 TypeName = Annotated[str, exactly("[a-z][a-z0-9-]{0,63}", "the short name of a type")]
+#: Two strokes at the beginning would name another host (RFC 3986, 4.2).
 AssetPath = Annotated[
-    str, exactly(r"/[A-Za-z0-9._/?=&-]{0,119}", "the path of an asset at the service")
+    str,
+    exactly(
+        r"/(?:[A-Za-z0-9._?=&-][A-Za-z0-9._/?=&-]{0,118})?", "the path of an asset at the service"
+    ),
 ]
 ServiceItemCode = Annotated[
     str, exactly("[0-9A-Za-z][0-9A-Za-z._-]{0,63}", "the code of a service item")

@@ -26,6 +26,7 @@ from api.pages.release_record import ALL_SECONDS, record_release
 from api.pages.worker import PATH as WORKER
 from api.pages.worker import SOURCE
 from api.process.serve import ServiceProcess
+from api.routes.releases import MOST
 from api.service.assembly import Service
 from ledger.proof.receipts import verify_receipt
 from tests.api.conftest import PROJECT, Town
@@ -128,6 +129,43 @@ def test_a_release_is_recorded_once_and_another_beside_it_once_a_day(
             assert found.newest is (turn % 2 == 0)
     finally:
         page.write_bytes(before)
+
+
+def test_the_release_that_is_served_is_listed_however_many_were_recorded_since(
+    tmp_path: Path,
+) -> None:
+    with ServiceProcess(tmp_path / "data") as running:
+        with Client(running.url, running.operator_key()) as operator:
+            for number in range(MOST + 1):
+                operator.record_release(f"other-{number}", {"/": "a" * 43})
+            listed = operator.releases()
+        subjects = [one["release"] for one in listed["releases"]]
+        assert len(subjects) == MOST + 1
+        assert subjects[-1] == listed["served"]["release"]
+        with Client(running.url) as client:
+            found = check_assets(client, client.log_key())
+        assert (found.changed, found.newest) == ((), False)
+
+
+def test_a_record_of_one_part_is_none_of_the_others(tmp_path: Path) -> None:
+    """Another release than what is served, which the service says that it is."""
+    with ServiceProcess(tmp_path / "data") as running:
+        ours = software(sample=False).assets
+        some = {path: ours[path] for path in ("/", "/assets/js/home.js") if path in ours}
+        with Client(running.url, running.operator_key()) as operator:
+            operator.record_release("one", some)
+            shown = operator.releases()
+
+        class Lying(Client):
+            def releases(self) -> dict[str, Any]:
+                newest = shown["releases"][0]["release"]
+                return {**shown, "served": {"version": "one", "release": newest}}
+
+        with Lying(running.url) as client:
+            found = check_assets(client, client.log_key())
+        assert found.changed == ()
+        # Pages, and what those that are in it load.
+        assert {"/wallet", "/check", WORKER, "/assets/css/base.css"} <= set(found.unlisted)
 
 
 def test_the_workers_first_line_only_lists_what_it_keeps(city: Town) -> None:

@@ -172,6 +172,12 @@ RIGHT: dict[str, Payload] = {
         ("HolderInvitation", {"not_after": 1_800_604_801}, "invitation.too_long", "not_after"),
         ("ReadingDeferral", {"not_after": 1_800_000_000}, "deferral.window", "not_after"),
         ("ReadingDeferral", {"not_after": 1_863_158_401}, "deferral.too_long", "not_after"),
+        (
+            "Release",
+            {"assets": [{"path": "//evil.example/x", "sha256": "a" * 43}]},
+            "release.malformed",
+            "assets.path",
+        ),
         ("Access", {"exp": 1_800_000_301}, "access.malformed", "exp"),
         ("Access", {"exp": 1_800_000_000}, "access.malformed", "exp"),
         ("Access", {"v": 2}, "access.member_unknown", "v"),
