@@ -11,7 +11,6 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import httpcore
 import httpx
@@ -74,8 +73,6 @@ def _as_httpx() -> Iterator[None]:
         yield
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
         raise getattr(httpx, type(error).__name__)(str(error)) from error
-    except httpcore.UnsupportedProtocol as error:
-        raise httpx.UnsupportedProtocol(str(error)) from error
 
 
 class _Counted(httpx.SyncByteStream):
@@ -107,7 +104,7 @@ class _Dialling(httpcore.NetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         inner = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
         return _Timed(inner, self._seconds)
@@ -149,5 +146,5 @@ class _Timed(httpcore.NetworkStream):
         inner = self._inner.start_tls(ssl_context, server_hostname, timeout)
         return _Timed(inner, self._seconds)
 
-    def get_extra_info(self, info: str) -> Any:
+    def get_extra_info(self, info: str) -> object:
         return self._inner.get_extra_info(info)

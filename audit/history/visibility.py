@@ -27,13 +27,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
-from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, false, not_, or_, true
 
 from ledger.certificate.identifiers import ROOT, issuer_in
-from ledger.database.tables import deferrals, entries
+from ledger.database.tables import entries
 from ledger.directory.keys import Enrolled, Role
 from ledger.proof.entries import Entry, EventKind
-from ledger.record.deferrals import Deferred, deferrals_of
+from ledger.record.deferrals import Deferred, deferrals_of, kept_since
 from ledger.statement.kinds import Asked
 
 
@@ -111,11 +111,8 @@ class Hidden:
         return entry.kind is EventKind.DEFERRAL and entry.subject in self.deferrals
 
     def condition(self) -> ColumnElement[bool]:
-        columns, rows = entries.c, deferrals.c
-        # Asked of the table: a list of all may be longer than what a statement can bind.
-        kept = select(rows.deferral_id).where(
-            rows.holder == self.holder, rows.reader == self.reader, rows.seq >= self.since
-        )
+        columns = entries.c
+        kept = kept_since(self.holder, self.reader, self.since)
         return or_(
             and_(
                 columns.kind == EventKind.READING,

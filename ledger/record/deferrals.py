@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from ledger.database import tables
 from ledger.database.row_macs import change, checked, put
@@ -158,6 +158,12 @@ def deferrals_of(connection: Connection, holders: Sequence[str]) -> list[Deferre
         for chunk in tables.in_chunks(set(holders))
         for row in connection.execute(select(table).where(table.c.holder.in_(chunk)))
     ]
+
+
+def kept_since(holder: str, reader: str, seq: int) -> Select[tuple[str]]:
+    """Their numbers, for a query: a list of all may be more than a statement can bind."""
+    of = tables.deferrals.c
+    return select(of.deferral_id).where(of.holder == holder, of.reader == reader, of.seq >= seq)
 
 
 class DeferralHandler:
