@@ -19,10 +19,10 @@ PACKAGES: Final = ("contracts", "ledger", "authz", "audit", "api")
 LONG_MODULE, LONG_FUNCTION = 500, 80
 #: The most that is taken of each of these.
 LIMITS: Final = {
-    "lines": 56_800,
+    "lines": 57_100,
     "modules over 500 lines": 4,
     "functions over 80 lines": 3,
-    "Any": 890,
+    "Any": 896,
     "modules with SQL beside the tables": 54,
 }
 
