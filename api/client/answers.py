@@ -71,7 +71,12 @@ def _as_httpx() -> Iterator[None]:
     """What httpcore raises, as what httpx calls by the same name."""
     try:
         yield
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+    except (
+        httpcore.NetworkError,
+        httpcore.ProtocolError,
+        httpcore.TimeoutException,
+        httpcore.UnsupportedProtocol,
+    ) as error:
         raise getattr(httpx, type(error).__name__)(str(error)) from error
 
 

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from api.client import Client, WrongService, connection
+from api.client.answers import Bounded
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
@@ -64,3 +66,11 @@ def test_an_answer_without_bound_is_no_answer(
     with Client(url, max_answer=1 << 20) as asking, pytest.raises(WrongService, match="answer"):
         asking.get(path, token=False)
     assert time.monotonic() - began < 10
+
+
+def test_an_address_of_another_scheme_is_said_in_the_words_of_the_others() -> None:
+    with (
+        httpx.Client(transport=Bounded(100, 1.0), trust_env=False) as client,
+        pytest.raises(httpx.UnsupportedProtocol),
+    ):
+        client.get("ftp://127.0.0.1/checkpoint")
