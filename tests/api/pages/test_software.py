@@ -87,6 +87,22 @@ def test_a_script_that_was_changed_is_named(pages: Desk, installed: Path) -> Non
         script.write_bytes(before)
 
 
+def test_what_is_loaded_and_on_no_record_is_named(pages: Desk, installed: Path) -> None:
+    script = installed / "api" / "pages" / "static" / SCRIPT.removeprefix("/assets/")
+    before, beside = script.read_bytes(), script.with_name("unknown.js")
+    try:
+        script.write_bytes(before + b'\nimport "./unknown.js";\n')
+        beside.write_bytes(b"export {};\n")
+        page = pages.open("/check")
+        verdict = compared(page)
+        expect(verdict.locator("h3")).to_have_text("Not as recorded")
+        unknown = SCRIPT.rpartition("/")[0] + "/unknown.js"
+        expect(page.locator("#compared ul.mono li")).to_have_text(sorted([SCRIPT, unknown]))
+    finally:
+        script.write_bytes(before)
+        beside.unlink()
+
+
 def test_a_part_that_does_not_come_is_no_proof_of_anything(pages: Desk) -> None:
     page = pages.open("/check")
     page.route(f"**{SCRIPT}", lambda route: route.abort())

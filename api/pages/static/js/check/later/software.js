@@ -10,6 +10,10 @@ import { openStatement, readHeader } from "./evidence/statements.js";
 
 const KIND = "certledger-release+jwt";
 const WORKER = "/wallet-worker.js";
+// Names of institutions and sites: data, which no release has.
+const NAMES = "/assets/names.json";
+// In HTML, scripts and styles alike: a path of an asset, or of a module from where it stands.
+const LOADED = /["'(]((?:\/assets|\.{1,2})\/[A-Za-z0-9._/-]+\.[a-z0-9]+)["')#?]/g;
 const AT_ONCE = 6;
 const TRIES = 3;
 const PATIENCE = 20_000; // milliseconds for one of them
@@ -19,7 +23,7 @@ const PATIENCE = 20_000; // milliseconds for one of them
  *   newest: boolean, anchored: boolean}} Found
  * @typedef {{state: "unrecorded" | "unproven", found?: undefined} |
  *   {state: "compared", found: Found, changed: string[], missing: string[]}} Outcome `changed`: other
- *   than on record; `missing`: not answered, so nobody knows
+ *   than on record, or loaded and on no record; `missing`: not answered, so nobody knows
  */
 
 /**
@@ -39,17 +43,23 @@ export async function compare(api, verifier, progress) {
   });
   if (!release) return { state: "unproven" };
   const { assets, ...found } = release;
-  const changed = [], missing = [];
+  const changed = [], missing = [], loaded = new Set([location.pathname]);
   let done = 0;
   const waiting = [...assets];
   const worker = async () => {
     for (let asset = waiting.shift(); asset; asset = waiting.shift()) {
-      const digest = await answered(asset.path);
-      if (digest !== asset.sha256) (digest === undefined ? missing : changed).push(asset.path);
+      const body = await answered(asset.path);
+      const digest = body && base64url(await sha256(body));
+      if (digest !== asset.sha256) (body === undefined ? missing : changed).push(asset.path);
+      for (const path of loads(asset.path, body)) loaded.add(path);
       progress(++done, assets.length);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  // A record of some parts says nothing of the others.
+  for (const { path } of assets) loaded.delete(path);
+  loaded.delete(NAMES);
+  changed.push(...loaded);
   const newest = releases[0].seq === listed.seq;
   return { state: "compared", found: { ...found, parts: assets.length, newest }, changed: changed.sort(), missing: missing.sort() };
 }
@@ -70,7 +80,14 @@ async function prove({ statement: token, receipt, signer }, verifier) {
   return { seq: entry.seq, time: entry.time, version, digest: subject, signer: kid, anchored: verified, assets };
 }
 
-/** The digest of what is answered there; null where a release cannot have that; undefined where there is no answer. */
+/** Paths that this answer makes a browser load. */
+function loads(path, body) {
+  if (!body || path.endsWith(".json") || path.includes("?")) return []; // words
+  const found = new TextDecoder("latin1").decode(body).matchAll(LOADED);
+  return [...found].map(([, to]) => new URL(to, new URL(path, location.origin)).pathname);
+}
+
+/** What is answered there; null where a release cannot have that; undefined where there is no answer. */
 async function answered(path) {
   for (let attempt = 1; attempt <= TRIES; attempt++) {
     try {
@@ -78,10 +95,7 @@ async function answered(path) {
         cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(PATIENCE),
         headers: { "Accept-Language": "*" }, // a page's words are of the first language then
       });
-      if (response.ok) {
-        const body = asRecorded(path, new Uint8Array(await response.arrayBuffer()));
-        return body && base64url(await sha256(body));
-      }
+      if (response.ok) return asRecorded(path, new Uint8Array(await response.arrayBuffer()));
       if (response.status < 500) return null;
     } catch {
       // Cut off, away or too slow: once more.
