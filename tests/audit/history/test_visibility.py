@@ -41,6 +41,23 @@ def test_the_docs_show_the_table() -> None:
     assert begun.partition("<!-- end -->")[0] == as_table()
 
 
+#: About one person and reader; their MACs are nobody's matter here.
+DEFERRALS = [
+    {
+        "deferral_id": deferral_id,
+        "seq": 1,
+        "certificate_id": "c",
+        "holder": "H1",
+        "reader": "b" * 43,
+        "since_seq": 0,
+        "since_ms": 0,
+        "until": 2**31,
+        "mac": bytes(32),
+    }
+    for deferral_id in ("d1", "d2")
+]
+
+
 @pytest.fixture(scope="module")
 def every_entry(tmp_path_factory: pytest.TempPathFactory) -> object:
     """One of each kind, holder, department and word on who was asked, those without included."""
@@ -65,6 +82,7 @@ def every_entry(tmp_path_factory: pytest.TempPathFactory) -> object:
     with closing(engines.new_database(path)) as database:
         with database.write() as connection:
             connection.execute(insert(tables.entries), rows)
+            connection.execute(insert(tables.deferrals), DEFERRALS)
         with database.read() as connection:
             yield connection
 
@@ -73,7 +91,10 @@ def every_entry(tmp_path_factory: pytest.TempPathFactory) -> object:
 HIDDEN = (
     None,
     (),
-    (Hidden("a" * 43, 20, frozenset()), Hidden("b" * 43, 0, frozenset(["d1", "d2"]))),
+    (
+        Hidden("H1", "a" * 43, 20, frozenset()),
+        Hidden("H1", "b" * 43, 0, frozenset(["d1", "d2"])),
+    ),
 )
 
 
