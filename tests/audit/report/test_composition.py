@@ -35,6 +35,7 @@ from audit.report.words import EN, MAX_SHOWN, Phrases, local_time, plain
 from audit.report.words_zh import ZH
 from authz.dispute.model import DisputeState
 from ledger.certificate.lifecycle import State
+from ledger.database.row_macs import RowMacs
 from ledger.database.tables import entries
 from ledger.database.transactions import Database
 from ledger.directory.keys import Enrolled, Role
@@ -99,7 +100,7 @@ def ask(ledger: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
     """What an auditor gets of the session's ledger, with the trust file; by name or reason."""
     path = tmp_path_factory.mktemp("report") / "ledger.db"
     engines.copy(ledger.path, path)
-    database = Database(engines.url(path))
+    database = Database(engines.url(path), RowMacs(ledger.master, ledger.log_id))
     log = Log(database, ledger.chain, ledger.log_key, origin=ledger.origin, log_id=ledger.log_id)
     log.load()
     log.recover()
