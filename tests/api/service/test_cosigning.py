@@ -90,7 +90,7 @@ class Scene:
         return float(line.removeprefix(start))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scene(
     tmp_path_factory: pytest.TempPathFactory, found_town: Callable[..., Any]
 ) -> Iterator[Scene]:
@@ -109,6 +109,15 @@ def scene(
     finally:
         for witness in witnesses.values():
             witness.stop()
+
+
+@pytest.fixture
+def witnessed(scene: Scene) -> Scene:
+    """Two of the three run, which are a quorum, and have cosigned all that there is."""
+    scene.start("bureau")
+    scene.start("court")
+    eventually(scene.caught_up)
+    return scene
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +178,10 @@ def code_of(bundle: dict[str, Any], trust: dict[str, Any]) -> str:
     return code
 
 
-def test_what_is_shown_goes_on_as_the_log_grows_and_over_a_restart(scene: Scene) -> None:
-    town = scene.town
+def test_what_is_shown_goes_on_as_the_log_grows_and_over_a_restart(
+    witnessed: Scene,
+) -> None:
+    scene, town = witnessed, witnessed.town
     for _ in range(3):
         town.person()
         eventually(scene.caught_up)
@@ -197,8 +208,10 @@ def test_what_is_shown_goes_on_as_the_log_grows_and_over_a_restart(scene: Scene)
     assert scene.metric("witnesses_silent") <= 1  # nobody has started the third
 
 
-def test_a_cosignature_that_is_altered_in_the_database_is_not_shown(scene: Scene) -> None:
-    town = scene.town
+def test_a_cosignature_that_is_altered_in_the_database_is_not_shown(
+    witnessed: Scene,
+) -> None:
+    scene, town = witnessed, witnessed.town
     database = town.service.data / "certledger.db"
     town.service.stop()
     engines.run(
@@ -212,9 +225,9 @@ def test_a_cosignature_that_is_altered_in_the_database_is_not_shown(scene: Scene
     eventually(lambda: scene.cosigned("bureau", "court"))
 
 
-def test_a_witness_that_has_seen_another_history_is_named(scene: Scene) -> None:
+def test_a_witness_that_has_seen_another_history_is_named(witnessed: Scene) -> None:
     """Whoever has the log's key showed it to this witness alone."""
-    town, press = scene.town, scene.witnesses["press"]
+    scene, town, press = witnessed, witnessed.town, witnessed.witnesses["press"]
     key = load_log_key(town.service.data / "keys" / "log.key")
     forged = Checkpoint(town.log_key.name, 10**6, bytes(32))
     note = sign_checkpoint(forged, town.log_key.name, key)

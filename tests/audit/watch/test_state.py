@@ -233,7 +233,7 @@ CHANGES: dict[str, Change] = {
     ),
     "log cut": altered("seq = 0: update log_head set size = 5 + ?", "log_head"),
     "another key": altered(
-        "kind = 'lookup': update keys set jwk = (select jwk from keys where role = 'auditor') "
+        "kind = 'lookup': update keys set jwk = (select max(jwk) from keys where role = 'auditor') "
         "where kid = (select actor from entries where seq = ?)",
         "statements {}",
     ),
