@@ -139,6 +139,7 @@ def test_every_metric_is_of_use_to_somebody_or_known_not_to_be(text: str) -> Non
         f"certledger_{name}"
         for name in (
             "stopping",
+            "log_shown_size",
             "node_restarts_total",
             "watch_rounds_total",
             "watch_checks_total",

@@ -65,13 +65,7 @@ def revocation(by: Enrolled, kid: str) -> Request:
 
 def test_a_key_that_the_same_batch_revoked_revokes_none(batch: Batch, keys: list[Enrolled]) -> None:
     first, second = keys
-    handler = EnrolmentHandler(
-        MasterKey(bytes(32)),
-        load_catalogue(),
-        lambda: None,
-        lambda: None,
-        lambda _connection, _device: None,
-    )
+    handler = EnrolmentHandler(MasterKey(bytes(32)), load_catalogue(), lambda: None, lambda: None)
     done, late = handler.process(
         batch, [revocation(first, second.kid), revocation(second, first.kid)]
     )

@@ -53,18 +53,21 @@ export class Disputes {
     show(this.problem, h("p", { class: "notice bad" }, explain(error)));
   }
 
-  /** Read the queue again; what is being written in a card stays. */
+  /** Read the queue again; what is being written in a card stays. Of two at once the later shows. */
   async refresh() {
+    const round = this.round = (this.round ?? 0) + 1;
     try {
       const open = await openDisputes(this.api);
       const page = await this.api.get("/v1/disputes", { limit: 50 });
+      const settled = page.disputes.filter(({ state }) => state !== "open");
+      const [waiting, decided] = await Promise.all([open, settled].map((disputes) =>
+        Promise.all(disputes.map((dispute) => this.#card(dispute)))));
+      if (round !== this.round) return;
       show(this.problem);
       this.next = page.next_before;
       this.more.hidden = this.next === null;
-      const cards = await Promise.all(open.map((dispute) => this.#card(dispute)));
-      show(this.waiting, cards.length ? cards : h("p", { class: "empty" }, icon("check", 24), t("Nothing waits: every dispute is settled.")));
-      const decided = page.disputes.filter(({ state }) => state !== "open");
-      show(this.decided, decided.length ? await Promise.all(decided.map((dispute) => this.#card(dispute))) : h("p", { class: "muted" }, t("None yet.")));
+      show(this.waiting, waiting.length ? waiting : h("p", { class: "empty" }, icon("check", 24), t("Nothing waits: every dispute is settled.")));
+      show(this.decided, decided.length ? decided : h("p", { class: "muted" }, t("None yet.")));
       this.counted(open.length);
     } catch (error) {
       this.#failed(error);
@@ -94,7 +97,8 @@ export class Disputes {
   async #read(id) {
     const dispute = await this.api.get(`/v1/disputes/${id}`);
     const known = this.cards.get(id);
-    if (known.asked && known.state === dispute.state) {
+    // An answer that was on its way while the dispute was decided opens it again for nobody.
+    if (known.asked && (known.state === dispute.state || known.state !== "open")) {
       show(known.asked, asked(dispute));
       return known.element;
     }
