@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
 import zlib
 from itertools import islice
 from pathlib import Path
@@ -132,3 +135,26 @@ def test_an_export_that_costs_too_much_is_told_with_a_code(
     with pytest.raises(ExportError) as caught:
         open_export(path, "a.xlsx", kind)
     assert caught.value.code == "export.header_unknown"
+
+
+def test_a_child_that_is_stopped_and_goes_on_gives_what_it_would_have_given() -> None:
+    """As with Ctrl-Z and `fg`, in the middle of what it writes."""
+    done = threading.Event()
+
+    def disturb(child: int) -> None:
+        while not done.wait(0.0005):
+            os.kill(child, signal.SIGSTOP)
+            os.kill(child, signal.SIGCONT)
+
+    lines = [f"{number:06}" * 3_000 for number in range(2_000)]
+    with Confined("builtins:iter", [lines], BOUNDS) as values:
+        disturbing = threading.Thread(target=disturb, args=[values._process.pid])
+        disturbing.start()
+        try:
+            for line, value in zip(lines, values, strict=True):
+                assert value == line
+                if line.endswith("0"):
+                    time.sleep(0.001)  # the pipe fills meanwhile
+        finally:
+            done.set()
+            disturbing.join()
