@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -107,7 +106,7 @@ class Signer:
             valid_until=row.valid_until,
             public_dates=self.kind.validity.public,
             iat=int(time.time()),
-            jti=uuid.uuid4().hex,
+            jti=os.urandom(16).hex(),
             source=source,
             salt=os.urandom,
         )

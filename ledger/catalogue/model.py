@@ -208,6 +208,11 @@ class CertificateType:
         return tuple(item.name for item in self.fields) + tuple(item.name for item in self.derived)
 
     @cached_property
+    def number_names(self) -> tuple[str, ...]:
+        """The fields with a number that names a person or a body."""
+        return tuple(item.name for item in self.fields if item.format in HOLDER_FORMATS)
+
+    @cached_property
     def columns(self) -> Mapping[str, str]:
         """Normalised column header to the name of the field, or of half a period."""
         found: dict[str, str] = {}

@@ -19,11 +19,11 @@ Not this module's job: what fields a type has (the catalogue), who may issue (th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 from joserfc.jwk import ECKey
 
@@ -53,7 +53,7 @@ _VALUES = (str, int, bool)
 _MAX_SECONDS = 10**11
 
 
-class Disclosure(NamedTuple):
+class Disclosure(msgspec.Struct, frozen=True):
     """One disclosed field: its value and the encoded disclosure that hashes to its digest."""
 
     name: str
@@ -61,8 +61,7 @@ class Disclosure(NamedTuple):
     encoded: str
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True):
     """A certificate as issued: the issuer's verified statement and all fields by name."""
 
     statement: Statement

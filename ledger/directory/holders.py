@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
+import re
+import string
 from collections.abc import Iterable
 from functools import partial
 
@@ -39,42 +40,47 @@ _DIGESTS = tuple(
     getattr(hashlib, name, None) or partial(hashlib.new, name)
     for name in sorted({"md5", "sha1", "sha256", "sm3"} & hashlib.algorithms_available)
 )
+_IN_BASE32 = re.compile(f"[A-Z2-7]{{{_OF_DIGEST},}}")
+_BASE32_DIGITS = str.maketrans(
+    string.ascii_uppercase + "234567", string.digits + string.ascii_uppercase[:22]
+)
 
 
 def tell(texts: Iterable[str], numbers: Iterable[str]) -> bool:
     """Whether one of ``texts``, which everybody may see, holds a part of one of these numbers as
-    long as a day of birth, either way round, or of a plain digest of it, which is as good as the
-    number.
+    long as a day of birth, either way round, or of a plain digest of it in base16 or base32, which
+    is as good as the number.
 
     That finds what is done by mistake. Whoever wants to hide a number in a text can.
     """
     text = " ".join(texts).upper()
-    return any(
-        _share(number, text, _OF_NUMBER)
-        or _share(number[::-1], text, _OF_NUMBER)
-        or _share(text, _spelt_digests(number), _OF_DIGEST)
-        for number in numbers
-    )
+    spellings = [text, *(spelt for run in _IN_BASE32.findall(text) for spelt in _in_base16(run))]
+    for number in numbers:
+        if _share(number, text, _OF_NUMBER) or _share(number[::-1], text, _OF_NUMBER):
+            return True
+        data = number.encode()
+        digests = b"".join([make(data).digest() for make in _DIGESTS]).hex().upper()
+        for spelling in spellings:
+            if _share(spelling, digests, _OF_DIGEST):
+                return True
+    return False
 
 
 def _share(one: str, other: str, length: int) -> bool:
     """Whether they have a part of this length in common."""
     # Wherever such a part begins, it holds a whole piece of half its length; few are found.
     half = length // 2
-    pieces = [one[at : at + half] for at in range(0, len(one) - half + 1, half)]
-    if not any(map(other.__contains__, pieces)):
-        return False
-    return any(one[at : at + length] in other for at in range(len(one) - length + 1))
+    for at in range(0, len(one) - half + 1, half):
+        if one[at : at + half] in other:
+            return any(one[at : at + length] in other for at in range(len(one) - length + 1))
+    return False
 
 
-def _spelt_digests(number: str) -> str:
-    """Plain digests of it in base16, and their first 20 bytes, which no serial is longer than, in
-    base32."""
-    data = number.encode()
-    digests = [make(data).digest() for make in _DIGESTS]
-    # Filled up to whole groups of base32, they are encoded at once.
-    begun = b"".join([digest[:20].ljust(20, b"\0") for digest in digests])
-    return b"".join(digests).hex().upper() + "|" + base64.b32encode(begun).decode("ascii")
+def _in_base16(base32: str) -> list[str]:
+    """What the text says, wherever in a byte it may begin."""
+    said = int(base32.translate(_BASE32_DIGITS), 32)
+    width = 5 * len(base32) // 4 + 1
+    return [f"{said << shift:0{width}X}" for shift in range(4)]
 
 
 def salted_digest(salt: bytes, content: bytes) -> str:

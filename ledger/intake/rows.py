@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import chain, islice
 
+import msgspec
+
 from ledger.catalogue import CertificateType, FieldError, FieldValue, derive, validity_of
 from ledger.export import Cell, Doubt, Row, Unreadable
 from ledger.export.rows import DIGITS_LOST
@@ -50,8 +52,7 @@ _CUT_NUMBER = re.compile(r"[1-9][0-9]{14}0{1,10}")
 _JUDGED_ROWS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """A row ready to be issued: canonical fields, derived ones included."""
 
     line: int

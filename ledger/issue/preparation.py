@@ -7,7 +7,9 @@ Not this module's job: whether the department may issue it, whether it exists al
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ledger.catalogue import (
     Catalogue,
@@ -18,7 +20,6 @@ from ledger.catalogue import (
     validate_fields,
     validity_of,
 )
-from ledger.catalogue.model import HOLDER_FORMATS
 from ledger.certificate.credential import (
     VALIDITY,
     Certificate,
@@ -33,8 +34,7 @@ from ledger.directory.holders import holder_id, source_key, tell
 from ledger.statement.statements import Statement, StatementError
 
 
-@dataclass(frozen=True, slots=True)
-class Issuance:
+class Issuance(Struct, frozen=True):
     """A certificate ready for the log. Its fields are sealed, so ``certificate`` holds none."""
 
     certificate: Certificate
@@ -58,8 +58,7 @@ def read_certificate(
     return seal(tells_nothing(typed), master)
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Struct, frozen=True):
     """A certificate that is what its type says."""
 
     certificate: Certificate
@@ -114,11 +113,8 @@ def hold_to_type(certificate: Certificate, catalogue: Catalogue) -> Typed:
 
 def tells_nothing(typed: Typed) -> Typed:
     """The same; raises StatementError where what everybody sees tells a number in a field."""
-    numbers = [
-        str(typed.fields[field.name])
-        for field in typed.kind.fields
-        if field.format in HOLDER_FORMATS and field.name in typed.fields
-    ]
+    fields = typed.fields
+    numbers = [str(fields[name]) for name in typed.kind.number_names if name in fields]
     if tell((typed.serial, typed.certificate.statement.payload["jti"]), numbers):
         raise StatementError(
             "certificate.serial",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from ledger.chain.outbox import ChainAction
@@ -19,8 +20,7 @@ from ledger.proof.entries import SALT_BYTES, Draft, Entry, is_closed
 from ledger.statement.statements import Statement, StatementError
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A verified statement on its way into the log.
 
     ``extra`` is what travels with the statement but is not signed into it, such as the
@@ -32,8 +32,7 @@ class Request:
     extra: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The request has an entry. ``result`` is what the handler answers with it."""
 
     entry: Entry

@@ -18,10 +18,11 @@ the same person.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 from typing import Any
+
+import msgspec
 
 from ledger.proof.encoding import b64url, b64url_decode, canonical_json
 from ledger.proof.merkle import leaf_hash
@@ -126,8 +127,7 @@ STATES: Mapping[EventKind, frozenset[str | None]] = {
 _ANY: frozenset[str | None] = frozenset({None})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """An entry before the log gave it a place: everything but seq, time, actor, statement, salt."""
 
     kind: EventKind
@@ -145,8 +145,7 @@ class Draft:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry(Draft):
+class Entry(Draft, frozen=True, kw_only=True):
     seq: int
     time_ms: int
     actor: str

@@ -26,10 +26,11 @@ Not this module's job: which routes are readings (`api.http.readings`), whose hi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from ledger.database.row_macs import RowForged

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import select
 
 from audit.evidence import words, words_zh
@@ -311,7 +312,7 @@ def test_reason_that_is_not_proven_is_told_as_recorded(
 def test_kind_without_words_stands_under_its_name() -> None:
     bundle = vector()
     first = bundle.lines[0]
-    other = replace(first.entry, kind=EventKind.REQUEST)
+    other = structs.replace(first.entry, kind=EventKind.REQUEST)
     lines = (Line(other, first.statement, first.proof), *bundle.lines[1:])
     story = Story(
         replace(bundle, lines=lines), verify_bundle(bundle, TRUST), Names(), Phrases("en")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec import structs
 
 from authz.dispute.model import (
     HOLDING,
@@ -224,12 +225,12 @@ def test_anything_is_read_or_refused_by_its_own_error(value: Any, name: str) -> 
 
 @pytest.mark.parametrize("kind", [EventKind.LOOKUP, EventKind.GRANT])
 def test_a_lookup_or_a_grant_can_be_disputed(kind: EventKind) -> None:
-    assert require_disputable(replace(LOOKUP, kind=kind), HOLDER) == GRANT_ID
+    assert require_disputable(structs.replace(LOOKUP, kind=kind), HOLDER) == GRANT_ID
 
 
 @pytest.mark.parametrize("kind", sorted(set(EventKind) - {EventKind.LOOKUP, EventKind.GRANT}))
 def test_no_other_line_can_be_disputed(kind: EventKind) -> None:
-    line = replace(LOOKUP, kind=kind)
+    line = structs.replace(LOOKUP, kind=kind)
     # Of what may be kept back it is not said that there is such a line.
     kept_back = kind in (EventKind.READING, EventKind.DEFERRAL)
     expected = "dispute.not_yours" if kept_back else "dispute.not_disputable"
@@ -237,16 +238,16 @@ def test_no_other_line_can_be_disputed(kind: EventKind) -> None:
 
 
 def test_a_line_without_a_grant_or_of_somebody_else_cannot_be_disputed() -> None:
-    for line in (None, replace(LOOKUP, holder=OTHER), replace(LOOKUP, holder=None)):
+    for line in (None, structs.replace(LOOKUP, holder=OTHER), structs.replace(LOOKUP, holder=None)):
         assert code_of(lambda line=line: require_disputable(line, HOLDER)) == "dispute.not_yours"
-    bare = replace(LOOKUP, grant=None)
+    bare = structs.replace(LOOKUP, grant=None)
     assert code_of(lambda: require_disputable(bare, HOLDER)) == "dispute.not_disputable"
 
 
 def test_the_entries_have_what_the_line_has_and_no_word() -> None:
     dispute = Dispute.parse(disputed(text="不是我", cause="wrong_fields"))
     opened = opened_entry(dispute, LOOKUP)
-    assert opened == replace(
+    assert opened == structs.replace(
         LOOKUP,
         kind=EventKind.DISPUTE,
         subject=DISPUTE_ID,
@@ -255,14 +256,14 @@ def test_the_entries_have_what_the_line_has_and_no_word() -> None:
         decision=None,
     )
     done = resolved_entry(Outcome.UPHELD, opened)
-    assert done == replace(opened, kind=EventKind.RESOLUTION, state="upheld", reason=None)
+    assert done == structs.replace(opened, kind=EventKind.RESOLUTION, state="upheld", reason=None)
     assert "不是我" not in repr((opened, done))
 
 
 def test_a_disputed_lookup_concerns_its_department_and_a_grant_none() -> None:
-    looked = replace(LOOKUP, department="D1")
+    looked = structs.replace(LOOKUP, department="D1")
     assert department_concerned(looked) == "D1"
-    assert department_concerned(replace(looked, kind=EventKind.GRANT, decision=None)) is None
+    assert department_concerned(structs.replace(looked, kind=EventKind.GRANT, decision=None)) is None
 
 
 # --- states ---------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_an_entry_with_members_of_another_kind_is_not_made(changes: dict[str, An
         Kind.LOOKUP, {"ledger": "log.example", "iat": 1, "jti": "j" * 16}, key, key.thumbprint()
     )
     actor = Enrolled(kid=key.thumbprint(), role=Role.TERMINAL)
-    names = list(Draft.__dataclass_fields__)
+    names = list(Draft.__struct_fields__)
     draft = Draft(**{name: getattr(other, name) for name in names})
     batch: Any = Batch(None, 0, 0)  # type: ignore[arg-type]  # nothing gets as far as the database
     with pytest.raises(ValueError, match="other members"):
