@@ -22,7 +22,8 @@ _HAN = "\u4e00-\u5c6e\u5c70-\u70ea\u70ec-\u951e\u9520-\u9fa5"  # without those o
 #: Most cells are Chinese words or figures, and no mark is: it saves them all that follows. Words
 #: are plain text (`ledger.catalogue.is_plain_text`) too.
 WORDS = re.compile(f"[{_HAN}][{_HAN}0-9A-Za-z.\\-/（）()、，。·]*")
-_FIGURES = re.compile(r"[0-9.\-/]+")
+# Days and periods too, as they are mostly written.
+_FIGURES = re.compile(r"[0-9.\-/][0-9.\-/年月日至长期]*")
 _MARKS = frozenset("='’‘`＇＝#＃\"")
 _KEPT_AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 # A program quoted it twice. Around words, marks may be part of a name.
