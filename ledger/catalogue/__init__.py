@@ -24,7 +24,6 @@ from ledger.catalogue.model import (
     Rule,
     UnknownType,
     Validity,
-    normalise_column,
 )
 
 __all__ = [
@@ -47,7 +46,6 @@ __all__ = [
     "is_month",
     "is_plain_text",
     "load_catalogue",
-    "normalise_column",
     "parse_type",
     "split_period",
     "validate_fields",

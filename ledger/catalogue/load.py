@@ -26,10 +26,10 @@ from ledger.catalogue.model import (
     Retention,
     Rule,
     Validity,
-    normalise_column,
 )
 from ledger.certificate.credential import SOURCE, VALIDITY
 from ledger.certificate.identifiers import HolderKind, is_credit_code
+from ledger.statement.texts import normalise_column
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

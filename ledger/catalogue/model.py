@@ -26,7 +26,6 @@ amount             yuan with two decimals, ``3200.00``
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -34,7 +33,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from ledger.certificate.identifiers import HolderKind
-from ledger.statement.texts import nfkc
+from ledger.statement.texts import nfkc, normalise_column
 
 OPEN = ".."
 """The open end of a period, as ISO 8601-2 writes it."""
@@ -163,14 +162,6 @@ class Retention:
             )
         text = {"zh-CN": words.zh, "en": words.en}
         return {"years": self.years, "from": "end", "text": text}
-
-
-_BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"\u200b\ufeff]+")
-
-
-def normalise_column(header: str) -> str:
-    """One spelling for a column header: width, case, blanks and marks do not count."""
-    return _BLANK_OR_MARK.sub("", nfkc(header)).casefold()
 
 
 @lru_cache(maxsize=512)

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ledger.catalogue import CertificateType
 from ledger.export.rows import (
     Cell,
     Doubt,
@@ -22,6 +21,9 @@ from ledger.export.rows import (
     Wanted,
 )
 from ledger.process.confined import Bounds, Confined, Exceeded
+
+if TYPE_CHECKING:
+    from ledger.catalogue import CertificateType
 
 #: What reading may cost. Memory grows with shared strings only; a slow machine reads 1 MB of CSV in
 #: half a second, and of a workbook, ten times longer unpacked, in five.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ledger.catalogue import normalise_column
 from ledger.export.rows import ExportError, LeftOut, Wanted
+from ledger.statement.texts import normalise_column
 
 HEADER_SEARCH = 20
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any, NoReturn
 
-from ledger.catalogue import normalise_column
 from ledger.export.header import HEADER_SEARCH
 from ledger.export.rows import (
     DIGITS_LOST,
@@ -21,6 +20,7 @@ from ledger.export.rows import (
     Wanted,
 )
 from ledger.export.text import MAX_LINE, UNDECODABLE, TextLines
+from ledger.statement.texts import normalise_column
 
 _MAX_KEYS, _MAX_KEY = 1024, 200
 _EXACT = 2**53

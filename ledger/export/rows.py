@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ledger.catalogue import CertificateType
+if TYPE_CHECKING:  # a reader's process starts in a third of the time without the catalogue
+    from ledger.catalogue import CertificateType
 
 
 @dataclass(frozen=True, slots=True)

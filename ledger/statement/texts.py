@@ -33,6 +33,7 @@ def read_ranges(table: str) -> tuple[tuple[int, int], ...]:
 
 _RANGES = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in read_ranges(TABLE))
 _ONLY = re.compile(f"[{_RANGES}]+")
+_BLANK_OR_MARK = re.compile(r"[\s_\-:*·.、()\[\]【】'\"\u200b\ufeff]+")
 # Blanks other than U+0020: a typed one is folded, a signed one is refused.
 _BLANKS = dict.fromkeys(
     map(ord, "\xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))), " "
@@ -61,6 +62,11 @@ def nfc(typed: str) -> str:
 def nfkc(typed: str) -> str:
     """The same with NFKC: full-width letters, ligatures and the like as plain ones too."""
     return _folded("NFKC", typed)
+
+
+def normalise_column(header: str) -> str:
+    """One spelling for a column header: width, case, blanks and marks do not count."""
+    return _BLANK_OR_MARK.sub("", nfkc(header)).casefold()
 
 
 def _folded(form: Literal["NFC", "NFKC"], typed: str) -> str:

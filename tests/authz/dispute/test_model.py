@@ -263,7 +263,9 @@ def test_the_entries_have_what_the_line_has_and_no_word() -> None:
 def test_a_disputed_lookup_concerns_its_department_and_a_grant_none() -> None:
     looked = structs.replace(LOOKUP, department="D1")
     assert department_concerned(looked) == "D1"
-    assert department_concerned(structs.replace(looked, kind=EventKind.GRANT, decision=None)) is None
+    assert (
+        department_concerned(structs.replace(looked, kind=EventKind.GRANT, decision=None)) is None
+    )
 
 
 # --- states ---------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.catalogue import FieldValue, load_catalogue, normalise_column, validate_fields
+from ledger.catalogue import FieldValue, load_catalogue, validate_fields
 from ledger.certificate.identifiers import credit_code_check, identity_check_digit
 from ledger.export import Row, open_export
 from ledger.export.rows import Wanted
 from ledger.intake.rows import Prepared, prepare, prepare_rows
+from ledger.statement.texts import normalise_column
 
 CATALOGUE = load_catalogue()
 TODAY = date(2026, 11, 22)
