@@ -111,7 +111,9 @@ def told(path: str, suffix: str, wanted: dict[str, Any]) -> Iterator[Any]:
 
 
 def _told(cell: Cell | None) -> Any:
-    if isinstance(cell, str) and not cell.isascii() and _HALF.search(cell):
+    if type(cell) is str:
+        if cell.isascii() or not _HALF.search(cell):
+            return cell
         cell = CHARACTERS_LOST
     if isinstance(cell, Doubt):
         return {"doubt": cell.code}
