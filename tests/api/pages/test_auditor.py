@@ -512,7 +512,7 @@ def test_the_first_view_is_light(
     expect(page.locator(".line").first).to_be_visible()
     expect(page.locator(".trace[aria-busy]")).to_have_count(0)
     assert weigh(page, as_sent=True) < 60_000
-    assert weigh(page) < 105_000
+    assert weigh(page) < 100_000
 
 
 def test_a_reading_that_is_kept_back_says_until_when_and_on_whose_order(

@@ -21,7 +21,7 @@ function past() {
     const link = h("link", { rel: "stylesheet", href, onload: resolve, onerror: resolve });
     document.head.append(link);
   });
-  return Promise.all([styles, loadLater()]);
+  return Promise.all([styles, loadLater(), import("./later/sentences.js")]);
 }
 
 const IN_QUEUE = ["dispute", "question", "answer", "resolution"];

@@ -5,6 +5,7 @@ import { formatNumber, loadLater, t, tn } from "../core/i18n.js";
 import { explain } from "../core/problems.js";
 import { Filters } from "./filters.js";
 import { Timeline } from "./timeline.js";
+import { lacksWords } from "./words.js";
 
 const FIRST = 8; // lines of the first view: enough for a screen
 const PAGE = 100;
@@ -69,6 +70,7 @@ export class Trace {
     this.element.setAttribute("aria-busy", "true");
     try {
       const page = await this.api.get("/v1/history", { ...this.#query, before: this.#next, limit });
+      if (page.lines.some(lacksWords)) await this.past();
       if (mine !== this.#asked) return; // something else was searched for meanwhile
       this.#lines.push(...page.lines);
       this.#next = page.next_before;

@@ -67,20 +67,12 @@ const SENTENCES = {
   answer: (v, line) => (line.reason === "holder"
     ? t("The holder answered a question.") : t("{department} answered a question.", v)),
   resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
-  reading: (v, line) => READINGS[line.state]?.(v, line) ?? kindName(line.kind),
-  deferral: (v, line) => (line.state === "ended"
-    ? t("A deferral about the holder of {certificate} was ended: what it kept back is shown to them.", v)
-    : t("By a court's order the holder of {certificate} is not shown for a time what one auditor reads about them.", v)),
 };
 
-const READINGS = {
-  log: () => t("An auditor read in the log at large."),
-  history: (v, line) => (line.certificate ? t("An auditor read the history of {certificate}.", v)
-    : line.grant ? t("An auditor read the history of a grant.") : t("An auditor read the history of a person.")),
-  entry: () => t("An auditor read one line in full."),
-  evidence: () => t("Evidence without fields was taken."),
-  fields: (v) => t("Evidence with fields of {certificate} was taken.", v),
-};
+/** Of kinds that only whoever asks for them is shown: `later/sentences.js` brings theirs. */
+const LATER = ["reading", "deferral"];
+export const lacksWords = ({ kind }) => LATER.includes(kind) && !(kind in SENTENCES);
+export const learnSentences = (more) => Object.assign(SENTENCES, more);
 
 /** By what an entry says became of a key. */
 const ENROLMENT = {
