@@ -22,7 +22,7 @@ exports: (
     ownership.accept_ownership,
 )
 
-# The numbers are the wire format, here and in ledger/chain.py: never renumbered.
+# The numbers are the wire format, here and in ledger/directory/keys.py: never renumbered.
 
 ROLE_OPERATOR: constant(uint8) = 1
 ROLE_SEQUENCER: constant(uint8) = 5

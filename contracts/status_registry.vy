@@ -20,7 +20,7 @@ exports: (
     ownership.accept_ownership,
 )
 
-# The numbers are the wire format, here and in ledger/chain.py: never renumbered.
+# The numbers are the wire format, here and in ledger/certificate/lifecycle.py: never renumbered.
 ACTIVE: constant(uint8) = 0
 SUSPENDED: constant(uint8) = 1
 REVOKED: constant(uint8) = 2

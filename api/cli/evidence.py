@@ -189,8 +189,11 @@ def check_assets(
         lines.append("another release was recorded since: the service has processes of both")
     if unlike is None:
         lines.append("another version is installed here, so the record itself was not compared")
+    changed = found.changed or found.unlisted or unlike
+    if not changed:
+        lines.append("all of it is answered as it was recorded")
     show(value, as_json, "\n".join(lines))
-    if found.changed or found.unlisted or unlike:
+    if changed:
         raise Answer("the service answers otherwise than recorded or installed")
 
 

@@ -238,14 +238,11 @@ def grant_by_scan(story: Story, words: Words) -> Told:
 
 def _sample_exports(story: Story) -> tuple[Path, Mapping[str, Mapping[str, int]]]:
     """The folder with the three exports, and what importing them must come to."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    for folder in (story.samples, Path.cwd().parent / "shared" / "data", beside):
-        if folder is not None and (folder / "expected.json").is_file():
-            expected: dict[str, dict[str, int]] = json.loads(
-                (folder / "expected.json").read_text("utf-8")
-            )
-            return folder, expected
-    return story.folder / "exports", write_samples(story.folder / "exports")
+    if story.samples is None:
+        return story.folder / "exports", write_samples(story.folder / "exports")
+    text = (story.samples / "expected.json").read_text("utf-8")
+    expected: dict[str, dict[str, int]] = json.loads(text)
+    return story.samples, expected
 
 
 def _someone(cards: Path) -> Prepared:
