@@ -30,8 +30,8 @@ _KEY, _OTHER = (ec.derive_private_key(_SECRET + at, ec.SECP256R1()) for at in ra
 JWK = jwk(_SECRET)
 KID = b64url(sha256(canonical_json(JWK)))
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-#: What one right statement comes to, about.
-_OF_ONE = 240
+#: What one right statement comes to at the least, on average.
+_OF_ONE = 225
 
 
 class Made(NamedTuple):
@@ -42,9 +42,9 @@ class Made(NamedTuple):
     how: str
 
 
-def statements(most: int) -> Iterator[Made]:
-    """About ``most``, of each declaration as many."""
-    each = max(2, -(-most // (_OF_ONE * len(EVERY))))
+def statements(least: int) -> Iterator[Made]:
+    """``least`` or some more, of each declaration as many."""
+    each = max(2, -(-least // (_OF_ONE * len(EVERY))))
     for declaration in EVERY:
         payloads = [{**one, "ledger": LEDGER} for one in drawn(declaration, each)]
         for at, payload in enumerate(payloads):
