@@ -3,10 +3,11 @@
 Theory of operation. Each kind of work has so many places at once, with a thread each, and so many
 to wait in. Of both together one caller (`api.admission.callers`) has at most ``each``, and some are
 kept for terminals: when all others are taken by others, a counter still has its turn, and its turn
-comes first. Whoever finds no place hears so at once, with when to ask again. Whoever has one hears
-within ``seconds``, whatever becomes of the work: a database or a node that has stopped without a
-word keeps these threads, and nobody else's. A place is given back when its work is done, not when
-its caller has lost patience.
+comes first. Whoever finds no place hears so, with when to ask again; others than terminals hear it
+after a moment, or asking without end would cost as much as what it is refused. Whoever has a place
+hears within ``seconds``, whatever becomes of the work: a database or a node that has stopped
+without a word keeps these threads, and nobody else's. A place is given back when its work is done,
+not when its caller has lost patience.
 
 Not its job: what one piece of work may cost; what strangers have made is decoded in a child
 (`ledger.process.confined`).
@@ -38,7 +39,8 @@ SCANS_AT_ONCE = 3
 
 
 class Places:
-    """On one event loop. ``retry_after``: the seconds in which a place is likely to be free."""
+    """On one event loop. ``retry_after``: the seconds in which a place is likely to be free;
+    ``refused_after``: those that others than terminals wait to hear that there is none."""
 
     def __init__(
         self,
@@ -50,11 +52,13 @@ class Places:
         reserve: int = 0,
         seconds: float = 10.0,
         retry_after: int = 1,
+        refused_after: float = 1.0,
     ) -> None:
         if reserve >= at_once:
             raise ValueError("others than terminals would never have a turn")
         self.name, self.at_once, self.reserve = name, at_once, reserve
         self._seconds, self._retry_after = seconds, retry_after
+        self._refused_after = refused_after
         self._held = Budget(at_once + waiting, each)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
         self._at_work = 0
@@ -71,7 +75,12 @@ class Places:
         work raises."""
         loop, caller = asyncio.get_running_loop(), this_caller()
         until = loop.time() + self._seconds
-        await self._turn(caller)
+        try:
+            await self._turn(caller)
+        except Busy:
+            if not caller.terminal:
+                await asyncio.sleep(self._refused_after)
+            raise
         call = functools.partial(contextvars.copy_context().run, work, *given, **named)
         working = loop.run_in_executor(self._threads, call)
         working.add_done_callback(functools.partial(self._done, caller))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import mimetypes
 import re
 import threading
@@ -25,6 +23,7 @@ from starlette.types import Scope
 
 from api.admission.places import PlacedRoute, aside
 from api.answer.errors import problem
+from api.http.kept import Kept
 from api.http.replies import ServiceDep
 from api.pages.i18n import LANGUAGES, Translations, negotiate
 from api.pages.offline import offline_page
@@ -121,7 +120,7 @@ class Assets(StaticFiles):
             return response
         stat = response.stat_result
         script = await aside(lambda: _script(str(response.path), stat and stat.st_mtime_ns))
-        return _kept(Request(scope), script)
+        return script.answer(Request(scope))
 
 
 COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?s:.*?)\*/[ \t]*)$", re.MULTILINE)
@@ -228,7 +227,7 @@ def install(app: FastAPI) -> None:
         if name not in _PAGE_NAMES:
             return problem(404, "route.unknown", "Not Found")
         language = lang if lang in LANGUAGES else language_of(request)
-        return _kept(request, words(name, language, later))
+        return words(name, language, later).answer(request)
 
     @router.get("/assets/names.json")
     def names(
@@ -240,14 +239,12 @@ def install(app: FastAPI) -> None:
     ) -> Response:
         language = lang if lang in LANGUAGES else language_of(request)
         asked = page if page in _PAGE_NAMES else ""
-        return _kept(
-            request,
-            built.of(
-                ("names", asked, language, later),
-                _version(service),
-                lambda: Kept.of(orjson.dumps(names_of(service, asked, language, later=later))),
-            ),
+        names = built.of(
+            ("names", asked, language, later),
+            _version(service),
+            lambda: Kept.of(orjson.dumps(names_of(service, asked, language, later=later))),
         )
+        return names.answer(request)
 
     @router.get(WORKER)
     def worker(service: ServiceDep) -> Response:
@@ -326,21 +323,6 @@ def language_of(request: Request) -> str:
     return chosen if chosen in LANGUAGES else negotiate(request.headers.get("Accept-Language", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What is sent again and again."""
-
-    body: bytes
-    packed: bytes
-    etag: str
-    media_type: str = "application/json"
-
-    @classmethod
-    def of(cls, body: bytes, **more: str) -> Kept:
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        return cls(body, gzip.compress(body, compresslevel=6, mtime=0), etag, **more)
-
-
 def _version(service: Service) -> object:
     """The newest entries of an institution and of a site."""
     query = select(
@@ -349,18 +331,6 @@ def _version(service: Service) -> object:
     )
     with service.database.read() as connection:
         return tuple(connection.execute(query).one())
-
-
-def _kept(request: Request, kept: Kept) -> Response:
-    body = kept.body
-    headers = {"ETag": kept.etag, "Cache-Control": "no-cache"}
-    if request.headers.get("If-None-Match") == kept.etag:
-        return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
-        body = kept.packed
-        headers |= {"Content-Encoding": "gzip"}
-    headers |= {"Vary": "Accept-Encoding"}
-    return Response(body, headers=headers, media_type=kept.media_type)
 
 
 def names_of(service: Service, page: str, language: str, *, later: bool) -> dict[str, Any]:

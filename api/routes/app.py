@@ -13,18 +13,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.admission.bodies import Bodies, Bound
 from api.admission.paths import RefuseNul
-from api.admission.places import SCANS_AT_ONCE, AllPlaces
+from api.admission.places import SCANS_AT_ONCE, AllPlaces, aside
 from api.answer import errors
 from api.data.settings import Settings
 from api.http.auth import Authenticator
 from api.http.chain_view import ChainView
 from api.http.evidence import EvidenceDesk
+from api.http.kept import Kept
 from api.http.observing import Observed
 from api.http.openapi import complete
 from api.media import pictures, report_pdf
@@ -134,6 +137,7 @@ def create_app(service: Service) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         lifespan=lifespan,
+        openapi_url=None,  # `described` instead
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # they would lead wherever the caller's Host says
@@ -145,6 +149,7 @@ def create_app(service: Service) -> FastAPI:
     for router in app.state.routers:
         app.include_router(router)
     pages.install(app)
+    app.add_route("/openapi.json", app.described)
     bounds = app.state.bounds = {
         **{taken.path: taken.bound for taken in statements.TABLE.values()},
         certificates.IMPORTS_PATH: Bound(0, settings.max_import, certificates.ISSUERS),
@@ -172,6 +177,7 @@ class Application(FastAPI):
 
     def __init__(self, service: Service, **given: Any) -> None:
         super().__init__(**given)
+        self._described: Kept | None = None
         self.state.service = service
         self._observed = Observed(
             self._answered,
@@ -184,6 +190,12 @@ class Application(FastAPI):
         if self.openapi_schema is None:
             complete(super().openapi(), self.state.routers, statements.TABLE, self.state.bounds)
         return super().openapi()
+
+    async def described(self, request: Request) -> Response:
+        """``/openapi.json``. Made for every caller anew, it would keep all others waiting."""
+        if self._described is None:
+            self._described = await aside(lambda: Kept.of(orjson.dumps(self.openapi())))
+        return self._described.answer(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self

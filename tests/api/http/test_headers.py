@@ -18,6 +18,7 @@ KEPT = {
     "/assets/names.json": "no-cache",
     "/assets/messages/check.json": "no-cache",
     "/log/checkpoint": "no-cache",
+    "/openapi.json": "no-cache",
     "/v1/schemas": "public, max-age=3600",
     "/log/tile/0/000.p/1": "public, max-age=31536000, immutable",
 }
@@ -25,7 +26,6 @@ NOT_KEPT = (
     "/healthz",
     "/readyz",
     "/metrics",
-    "/openapi.json",
     "/nothing",
     "/assets/nothing.js",
     "/v1/catalogue",
