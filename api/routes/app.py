@@ -178,6 +178,7 @@ class Application(FastAPI):
     def __init__(self, service: Service, **given: Any) -> None:
         super().__init__(**given)
         self._described: Kept | None = None
+        self._describing = asyncio.Lock()
         self.state.service = service
         self._observed = Observed(
             self._answered,
@@ -192,9 +193,10 @@ class Application(FastAPI):
         return super().openapi()
 
     async def described(self, request: Request) -> Response:
-        """``/openapi.json``. Made for every caller anew, it would keep all others waiting."""
-        if self._described is None:
-            self._described = await aside(lambda: Kept.of(orjson.dumps(self.openapi())))
+        """``/openapi.json``, made once: making it takes as long as many lookups."""
+        async with self._describing:
+            if self._described is None:
+                self._described = await aside(lambda: Kept.of(orjson.dumps(self.openapi())))
         return self._described.answer(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
