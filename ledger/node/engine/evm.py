@@ -1,6 +1,6 @@
 """The Ethereum machine: executing transactions on a state, reading a state, proving it.
 
-With `interpreter`, the only place that knows py-evm (and py-trie). It takes values (`block`) and a
+With `limits`, the only place that knows py-evm (and py-trie). It takes values (`block`) and a
 function that reads trie nodes, and returns values: no storage, no clock, no policy about who may
 send. Rules are Cancun's, with two differences that the header shows and every client accepts:
 
@@ -40,9 +40,9 @@ from ledger.node.engine.block import (
     Transaction,
     Withdrawal,
 )
-from ledger.node.engine.interpreter import Exceeded as Exceeded
-from ledger.node.engine.interpreter import FastComputation
-from ledger.node.engine.interpreter import Limits as Limits
+from ledger.node.engine.limits import Exceeded as Exceeded
+from ledger.node.engine.limits import LimitedComputation
+from ledger.node.engine.limits import Limits as Limits
 
 CLIENT = "py-evm"
 GAS_LIMIT = 60_000_000
@@ -106,7 +106,7 @@ class Call:
 
 
 class _State(CancunState):
-    computation_class = FastComputation
+    computation_class = LimitedComputation
     #: Of a call that is anybody's.
     limits: Limits | None = None
 
@@ -392,10 +392,10 @@ def call(
         context = state.transaction_context_class(
             gas_price=request.gas_price, origin=request.sender
         )
-        run = FastComputation.apply_message
+        run = LimitedComputation.apply_message
         if request.to is None:
             state.increment_nonce(request.sender)
-            run = FastComputation.apply_create_message
+            run = LimitedComputation.apply_create_message
         computation = run(state, message, context)
     except PyEVMError as error:
         return CallResult(b"", request.gas, 0, _text(error))

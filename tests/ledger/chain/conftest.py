@@ -200,7 +200,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Habit:
 def before_london(monkeypatch: pytest.MonkeyPatch) -> Habit:
     """Berlin's rules: no base fee, no transactions with one, none of the newer instructions."""
     monkeypatch.setattr(evm._State, "computation_class", BerlinComputation)
-    monkeypatch.setattr(evm, "FastComputation", BerlinComputation)
+    monkeypatch.setattr(evm, "LimitedComputation", BerlinComputation)
     shown = shows(baseFeePerGas=None)
 
     def habit(method: str, params: list[Any], answer: Callable[[], Any]) -> Any:
