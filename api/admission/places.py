@@ -3,11 +3,11 @@
 Theory of operation. Each kind of work has so many places at once, with a thread each, and so many
 to wait in. Of both together one caller (`api.admission.callers`) has at most ``each``, and some are
 kept for terminals: when all others are taken by others, a counter still has its turn, and its turn
-comes first. Whoever finds no place hears so, with when to ask again; others than terminals hear it
-after a moment, or asking without end would cost as much as what it is refused. Whoever has a place
-hears within ``seconds``, whatever becomes of the work: a database or a node that has stopped
-without a word keeps these threads, and nobody else's. A place is given back when its work is done,
-not when its caller has lost patience.
+comes first. Whoever finds no place hears so at once, with when to ask again: others may wait for
+the same work, so the pause before a stranger is told so is at the edge (`api.routes.app`). Whoever
+has a place hears within ``seconds``, whatever becomes of the work: a database or a node that has
+stopped without a word keeps these threads, and nobody else's. A place is given back when its work
+is done, not when its caller has lost patience.
 
 Not its job: what one piece of work may cost; what strangers have made is decoded in a child
 (`ledger.process.confined`).
@@ -39,8 +39,7 @@ SCANS_AT_ONCE = 3
 
 
 class Places:
-    """On one event loop. ``retry_after``: the seconds in which a place is likely to be free;
-    ``refused_after``: those that others than terminals wait to hear that there is none."""
+    """On one event loop. ``retry_after``: the seconds in which a place is likely to be free."""
 
     def __init__(
         self,
@@ -52,13 +51,11 @@ class Places:
         reserve: int = 0,
         seconds: float = 10.0,
         retry_after: int = 1,
-        refused_after: float = 1.0,
     ) -> None:
         if reserve >= at_once:
             raise ValueError("others than terminals would never have a turn")
         self.name, self.at_once, self.reserve = name, at_once, reserve
         self._seconds, self._retry_after = seconds, retry_after
-        self._refused_after = refused_after
         self._held = Budget(at_once + waiting, each)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name)
         self._at_work = 0
@@ -75,12 +72,7 @@ class Places:
         work raises."""
         loop, caller = asyncio.get_running_loop(), this_caller()
         until = loop.time() + self._seconds
-        try:
-            await self._turn(caller)
-        except Busy:
-            if not caller.terminal:
-                await asyncio.sleep(self._refused_after)
-            raise
+        await self._turn(caller)
         call = functools.partial(contextvars.copy_context().run, work, *given, **named)
         working = loop.run_in_executor(self._threads, call)
         working.add_done_callback(functools.partial(self._done, caller))
@@ -120,11 +112,13 @@ class Places:
         queue.append(turn)
         try:
             await asyncio.wait_for(turn, self._seconds)
-        except BaseException as error:  # noqa: BLE001  (it is raised again)
+        except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self._at_work -= 1  # it had come in this very moment
             self._give(caller)
-            raise self._busy() from None if isinstance(error, TimeoutError) else error
+            if isinstance(error, TimeoutError):
+                raise self._busy() from None
+            raise
 
     def _done(self, caller: Caller, done: asyncio.Future[Any]) -> None:
         self._at_work -= 1

@@ -23,7 +23,7 @@ from starlette.types import Scope
 
 from api.admission.places import PlacedRoute, aside
 from api.answer.errors import problem
-from api.http.kept import Kept
+from api.http.packed import PackedAnswer
 from api.http.replies import ServiceDep
 from api.pages.i18n import LANGUAGES, Translations, negotiate
 from api.pages.offline import offline_page
@@ -132,9 +132,9 @@ def without_comments(source: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _script(path: str, _changed: int | None) -> Kept:
+def _script(path: str, _changed: int | None) -> PackedAnswer:
     source = without_comments(Path(path).read_text("utf-8"))
-    return Kept.of(source.encode(), media_type="text/javascript")
+    return PackedAnswer.of(source.encode(), media_type="text/javascript")
 
 
 class _Assets:
@@ -209,10 +209,10 @@ def install(app: FastAPI) -> None:
     built = Built()
 
     @cache
-    def words(name: str, language: str, later: bool) -> Kept:
+    def words(name: str, language: str, later: bool) -> PackedAnswer:
         # Not by `Built`: this is asked for on the event loop, and must not wait while names are
         # read from the database.
-        return Kept.of(words_of(translations, name, language, later=later))
+        return PackedAnswer.of(words_of(translations, name, language, later=later))
 
     for page in PAGES:
         router.add_api_route(page.path, _show(page), methods=["GET"])
@@ -242,7 +242,7 @@ def install(app: FastAPI) -> None:
         names = built.of(
             ("names", asked, language, later),
             _version(service),
-            lambda: Kept.of(orjson.dumps(names_of(service, asked, language, later=later))),
+            lambda: PackedAnswer.of(orjson.dumps(names_of(service, asked, language, later=later))),
         )
         return names.answer(request)
 

@@ -20,16 +20,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.admission.bodies import Bodies, Bound
+from api.admission.callers import this_caller
 from api.admission.paths import RefuseNul
-from api.admission.places import SCANS_AT_ONCE, AllPlaces, aside
+from api.admission.places import SCANS_AT_ONCE, AllPlaces
 from api.answer import errors
 from api.data.settings import Settings
 from api.http.auth import Authenticator
 from api.http.chain_view import ChainView
 from api.http.evidence import EvidenceDesk
-from api.http.kept import Kept
 from api.http.observing import Observed
 from api.http.openapi import complete
+from api.http.packed import PackedAnswer
 from api.media import pictures, report_pdf
 from api.pages import routes as pages
 from api.pages.release import software
@@ -59,6 +60,7 @@ from api.sample import founding
 from api.service.assembly import Service
 from api.service.growth import Growth
 from api.service.imports import ImportJobs
+from ledger.log.committer import Busy
 from ledger.network.addresses import from_here, http_url
 from ledger.network.connections import KEEP_SECONDS, Connections, most_connections
 from ledger.network.peers import Peers
@@ -144,6 +146,7 @@ def create_app(service: Service) -> FastAPI:
     )
     peers = app.state.peers = Peers(settings.proxies)
     errors.install(app)
+    app.add_exception_handler(Busy, _refused)
     rooms = [*_ROOMS, *([sample_routes] if settings.sample else [])]
     app.state.routers = [room.router for room in rooms]
     for router in app.state.routers:
@@ -162,6 +165,19 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
+#: Seconds before whoever found no place is told so.
+_REFUSED_AFTER = 0.25
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """To whoever found no place. At once, a loop of them would take as much of the processor as
+    what it is refused; a terminal has a queue before it."""
+    if not this_caller().terminal:
+        request.scope["refused"] = True  # the connection may give way to another's meanwhile
+        await asyncio.sleep(_REFUSED_AFTER)
+    return errors.answer(error)
+
+
 #: Of a stop, seconds in which imports end. Whoever stops the process must leave it these, those of
 #: `api.process.server`, `stop_delay`, and half a minute for the committer and the node.
 _IMPORTS_SECONDS = 15.0
@@ -177,8 +193,7 @@ class Application(FastAPI):
 
     def __init__(self, service: Service, **given: Any) -> None:
         super().__init__(**given)
-        self._described: Kept | None = None
-        self._describing = asyncio.Lock()
+        self._describing: asyncio.Task[PackedAnswer] | None = None
         self.state.service = service
         self._observed = Observed(
             self._answered,
@@ -194,10 +209,14 @@ class Application(FastAPI):
 
     async def described(self, request: Request) -> Response:
         """``/openapi.json``, made once: making it takes as long as many lookups."""
-        async with self._describing:
-            if self._described is None:
-                self._described = await aside(lambda: Kept.of(orjson.dumps(self.openapi())))
-        return self._described.answer(request)
+        made = self._describing
+        if made is None or (made.done() and (made.cancelled() or made.exception() is not None)):
+            made = self._describing = asyncio.create_task(asyncio.to_thread(self._describe))
+        return (await asyncio.shield(made)).answer(request)
+
+    def _describe(self) -> PackedAnswer:
+        self.openapi_schema = None  # what an earlier try that failed may have left half made
+        return PackedAnswer.of(orjson.dumps(self.openapi()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self

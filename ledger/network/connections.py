@@ -258,6 +258,8 @@ class Connection(HttpToolsProtocol):
         if not self._said_last and (
             self.pipeline or (self.cycle is not None and not self.cycle.response_complete)
         ):
+            if "refused" in self.scope:  # all that is left is to say so
+                return True
             # A body that is coming, of somebody who has not shown who they are.
             return self.state is State.BODY and "admitted" not in self.scope
         return True

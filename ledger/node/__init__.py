@@ -5,3 +5,5 @@ block. In `engine`, `evm` and `limits` are all that knows py-evm; `store` is all
 LMDB; `block`, `pool` and `seal` are pure; `node` puts them together. In `rpc`, `methods` are
 Ethereum's; `server` and `inprocess` are the two ways in.
 """
+
+import ledger.process.recursion  # noqa: F401

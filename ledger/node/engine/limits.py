@@ -1,4 +1,4 @@
-"""What a call that anybody asks for may take of the machine's time, on py-evm's own loop.
+"""What a call that anybody asks for may take of the machine's time.
 
 With `evm`, all that knows py-evm.
 """

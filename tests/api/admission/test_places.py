@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
@@ -37,8 +36,7 @@ def as_caller(name: str | None, work: Callable[[], Awaitable[Any]], terminal: bo
 
 def with_places(run: Callable[[Places, threading.Event], Awaitable[None]], **shape: Any) -> None:
     async def all_of_it() -> None:
-        usual = {"at_once": 2, "waiting": 4, "each": 3, "refused_after": 0}
-        places, may = Places("test", **{**usual, **shape}), None
+        places, may = Places("test", **{"at_once": 2, "waiting": 4, "each": 3, **shape}), None
         may = threading.Event()
         try:
             await run(places, may)
@@ -83,25 +81,22 @@ def test_a_terminal_has_its_turn_when_all_else_is_taken() -> None:
     with_places(run, reserve=1)
 
 
-def test_a_refusal_takes_its_time_but_for_terminals() -> None:
-    """Or whoever asks without end would have all the processor for refusals."""
-
+def test_who_goes_away_or_waits_too_long_gives_its_place_back() -> None:
     async def run(places: Places, may: threading.Event) -> None:
-        for number in range(2):
-            as_caller(f"{number}", lambda: places.run(may.wait))
+        for name in "ab":
+            as_caller(name, lambda: places.run(may.wait))
         await settled()
-        other = as_caller("other", lambda: places.run(may.wait))
-        terminal = as_caller("t", lambda: places.run(may.wait), terminal=True)
+        gone = as_caller("c", lambda: places.run(may.wait))
         await settled()
-        assert (other.done(), terminal.done()) == (False, True)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        late = as_caller("c", lambda: places.run(may.wait))
         with pytest.raises(Busy):
-            await terminal
-        began = time.monotonic()
-        with pytest.raises(Busy):
-            await other
-        assert 0.2 < time.monotonic() - began < 5
+            await late
+        assert places._held.taken == 2
 
-    with_places(run, waiting=0, refused_after=0.4)
+    with_places(run, seconds=0.3)
 
 
 def test_terminals_that_wait_go_first() -> None:

@@ -16,3 +16,12 @@ def test_the_recursion_limit_stays_as_it_was(module: str) -> None:
         "import web3, eth_account; assert sys.getrecursionlimit() == was"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_node_has_the_limit_of_its_machine_alone() -> None:
+    """With a higher one, a transaction of 100 KB of nested lists would keep it for seconds."""
+    code = (
+        "import sys; import ledger.node.__main__, ledger.node.rpc.server, ledger.node.engine.evm;"
+        "assert sys.getrecursionlimit() <= 12_288"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -33,6 +33,8 @@ async function openDisputes(api) {
 }
 
 export class Disputes {
+  #round = 0;
+
   /** @param {{api: object, open: (seq: number) => void, counted: () => void}} console */
   constructor({ api, open, counted }) {
     this.api = api;
@@ -55,14 +57,14 @@ export class Disputes {
 
   /** Read the queue again; what is being written in a card stays. Of two at once the later shows. */
   async refresh() {
-    const round = this.round = (this.round ?? 0) + 1;
+    const round = ++this.#round;
     try {
       const open = await openDisputes(this.api);
       const page = await this.api.get("/v1/disputes", { limit: 50 });
       const settled = page.disputes.filter(({ state }) => state !== "open");
       const [waiting, decided] = await Promise.all([open, settled].map((disputes) =>
         Promise.all(disputes.map((dispute) => this.#card(dispute)))));
-      if (round !== this.round) return;
+      if (round !== this.#round) return;
       show(this.problem);
       this.next = page.next_before;
       this.more.hidden = this.next === null;
@@ -70,7 +72,7 @@ export class Disputes {
       show(this.decided, decided.length ? decided : h("p", { class: "muted" }, t("None yet.")));
       this.counted(open.length);
     } catch (error) {
-      this.#failed(error);
+      if (round === this.#round) this.#failed(error);
     }
   }
 

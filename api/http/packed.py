@@ -11,14 +11,16 @@ from starlette.responses import Response
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PackedAnswer:
+    """A body, as it is and by gzip (RFC 1952), and its entity tag."""
+
     body: bytes
     packed: bytes
     etag: str
     media_type: str = "application/json"
 
     @classmethod
-    def of(cls, body: bytes, **more: str) -> Kept:
+    def of(cls, body: bytes, **more: str) -> PackedAnswer:
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         return cls(body, gzip.compress(body, compresslevel=6, mtime=0), etag, **more)
 
