@@ -26,7 +26,7 @@ import orjson
 from sqlalchemy import Connection
 
 from audit.integrity.entry.chunk import BROKEN, Chunk, Premises, Row
-from audit.integrity.entry.es256 import Verifier
+from audit.integrity.entry.es256 import verifies_digest
 from audit.integrity.entry.rereading import Rereader, leaf_of, thumbprint_of
 from audit.integrity.entry.values import tuples_among, tuples_by
 from audit.integrity.replay.directory import same_jwk
@@ -141,7 +141,6 @@ class Judge:
     ) -> None:
         self._connection, self._ledger, self._master = connection, ledger, master
         self._rereader = Rereader(connection, ledger, master, catalogue)
-        self._verifier = Verifier()
         self._grants: dict[str, _Granted] = {}
         self._judges: dict[str, Callable[[_Signed], Premises | None]] = {
             _ENROLMENT: self._device,
@@ -197,10 +196,10 @@ class Judge:
 
     def _verified(self, judged: Sequence[tuple[_Signed, Premises]]) -> list[bool]:
         points = self._rereader.points
-        return self._verifier.verified(
-            # A key that is not in its table is no point, and verifies nothing.
-            [(points.get(by.kid, b""), by.signed, by.signature) for by, _ in judged]
-        )
+        # A key that is not in its table is no point, and verifies nothing.
+        return [
+            verifies_digest(points.get(by.kid, b""), by.signed, by.signature) for by, _ in judged
+        ]
 
     # Rows
 
