@@ -126,9 +126,14 @@ class Assets(StaticFiles):
 COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?s:.*?)\*/[ \t]*)$", re.MULTILINE)
 
 
+INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
+
+
 def without_comments(source: str) -> str:
-    """A script without the lines that are comment only. None of ours has such a line in a text."""
-    return COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source)
+    """A script without the lines that are comment only, and without indentation. None of ours has
+    a text that either would change; a line keeps its number."""
+    bare = COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source)
+    return INDENTATION.sub("", bare)
 
 
 @lru_cache(maxsize=512)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 from api.generate.messages import main as check_catalogues
 from api.generate.messages import messages_in, templates
 from api.pages.i18n import key_of, negotiate
-from api.pages.routes import COMMENT, HERE, PAGES
+from api.pages.routes import COMMENT, HERE, INDENTATION, PAGES
 from api.sample.city import HALLS, POLICE
 
 PATHS = [page.path for page in PAGES]
@@ -245,6 +245,9 @@ def test_scripts_are_sent_without_comments_and_say_the_same(city: Any) -> None:
         # A comment's line within a text would be cut out of it.
         for found in COMMENT.finditer(source):
             assert source[: found.start()].count("`") % 2 == 0, path
+        # And so would the blanks before a text's next line.
+        texts = source.split("`")[1::2]
+        assert not [text for text in texts if INDENTATION.search(text.partition("\n")[2])], path
     sent = httpx.get(f"{city.url}/assets/js/core/api.js", trust_env=False)
     source = (folder / "js/core/api.js").read_text("utf-8")
     assert "\n//" in source

@@ -67,11 +67,13 @@ const SENTENCES = {
   answer: (v, line) => (line.reason === "holder"
     ? t("The holder answered a question.") : t("{department} answered a question.", v)),
   resolution: (v, line) => t("A dispute was settled: {outcome}.", { outcome: outcomeName(line.state) }),
+  deferral: (v, line) => (line.state === "ended"
+    ? t("A deferral about the holder of {certificate} was ended: what it kept back is shown to them.", v)
+    : t("By a court's order the holder of {certificate} is not shown for a time what one auditor reads about them.", v)),
 };
 
-/** Of kinds that only whoever asks for them is shown: `later/sentences.js` brings theirs. */
-const LATER = ["reading", "deferral"];
-export const lacksWords = ({ kind }) => LATER.includes(kind) && !(kind in SENTENCES);
+/** Of readings, which only whoever asks for them is shown: `later/sentences.js` brings theirs. */
+export const lacksWords = ({ kind }) => kind === "reading" && !(kind in SENTENCES);
 export const learnSentences = (more) => Object.assign(SENTENCES, more);
 
 /** By what an entry says became of a key. */

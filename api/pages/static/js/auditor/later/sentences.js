@@ -1,4 +1,4 @@
-// What readings and deferrals say, for whoever asks for them.
+// What readings say, for whoever asks for them.
 
 import { t } from "../../core/i18n.js";
 import { kindName, learnSentences } from "../words.js";
@@ -14,7 +14,4 @@ const READINGS = {
 
 learnSentences({
   reading: (v, line) => READINGS[line.state]?.(v, line) ?? kindName(line.kind),
-  deferral: (v, line) => (line.state === "ended"
-    ? t("A deferral about the holder of {certificate} was ended: what it kept back is shown to them.", v)
-    : t("By a court's order the holder of {certificate} is not shown for a time what one auditor reads about them.", v)),
 });
