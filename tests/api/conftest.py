@@ -215,8 +215,12 @@ class Town:
         return entry
 
     def size(self) -> int:
-        """Entries committed so far."""
-        return int(httpx.get(f"{self.url}/readyz", trust_env=False).json()["size"])
+        """Entries committed so far; waits for a database that has just come back."""
+        until = time.monotonic() + 20
+        while "size" not in (told := httpx.get(f"{self.url}/readyz", trust_env=False).json()):
+            assert time.monotonic() < until, told
+            time.sleep(0.1)
+        return int(told["size"])
 
     def new_key(self, role: str, institution: str, **members: Any) -> tuple[ECKey, Client]:
         """An enrolled institutional key and a client that acts with it."""
